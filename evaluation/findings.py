@@ -15,10 +15,9 @@ from scipy.stats import binom
 
 from tabsynth.evaluation.inputs import Inputs
 from tabsynth.evaluation.metric_specs import GATE_INTERVAL_FACTOR, SPECS, area_of, excess_over_floor, level_of
-from tabsynth.evaluation.metrics.dependence import related_columns, shared_information
+from tabsynth.evaluation.metrics.dependence import related_columns, target_information_gains
 from tabsynth.evaluation.metrics.rounding import describe_rounding
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.stats.binning import Bins
 from tabsynth.evaluation.stats.bootstrap import FAMILYWISE_RATE
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.unit_mismatch import describe_unit_change
@@ -70,7 +69,7 @@ def find_faults(
     dropped = _missing_categories(real, synthetic)
     pairs = _wrong_pairs(scores, real, faulty | {finding.where[0] for finding in dropped})
     out = [*shapes, *dropped]
-    out += _target_leaks(scores, real, synthetic, target)
+    out += _target_leaks(real, synthetic, target)
     out += pairs
     out += _wrong_parts(scores, "tail_error", faulty, "the tails of {0} are wrong: {1} off, real rows {2}")
     out += _wrong_parts(scores, "missing_pattern_error", set(), "missing values of {0}: {1} off, real rows {2}")
@@ -174,27 +173,16 @@ def _wrong_pairs(scores: Mapping[str, Score], real: EncodedTable, faulty: set[st
     return out
 
 
-def _target_leaks(
-    scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable, target: str | None
-) -> list[Finding]:
+def _target_leaks(real: EncodedTable, synthetic: EncodedTable, target: str | None) -> list[Finding]:
     """Columns that predict the target far better in the synthetic table than in the real one, beyond chance."""
     if target is None or target not in real.encoding.names:
         return []
-    goal = real.encoding.names.index(target)
-    bins = Bins.of(real, 10)
-    left, right = bins.codes(real), bins.codes(synthetic)
-    known = scores["information_error"].detail if "information_error" in scores else ()
-    chance = {frozenset(part.columns): (part.chance or 0.0) / 100 for part in known}
-    out = []
-    for j, name in enumerate(real.encoding.names):
-        if j == goal:
-            continue
-        sizes = (int(bins.sizes[j]), int(bins.sizes[goal]))
-        before, after = (shared_information(codes[:, j], codes[:, goal], sizes) for codes in (left, right))
-        if after - before > max(MIN_LEAK, chance.get(frozenset((name, target)), 0.0)):
-            text = f"{name} explains {after:.0%} of {target}, in the real table {before:.0%}: did the target leak?"
-            out.append(Finding("utility", "information_error", (name, target), text))
-    return out
+    gains = target_information_gains(real, synthetic, target, MIN_LEAK)
+    texts = {n: f"{n} explains {after:.0%} of {target}, in the real table {before:.0%}" for n, before, after in gains}
+    return [
+        Finding("utility", "information_error", (name, target), f"{text}: did the target leak?")
+        for name, text in texts.items()
+    ]
 
 
 def _wrong_parts(scores: Mapping[str, Score], name: str, known: set[str], text: str) -> list[Finding]:

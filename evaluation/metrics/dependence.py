@@ -11,7 +11,13 @@ import numpy as np
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.binning import Bins, joint_codes
-from tabsynth.evaluation.stats.bootstrap import half_l1_norm, statistic_difference
+from tabsynth.evaluation.stats.bootstrap import (
+    FAMILYWISE_RATE,
+    Resample,
+    familywise_bound,
+    half_l1_norm,
+    statistic_difference,
+)
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, total_variation_distance
 
@@ -114,6 +120,39 @@ def shared_information(left: Integers, right: Integers, sizes: tuple[int, int]) 
     """Return the mutual information of two coded columns over the lesser entropy, from 0 to 1."""
     counts = np.bincount(left * sizes[1] + right, minlength=sizes[0] * sizes[1])
     return float(_normalised_information(counts[None], sizes)[0])
+
+
+def target_information_gains(
+    real: EncodedTable, synthetic: EncodedTable, target: str, minimum: float
+) -> list[tuple[str, float, float]]:
+    """Return the columns whose shared information with the target grew by more than a minimum and than chance.
+
+    Returns:
+        Name of the column, shared information in the real and in the synthetic table.
+    """
+    names = real.encoding.names
+    goal = names.index(target)
+    bins = Bins.of(real, N_PAIR_BINS)
+    left, right = bins.codes(real), bins.codes(synthetic)
+    resample = None
+    out = []
+    for j, name in enumerate(names):
+        if j == goal:
+            continue
+        shape = int(bins.sizes[j]), int(bins.sizes[goal])
+        before, after = (shared_information(codes[:, j], codes[:, goal], shape) for codes in (left, right))
+        if after - before <= minimum:
+            continue
+        # permutations of a fixed seed: what is reported depends on the tables alone
+        resample = resample or Resample.of(len(real), len(synthetic), np.random.default_rng(0))
+        keys = [joint_codes(codes, bins.sizes, (j, goal))[0] for codes in (left, right)]
+        chance = resample.statistic_change(
+            keys[0], keys[1], shape[0] * shape[1], partial(_normalised_information, shape=shape)
+        )[1][1]
+        bound = familywise_bound(chance.mean(keepdims=True), chance.std(keepdims=True), FAMILYWISE_RATE / len(names))
+        if after - before > float(bound[0]):
+            out.append((name, before, after))
+    return out
 
 
 def related_columns(real: EncodedTable, wanted: set[str], excluded: set[str], minimum: float) -> dict[str, set[str]]:

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from tabsynth.evaluation.evaluate import evaluate
+from tabsynth.evaluation.metrics.dependence import target_information_gains
+from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.schema import Schema
 
 
@@ -53,3 +55,15 @@ def test_a_few_missing_values_have_no_measurable_dependence() -> None:
     report = evaluate(*thirds, schema=schema, sdmetrics=False)
     assert "missing_pattern_error" in report.scores
     assert "missing_relation_error" not in report.scores
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_thirds_of_few_rows_show_no_leak(cancer: tuple[pd.DataFrame, Schema], seed: int) -> None:
+    """With 190 rows the information that columns share with the target differs by a fifth between two samples."""
+    frame, schema = cancer
+    order = np.random.default_rng(seed).permutation(len(frame))
+    real, other = encode_tables([frame.iloc[order[:190]], frame.iloc[order[190:380]]], schema)
+    assert target_information_gains(real, other, "target", 0.15) == []
+    leaked = frame.iloc[order[190:380]].assign(**{"mean smoothness": lambda t: (t["target"] == "benign") * 0.1})
+    real, other = encode_tables([frame.iloc[order[:190]], leaked], schema)
+    assert [name for name, _, _ in target_information_gains(real, other, "target", 0.15)] == ["mean smoothness"]
