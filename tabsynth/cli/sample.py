@@ -6,6 +6,7 @@ import re
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.cli.database.sample import sample_folder
@@ -65,6 +66,11 @@ def add_arguments(command: AddCommand) -> None:
         "--scale", type=positive_number, metavar="X", help="number of rows as a multiple of the training table's"
     )
     sample.add_argument("--format", choices=["parquet", "csv"], help="format of a folder's tables (default: parquet)")
+    sample.add_argument(
+        "--keep-formulas",
+        action="store_true",
+        help="write text such as =A1 as it is; by default CSV and workbooks mark it, so that no spreadsheet runs it",
+    )
     sample.add_argument("--given", action="append", default=[], metavar="CONDITION", help="condition of every row")
     sample.add_argument("--seed", type=non_negative_integer, metavar="N", help="seed (default: random, and printed)")
     sample.add_argument("--shards", action="store_true", help="write a folder of Parquet files, in parallel")
@@ -91,6 +97,7 @@ def run(args: Namespace) -> int:
     from tabsynth.common import model_file
     from tabsynth.common.atomic_files import check_outputs
     from tabsynth.common.validation import random_seed
+    from tabsynth.data.file_formats import file_format
     from tabsynth.data.sql.urls import is_database_url
     from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import check_table_output, write_sample
@@ -108,12 +115,15 @@ def run(args: Namespace) -> int:
         raise InputError("--format is for linked tables; the suffix of --output decides the format of one table")
     if args.mode is not None and not is_database_url(args.output):
         raise InputError("--mode is for databases; a file is always replaced")
+    if args.keep_formulas and (is_database_url(args.output) or file_format(Path(args.output)) not in ("csv", "excel")):
+        raise InputError("--keep-formulas is for CSV files and workbooks; other formats mark no formulas")
     check_table_output(args.output, args.table)
     model = from_file(file, args.model)
     given = parse_given(args.given, model.schema_, known_values(model))
     rows = _n_rows(args, model)
     seed = random_seed() if args.seed is None else args.seed
-    write_sample(model, args.output, rows, given=given, seed=seed, table=args.table, mode=args.mode)
+    how = {"table": args.table, "mode": args.mode, "keep_formulas": args.keep_formulas}
+    write_sample(model, args.output, rows, given=given, seed=seed, **how)
     return print_result({"output": args.output, "rows": rows, "seed": seed}, f"wrote {rows:,} rows to {args.output}")
 
 
@@ -124,8 +134,10 @@ def _sample_shards(args: Namespace) -> int:
     from tabsynth.errors import InputError
     from tabsynth.synthesizers.registry import load
 
-    if args.given or args.format is not None:
-        raise InputError("--shards takes no --given and no --format: sample into one file, without --shards")
+    if args.given or args.format is not None or args.keep_formulas:
+        raise InputError(
+            "--shards takes no --given, no --format and no --keep-formulas: sample into one file, without --shards"
+        )
     model = load(args.model)
     seed = random_seed() if args.seed is None else args.seed
     executor = "serial" if args.workers == 1 and args.executor == "processes" else args.executor

@@ -22,7 +22,7 @@ from tabsynth.data.sql.transfer import Mode, write_batches, write_frame
 from tabsynth.data.sql.urls import is_database_url
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, SourceError, quote
-from tabsynth.schema.columns import Datetime
+from tabsynth.schema.columns import Column, Datetime
 from tabsynth.schema.schema import Schema
 
 
@@ -89,7 +89,12 @@ def write(
 
 @contextmanager
 def write_chunks(
-    path: str | Path, schema: Schema | None = None, *, table: str | None = None, mode: Mode | None = None
+    path: str | Path,
+    schema: Schema | None = None,
+    *,
+    table: str | None = None,
+    mode: Mode | None = None,
+    keep_formulas: bool = False,
 ) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Write a table frame by frame to CSV, Parquet or a database; the file, or the rows, appear at the end.
 
@@ -98,6 +103,7 @@ def write_chunks(
         schema: As for ``write``.
         table: As for ``write``.
         mode: As for ``write``.
+        keep_formulas: As for ``write``.
 
     Raises:
         SourceError: An unknown suffix, a workbook, or a folder that is not there or not writable; as for ``write`` in a
@@ -132,7 +138,8 @@ def write_chunks(
                 raise DataError(f"a chunk has the columns {quote(frame.columns)}, the first had {quote(first[0])}")
             if kind == "csv":
                 separator, spelled = default_separator(target), _fix_formats(frame, schema)
-                write_csv(frame, sink, separator=separator, schema=spelled, header=not first)
+                header = not first
+                write_csv(frame, sink, separator=separator, schema=spelled, header=header, keep_formulas=keep_formulas)
             elif kind == "json":
                 write_json_lines(frame, sink)
             elif not writer:
@@ -182,12 +189,15 @@ def _to_dense(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fix_formats(frame: pd.DataFrame, schema: Schema | None) -> Schema:
-    """Return a schema with the same date formats for every chunk."""
-    columns: dict[str, Datetime] = {}
+    """Return the schema with the same format for the dates of every chunk."""
+    columns: dict[str, Column] = {}
     for name in frame.columns:
-        column = schema[name] if schema is not None and name in schema else None
-        known = column if isinstance(column, Datetime) else Datetime(name=name)
-        columns[name] = known if known.format or known.resolution else replace(known, resolution="us")
+        column = schema.get(name) if schema is not None else None
+        if pd.api.types.is_datetime64_any_dtype(frame[name].dtype):
+            known = column if isinstance(column, Datetime) else Datetime(name=name)
+            column = known if known.format or known.resolution else replace(known, resolution="us")
+        if column is not None:
+            columns[name] = column
     return Schema(columns)
 
 

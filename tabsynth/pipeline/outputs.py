@@ -67,6 +67,7 @@ def write_sample(
     keep: int = 0,
     table: str | None = None,
     mode: Mode | None = None,
+    keep_formulas: bool = False,
 ) -> pd.DataFrame:
     """Sample rows into a file in chunks (an Excel or Arrow file at once), and return at least the first ``keep`` rows.
 
@@ -79,13 +80,14 @@ def write_sample(
         keep: Number of rows to return.
         table: Table of a database.
         mode: How a table of a database is written.
+        keep_formulas: Write text that a spreadsheet would take for a formula as it is.
     """
     if is_written_whole(path):
         frame = pd.concat(model.sample_chunks(rows, given=given, chunk=CHUNK_ROWS, seed=seed), ignore_index=True)
-        write(frame, path, model.schema_)
+        write(frame, path, model.schema_, keep_formulas=keep_formulas)
         return frame
     head: list[pd.DataFrame] = []
-    with write_chunks(path, model.schema_, table=table, mode=mode) as append:
+    with write_chunks(path, model.schema_, table=table, mode=mode, keep_formulas=keep_formulas) as append:
         for chunk in model.sample_chunks(rows, given=given, chunk=CHUNK_ROWS, seed=seed):
             append(chunk)
             if sum(map(len, head)) < keep:

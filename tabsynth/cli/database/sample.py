@@ -25,15 +25,18 @@ def sample_folder(args: Namespace, parse_given: ParseGiven) -> int:
     """
     from tabsynth.common.validation import random_seed
     from tabsynth.data.database.folders import check_folder_output, write_folder
+    from tabsynth.errors import InputError
     from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
     model = RelationalSynthesizer.load(args.model)
     kind = args.format or "parquet"
+    if args.keep_formulas and kind != "csv":
+        raise InputError("--keep-formulas is for --format csv; Parquet marks no formulas")
     check_folder_output(args.output, tuple(model.schema_.tables), kind)
     given = _given_by_table(args.given, model.schema_, parse_given)
     seed = random_seed() if args.seed is None else args.seed
     tables = model.sample(args.rows, scale=args.scale, given=given, seed=seed)
-    write_folder(tables, args.output, model.schema_, kind)
+    write_folder(tables, args.output, model.schema_, kind, keep_formulas=args.keep_formulas)
     rows = {name: len(frame) for name, frame in tables.items()}
     text = ", ".join(f"{name} ({count:,})" for name, count in rows.items())
     return print_result({"output": args.output, "rows": rows, "seed": seed}, f"wrote {args.output}: {text}")

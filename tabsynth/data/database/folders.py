@@ -141,6 +141,8 @@ def write_folder(
     folder: str | Path,
     schema: DatabaseSchema | None = None,
     format: str = "parquet",
+    *,
+    keep_formulas: bool = False,
 ) -> None:
     """Write tables into a folder, one file each; the folder appears at the end.
 
@@ -151,6 +153,7 @@ def write_folder(
         folder: The folder to write.
         schema: Decides the formats of dates in CSV.
         format: ``parquet`` or ``csv``.
+        keep_formulas: As for ``write``.
 
     Raises:
         SourceError: The folder cannot be written, or holds other files.
@@ -158,7 +161,8 @@ def write_folder(
     check_folder_output(folder, tuple(tables), format)
     with replace_folder(folder) as aside:
         for name, frame in tables.items():
-            write(frame, aside / f"{name}.{format}", None if schema is None else schema.tables.get(name))
+            own = None if schema is None else schema.tables.get(name)
+            write(frame, aside / f"{name}.{format}", own, keep_formulas=keep_formulas)
 
 
 @contextmanager
