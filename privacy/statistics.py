@@ -110,9 +110,9 @@ class Replicates:
         schema = replace(model.schema_, columns=columns)
         again = []
         for _ in range(replicates):
-            made = _sample_persons(model, privacy, int(rng.integers(2**31)))
+            synthetic = _sample_persons(model, privacy, int(rng.integers(2**31)))
             own = replace(privacy, insecure_seed=int(rng.integers(2**31)))  # nothing private: the rows are synthetic
-            other = clone(model).fit(made, schema=schema, privacy=own, progress=False)
+            other = clone(model).fit(synthetic, schema=schema, privacy=own, progress=False)
             again.append(other.sample(model.rows_, seed=int(rng.integers(2**31)), progress=False))
         drawn = [model.sample(seed=int(rng.integers(2**31)), progress=False) for _ in range(tables)]
         return cls(tuple(drawn), tuple(again), level)
@@ -180,10 +180,10 @@ def _get_privacy(model: Model) -> Privacy:
 def _sample_persons(model: Model, privacy: Privacy, seed: int) -> pd.DataFrame:
     """Sample as many rows as the model was fitted to; with persons, as many of each as are allowed."""
     # Independent draws: evenly dealt ones would vary less than a real sample does.
-    made = model.sample(model.rows_, seed=seed, progress=False, calibrate=False, stratify=False)
+    synthetic = model.sample(model.rows_, seed=seed, progress=False, calibrate=False, stratify=False)
     if privacy.rows_per_person and isinstance(model.schema_.columns.get(privacy.unit), Identifier):
-        made[privacy.unit] = (np.arange(len(made)) // privacy.rows_per_person).astype(str)
-    return made
+        synthetic[privacy.unit] = (np.arange(len(synthetic)) // privacy.rows_per_person).astype(str)
+    return synthetic
 
 
 def _student_t_quantile(level: float, freedom: int) -> float:

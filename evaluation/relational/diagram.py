@@ -89,8 +89,8 @@ def _box(table: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[st
         text = f"history: {_numbers(name, (worst,), scores)}"
         lines.append({"text": text, "kind": "number", "level": level})
     level = group_level(own, levels)
-    said = "; ".join(line["text"] for line in lines)
-    return {"name": name, "lines": lines, "level": level, "title": f"{said}{f'; {level}' if level else ''}"}
+    description = "; ".join(line["text"] for line in lines)
+    return {"name": name, "lines": lines, "level": level, "title": f"{description}{f'; {level}' if level else ''}"}
 
 
 def _link(link: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict[str, Any]:

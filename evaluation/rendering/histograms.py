@@ -79,17 +79,17 @@ def _edges(present: Floats) -> Floats:
 def _bars(train: EncodedTable, synthetic: EncodedTable, j: int) -> dict[str, Any]:
     size = int(train.encoding.sizes[j])
     counts = np.bincount(train.codes[:, j], minlength=size)[1:]
-    made = np.bincount(synthetic.codes[:, j], minlength=size)[1:]
+    synthetic_counts = np.bincount(synthetic.codes[:, j], minlength=size)[1:]
     order = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]
     shown = np.sort(order[counts[order] >= MIN_CELL_ROWS])
-    rest = np.setdiff1d(np.flatnonzero(counts + made), shown)
+    rest = np.setdiff1d(np.flatnonzero(counts + synthetic_counts), shown)
     labels = [train.encoding.labels[j][i] for i in shown]
     real = [_percent(counts[i] / len(train)) for i in shown]
-    other = [_percent(made[i] / len(synthetic)) for i in shown]
+    other = [_percent(synthetic_counts[i] / len(synthetic)) for i in shown]
     if len(rest):
         labels.append(f"other ({len(rest)})")
         real.append(_percent(counts[rest].sum() / len(train)))
-        other.append(_percent(made[rest].sum() / len(synthetic)))
+        other.append(_percent(synthetic_counts[rest].sum() / len(synthetic)))
     return {"labels": labels, "real": real, "synthetic": other}
 
 

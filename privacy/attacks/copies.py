@@ -46,8 +46,8 @@ def attack_copies(
         holdout: All held-out rows: an exact copy needs no reference.
         synthetic: All synthetic rows.
     """
-    made = np.unique(hash_rows(synthetic))
-    exact = [np.isin(hash_rows(table), made) for table in (game.train, holdout)]
+    synthetic_points = np.unique(hash_rows(synthetic))
+    exact = [np.isin(hash_rows(table), synthetic_points) for table in (game.train, holdout)]
     close = attacks.to_synthetic <= np.quantile(attacks.to_reference, NEAR_COPY_QUANTILE)
     near = [close[game.is_member], close[~game.is_member]]
     return [
@@ -66,20 +66,20 @@ def score_smoke_tests(
 ) -> list[Score]:
     """Return the DCR and NNDR, labelled as smoke tests."""
     dcr = memorisation_scores(train, synthetic, holdout, rng)[0]
-    made = game.points["synthetic"][:MAX_SMOKE_ROWS]
+    synthetic_points = game.points["synthetic"][:MAX_SMOKE_ROWS]
     ratios = []
     for name in ("members", "controls"):
-        distance = find_nearest(made, game.points[name], 2)[0]
+        distance = find_nearest(synthetic_points, game.points[name], 2)[0]
         ratios.append(np.where(distance[:, 1] > 0, distance[:, 0] / np.where(distance[:, 1] > 0, distance[:, 1], 1), 1))
     wins = float((ratios[0] < ratios[1]).sum() + 0.5 * (ratios[0] == ratios[1]).sum())
-    low, high = wilson(wins, len(made))
+    low, high = wilson(wins, len(synthetic_points))
     warning = "A smoke test for memorisation, not a measure of privacy."
     return [
         Score.from_dict({**dcr.to_dict(), "name": "smoke_dcr_share", "method": f"{dcr.method} {warning}"}),
         Score(
             name="smoke_nndr_share",
             title="Closer call with training",
-            value=100 * wins / len(made),
+            value=100 * wins / len(synthetic_points),
             interval=(100 * low, 100 * high),
             better="target",
             target=50.0,
@@ -87,7 +87,7 @@ def score_smoke_tests(
             unit="%",
             description="Synthetic rows whose nearest training row is more distinct among training rows (NNDR) than "
             "the nearest held-out row does among held-out rows; 50 % if none was memorised.",
-            method=f"{len(made):,} synthetic rows; Wilson interval over them. {warning}",
+            method=f"{len(synthetic_points):,} synthetic rows; Wilson interval over them. {warning}",
         ),
     ]
 
@@ -101,10 +101,12 @@ def count_kmap(game: MembershipGame, columns: list[str]) -> dict[str, Any]:
         meets.
     """
     at = [game.train.encoding.names.index(name) for name in columns]
-    members, controls, made = (_hash_columns(table, at) for table in (game.members, game.controls, game.synthetic))
+    members, controls, synthetic_points = (
+        _hash_columns(table, at) for table in (game.members, game.controls, game.synthetic)
+    )
     sizes = pd.Series(members).value_counts()
     out: dict[str, Any] = {"columns": columns}
-    for name, rows in (("synthetic", made), ("controls", controls)):
+    for name, rows in (("synthetic", synthetic_points), ("controls", controls)):
         count = pd.Series(rows).map(sizes).fillna(0).to_numpy()
         out[name] = {
             label: 100 * float(((count >= low) & (count <= (np.inf if high is None else high))).mean())
@@ -112,7 +114,7 @@ def count_kmap(game: MembershipGame, columns: list[str]) -> dict[str, Any]:
         }
     alone = sizes[sizes == 1].index.to_numpy()
     out["unique"] = len(alone)
-    out["unique_met"] = 100 * float(np.isin(alone, made).mean()) if len(alone) else 0.0
+    out["unique_met"] = 100 * float(np.isin(alone, synthetic_points).mean()) if len(alone) else 0.0
     return out
 
 

@@ -33,11 +33,11 @@ def attack_linkability(
     random = np.concatenate(
         [np.arange(len(game.members))[:MAX_TARGETS], len(game.members) + np.arange(len(game.controls))[:MAX_TARGETS]]
     )
-    asked = {"random": random, "isolated": sets["isolated"]}
-    every = np.unique(np.concatenate(list(asked.values())))
+    target_sets = {"random": random, "isolated": sets["isolated"]}
+    every = np.unique(np.concatenate(list(target_sets.values())))
     linked[every] = _link_halves(game, every, rng, "synthetic")
     baseline = _link_halves(game, every[game.is_member[every]], rng, "reference").mean()
-    return [_finding(game, linked, chosen, records, float(baseline)) for records, chosen in asked.items()]  # type: ignore[arg-type]
+    return [_finding(game, linked, chosen, records, float(baseline)) for records, chosen in target_sets.items()]  # type: ignore[arg-type]
 
 
 def _link_halves(

@@ -67,8 +67,8 @@ def attack_with_shadow_models(
     near = np.empty(inside.shape)
     for i in range(N_SHADOW_MODELS):
         learned = train.iloc[rng.permutation(np.concatenate([rest, chosen[inside[i]]]))].reset_index(drop=True)
-        made = _check_output(fit(learned, seed + i), train)
-        near[i] = _score_nearness(train, made, chosen, schema)
+        released = _check_output(fit(learned, seed + i), train)
+        near[i] = _score_nearness(train, released, chosen, schema)
         step()
     observed = _separation(near, inside)
     tossed = np.array([_separation(near, _permute_coins(inside, rng)) for _ in range(N_PERMUTATIONS)])
@@ -94,19 +94,19 @@ def attack_with_shadow_models(
     return [finding], {"shadows": N_SHADOW_MODELS, "records": len(chosen), "least_auc": least, "power": 0.8}
 
 
-def _check_output(made: object, train: pd.DataFrame) -> pd.DataFrame:
-    if not isinstance(made, pd.DataFrame):
-        raise DataError(f"fit(frame, seed) must give the synthetic frame, not {type(made).__name__}")
-    if not len(made):
+def _check_output(released: object, train: pd.DataFrame) -> pd.DataFrame:
+    if not isinstance(released, pd.DataFrame):
+        raise DataError(f"fit(frame, seed) must give the synthetic frame, not {type(released).__name__}")
+    if not len(released):
         raise DataError("fit(frame, seed) gave a frame without rows")
-    if set(made.columns) != set(train.columns):
+    if set(released.columns) != set(train.columns):
         raise SchemaError("fit(frame, seed) gave other columns than the training table's; align them")
-    return made[list(train.columns)].reset_index(drop=True)
+    return released[list(train.columns)].reset_index(drop=True)
 
 
-def _score_nearness(train: pd.DataFrame, made: pd.DataFrame, chosen: np.ndarray, schema: Schema) -> Floats:
+def _score_nearness(train: pd.DataFrame, released: pd.DataFrame, chosen: np.ndarray, schema: Schema) -> Floats:
     """Minus the log distance of each record to its nearest synthetic row, shape (r,)."""
-    real, synthetic = encode_tables([train, made], schema)
+    real, synthetic = encode_tables([train, released], schema)
     space = DistanceSpace.of(real)
     records: EncodedTable = real.take(chosen)
     distance = find_nearest(space.points(records), space.points(synthetic), 1)[0][:, 0]

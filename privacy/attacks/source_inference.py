@@ -69,9 +69,9 @@ def infer_source(
         if set(frame.columns) != set(schema):
             raise SchemaError(f"the site {name!r} has other columns than the schema; align them")
     plain = [frame[list(schema)].reset_index(drop=True) for frame in (synthetic, *frames)]
-    made, *sites = encode_tables(plain, schema)
+    released, *sites = encode_tables(plain, schema)
     score = _score_sites(
-        made.take(np.arange(min(len(made), 10 * MAX_SITE_ROWS))),
+        released.take(np.arange(min(len(released), 10 * MAX_SITE_ROWS))),
         [s.take(np.arange(min(len(s), MAX_SITE_ROWS))) for s in sites],
     )
     inside = np.arange(len(names)) < len(took_part)
@@ -133,8 +133,8 @@ def infer_source_with_models(
             count = size if side == 0 else size - len(site)
             parts = [others.iloc[rng.permutation(len(others))[:count]], *([site] if side else [])]
             frame = pd.concat(parts, ignore_index=True)[columns]
-            made = fit(frame.iloc[rng.permutation(len(frame))].reset_index(drop=True), seed + 2 * i + side)
-            found[side].append(_score_affinity(made[columns], held_out[columns], others[columns], schema))
+            released = fit(frame.iloc[rng.permutation(len(frame))].reset_index(drop=True), seed + 2 * i + side)
+            found[side].append(_score_affinity(released[columns], held_out[columns], others[columns], schema))
             step()
     score = np.array([*found[1], *found[0]])
     inside = np.repeat([True, False], N_ROUNDS)
@@ -156,20 +156,20 @@ def infer_source_with_models(
     )
 
 
-def _score_sites(made: EncodedTable, sites: Sequence[EncodedTable]) -> Floats:
+def _score_sites(released: EncodedTable, sites: Sequence[EncodedTable]) -> Floats:
     """Return the mean log density ratio at each site's rows: synthetic rows over the site's own, shape (s,)."""
     space = DistanceSpace.of(_concatenate(sites))
     points = [space.points(site) for site in sites]
-    synthetic, out = space.points(made), np.empty(len(sites))
+    synthetic, out = space.points(released), np.empty(len(sites))
     for i, own in enumerate(points):
         near, usual = find_nearest(own, synthetic, 3)[0], find_nearest(own, own, 4)[0][:, 1:]  # less itself
         out[i] = float((np.log(usual + 1e-3) - np.log(near + 1e-3)).mean())
     return out
 
 
-def _score_affinity(made: pd.DataFrame, site: pd.DataFrame, others: pd.DataFrame, schema: Schema) -> float:
+def _score_affinity(released: pd.DataFrame, site: pd.DataFrame, others: pd.DataFrame, schema: Schema) -> float:
     """Return the mean log distance of other sites' rows to the synthetic table less that of the site's."""
-    rest, own, synthetic = encode_tables([f.reset_index(drop=True) for f in (others, site, made)], schema)
+    rest, own, synthetic = encode_tables([f.reset_index(drop=True) for f in (others, site, released)], schema)
     space = DistanceSpace.of(rest)
     points = space.points(synthetic)
     far = [

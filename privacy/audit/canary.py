@@ -91,14 +91,14 @@ def canaries(
             f"{privacy.epsilon:g}; give the mu that the ledger accounts for"
         )
     record = _make_canary(table, canary)
-    asked = score if score is not None else _nearness_score(table, record)
+    score_fn = score if score is not None else _nearness_score(table, record)
     neighbour = pd.concat([table, record], ignore_index=True)
     rng = np.random.default_rng([seed, 11])
     found = np.empty((2, runs))
     with progress_bar(2 * runs, "canaries", "run", progress) as shown:
         for i in range(runs):
             for side, frame in enumerate((neighbour, table)):
-                found[side, i] = _check_score(asked(fit(_shuffle(frame, rng), int(rng.integers(2**31 - 1)))))
+                found[side, i] = _check_score(score_fn(fit(_shuffle(frame, rng), int(rng.integers(2**31 - 1)))))
                 shown.update()
     return _judge_runs(found[0], found[1], privacy, delta, mu, score is not None, one_run, fit, seed)
 
@@ -174,31 +174,31 @@ def _make_canary(table: pd.DataFrame, canary: Mapping[str, Any] | pd.DataFrame |
 def _nearness_score(table: pd.DataFrame, record: pd.DataFrame) -> Callable[[Any], float]:
     """Return a score of synthetic frames: how many rows lie near the canary, in all columns together."""
 
-    def score(made: Any) -> float:
-        return float(_compute_closeness(_check_frame(made), record, table)[0])
+    def score(released: Any) -> float:
+        return float(_compute_closeness(_check_frame(released), record, table)[0])
 
     return score
 
 
-def _check_frame(made: Any) -> pd.DataFrame:
-    if not isinstance(made, pd.DataFrame):
-        raise DataError(f"fit gave {type(made).__name__}, no frame; pass score=, the adversary's score of it")
-    return made
+def _check_frame(released: Any) -> pd.DataFrame:
+    if not isinstance(released, pd.DataFrame):
+        raise DataError(f"fit gave {type(released).__name__}, no frame; pass score=, the adversary's score of it")
+    return released
 
 
-def _compute_closeness(made: pd.DataFrame, records: pd.DataFrame, table: pd.DataFrame) -> npt.NDArray[np.float64]:
+def _compute_closeness(released: pd.DataFrame, records: pd.DataFrame, table: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Return the sums over the synthetic rows of the share of columns that agree, to the fourth power, shape (r,)."""
-    agree = np.zeros((len(records), len(made)))
+    agree = np.zeros((len(records), len(released)))
     for name in records.columns:
         if pd.api.types.is_numeric_dtype(table[name].dtype) and not pd.api.types.is_bool_dtype(table[name].dtype):
             real = table[name].to_numpy(dtype=np.float64, na_value=np.nan)
             span = float(np.nanmax(real) - np.nanmin(real)) or 1.0
             ours = records[name].to_numpy(dtype=np.float64, na_value=np.nan)
-            theirs = made[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            theirs = released[name].to_numpy(dtype=np.float64, na_value=np.nan)
             gap = np.abs(ours[:, None] - theirs[None]) / span
             agree += sum((gap <= scale * 0.1).astype(np.float64) for scale in NEARNESS_SCALES) / len(NEARNESS_SCALES)
         else:
-            agree += records[name].astype(str).to_numpy()[:, None] == made[name].astype(str).to_numpy()[None]
+            agree += records[name].astype(str).to_numpy()[:, None] == released[name].astype(str).to_numpy()[None]
     return np.asarray(((agree / records.shape[1]) ** 4).sum(axis=1))
 
 
@@ -211,8 +211,8 @@ def _audit_one_run(
     rng = np.random.default_rng([seed, 12])
     member = rng.random(len(candidates)) < 0.5
     frame = pd.concat([table, candidates[table.columns][member]], ignore_index=True)
-    made = _check_frame(fit(_shuffle(frame, rng), int(rng.integers(2**31 - 1))))
-    bound, guesses = epsilon_from_scores(_compute_closeness(made, candidates[table.columns], table), member, delta)
+    released = _check_frame(fit(_shuffle(frame, rng), int(rng.integers(2**31 - 1))))
+    bound, guesses = epsilon_from_scores(_compute_closeness(released, candidates[table.columns], table), member, delta)
     most = max_epsilon_from_guesses(len(candidates), len(candidates), delta)
     return {"epsilon": bound, "most": most, "candidates": float(len(candidates)), **guesses}
 

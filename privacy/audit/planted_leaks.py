@@ -90,8 +90,8 @@ def interpolate(real: RealRows, rows: Integers, others: Integers, rng: np.random
     """Numbers between those of two records, and the categories of the first."""
     own, other = real.table.take(rows), real.table.take(others)
     values = own.values + rng.random((len(rows), 1)) / 2 * (other.values - own.values)
-    made = replace(own, values=_round_like(real, values))
-    return Planted(made, np.column_stack([rows, others]), interpolated=True)
+    leaked = replace(own, values=_round_like(real, values))
+    return Planted(leaked, np.column_stack([rows, others]), interpolated=True)
 
 
 LEAKS: dict[str, Plant] = {
@@ -188,24 +188,24 @@ def _is_detected(
 
 def _equal_origins(real: RealRows, planted: Planted) -> npt.NDArray[np.bool_]:
     """Which planted rows are exact copies."""
-    own, made = real.table.take(planted.origins[:, 0]), planted.rows
-    codes = (own.codes == made.codes)[:, ~own.encoding.continuous].all(axis=1)
-    values = ((own.values == made.values) | (np.isnan(own.values) & np.isnan(made.values))).all(axis=1)
+    own, leaked = real.table.take(planted.origins[:, 0]), planted.rows
+    codes = (own.codes == leaked.codes)[:, ~own.encoding.continuous].all(axis=1)
+    values = ((own.values == leaked.values) | (np.isnan(own.values) & np.isnan(leaked.values))).all(axis=1)
     return np.asarray(codes & values, dtype=bool)
 
 
 def _pair_score(pooled: PooledResults, planted: Planted, rng: np.random.Generator) -> Floats:
-    distance, made = pooled.pairs.to_synthetic.copy(), pooled.real.points(planted.rows)
+    distance, leaked = pooled.pairs.to_synthetic.copy(), pooled.real.points(planted.rows)
     for rows in planted.origins.T:
-        gap = np.sqrt(((pooled.real.points(pooled.real.table.take(rows)) - made) ** 2).sum(axis=1, dtype=np.float64))
+        gap = np.sqrt(((pooled.real.points(pooled.real.table.take(rows)) - leaked) ** 2).sum(axis=1, dtype=np.float64))
         np.minimum.at(distance, rows, gap)
     return PairDistances(distance, pooled.pairs.to_real).score()
 
 
 def _cell_score(pooled: PooledResults, planted: Planted, rng: np.random.Generator) -> Floats:
-    score, made = pooled.scores["shared_cells"].copy(), pooled.cells.encode(planted.rows)
+    score, leaked = pooled.scores["shared_cells"].copy(), pooled.cells.encode(planted.rows)
     for rows in planted.origins.T:
-        np.maximum.at(score, rows, agreement(pooled.cells, rows, made))
+        np.maximum.at(score, rows, agreement(pooled.cells, rows, leaked))
     return score
 
 

@@ -71,11 +71,11 @@ def _item(question: str, status: str, answer: str) -> dict[str, str]:
 
 
 def _guarantee(claim: Mapping[str, Any] | None) -> dict[str, str]:
-    asked = "Epsilon, delta, unit, neighbouring relation, number of releases?"
+    question = "Epsilon, delta, unit, neighbouring relation, number of releases?"
     if claim is None:
-        return _item(asked, ANSWERED, "None was stated: epsilon is infinite.")
+        return _item(question, ANSWERED, "None was stated: epsilon is infinite.")
     return _item(
-        asked,
+        question,
         PARTLY,
         f"Claimed: epsilon {claim['epsilon']:g}, delta {claim['delta']:.1e}, by {claim['unit']}; neighbours differ in "
         f"one unit, added or removed. {explain_claim(claim['epsilon'], claim['delta'], claim['unit'])} The number of "
@@ -84,23 +84,25 @@ def _guarantee(claim: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _criteria(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
-    asked = "Singling out, linkability, inference: the risk with intervals?"
+    question = "Singling out, linkability, inference: the risk with intervals?"
     named = [name for name in scores if name.startswith(("singling_out", "linkability", "inference"))]
     if not held_out or not named:
-        return _item(asked, NOT, "Without held-out rows, a risk cannot be distinguished from what holds for anybody.")
-    return _item(asked, ANSWERED, "; ".join(_format_score(scores[name]) for name in named) + ".")
+        return _item(
+            question, NOT, "Without held-out rows, a risk cannot be distinguished from what holds for anybody."
+        )
+    return _item(question, ANSWERED, "; ".join(_format_score(scores[name]) for name in named) + ".")
 
 
 def _intruder(
     scores: Mapping[str, Score], significant: Sequence[str], level: float, tests: int, held_out: bool
 ) -> dict[str, str]:
-    asked = "A motivated intruder: with what knowledge, and what is reasonably likely?"
+    question = "A motivated intruder: with what knowledge, and what is reasonably likely?"
     if not held_out:
-        return _item(asked, NOT, "Without held-out rows, no attack can be distinguished from guessing.")
+        return _item(question, NOT, "Without held-out rows, no attack can be distinguished from guessing.")
     best = [scores[name] for name in scores if name.endswith("_random_tpr")]
     strongest = max(best, key=lambda score: score.interval[0] if score.interval else 0.0)
     return _item(
-        asked,
+        question,
         PARTLY,
         "The intruder holds the synthetic table, whole records of persons in question and rows of the same population, "
         f"but not the model. {len(significant)} of {tests} attacks are beyond chance at {level:.0%}. The best on "
@@ -110,16 +112,18 @@ def _intruder(
 
 
 def _worst(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
-    asked = "The worst-affected records and subgroups?"
+    question = "The worst-affected records and subgroups?"
     names = [name for name in scores if name.endswith(("isolated_tpr", "exposed_tpr")) or name == "subgroup_auc"]
     if not held_out or not names:
-        return _item(asked, NOT, "There are too few held-out rows to test parts of the table.")
+        return _item(question, NOT, "There are too few held-out rows to test parts of the table.")
     above = {name: scores[name].value - (scores[name].floor or 0.0) for name in names if name != "subgroup_auc"}
     worst = max(above, key=above.__getitem__, default=None)
     summary = [
         _format_score(scores[name]) for name in (worst, "subgroup_auc" if "subgroup_auc" in scores else None) if name
     ]
-    return _item(asked, ANSWERED, "; ".join(summary) + ". The records themselves are named in the internal file only.")
+    return _item(
+        question, ANSWERED, "; ".join(summary) + ". The records themselves are named in the internal file only."
+    )
 
 
 def _format_score(score: Score) -> str:

@@ -64,13 +64,13 @@ def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
     elif not all(isinstance(value, (int, float)) and value == value // 1 for value in every):
         return ()
     pattern = learn_pattern(pd.Series(every, dtype=object))
-    made = generate_keys(pattern, many, _generator(every), avoid=set(every)).tolist()
+    generated = generate_keys(pattern, many, _generator(every), avoid=set(every)).tolist()
     kind = getattr(values.dtype, "numpy_dtype", values.dtype)
     if not isinstance(kind, np.dtype) or kind.kind not in "iu":
-        return tuple(made)
+        return tuple(generated)
     low, high = np.iinfo(kind).min, np.iinfo(kind).max
     narrow = sorted(set(range(int(min(every)), high + 1)) - set(every)) if kind.itemsize < 4 else []
-    return tuple([value for value in made if low <= value <= high] or narrow[:many])
+    return tuple([value for value in generated if low <= value <= high] or narrow[:many])
 
 
 def _generator(every: list[Any]) -> np.random.Generator:

@@ -70,15 +70,15 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
     text = codecs.getincrementaldecoder(found)(errors="replace").decode(sample)
     line = SEPARATOR_LINE.match(text)
     own = separator or (line[1] if line else _detect_separator(text, usual, whole=whole))
-    said = [f"encoded in {found}"] if encoding is None and found not in ("utf-8", "utf-8-sig") else []
-    said += (
+    notes = [f"encoded in {found}"] if encoding is None and found not in ("utf-8", "utf-8-sig") else []
+    notes += (
         [f"separated by {SEPARATORS.get(own, repr(own))}"]
         if separator is None and line is None and own != usual
         else []
     )
-    if said:
+    if notes:
         advice = "give encoding= or separator= where that is wrong"
-        warnings.warn(f"{path.name} is read as {' and '.join(said)}; {advice}", UserWarning, stacklevel=4)
+        warnings.warn(f"{path.name} is read as {' and '.join(notes)}; {advice}", UserWarning, stacklevel=4)
     return Dialect(own, found, line is not None)
 
 

@@ -85,28 +85,28 @@ def split_words(name: str) -> list[str]:
 
 def is_key(name: str) -> bool:
     """Return whether a column name suggests a key: it ends in ``id`` or the like, or names a person alone."""
-    said = [word for word in split_words(name) if not word.isdigit()]
-    if not said:
+    words = [word for word in split_words(name) if not word.isdigit()]
+    if not words:
         return False
-    numbered = said[-1] in ("number", "no", "num", "nr") and bool(ACCOUNT_WORDS.union(PERSON_WORDS) & set(said))
-    return said[-1] in KEY_WORDS or numbered or (len(said) > 1 and said[0] == "id") or is_person(name)
+    numbered = words[-1] in ("number", "no", "num", "nr") and bool(ACCOUNT_WORDS.union(PERSON_WORDS) & set(words))
+    return words[-1] in KEY_WORDS or numbered or (len(words) > 1 and words[0] == "id") or is_person(name)
 
 
 def is_person(name: str) -> bool:
     """Return whether a column name suggests the key of a person."""
-    said = [word for word in split_words(name) if not word.isdigit()]
-    if not set(said) & PERSON_WORDS:
+    words = [word for word in split_words(name) if not word.isdigit()]
+    if not set(words) & PERSON_WORDS:
         return False
-    return len(said) == 1 or said[-1] in KEY_WORDS or said[-1] in ("number", "no", "nr")
+    return len(words) == 1 or words[-1] in KEY_WORDS or words[-1] in ("number", "no", "nr")
 
 
 def is_code(name: str) -> bool:
     """Return whether a column name suggests a category code."""
-    said = split_words(name)
+    words = split_words(name)
     # cd4 and cd8 are cell counts, not codes.
-    counted = any(one == "cd" and after.isdigit() for one, after in pairwise(said))
-    coded = bool(set(said) & (CODE_WORDS - {"cd"} if counted else CODE_WORDS))
-    return coded or (bool(said) and said[-1].endswith(("code", "type", "zip")))
+    counted = any(one == "cd" and after.isdigit() for one, after in pairwise(words))
+    coded = bool(set(words) & (CODE_WORDS - {"cd"} if counted else CODE_WORDS))
+    return coded or (bool(words) and words[-1].endswith(("code", "type", "zip")))
 
 
 def is_quantity(name: str) -> bool:
@@ -116,36 +116,36 @@ def is_quantity(name: str) -> bool:
 
 def is_person_name(name: str) -> bool:
     """Return whether a column name suggests names of persons: ``surname``, ``first_name``, ``NAME``."""
-    said = [word for word in split_words(name) if not word.isdigit()]
-    if not said or any(word in name for word in UNSPACED_WORDS[0]):
-        return bool(said)
-    alone = len(said) == 1 and said[0] in NAME_PART_WORDS - {"full", "birth"} | {"name"}
-    if said[-1] in PERSON_NAME_WORDS or alone:
+    words = [word for word in split_words(name) if not word.isdigit()]
+    if not words or any(word in name for word in UNSPACED_WORDS[0]):
+        return bool(words)
+    alone = len(words) == 1 and words[0] in NAME_PART_WORDS - {"full", "birth"} | {"name"}
+    if words[-1] in PERSON_NAME_WORDS or alone:
         return True
-    return said[-1] in ("name", "names") and said[-2] in NAME_PART_WORDS | PERSON_WORDS
+    return words[-1] in ("name", "names") and words[-2] in NAME_PART_WORDS | PERSON_WORDS
 
 
 def is_address(name: str) -> bool:
     """Return whether a column name suggests postal or e-mail addresses."""
-    said = [word for word in split_words(name) if not word.isdigit()]
-    return any(word in name for word in UNSPACED_WORDS[1]) or (bool(said) and said[-1] in ADDRESS_WORDS)
+    words = [word for word in split_words(name) if not word.isdigit()]
+    return any(word in name for word in UNSPACED_WORDS[1]) or (bool(words) and words[-1] in ADDRESS_WORDS)
 
 
 def is_personal_number(name: str) -> bool:
     """Return whether a column name suggests numbers of telephones, accounts, cards or documents."""
-    said = [word for word in split_words(name) if not word.isdigit()]
-    if not said or any(word in name for word in UNSPACED_WORDS[2]):
-        return bool(said)
+    words = [word for word in split_words(name) if not word.isdigit()]
+    if not words or any(word in name for word in UNSPACED_WORDS[2]):
+        return bool(words)
     owned = PERSONAL_NUMBER_WORDS | {"account", "card", "insurance", "licence", "license"}
-    if said[-1] in NUMBER_WORDS:
-        return len(said) > 1 and said[-2] in owned
-    return said[-1] in PERSONAL_NUMBER_WORDS or (len(said) == 1 and said[0] in owned)
+    if words[-1] in NUMBER_WORDS:
+        return len(words) > 1 and words[-2] in owned
+    return words[-1] in PERSONAL_NUMBER_WORDS or (len(words) == 1 and words[0] in owned)
 
 
 def is_personal(name: str) -> bool:
     """Return whether a column name suggests personal data, or may do so (``station_name``)."""
-    said = split_words(name)
-    return is_person_name(name) or is_address(name) or is_personal_number(name) or (bool(said) and said[-1] == "name")
+    words = split_words(name)
+    return is_person_name(name) or is_address(name) or is_personal_number(name) or (bool(words) and words[-1] == "name")
 
 
 def is_date_name(name: str) -> bool:
@@ -155,5 +155,5 @@ def is_date_name(name: str) -> bool:
 
 def is_quasi_identifier(name: str) -> bool:
     """Return whether a column name suggests coordinates, postal codes or dates of birth."""
-    said = set(split_words(name))
-    return bool(said & (PLACE_WORDS | BIRTH_WORDS)) or "".join(split_words(name)) in PLACE_WORDS | BIRTH_WORDS
+    words = set(split_words(name))
+    return bool(words & (PLACE_WORDS | BIRTH_WORDS)) or "".join(split_words(name)) in PLACE_WORDS | BIRTH_WORDS

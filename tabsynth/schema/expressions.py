@@ -113,8 +113,8 @@ class Formula:
             tree = ast.parse(text.strip(), mode="eval").body
             names = frozenset(_check_nodes(tree))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            said = str(error) if isinstance(error, _RefusedError) else f"it cannot be read ({error})"
-            raise InputError(f"{where}: the formula {text!r} cannot be used: {said}") from error
+            message = str(error) if isinstance(error, _RefusedError) else f"it cannot be read ({error})"
+            raise InputError(f"{where}: the formula {text!r} cannot be used: {message}") from error
         for name in sorted(names):
             if columns is not None and name not in columns:
                 close = difflib.get_close_matches(name, list(columns), n=1)

@@ -121,8 +121,8 @@ def _read(name: str, entry: Any, *, key: bool) -> Column:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("sdtype"), str):
         raise SchemaError(f'column {name!r}: SDV metadata needs {{"sdtype": ...}}, not {entry!r}')
     column = column_from_dict(name, {**_facts(name, entry, key=key), "nullable": entry.get("range_is_nullable", True)})
-    said = json.loads(json.dumps(dict(entry), default=str))
-    return column if _entry(column, VERSION) == said else replace(column, sdv=said)
+    written_entry = json.loads(json.dumps(dict(entry), default=str))
+    return column if _entry(column, VERSION) == written_entry else replace(column, sdv=written_entry)
 
 
 def _facts(name: str, entry: Mapping[str, Any], *, key: bool) -> dict[str, Any]:

@@ -79,10 +79,10 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
     written = words >= 2 * MIN_TEXT_WORDS or length >= MIN_TEXT_CHARACTERS
     if different > MIN_ROWS and written and rare_share(present) > MAX_RARE_SHARE:
         why = f"{different} different values in {rows} rows, of {words:.0f} words: free text, which is never learned"
-        asked = (
+        default_question = (
             "some of its texts repeat: is removing them (text) right, or are they categories to learn (categorical)?"
         )
-        return Text(name=name, why=why, question=question or asked)
+        return Text(name=name, why=why, question=question or default_question)
     why = f"{different} different values in {rows} rows: text that repeats"
     if different == 1:
         why = "it holds a single value"
@@ -191,8 +191,12 @@ def _infer_sparse_text(name: str, rows: int, different: int, sample: list[str], 
     if words >= 2 * MIN_TEXT_WORDS:
         return Text(name=name, why=f"{why} of {words:.0f} words: free text, which is never learned", question=question)
     what = "free text or addresses" if words >= MIN_TEXT_WORDS else "names or other personal text"
-    asked = f"hardly a value repeats: is it {what}, which is right to leave out, or categories to learn (categorical)?"
-    return Text(name=name, why=f"{why}: text that hardly repeats is never learned", question=question or asked)
+    default_question = (
+        f"hardly a value repeats: is it {what}, which is right to leave out, or categories to learn (categorical)?"
+    )
+    return Text(
+        name=name, why=f"{why}: text that hardly repeats is never learned", question=question or default_question
+    )
 
 
 def _is_number(value: str) -> bool:

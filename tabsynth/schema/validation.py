@@ -64,9 +64,9 @@ def check_against_schema(frame: pd.DataFrame, schema: Schema) -> None:
     absent = [name for name in schema if name not in frame.columns]
     extra = [name for name in frame.columns if name not in schema]
     if absent or extra:
-        said = [f"{quote(absent)} of the schema is not in the table"] if absent else []
-        said += [f"{quote(extra)} of the table is not in the schema"] if extra else []
-        raise SchemaError("the schema does not fit the table: " + "; ".join(said) + "; change one of them")
+        message = [f"{quote(absent)} of the schema is not in the table"] if absent else []
+        message += [f"{quote(extra)} of the table is not in the schema"] if extra else []
+        raise SchemaError("the schema does not fit the table: " + "; ".join(message) + "; change one of them")
     for name in frame.columns:
         _check_column(frame[name], schema[str(name)])
     for constraint in schema.constraints:
@@ -201,8 +201,8 @@ def _check_column(values: pd.Series, column: Column) -> None:
         )
     if isinstance(column, Numeric):
         if exceeds_float64(values):
-            said = f"column {column.name!r} holds whole numbers beyond 2**53, which a numeric column would round"
-            raise DataError(f"{said}; declare it identifier or categorical")
+            message = f"column {column.name!r} holds whole numbers beyond 2**53, which a numeric column would round"
+            raise DataError(f"{message}; declare it identifier or categorical")
         data = to_numbers(values)
         if np.isinf(data).any():
             raise DataError(f"column {column.name!r} holds infinite values; replace them or leave them empty")

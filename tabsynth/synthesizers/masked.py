@@ -141,8 +141,10 @@ class MaskedSynthesizer(NetworkSynthesizer):
         """Apply a function to all rows in chunks."""
         chain = self._chain()
         parts = [tokens[begin : begin + CHUNK_ROWS] for begin in range(0, max(len(tokens), 1), CHUNK_ROWS)]
-        made = [work(chain, torch.from_numpy(part.astype(np.int64)).to(chain.device)).cpu().numpy() for part in parts]
-        return np.concatenate(made)
+        results = [
+            work(chain, torch.from_numpy(part.astype(np.int64)).to(chain.device)).cpu().numpy() for part in parts
+        ]
+        return np.concatenate(results)
 
     def _fit(self, table: Table, run: FitOptions) -> None:
         self.earlier_rows_ = run.warm_start.rows_ if isinstance(run.warm_start, MaskedSynthesizer) else None
@@ -198,8 +200,8 @@ class MaskedSynthesizer(NetworkSynthesizer):
         chain = self._chain()
         noise = torch.Generator(chain.device).manual_seed(first)
         nothing: list[Floats | None] = [None] * len(self.order_)
-        asked = nothing, noise, True, True
-        drawer = AutoregressiveSampler(chain, self.order_, self.parents_, self._allowed_tokens, *asked)
+        settings = nothing, noise, True, True
+        drawer = AutoregressiveSampler(chain, self.order_, self.parents_, self._allowed_tokens, *settings)
         tokens = drawer.draw(torch.full((N_CALIBRATION_ROWS, len(self.order_)), -1, device=chain.device))
         trees = fit_tree_conditionals(chain, self.order_, self._allowed_tokens, parts, second, run.progress)
         sampler = drawer.slot_sampler
@@ -237,9 +239,9 @@ class MaskedSynthesizer(NetworkSynthesizer):
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
         """Sample the tokens that are -1, in place."""
         weights = self.tree_conditionals_.calibration_weights if options.plain(tokens < 0) else {}
-        asked = options.limits, options.noise, options.calibrate, options.stratify, weights
+        settings = options.limits, options.noise, options.calibrate, options.stratify, weights
         chain, allowed = self._chain(), self._allowed_tokens
-        return AutoregressiveSampler(chain, self.order_, self.parents_, allowed, *asked).draw(tokens)
+        return AutoregressiveSampler(chain, self.order_, self.parents_, allowed, *settings).draw(tokens)
 
     def _refine(self, tokens: Tensor, free: Tensor, options: RowOptions) -> Tensor:
         """Resample the columns with tree conditionals."""

@@ -94,9 +94,9 @@ class NetworkSynthesizer(TokenSynthesizer):
 
     def _slot_sampler(self, options: RowOptions, weights: Mapping[int, Tensor] | None = None) -> SlotSampler:
         """Return the sampler of a slot's tokens from its logits; ``weights`` of tokens replace calibration."""
-        asked = options.limits, options.noise, options.calibrate, options.stratify
+        settings = options.limits, options.noise, options.calibrate, options.stratify
         allowed = self._allowed_tokens
-        return SlotSampler(self.layout_, self.parents_, allowed, *asked, calibration_weights=weights or {})
+        return SlotSampler(self.layout_, self.parents_, allowed, *settings, calibration_weights=weights or {})
 
     @abstractmethod
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:

@@ -95,10 +95,10 @@ def cancel(root: Path, project: Project) -> None:
     job = running(root)
     if job is None or job[1] != project.slug or job[0] <= 0:
         return
-    asked = read_state(project.path(CANCEL)).get("asked")
-    if asked is None:
+    requested = read_state(project.path(CANCEL)).get("asked")
+    if requested is None:
         write_state(project.path(CANCEL), {"asked": time.time()})
-    late = asked is not None and time.time() - asked > MIN_SECONDS_TO_KILL
+    late = requested is not None and time.time() - requested > MIN_SECONDS_TO_KILL
     with suppress(ProcessLookupError):
         os.kill(job[0], signal.SIGKILL if late else signal.SIGINT)
 

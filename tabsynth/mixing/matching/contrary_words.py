@@ -31,14 +31,14 @@ OPPOSITES: tuple[tuple[frozenset[str], ...], ...] = tuple(
 
 CURRENCIES: dict[str, str] = {
     word: code
-    for code, said in {
+    for code, currencies in {
         "EUR": "eur euro euros keur €", "USD": "usd dollar dollars kusd $", "GBP": "gbp sterling kgbp £",
         "CHF": "chf franc francs", "JPY": "jpy yen ¥ ￥", "CNY": "cny rmb yuan renminbi 元",
         "INR": "inr rupee rupees ₹",
         "BRL": "brl reais", "RUB": "rub ruble rubles rouble ₽", "CAD": "cad", "AUD": "aud", "SEK": "sek", "NOK": "nok",
         "DKK": "dkk", "PLN": "pln zloty zł", "KRW": "krw won ₩", "MXN": "mxn peso pesos", "ZAR": "zar rand",
     }.items()
-    for word in said.split()
+    for word in currencies.split()
 }  # fmt: skip
 """Currency by word or symbol."""
 
@@ -57,8 +57,8 @@ def contrary_words(one: Sequence[str], other: Sequence[str]) -> str:
     mine, theirs = ({CURRENCIES[word] for word in words if word in CURRENCIES} for words in (a, b))
     certain = (a | b) & CURRENCIES.keys() - OTHER_MEANINGS
     if mine != theirs and (certain or (mine and theirs)):
-        said = [" or ".join(sorted(codes)) or "no currency" for codes in (mine, theirs)]
-        return f"one is in {said[0]}, the other names {said[1]}"
+        currencies = [" or ".join(sorted(codes)) or "no currency" for codes in (mine, theirs)]
+        return f"one is in {currencies[0]}, the other names {currencies[1]}"
     for sides in OPPOSITES:
         for left, right in combinations(sides, 2):
             for first, second in ((left, right), (right, left)):

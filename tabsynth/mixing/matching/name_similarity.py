@@ -75,22 +75,22 @@ ANALYTES = {
 
 
 @cache
-def expand_words(said: tuple[str, ...]) -> tuple[str, ...]:
+def expand_words(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return a name's words with abbreviations expanded, without units and stop words."""
-    _, rest = _split_unit(said)
+    _, rest = _split_unit(words)
     full = [word for short in rest for word in ABBREVIATIONS.get(short, short).split()]
     kept = tuple(dict.fromkeys(word for word in full if word not in STOP_WORDS))
-    return kept or tuple(said)
+    return kept or tuple(words)
 
 
-def unit_in_name(said: tuple[str, ...]) -> str | None:
+def unit_in_name(words: tuple[str, ...]) -> str | None:
     """Return the unit in a name, such as ``mg/dL`` in ``chol_mg_dl``."""
-    return _split_unit(said)[0]
+    return _split_unit(words)[0]
 
 
-def analyte_in_name(said: tuple[str, ...]) -> str | None:
+def analyte_in_name(words: tuple[str, ...]) -> str | None:
     """Return the substance in a name, if its molar mass is known."""
-    full = expand_words(said)
+    full = expand_words(words)
     if "a1c" in full:
         return None
     if {"urea", "nitrogen"} <= set(full):
@@ -98,22 +98,22 @@ def analyte_in_name(said: tuple[str, ...]) -> str | None:
     return next((ANALYTES[word] for word in full if word in ANALYTES), None)
 
 
-def candidate_units(said: tuple[str, ...]) -> tuple[str, ...]:
+def candidate_units(words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the units that a column of this name may have; empty when the name implies none."""
-    if analyte_in_name(said):
+    if analyte_in_name(words):
         return CONCENTRATION_UNITS
-    return next((QUANTITY_UNITS[word] for word in expand_words(said) if word in QUANTITY_UNITS), ())
+    return next((QUANTITY_UNITS[word] for word in expand_words(words) if word in QUANTITY_UNITS), ())
 
 
-def _split_unit(said: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+def _split_unit(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     """Return the unit in a name and the other words; a name without other words has no unit."""
     for size in (3, 2, 1):
-        for start in range(len(said) - size, -1, -1):
-            found = UNIT_WORDS.get(said[start : start + size])
-            rest = said[:start] + said[start + size :]
+        for start in range(len(words) - size, -1, -1):
+            found = UNIT_WORDS.get(words[start : start + size])
+            rest = words[:start] + words[start + size :]
             if found and rest:
                 return found, rest
-    return None, said
+    return None, words
 
 
 @cache
@@ -149,11 +149,11 @@ def _word_similarity(x: str, y: str) -> float:
     return likeness if likeness >= 0.75 else 0.0
 
 
-def _acronym_similarity(said: Sequence[str], full: Sequence[str]) -> float:
+def _acronym_similarity(words: Sequence[str], full: Sequence[str]) -> float:
     """Score of a one-word name that abbreviates a longer one: ``cp`` for ``chest_pain``."""
-    if len(said) != 1 or len(full) < 2 or not said[0].isalpha():
+    if len(words) != 1 or len(full) < 2 or not words[0].isalpha():
         return 0.0
-    return 0.85 if _is_acronym(said[0], tuple(full)) else 0.0
+    return 0.85 if _is_acronym(words[0], tuple(full)) else 0.0
 
 
 @cache

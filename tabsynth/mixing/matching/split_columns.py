@@ -150,14 +150,18 @@ def joined_column_questions(groups: Sequence[ColumnGroup]) -> list[str]:
             continue
         source, column = next(iter(group.members.items()))
         incomplete = [other for other in groups if source not in other.members]
-        said = set(expand_words(column.words))
+        own_words = set(expand_words(column.words))
         for words, what in ((DATE_PARTS, "a date's parts"), (NAME_PARTS, "a name's parts")):
             parts = [
                 other.name
                 for other in incomplete
                 if set(words) & {*other.first.words, *expand_words(other.first.words)}
             ]
-            fits = column.kind == "datetime" if words is DATE_PARTS else "name" in said and not said & set(NAME_PARTS)
+            fits = (
+                column.kind == "datetime"
+                if words is DATE_PARTS
+                else "name" in own_words and not own_words & set(NAME_PARTS)
+            )
             if fits and len(parts) >= 2:
                 out.append(f"{source}.{column.name} may combine what others have as {what}: {', '.join(parts)}")
     return out

@@ -111,14 +111,14 @@ class SecondUnit:
     share: float
 
 
-def detect_second_unit(values: Floats, said: tuple[str, ...]) -> SecondUnit | None:
+def detect_second_unit(values: Floats, column_words: tuple[str, ...]) -> SecondUnit | None:
     """Detect a second unit within one column: two clusters with a gap, related by a known conversion.
 
     Args:
         values: The numbers, without missing values and sentinels.
-        said: The words of the column's name, which must imply a quantity.
+        column_words: The words of the column's name, which must imply a quantity.
     """
-    kept, analyte = candidate_units(said), analyte_in_name(said)
+    kept, analyte = candidate_units(column_words), analyte_in_name(column_words)
     if not kept or len(values) < 20 or values.min() <= 0:
         return None
     ordered = np.sort(values)

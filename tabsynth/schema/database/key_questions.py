@@ -43,19 +43,19 @@ def find_questions(
         schema = schemas[name]
         own = [link for link in links if link[0] == name]
         main = next((link for link in own if link[2] != name), None)
-        asked = [] if name in primary else _composite_key(frame, schema, own)
+        questions = [] if name in primary else _composite_key(frame, schema, own)
         if main is None and len(frames) > 1 and not any(link[2] == name and link[0] != name for link in links):
-            asked.append("no link to another table was found: declare a foreign key, or leave the table out")
+            questions.append("no link to another table was found: declare a foreign key, or leave the table out")
         if main is not None and sum(link[2] != name for link in own) > 1:
             others = quote(link[2] for link in own if link[2] not in (name, main[2]))
-            asked.append(
+            questions.append(
                 f"the rows are modelled as the history of {main[2]!r} (column {main[1]!r}), not of {others}: "
                 "list another foreign key first if it should be the main one"
             )
-        asked += _order_question(schema, name, order) if main is not None else []
-        asked += _list_question(frames, name, links)
-        if asked:
-            out[name] = "; ".join(asked)
+        questions += _order_question(schema, name, order) if main is not None else []
+        questions += _list_question(frames, name, links)
+        if questions:
+            out[name] = "; ".join(questions)
         linked = {link[1] for link in own}
         for column in schema:
             if column not in linked and column != primary.get(name):

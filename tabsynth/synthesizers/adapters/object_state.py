@@ -135,10 +135,10 @@ def _object_from_state(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray
     cls = _class(data["class"])
     if issubclass(cls, tuple):
         return cls(*(from_state(item, arrays) for item in data["of"]))
-    made = object.__new__(cls)
+    instance = object.__new__(cls)
     for key, item in data["of"].items():
-        vars(made)[key] = from_state(item, arrays)
-    return made
+        vars(instance)[key] = from_state(item, arrays)
+    return instance
 
 
 def _class(name: str) -> type[Any]:

@@ -116,7 +116,7 @@ def fit_tree_conditionals(
     judged = parts.validation[: max(MIN_JUDGED_ROWS, MAX_PASSES // passes)]
     own = chain.log_probs(judged, order)
     left = {slot: -float(chain.conditional_log_prob(judged, slot, order, own).mean()) for slot in few}
-    asked = [slot for slot in left if left[slot] > MIN_OPEN_NATS]
+    refined_slots = [slot for slot in left if left[slot] > MIN_OPEN_NATS]
     rows, tokens = features(parts.training, layout), parts.training.cpu().numpy()
     seeds = np.random.SeedSequence(seed).generate_state(len(layout.sizes))
 
@@ -128,9 +128,9 @@ def fit_tree_conditionals(
     kept = []
     with (
         ThreadPoolExecutor(torch.get_num_threads()) as pool,
-        progress_bar(len(asked), "learn columns", "column", progress) as shown,
+        progress_bar(len(refined_slots), "learn columns", "column", progress) as shown,
     ):
-        for trees, gain in pool.map(learn, asked):
+        for trees, gain in pool.map(learn, refined_slots):
             kept += [trees] if gain > 0 else []
             shown.update(1)
     return tuple(kept)

@@ -69,15 +69,20 @@ class TreeDiscriminator:
 
         rows, truth, shares = _told_apart(layout, real, drawn, weights, seed)
         held = np.arange(len(truth)) % VALIDATION_EVERY == 0
-        made = lightgbm.Dataset(rows[~held], truth[~held], weight=shares[~held], params=DATASET_OPTIONS)
-        judged = made.create_valid(rows[held], truth[held], weight=shares[held])
+        dataset = lightgbm.Dataset(rows[~held], truth[~held], weight=shares[~held], params=DATASET_OPTIONS)
+        judged = dataset.create_valid(rows[held], truth[held], weight=shares[held])
         losses: dict[str, dict[str, list[float]]] = {}
         watch: list[Callable[..., Any]] = [
             lightgbm.early_stopping(PATIENCE, verbose=False),
             lightgbm.record_evaluation(losses),
         ]
         trees = lightgbm.train(
-            _options(seed, LEARNING_RATE), made, MAX_ROUNDS, valid_sets=[judged], valid_names=["held"], callbacks=watch
+            _options(seed, LEARNING_RATE),
+            dataset,
+            MAX_ROUNDS,
+            valid_sets=[judged],
+            valid_names=["held"],
+            callbacks=watch,
         )
         gain = math.log(2) - min(losses["held"]["binary_logloss"])
         return cls(Forest.of(trees, layout, range(len(layout.sizes))), max(gain, 0.0))

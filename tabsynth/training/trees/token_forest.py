@@ -128,7 +128,7 @@ class Forest:
         tables = {slot: table.to(device) for slot, table in self._open.items()}
         values = torch.from_numpy(self.leaves).to(device)
         first = torch.arange(len(values), dtype=torch.int32, device=device) * LEAVES - EXPONENT_BIAS
-        said = torch.empty(len(tokens), self.outputs, device=device)
+        leaf_sums = torch.empty(len(tokens), self.outputs, device=device)
         fallen = torch.empty(len(tokens), min(ways, len(values)), dtype=torch.int32, device=device)
         block = BLOCK if device.type == "cpu" else 1 << 16
         for begin in range(0, len(tokens), block):
@@ -142,8 +142,8 @@ class Forest:
             leaf = (left.float().view(torch.int32) >> 23).clamp_(min=EXPONENT_BIAS)
             fallen[begin : begin + block] = leaf[:, : fallen.shape[1]] - EXPONENT_BIAS
             found = values.view(-1).index_select(0, leaf.add_(first).view(-1))
-            said[begin : begin + block] = found.view(len(part), -1, self.outputs).sum(1)
-        return said, fallen
+            leaf_sums[begin : begin + block] = found.view(len(part), -1, self.outputs).sum(1)
+        return leaf_sums, fallen
 
 
 def _sound(nodes: npt.NDArray[Any], leaves: npt.NDArray[Any], layout: Layout, outputs: int) -> bool:
