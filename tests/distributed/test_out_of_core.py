@@ -113,6 +113,18 @@ def test_a_number_is_as_frequent_in_the_model_as_in_all_rows(fitted: MaskedSynth
     assert coder.mass.sum() == pytest.approx(len(numbers))
 
 
+def test_the_ends_of_numbers_are_those_of_all_rows(fitted: MaskedSynthesizer, frame: pd.DataFrame) -> None:
+    whole = Codec.measure(tabsynth.Table.of(frame, SCHEMA)).numeric_coders
+    for name in ("net", "x", "day"):
+        coder = fitted.codec_.numeric_coders[name]
+        width = whole[name].high[-1] - whole[name].low[0]
+        assert abs(coder.low[0] - whole[name].low[0]) < 0.02 * width
+        assert abs(coder.high[-1] - whole[name].high[-1]) < 0.02 * width
+        assert (np.diff(coder.edges) >= 0).all()
+        assert (np.diff(coder.token) >= 0).all()
+        assert len(coder.counts) == coder.size
+
+
 def test_a_relation_is_kept_only_if_all_rows_have_it(fitted: MaskedSynthesizer) -> None:
     assert fitted.card()["vocabulary"]["laws"] == ["total = net + tax"]
     rows = fitted.sample(500, seed=1)

@@ -43,11 +43,12 @@ def fit_out_of_core(
     """Fit a masked synthesizer to all rows of a table of any size; return it.
 
     A table of at most ``memory_rows`` rows is fitted by ``fit``. A larger one is read twice in batches: three times if
-    it has columns of categories, CSV once more, and again where rows contradict what the sample suggests. Categories
-    and tokens are counted on all rows. A uniform random sample of ``memory_rows`` rows decides the inferred schema, the
-    bins of numbers, and the relations between columns, each of which all rows then confirm. The tokens of all rows are
-    written once to a temporary folder (``TMPDIR``), and the network sees them in random order: for as many epochs as in
-    ``fit``, but 30,000,000 rows at most unless the model's ``epochs`` are given; the model card states how many.
+    it has columns of categories, CSV once more, and again where rows contradict what the sample suggests. Categories,
+    tokens and the ends of numbers are those of all rows. A uniform random sample of ``memory_rows`` rows decides the
+    inferred schema, the bins of numbers, and the relations between columns, each of which all rows then confirm. The
+    tokens of all rows are written once to a temporary folder (``TMPDIR``), and the network sees them in random order:
+    for as many epochs as in ``fit``, but 30,000,000 rows at most unless the model's ``epochs`` are given; the model
+    card states how many.
 
     Args:
         model: The synthesizer to fit.
@@ -94,7 +95,7 @@ def _fit(model: TokenSynthesizer, source: Source, run: FitOptions) -> None:
     with tempfile.TemporaryDirectory(prefix="tabsynth-") as folder:
         done = write_tokens(source, codec, confirmation, Path(folder), source.sample_rows, run.seed)
         relations = search_again(source, table, codec, confirmation, without=derived)
-        codec = with_counts(codec, done.column_counts)
+        codec = with_counts(codec, done.column_counts, done.tails)
         if source.declared is None:
             schema = known_missing(schema, codec)
             codec = replace(codec, schema=known_missing(codec.schema, codec))

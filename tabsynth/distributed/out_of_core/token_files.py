@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Floats
 from tabsynth.distributed.out_of_core.confirmation import Confirmation
 from tabsynth.distributed.out_of_core.source import Source
 from tabsynth.errors import SourceError
+from tabsynth.synthesizers.warm_start.codec import beyond
 from tabsynth.training.batches import TokenShards
 from tabsynth.training.validation_split import n_validation_rows
 
@@ -29,11 +31,13 @@ class Tokenised:
         shards: The files, with the rows that validate.
         slot_counts: Rows of each token of each slot.
         column_counts: Rows of each token of each column.
+        tails: The numbers below and above the bins of each column of numbers.
     """
 
     shards: TokenShards
     slot_counts: list[npt.NDArray[np.int64]]
     column_counts: dict[str, npt.NDArray[np.int64]]
+    tails: dict[str, dict[str, Floats]]
 
 
 def write_tokens(
@@ -64,6 +68,7 @@ def write_tokens(
     sizes = np.zeros(n_files, np.int64)
     slot_counts = [np.zeros(size, np.int64) for size in codec.sizes]
     column_counts = {name: np.zeros(coder.size, np.int64) for name, coder in codec.coders.items()}
+    tails: dict[str, dict[str, list[Floats]]] = {name: {"below": [], "above": []} for name in codec.numeric_coders}
     validation: list[npt.NDArray[np.int32]] = []
     start = 0
     with ExitStack() as stack:
@@ -75,6 +80,9 @@ def write_tokens(
                 counts += np.bincount(tokens[:, slot], minlength=len(counts))
             for name, counts in column_counts.items():
                 counts += np.bincount(codec.column_tokens(tokens, name), minlength=len(counts))
+            for name, coder in codec.numeric_coders.items():
+                for end, numbers in beyond(coder, codec.numeric_values(name, table.frame[name])).items():
+                    tails[name][end].append(numbers)
             kept = np.ones(len(tokens), bool)
             kept[held[np.searchsorted(held, start) : np.searchsorted(held, start + len(tokens))] - start] = False
             validation.append(tokens[~kept])
@@ -93,7 +101,8 @@ def write_tokens(
         width,
         kind,
     )
-    return Tokenised(shards, slot_counts, column_counts)
+    joined = {name: {end: np.concatenate(parts) for end, parts in ends.items()} for name, ends in tails.items()}
+    return Tokenised(shards, slot_counts, column_counts, joined)
 
 
 def _check_room(folder: Path, wanted: int) -> None:

@@ -1,11 +1,12 @@
 """The codec of a table larger than memory.
 
-Categories are counted on all rows. The bins of numbers come from the sample, and their masses from all rows.
+Categories are counted on all rows. The bins of numbers come from the sample, their masses and ends from all rows.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,11 +20,19 @@ from tabsynth.codec.column_values import categorical_values
 from tabsynth.codec.json_values import plain_value
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.rare_value_pooling import pooling_advice, substitute
+from tabsynth.common.arrays import Floats
 from tabsynth.data.table import Table
 from tabsynth.distributed.out_of_core.source import Source
 from tabsynth.errors import DataError
 from tabsynth.schema.columns import Boolean, Categorical, Column, Identifier, Text
 from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.warm_start.codec import join_tails, measure_tail
+
+END_NAMES = ("below", "above")
+"""Numbers below the first bin of a sample, and above the last."""
+
+MIN_MASS = 1e-6
+"""Mass of a bin without rows, by which quantiles are divided."""
 
 MAX_CATEGORIES = 1_000_000
 """Maximum distinct values of a column that are counted in memory."""
@@ -51,17 +60,33 @@ def measure_codec(source: Source, table: Table, min_group: int) -> Codec:
     return replace(codec, coders=coders, rows=source.rows)
 
 
-def with_counts(codec: Codec, counts: dict[str, npt.NDArray[np.int64]]) -> Codec:
-    """Return the codec with the rows of each column's tokens; masses inside a token keep the sample's proportions."""
+def with_counts(
+    codec: Codec, counts: dict[str, npt.NDArray[np.int64]], tails: Mapping[str, Mapping[str, Floats]]
+) -> Codec:
+    """Return the codec with the rows of each token, and with the ends of numbers that all rows have.
+
+    Args:
+        codec: The codec; inside a token the masses keep the proportions of its sample.
+        counts: Rows of each column's tokens.
+        tails: The numbers of all rows below and above the bins of each column of numbers.
+    """
     coders = dict(codec.coders)
     for name, coder in coders.items():
         own = counts[name]
         if isinstance(coder, QuantileCoder):
+            ends = [measure_tail(coder, tails[name][end], codec.schema[name], 1, codec.min_group) for end in END_NAMES]
+            inner = own[: coder.rare].astype(np.float64)
+            for at, end in ((0, ends[0]), (-1, ends[1])):
+                inner[at] -= 0 if end is None else end.mass.sum()
             sampled = np.bincount(coder.token, coder.mass, coder.n_ordered_tokens)
-            factor = np.where(own[: coder.rare] > 0, own[: coder.rare] / sampled, 1.0)
+            # All rows of an outermost token may lie beyond its bins: those had the sample's ends, which were clipped.
+            factor = np.maximum(inner, MIN_MASS) / sampled
             allowed = own > 0
             allowed[coder.missing] = own[coder.missing] >= codec.min_group
-            coders[name] = replace(coder, mass=coder.mass * factor[coder.token], counts=own, allowed_tokens=allowed)
+            joined = join_tails(replace(coder, mass=coder.mass * factor[coder.token]), ends[0], ends[1])
+            before = 0 if ends[0] is None else ends[0].n_ordered_tokens
+            token = np.clip(joined.token - before, 0, coder.n_ordered_tokens - 1)  # no token is added
+            coders[name] = replace(joined, token=token, counts=own, allowed_tokens=allowed)
         elif not coder.values and not isinstance(codec.schema[name], (Categorical, Boolean)):
             coders[name] = replace(coder, counts=own)
     return replace(codec, coders=coders)

@@ -16,7 +16,7 @@ from tabsynth.codec.pandas_dtypes import dtype_name
 from tabsynth.codec.quantile_bins import measure_quantiles
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.data.table import Table
-from tabsynth.schema.columns import Categorical, Column
+from tabsynth.schema.columns import Categorical, Column, Numeric
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,28 +103,9 @@ def _extend_numbers(old: QuantileCoder, data: Floats, column: Column, tokens: in
     """Add bins beyond the known range where there are enough new rows."""
     present = data[~np.isnan(data)]
 
-    def tail(beyond: Floats) -> QuantileCoder | None:
-        share = max(1, round(tokens * len(beyond) / max(len(present), 1)))
-        low, high = getattr(column, "low", None), getattr(column, "high", None)
-        bounds = {} if column.kind != "numeric" else {"low": low, "high": high}
-        found = measure_quantiles(beyond, tokens=share, decimals=old.decimals, min_group=min_group, **bounds)
-        return found if found is not None else None
-
-    below, above = tail(present[present < old.low[0]]), tail(present[present > old.high[-1]])
-    coder, before = old, 0
-    if below is not None:
-        before = below.n_ordered_tokens
-        coder = _joined(below, coder, float(old.low[0]))
-    if above is not None:
-        coder = _joined(coder, above, float(np.nextafter(old.high[-1], np.inf)))
-    if old.rounding is not None and coder is not old:
-        n_below = 0 if below is None else len(below.mass)
-        n_above = 0 if above is None else len(above.mass)
-        first, last = old.rounding.block[0], old.rounding.block[-1]
-        block = np.concatenate([np.full(n_below, first), old.rounding.block, np.full(n_above, last)])
-        low, high = old.rounding.low.copy(), old.rounding.high.copy()
-        low[first], high[last] = min(low[first], coder.low[0]), max(high[last], coder.high[-1])
-        coder = replace(coder, rounding=replace(old.rounding, block=block, low=low, high=high))
+    share = {end: max(1, round(tokens * len(own) / max(len(present), 1))) for end, own in beyond(old, present).items()}
+    below, above = (measure_tail(old, own, column, share[end], min_group) for end, own in beyond(old, present).items())
+    coder, before = join_tails(old, below, above), 0 if below is None else below.n_ordered_tokens
     mass = np.zeros(len(coder.mass))
     n_before = 0 if below is None else len(below.mass)
     mass[n_before : n_before + len(old.mass)] = old.mass
@@ -139,6 +120,39 @@ def _extend_numbers(old: QuantileCoder, data: Floats, column: Column, tokens: in
     allowed[coder.missing] = new[coder.missing] >= max(min_group, 1)
     allowed[place] |= old.allowed_tokens
     return ExtendedCoder(replace(coder, mass=mass, counts=counts, allowed_tokens=allowed), place, origin)
+
+
+def beyond(coder: QuantileCoder, present: Floats) -> dict[str, Floats]:
+    """Return the numbers below the first and above the last bin."""
+    return {"below": present[present < coder.low[0]], "above": present[present > coder.high[-1]]}
+
+
+def measure_tail(
+    coder: QuantileCoder, numbers: Floats, column: Column, tokens: int, min_group: int
+) -> QuantileCoder | None:
+    """Return the encoder of numbers beyond an end of a column's encoder; None if too few rows have them."""
+    bounds = (column.low, column.high) if isinstance(column, Numeric) else (None, None)
+    return measure_quantiles(
+        numbers, tokens=tokens, decimals=coder.decimals, min_group=min_group, low=bounds[0], high=bounds[1]
+    )
+
+
+def join_tails(coder: QuantileCoder, below: QuantileCoder | None, above: QuantileCoder | None) -> QuantileCoder:
+    """Return an encoder with the bins of two more before and after its own, each with tokens of its own."""
+    out = coder
+    if below is not None:
+        out = _joined(below, out, float(coder.low[0]))
+    if above is not None:
+        out = _joined(out, above, float(np.nextafter(coder.high[-1], np.inf)))
+    old = coder.rounding
+    if old is None or out is coder:
+        return out
+    first, last = old.block[0], old.block[-1]
+    n_below, n_above = (0 if own is None else len(own.mass) for own in (below, above))
+    low, high = old.low.copy(), old.high.copy()
+    low[first], high[last] = min(low[first], out.low[0]), max(high[last], out.high[-1])
+    block = np.concatenate([np.full(n_below, first), old.block, np.full(n_above, last)])
+    return replace(out, rounding=replace(old, block=block, low=low, high=high))
 
 
 def _joined(first: QuantileCoder, second: QuantileCoder, edge: float) -> QuantileCoder:
