@@ -1,6 +1,6 @@
 """Interpolation: a synthetic row that lies exactly on the line between two real rows.
 
-SMOTE and its kin place rows between a record and another one. Such a row may be far from both, but in the numeric
+SMOTE and its variants place rows between a record and another one. Such a row may be far from both, but in the numeric
 columns the directions to the two are exactly opposite, which chance does not bring. Rounded numbers hide it.
 """
 
@@ -13,19 +13,19 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.privacy.attacks.pooled.real_rows import RealRows
 
 MAX_INTERPOLATED_ROWS = 1_000
-"""Synthetic rows that are searched for."""
+"""Maximum number of synthetic rows that are searched."""
 
 MIN_NUMERIC_COLUMNS = 2
 TOLERANCE = 1e-10
 
 
 def is_applicable(table: EncodedTable) -> bool:
-    """Whether the table has enough numeric columns."""
+    """Return whether the table has enough numeric columns."""
     return bool(table.values.shape[1] >= MIN_NUMERIC_COLUMNS)
 
 
 def score_interpolation(real: RealRows, made: EncodedTable) -> Floats:
-    """Synthetic rows of which each real row is one of the two ends, shape (n,).
+    """Return the synthetic rows of which each real row is one of the two ends, shape (n,).
 
     A row that lies between many pairs, as on a grid of whole numbers, counts for none.
     """
@@ -34,7 +34,7 @@ def score_interpolation(real: RealRows, made: EncodedTable) -> Floats:
 
 
 def _find_ends(real: RealRows, row: Floats) -> tuple[int, int] | None:
-    """The only two real rows on a line through a row and on both sides of it, if there are."""
+    """Return the only two real rows on a line through a row and on both sides of it, if there are."""
     away = (real.table.values - row) / real.space.spread
     length = np.sqrt((away**2).sum(axis=1))
     usable = np.flatnonzero(length > 1e-9)  # neither a copy nor missing
@@ -59,5 +59,5 @@ def _find_ends(real: RealRows, row: Floats) -> tuple[int, int] | None:
 
 
 def _random_direction(size: int) -> Floats:
-    """A fixed direction that no grid has."""
+    """Return a fixed direction that no grid has."""
     return np.random.default_rng(size).normal(size=size)

@@ -30,7 +30,7 @@ class PairDistances:
 
 
 def measure_pairs(real: RealRows) -> PairDistances:
-    """Nearest synthetic and nearest real row of every real row."""
+    """Return the nearest synthetic and nearest real row of every real row."""
     rows = real.points(real.table)
     to_synthetic = find_nearest(rows, real.points(real.synthetic), 1)[0][:, 0]
     to_real = find_nearest(rows, rows, 2)[0][:, 1]  # the nearest is the row itself, or its duplicate

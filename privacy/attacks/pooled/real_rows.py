@@ -1,4 +1,4 @@
-"""All real rows of an audit, members and held-out rows, without a word on which is which.
+"""All real rows of an audit, members and held-out rows, without membership labels.
 
 A score that is computed from the pool, the synthetic table and the record alone is exchangeable between members and
 held-out rows if the synthetic table reveals nothing of its members, and no row is spent on a reference.
@@ -27,11 +27,11 @@ class RealRows:
 
     Attributes:
         table: Members, then held-out rows.
-        is_member: Which are members, shape (n,).
+        is_member: Whether each row is a member, shape (n,).
         synthetic: The synthetic rows that the attacks see.
         member_rows: Row numbers of the members in the training table.
         space: The scale of distances, from the pool.
-        lot: A random order of the pool, which decides ties.
+        lot: A random order of the pool, which breaks ties.
     """
 
     table: EncodedTable
@@ -59,12 +59,12 @@ class RealRows:
         return len(self.member_rows)
 
     def points(self, table: EncodedTable) -> Points:
-        """Rows as points on the pool's scale."""
+        """Return the rows as points on the pool's scale."""
         return self.space.points(table)
 
 
 def concatenate(first: EncodedTable, second: EncodedTable) -> EncodedTable:
-    """The rows of two tables with one encoding."""
+    """Return the rows of two tables with one encoding."""
     return replace(
         first,
         codes=np.concatenate([first.codes, second.codes]),

@@ -62,7 +62,7 @@ def attack_pooled_rows(
 
 @dataclass(frozen=True)
 class Scan:
-    """Result of a scan: the p-value, the most telling depth, and the members up to there."""
+    """Result of a scan: the p-value, the most significant depth, and the members up to there."""
 
     p: float
     depth: int

@@ -21,7 +21,7 @@ MIN_DEPTH, MAX_DEPTH = 20, 1_000
 
 
 def rank_labels(score: Floats, member: npt.NDArray[np.bool_], lot: Integers) -> npt.NDArray[np.bool_]:
-    """Membership of the records with the highest scores, ties in the order of a random lot, shape (depth,).
+    """Return the membership of the records with the highest scores, ties in the order of a random lot, shape (depth,).
 
     Records with the lowest score of all are left out: no order among them means anything.
     """
@@ -42,7 +42,7 @@ def scan_statistic(labels: npt.NDArray[np.bool_], share: float) -> tuple[float, 
 
 @lru_cache(maxsize=1024)
 def scan_p_value(statistic: float, members: int, controls: int, depth: int) -> float:
-    """Chance of a statistic at least as large if the order is exchangeable.
+    """Return the chance of a statistic at least as large if the order is exchangeable.
 
     Args:
         statistic: Of ``scan_statistic``.
@@ -74,7 +74,7 @@ def scan_p_value(statistic: float, members: int, controls: int, depth: int) -> f
 
 
 def _deviation(count: Integers, k: Integers, share: float) -> Floats:
-    """Kullback-Leibler divergence of count / k from a share, times k; 0 at or below the share."""
+    """Return the Kullback-Leibler divergence of count / k from a share, times k; 0 at or below the share."""
     rate = count / k
     with np.errstate(divide="ignore", invalid="ignore"):
         up = np.where(rate > 0, rate * np.log(rate / share), 0.0)

@@ -40,7 +40,7 @@ class CellWeights:
     values: tuple[Floats, ...]
 
     def encode(self, table: EncodedTable) -> Integers:
-        """Codes of other rows, -1 for a value that no real row has or that is not rare, shape (n, d)."""
+        """Return the codes of other rows, -1 for a value that no real row has or that is not rare, shape (n, d)."""
         out = np.full(table.codes.shape, -1, np.int64)
         for j, cells in enumerate(_columns(table)):
             known = self.values[j]
@@ -69,7 +69,7 @@ def weigh_cells(real: RealRows) -> CellWeights:
 
 
 def score_shared_cells(real: RealRows, cells: CellWeights) -> Floats:
-    """Improbability of the best agreement of every real row with a synthetic row, shape (n,)."""
+    """Return the improbability of the best agreement of every real row with a synthetic row, shape (n,)."""
     made = cells.encode(real.synthetic)
     width = max(1, *(len(known) for known in cells.values))
     right = _one_hot(made, np.ones(made.shape, complex), width).T.tocsr()
@@ -85,7 +85,7 @@ def score_shared_cells(real: RealRows, cells: CellWeights) -> Floats:
 
 
 def agreement(cells: CellWeights, rows: Integers, made: Integers) -> Floats:
-    """Improbability of the agreement of real rows with one synthetic row each, shape (k,)."""
+    """Return the improbability of the agreement of real rows with one synthetic row each, shape (k,)."""
     same = (cells.codes[rows] == made) & (made >= 0)
     return np.where(same.sum(axis=1) >= MIN_SHARED_CELLS, (cells.weights[rows] * same).sum(axis=1), 0.0)
 
@@ -103,7 +103,7 @@ def _columns(table: EncodedTable) -> list[Floats]:
 
 
 def _one_hot(codes: Integers, data: npt.NDArray[np.complexfloating], width: int) -> csr_matrix:
-    """A row for each row and a column for each value of each column."""
+    """Return a row for each row and a column for each value of each column."""
     rows, columns = np.nonzero(codes >= 0)
     at = columns * width + codes[rows, columns]
     return csr_matrix((data[rows, columns], (rows, at)), shape=(len(codes), codes.shape[1] * width))
