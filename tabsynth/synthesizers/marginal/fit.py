@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from tabsynth.synthesizers.marginal.mixture_fit import fit_mixture
 from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, release_model
 from tabsynth.synthesizers.marginal.pair_selection import measure_levels
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
+from tabsynth.synthesizers.marginal.public_facts.known_levels import KNOWN_SHARE, PublicFacts
 from tabsynth.synthesizers.marginal.two_way_marginals import Measurements
 
 Model = Mixture | GraphicalModel
@@ -34,6 +35,9 @@ class LearnedSlots:
         lines: Number of leading tokens of each slot that are ordered; 0 for unordered slots.
         target: Position of the target, if any.
         rows: Number of rows.
+        public: What is known of all tokens without measuring.
+        sigma: Standard deviation of the noise of each slot's counts, where there is noise.
+        published: The slots whose distribution is published, which the model has exactly.
     """
 
     names: list[str]
@@ -42,6 +46,26 @@ class LearnedSlots:
     lines: list[int]
     target: int | None
     rows: float
+    public: PublicFacts = field(default_factory=PublicFacts)
+    sigma: list[float] | None = None
+    published: tuple[int, ...] = ()
+
+    @cached_property
+    def learned_public(self) -> PublicFacts:
+        """What is public of the learned tokens."""
+        kept = self.learned_tokens
+        zeros = {(a, b): own[np.ix_(kept[a], kept[b])] for (a, b), own in self.public.zeros.items()}
+        families = {
+            i: [np.unique(own[kept[i]], return_inverse=True)[1] for own in ways]
+            for i, ways in self.public.families.items()
+        }
+        published = []
+        for (a, b), groups, shares in self.public.published:
+            first, second = (
+                np.unique(own[kept[i]], return_inverse=True) for i, own in zip((a, b), groups, strict=True)
+            )
+            published.append(((a, b), (first[1], second[1]), shares[np.ix_(first[0], second[0])]))
+        return PublicFacts(zeros, families, published)
 
     @cached_property
     def learned_tokens(self) -> list[npt.NDArray[np.int64]]:
@@ -57,6 +81,14 @@ class LearnedSlots:
     def marginals(self) -> list[Floats]:
         """Return the distribution of each slot's learned tokens."""
         return [own[at] / own[at].sum() for own, at in zip(self.counts, self.learned_tokens, strict=True)]
+
+    def with_published(self, small: Mixture) -> Mixture:
+        """A mixture of the learned tokens, with the published distributions."""
+        return small.with_marginals({i: self.marginals[i] for i in self.published})
+
+    def variances(self, source: CountSource) -> list[float]:
+        """The variance of each slot's shares."""
+        return [(max(own, source.sigma(KNOWN_SHARE)) / self.rows) ** 2 for own in self.sigma or ()]
 
     def reader(self, tokens: Callable[[], Tokens]) -> Callable[[], Tokens]:
         """Return a reader of rows as learned tokens; it reads once, inside the first charged query."""
@@ -103,15 +135,24 @@ def fit_model(
         )
         return _expand_model(found, learned_tokens, [len(count) for count in slots.counts])
     measured, config = measure_pairs(slots, tokens, source, share, components=components, seed=seed)
-    small = fit_mixture(slots.marginals, measured, slots.rows, config, seed=seed, progress=progress)
-    whole = zip(small.parts, slots.counts, learned_tokens, strict=True)
+    variances = slots.variances(source)
+    small = fit_mixture(
+        slots.marginals, measured, slots.rows, config, seed=seed, variances=variances, progress=progress
+    )
+    whole = zip(slots.with_published(small).parts, slots.counts, learned_tokens, strict=True)
     return Mixture(tuple(_expand_tokens(part, own, len(counts)) for part, counts, own in whole))
 
 
-def independent_model(slots: LearnedSlots) -> Mixture:
-    """Return a mixture of one component: independent columns."""
-    parts = zip(slots.marginals, slots.counts, slots.learned_tokens, strict=True)
-    return Mixture(tuple(_expand_tokens(part[None].astype(np.float32), at, len(own)) for part, own, at in parts))
+def independent_model(slots: LearnedSlots, source: CountSource, seed: int) -> Mixture:
+    """Return a mixture of independent columns, or one fitted to public facts on pairs of columns where there are any."""
+    public, sizes = slots.learned_public, [len(own) for own in slots.marginals]
+    small = Mixture(tuple(part[None].astype(np.float32) for part in slots.marginals))
+    if known := public.known_levels(sizes, (source.sigma(KNOWN_SHARE) / slots.rows) ** 2):
+        config = mixture_config(slots.rows / source.max_rows_per_unit, source.rho, None, sum(sizes) ** 2)
+        variances = slots.variances(source)
+        small = fit_mixture(slots.marginals, known, slots.rows, config, seed=seed, variances=variances)
+    parts = zip(slots.with_published(small).parts, slots.counts, slots.learned_tokens, strict=True)
+    return Mixture(tuple(_expand_tokens(part, at, len(own)) for part, own, at in parts))
 
 
 def measure_pairs(
@@ -146,6 +187,7 @@ def measure_pairs(
         slots.names,
         config,
         seed,
+        slots.learned_public,
     )
     return measured, config
 
@@ -153,7 +195,8 @@ def measure_pairs(
 def to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
     """Return a model as plain data and arrays."""
     if isinstance(model, Mixture):
-        return {"model": "mixture"}, {str(i): part for i, part in enumerate(model.parts)}
+        parts = {str(i): part for i, part in enumerate(model.parts)}
+        return {"model": "mixture"}, parts | {f"forbidden.{a}.{b}": own for (a, b), own in model.forbidden.items()}
     config = {"model": "cliques", "sizes": list(model.sizes), "columns": [list(own) for own in model.columns]}
     return config, {str(i): table for i, table in enumerate(model.tables)}
 
@@ -161,7 +204,12 @@ def to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
 def from_arrays(config: dict[str, Any], arrays: Arrays) -> Model:
     """Rebuild a model from the result of ``to_arrays``."""
     if config["model"] == "mixture":
-        return Mixture(tuple(arrays[str(i)] for i in range(len(arrays))))
+        forbidden = {
+            (int(name.split(".")[1]), int(name.split(".")[2])): own.astype(bool)
+            for name, own in arrays.items()
+            if name.startswith("forbidden.")
+        }
+        return Mixture(tuple(arrays[str(i)] for i in range(len(arrays) - len(forbidden))), forbidden)
     if config["model"] != "cliques":
         raise ValueError(f"unknown marginal model {config['model']!r}")
     columns = tuple(tuple(int(column) for column in own) for own in config["columns"])

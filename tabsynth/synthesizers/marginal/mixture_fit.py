@@ -33,6 +33,7 @@ def fit_mixture(
     config: MixtureConfig,
     *,
     seed: int,
+    variances: Sequence[float] = (),
     progress: bool | None = False,
 ) -> Mixture:
     """Fit mixtures to noisy marginals and pool their components.
@@ -43,6 +44,7 @@ def fit_mixture(
         rows: Number of rows.
         config: Components, steps and penalty.
         seed: Seed of the components' initial values.
+        variances: Variance of the shares of each column's own counts, if they are to be fitted.
         progress: Whether to show a bar; None shows one on a terminal.
     """
     noise = torch.Generator().manual_seed(seed)
@@ -51,6 +53,8 @@ def fit_mixture(
     sums = torch.nn.functional.one_hot(of, len(sizes)).float()
     base = torch.from_numpy(np.log(np.maximum(np.concatenate(marginals), 1e-9)).astype(np.float32))
     losses = [loss for level in measured for loss in _losses(level)]
+    if len(variances):
+        losses.append(_SingleColumns(np.concatenate(marginals), np.repeat(variances, sizes)))
     weight = config.penalty * rows / config.components
     every = np.arange(config.steps)
     rates = config.rate * 0.5 * (1 + np.cos(np.pi * every / config.steps))
@@ -102,6 +106,17 @@ def _losses(level: Measurements) -> list[_Loss]:
     return out
 
 
+class _SingleColumns:
+    """Squared errors of the columns' own distributions over their variances."""
+
+    def __init__(self, shares: Floats, variances: Floats) -> None:
+        self.shares, self.precision = (torch.from_numpy(own.astype(np.float32)) for own in (shares, 1 / variances))
+
+    def add_gradient(self, probabilities: Tensor, gradient: Tensor) -> None:
+        """See ``_Loss``."""
+        gradient.add_((probabilities.mean(0) - self.shares) * self.precision, alpha=1 / len(probabilities))
+
+
 class _Grouping:
     """The linear map of a resolution from tokens to groups, concatenated over columns."""
 
@@ -122,14 +137,15 @@ class _Grouping:
         """Map derivatives with respect to groups to derivatives with respect to tokens."""
         return slopes if self.is_identity else slopes.index_select(1, self.place)
 
-    def dense(self, tables: Sequence[tuple[tuple[int, int], Floats, float]]) -> tuple[Tensor, Tensor]:
+    def dense(self, tables: Sequence[tuple[tuple[int, int], Floats, float | Floats]]) -> tuple[Tensor, Tensor]:
         """Return shares and weights as symmetric matrices, in which every pair occurs twice at half its weight."""
         shares, weights = torch.zeros(2, int(self.starts[-1]), int(self.starts[-1]))
         for (a, b), table, variance in tables:
             first, second = slice(self.starts[a], self.starts[a + 1]), slice(self.starts[b], self.starts[b + 1])
             own = torch.from_numpy(table.astype(np.float32))
             shares[first, second], shares[second, first] = own, own.T
-            weights[first, second] = weights[second, first] = 0.25 / variance
+            precision = torch.from_numpy(np.broadcast_to(0.25 / np.asarray(variance), table.shape).astype(np.float32))
+            weights[first, second], weights[second, first] = precision, precision.T
         return shares, weights
 
 
@@ -163,7 +179,8 @@ class _SparsePairs:
         self.shares, self.weights = torch.zeros(2, len(level.pairs), width, width)
         for place, ((a, b), table, variance) in enumerate(level.pairs):
             self.shares[place, : sizes[a], : sizes[b]] = torch.from_numpy(table.astype(np.float32))
-            self.weights[place, : sizes[a], : sizes[b]] = 0.5 / variance
+            precision = np.broadcast_to(0.5 / np.asarray(variance), table.shape).astype(np.float32)
+            self.weights[place, : sizes[a], : sizes[b]] = torch.from_numpy(precision)
 
     def add_gradient(self, probabilities: Tensor, gradient: Tensor) -> None:
         """See ``_Loss``."""

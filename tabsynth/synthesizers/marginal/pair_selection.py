@@ -13,10 +13,11 @@ from itertools import combinations
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.synthesizers.marginal.budget_allocation import LEVELS, MixtureConfig, n_groups, n_trees
+from tabsynth.synthesizers.marginal.budget_allocation import LEVELS, MixtureConfig, n_bins, n_groups, n_trees
 from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts, Reader
 from tabsynth.synthesizers.marginal.mixture_fit import fit_mixture
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
+from tabsynth.synthesizers.marginal.public_facts.known_levels import KNOWN_SHARE, PublicFacts
 from tabsynth.synthesizers.marginal.two_way_marginals import (
     MeasurementPlan,
     Measurements,
@@ -75,6 +76,7 @@ def measure_levels(
     names: Sequence[str],
     config: MixtureConfig,
     seed: int,
+    public: PublicFacts | None = None,
 ) -> list[Measurements]:
     """Count pairs and triples at several resolutions.
 
@@ -89,12 +91,17 @@ def measure_levels(
         names: The columns' names, for the ledger.
         config: Configuration of the final mixture.
         seed: Seed of the rough mixture's initial values.
+        public: Public facts on the columns.
     """
+    public = public or PublicFacts()
     every = tuple(combinations(range(len(marginals)), 2))
     fine = tuple(np.arange(len(marginal)) for marginal in marginals)
-    coarse, medium = (
-        tuple(group_tokens(own, groups, line) for own, line in zip(marginals, lines, strict=True))
-        for groups in n_groups(rows, source.rho)
+    coarse, medium, families = (
+        tuple(
+            group_tokens(own, groups, line, public.families.get(i, ()))
+            for i, (own, line) in enumerate(zip(marginals, lines, strict=True))
+        )
+        for groups in (*n_groups(rows, source.rho), n_bins(rows, source.rho))
     )
     facts = (tokens, rows, source)
     if isinstance(source, ExactCounts):
@@ -110,13 +117,17 @@ def measure_levels(
     }
     plans = {name: plan for name, plan in plans.items() if plan.pairs or plan.triples}
     each = share / (LEVELS["fine"] + sum(LEVELS[name] for name in plans))
-    found = [measure(plan, *facts, each * LEVELS[name], names) for name, plan in plans.items()]
+    known = public.known_levels([len(own) for own in marginals], (source.sigma(KNOWN_SHARE) / rows) ** 2)
+    found = [public.with_zeros(measure(plan, *facts, each * LEVELS[name], names)) for name, plan in plans.items()]
     trees, chosen = n_trees(rows, source.rho), every
     if len(every) > trees:
         components, steps = min(MAX_COMPONENTS, config.components), min(MAX_STEPS, config.steps)
         rough = replace(config, components=components, steps=steps, pool=1)
-        chosen = strongest_pairs(fit_mixture(marginals, found, rows, rough, seed=seed), every, trees)
-    return [*found, measure(MeasurementPlan(fine, chosen), *facts, each * LEVELS["fine"], names)]
+        chosen = strongest_pairs(fit_mixture(marginals, [*found, *known], rows, rough, seed=seed), every, trees)
+    # Where a column has more tokens than there are rows to tell apart, its families stand for them.
+    detailed = tuple(families[i] if public.families.get(i) else own for i, own in enumerate(fine))
+    last = measure(MeasurementPlan(detailed, chosen), *facts, each * LEVELS["fine"], names)
+    return [*found, public.with_zeros(last), *known]
 
 
 def _without(target: int | None, pairs: Sequence[Pair]) -> tuple[Pair, ...]:

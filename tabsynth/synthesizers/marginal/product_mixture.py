@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.arrays import Floats, Integers, Tokens
+from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
+
+MIN_PROBABILITY = 1e-9
+"""A component that gives tokens less than this is not asked which of them."""
+
+N_RAKES = 30
+"""Rounds in which a column is brought to a given distribution."""
 
 CHUNK_ROWS = 1 << 14
 """Rows whose probabilities are in memory at a time."""
@@ -76,14 +82,31 @@ class Mixture:
 
     Attributes:
         parts: The distribution of each column in every component, shape (components, tokens) each.
+        forbidden: Combinations of the tokens of two columns that no row may have, shape (tokens, tokens) each.
     """
 
     parts: tuple[npt.NDArray[np.float32], ...]
+    forbidden: Mapping[tuple[int, int], Bools] = field(default_factory=dict)
 
     @property
     def components(self) -> int:
         """Number of components."""
         return len(self.parts[0])
+
+    def with_marginals(self, marginals: Mapping[int, Floats]) -> Mixture:
+        """The mixture whose columns have given distributions: tokens are weighted alike in all components.
+
+        Args:
+            marginals: The distribution of each column that is to have one, shape (tokens,).
+        """
+        parts = list(self.parts)
+        for column, wanted in marginals.items():
+            own = parts[column].astype(np.float64)
+            for _ in range(N_RAKES):
+                own *= wanted / np.maximum(own.mean(0), MIN_PROBABILITY)
+                own /= np.maximum(own.sum(1, keepdims=True), MIN_PROBABILITY)
+            parts[column] = own.astype(np.float32)
+        return replace(self, parts=tuple(parts))
 
     def component_log_prob(
         self, tokens: npt.NDArray[np.int32], allowed: Sequence[Floats | None] | None = None
@@ -115,7 +138,25 @@ class Mixture:
             joint = self.component_log_prob(tokens[begin : begin + CHUNK_ROWS])
             weight = np.exp(joint - joint.max(1, keepdims=True))
             out[begin : begin + CHUNK_ROWS] = weight @ self.parts[column] / weight.sum(1, keepdims=True)
-        return out
+        may = self._may(tokens, column)
+        if may is None:
+            return out
+        out = restrict(out, may)
+        return np.asarray(out / out.sum(1, keepdims=True))
+
+    def _may(self, tokens: npt.NDArray[np.int32], column: int) -> Floats | None:
+        """1 for each token of a column that the known tokens of rows allow, shape (n, tokens); None where all are.
+
+        Where they allow none, all are.
+        """
+        may: Bools | None = None
+        for pair, forbidden in self.forbidden.items():
+            if column in pair:
+                other = pair[1] if pair[0] == column else pair[0]
+                table = ~(forbidden if pair[0] == other else forbidden.T)
+                own = np.append(table, np.ones((1, table.shape[1]), bool), axis=0)[tokens[:, other]]
+                may = own if may is None else may & own
+        return None if may is None else np.where(may.any(1, keepdims=True), may, True).astype(np.float64)
 
     def draw(
         self,
@@ -152,7 +193,34 @@ class Mixture:
                 out[rows, column] = invert_component_cdf(
                     probabilities, component[rows], stratified_uniforms(component[rows], rng, stratify)
                 )
+            for begin in range(0, len(rows) if self.forbidden else 0, CHUNK_ROWS):
+                self._redraw_forbidden(out, column, rows[begin : begin + CHUNK_ROWS], component, share, rng)
         return out
+
+    def _redraw_forbidden(
+        self,
+        out: Tokens,
+        column: int,
+        rows: Integers,
+        component: Integers,
+        share: Floats | None,
+        rng: np.random.Generator,
+    ) -> None:
+        """Draw a column of rows again, in place, where its token may not occur beside those that are known."""
+        may = self._may(out[rows], column)
+        if may is None:
+            return
+        here = may[np.arange(len(rows)), out[rows, column]] == 0
+        rows, may = rows[here], may[here]
+        if share is not None:
+            may = may * (share if share.ndim == 1 else share[out[rows, column - 1]])
+            rows, may = rows[may.any(1)], may[may.any(1)]
+        part = self.parts[column]
+        probabilities = part[component[rows]] * may
+        # Where the component has none of the tokens, as often as in the whole table.
+        none = probabilities.sum(1, keepdims=True) < MIN_PROBABILITY
+        probabilities = np.where(none, part.mean(0, dtype=np.float64) * may, probabilities)
+        out[rows, column] = invert_row_cdf(probabilities, rng.random(len(rows)))
 
     def _sample_components(
         self,

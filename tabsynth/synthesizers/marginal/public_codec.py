@@ -15,7 +15,7 @@ from tabsynth.codec.categorical_encoder import Coder, ValueCoder
 from tabsynth.codec.codec import Codec
 from tabsynth.codec.identifiers import learn_pattern
 from tabsynth.codec.numeric_encoder import QuantileCoder
-from tabsynth.common.arrays import Floats
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.privacy.public_schema import public_dtypes
 from tabsynth.schema.columns import Categorical, Column, Identifier
 from tabsynth.schema.schema import Schema
@@ -27,7 +27,12 @@ MIN_TOKEN_SIGMAS = 4.0
 
 
 def public_codec(
-    schema: Schema, grids: Mapping[str, Grid], counts: Mapping[str, Floats], sigma: Mapping[str, float], bins: int
+    schema: Schema,
+    grids: Mapping[str, Grid],
+    counts: Mapping[str, Floats],
+    sigma: Mapping[str, float],
+    bins: int,
+    cuts: Mapping[str, Integers] | None = None,
 ) -> Codec:
     """Build a codec whose tokens have enough rows to exceed the noise.
 
@@ -37,13 +42,18 @@ def public_codec(
         counts: Estimated rows of each cell, none negative.
         sigma: Standard deviation of each column's noise.
         bins: Approximate number of tokens of a numeric column.
+        cuts: Cells of numeric columns at which a token always begins.
     """
     rows = max(round(max((float(count.sum()) for count in counts.values()), default=0.0)), 1)
     coders: dict[str, Coder] = {}
     for name, column in schema.items():
         if name in grids:
-            make = _numeric_coder if grids[name].line else _categorical_coder
-            coders[name] = make(column, grids[name], counts[name], MIN_TOKEN_SIGMAS * sigma[name], bins)
+            grid, own, least = grids[name], counts[name], MIN_TOKEN_SIGMAS * sigma[name]
+            if grid.line:
+                begin = None if cuts is None else cuts.get(name)
+                coders[name] = _numeric_coder(column, grid, own, least, bins, begin)
+            else:
+                coders[name] = _categorical_coder(column, grid, own, least)
         else:
             coders[name] = ValueCoder(("present",), np.array([rows, 0, 0]), np.array([True, False, False]))
     patterns = {
@@ -76,11 +86,17 @@ def slot_counts(codec: Codec, position: int) -> npt.NDArray[np.int64]:
     return np.asarray(table.reshape(high, low).sum(1 - slot.digit))
 
 
-def _numeric_coder(column: Column, grid: Grid, counts: Floats, min_rows: float, bins: int) -> QuantileCoder:
+def _numeric_coder(
+    column: Column, grid: Grid, counts: Floats, min_rows: float, bins: int, cuts: Integers | None
+) -> QuantileCoder:
     """Build a coder by merging cells into tokens; the counts define the distribution within a token."""
     line = len(grid.low)
     mass = counts[:line]
     token = merge_cells(mass, bins, min_rows)
+    if cuts is not None:
+        begins = np.append(False, np.diff(token) > 0)
+        begins[cuts] = True
+        token = np.cumsum(begins)
     size = int(token[-1]) + 3
     rows = np.zeros(size)
     rows[: size - 2] = np.bincount(token, weights=mass)
@@ -93,7 +109,7 @@ def _numeric_coder(column: Column, grid: Grid, counts: Floats, min_rows: float, 
     return QuantileCoder(grid.low, grid.high, spread, token, grid.edges, whole, emit, grid.decimals)
 
 
-def _categorical_coder(column: Column, grid: Grid, counts: Floats, min_rows: float, bins: int) -> ValueCoder:
+def _categorical_coder(column: Column, grid: Grid, counts: Floats, min_rows: float) -> ValueCoder:
     """Build a coder with a token for each value whose count exceeds the noise; other values are pooled."""
     declared = counts[: len(grid.values)]
     often = np.flatnonzero(declared >= min_rows)

@@ -30,7 +30,11 @@ from tabsynth.synthesizers.marginal.fit import LearnedSlots, Model, fit_model, f
 from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
 from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, require_opendp
 from tabsynth.synthesizers.marginal.private_rows import PrivateRows, public_grids
+from tabsynth.synthesizers.marginal.product_mixture import Mixture
 from tabsynth.synthesizers.marginal.public_codec import public_codec, slot_counts
+from tabsynth.synthesizers.marginal.public_facts.known_levels import PublicFacts
+from tabsynth.synthesizers.marginal.public_facts.public_structure import PublicStructure
+from tabsynth.synthesizers.marginal.public_facts.published_marginals import to_plain
 from tabsynth.synthesizers.marginal.recurring_differences import measure_recurring_differences
 from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
@@ -45,6 +49,9 @@ class MarginalSynthesizer(TokenSynthesizer):
         method: ``mixture``, or ``aim`` or ``mst`` of OpenDP (private fits only, extra ``opendp``).
         components: Components of the mixture; by default chosen from the noisy number of rows and the budget.
         min_group: Minimum persons behind each category and numeric knot in a fit without privacy.
+        public_marginals: Published distributions, such as census margins (private fits only). They are fitted without
+            being measured or charged. A list of frames, or of mappings from column to cells, each with one or two
+            columns of the schema and a last column ``share`` or ``count``.
 
     Example:
         >>> import pandas as pd
@@ -60,15 +67,26 @@ class MarginalSynthesizer(TokenSynthesizer):
     supports_weights: ClassVar[bool] = False
     epochs: None = None
     model_: Model
+    _public: PublicStructure | None = None
 
-    def __init__(self, *, method: str = "mixture", components: int | None = None, min_group: int = 5) -> None:
+    def __init__(
+        self,
+        *,
+        method: str = "mixture",
+        components: int | None = None,
+        min_group: int = 5,
+        public_marginals: Any = None,
+    ) -> None:
         self.method = method
         self.components = components
         self.min_group = min_group
+        self.public_marginals = to_plain(public_marginals)
 
     def _fit(self, table: Table, run: FitOptions) -> None:
         source = ExactCounts()
         self._check_options(source)
+        if self.public_marginals is not None:
+            raise InputError("public_marginals needs privacy=: without it the table's own counts are exact")
         self.codec_ = Codec.measure(table, min_group=self.min_group, tokens=n_bins(len(table), source.rho))
         self.relations_ = Relations.discover(table, self.codec_, without=set(table.schema) - set(self.schema_))
         tokens = self.codec_.encode(table.frame)
@@ -88,27 +106,40 @@ class MarginalSynthesizer(TokenSynthesizer):
     def _fit_rows(self, rows: PrivateRows, source: NoisyCounts, n_public: int | None, run: FitOptions) -> None:
         """Spend the source's budget on counts of private rows, and fit the model to them."""
         unit, grids, schema = source.max_rows_per_unit, rows.grids, rows.schema
+        mixture = self.method == "mixture"
+        public = PublicStructure.of(rows.rules, schema, grids, self.public_marginals, lookups=mixture)
         expected = (n_public or DEFAULT_EXPECTED_ROWS) / unit
-        share = one_way_share(expected, source.rho) if len(grids) > 1 else 1.0
-        may_spend_all = self.method == "mixture"
-        single = measure_one_ways(grids, rows.cells, source, share, expected_rows=expected, may_spend_all=may_spend_all)
+        share = one_way_share(expected, source.rho) * public.counted_share() if len(grids) > 1 else 1.0
+        single = measure_one_ways(
+            public.counted(),
+            rows.cells,
+            source,
+            share,
+            expected_rows=expected,
+            may_spend_all=mixture,
+        )
+        self._public = public.complete(single)
         self.rows_ = max(round(single.rows), 1)
         bins = n_bins(single.rows / unit, source.rho)
-        self.codec_ = public_codec(schema, grids, single.counts, single.sigma, bins)
+        self.codec_ = public_codec(schema, grids, self._public.counts, self._public.pooling_sigma, bins, public.cuts)
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
         if single.spent == 1:
             self.relations_ = Relations({})
-            self.model_ = independent_model(self._slots(single.rows))
+            if self.active_:
+                self._set_model(independent_model(self._slots(single.rows), source, run.seed))
             return
-        differences, spent = measure_recurring_differences(schema, grids, self.codec_, rows.line, single.rows, source)
+        lines = {name: grid for name, grid in grids.items() if name not in public.determined}
+        differences, spent = measure_recurring_differences(schema, lines, self.codec_, rows.line, single.rows, source)
         self.relations_ = Relations(differences)
         left = 1 - single.spent - spent
-        self._fit_marginals(lambda: rows.tokens(self.codec_)[:, self.active_], single.rows, source, left, run)
+        self._fit_marginals(lambda: rows.tokens(self.codec_)[:, self._measured()], single.rows, source, left, run)
 
     def _check_options(self, source: CountSource) -> None:
         if self.method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}, not {self.method!r}")
         if self.method in ALGORITHMS:
+            if self.public_marginals is not None:
+                raise InputError(f"method={self.method!r} cannot fit public_marginals; use method='mixture'")
             require_opendp()
             check_source(source)
         for name in ("components", "min_group"):
@@ -121,7 +152,7 @@ class MarginalSynthesizer(TokenSynthesizer):
     ) -> None:
         """Count the pairs and fit the model."""
         if self.active_:
-            self.model_ = fit_model(
+            model = fit_model(
                 self._slots(rows),
                 tokens,
                 source,
@@ -131,18 +162,35 @@ class MarginalSynthesizer(TokenSynthesizer):
                 seed=run.seed,
                 progress=run.progress,
             )
+            self._set_model(model)
+
+    def _set_model(self, model: Model) -> None:
+        """Keep a model of the measured slots, with the slots that they determine."""
+        if isinstance(model, Mixture) and self._public is not None:
+            model = self._public.extend(model, self.codec_, self.active_)
+        self.model_ = model
+
+    def _measured(self) -> list[int]:
+        """Positions of the slots whose pairs are counted: the active ones that no other determines."""
+        if self._public is None:
+            return self.active_
+        return [at for at in self.active_ if self.codec_.slots[at].column not in self._public.determined]
 
     def _slots(self, rows: float) -> LearnedSlots:
-        """Return the public facts and one-way counts of the active slots."""
-        own = [self.codec_.slots[i] for i in self.active_]
+        """Return the public facts and one-way counts of the measured slots."""
+        measured, known = self._measured(), self._public
+        own = [self.codec_.slots[i] for i in measured]
         targets = self.codec_.schema.with_role("target")
         return LearnedSlots(
             names=[slot.column for slot in own],
-            counts=[self.counts_[i] for i in self.active_],
-            allowed=[self._emittable_tokens(i) for i in self.active_],
-            lines=list(self.layout_.lines),
+            counts=[self.counts_[i] for i in measured],
+            allowed=[self._emittable_tokens(i) for i in measured],
+            lines=[self.layout_.lines[self.active_.index(i)] for i in measured],
             target=next((i for i, slot in enumerate(own) if slot.column in targets), None),
             rows=rows,
+            public=PublicFacts() if known is None else known.facts(self.codec_, measured),
+            sigma=None if known is None else [known.sigma[slot.column] for slot in own],
+            published=() if known is None else tuple(i for i, slot in enumerate(own) if slot.column in known.exact),
         )
 
     def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:

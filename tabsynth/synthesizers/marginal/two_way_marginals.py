@@ -22,20 +22,27 @@ BUDGET_EXPONENT = 2 / 3
 """Shares of the budget are proportional to the cells to this power, which minimises the sum of all cells' errors."""
 
 
-def group_tokens(marginal: Floats, groups: int, n_ordered: int) -> Integers:
+def group_tokens(marginal: Floats, groups: int, n_ordered: int, families: Sequence[Integers] = ()) -> Integers:
     """Group the tokens of a column; return each token's group, ascending from 0 without gaps, shape (tokens,).
 
     Neighbouring ordered tokens are grouped such that the sum of the groups' squared masses is minimal; tokens after
-    them (missing values) keep groups of their own. Of unordered tokens the rarest are pooled.
+    them (missing values) keep groups of their own. Unordered tokens are grouped by family, if any; the rarest families
+    or tokens are pooled.
 
     Args:
         marginal: The distribution of the column.
         groups: Maximum groups of the ordered, or of the unordered tokens.
         n_ordered: Number of leading tokens that are ordered.
+        families: Public partitions of unordered tokens, such as the coarse codes of fine ones: the family of each
+            token, partitions with fewer families first.
     """
     size = len(marginal)
     if size <= groups:
         return np.arange(size)
+    if not n_ordered and families:
+        fit = [own for own in families if own.max() < groups]
+        own = np.unique(fit[-1] if fit else families[0], return_inverse=True)[1]
+        return group_tokens(np.bincount(own, weights=marginal).astype(np.float64), groups, 0)[own]
     if not n_ordered:
         rank = np.empty(size, np.int64)
         rank[np.argsort(-marginal, kind="stable")] = np.arange(size)
@@ -120,20 +127,20 @@ class Measurements:
     Attributes:
         plan: The tables.
         shares: Pairs of shape (groups, groups), triples of shape (target groups, groups, groups).
-        variances: Variance of each table's shares.
+        variances: Variance of each table's shares, one number or an array; infinite for unknown shares.
     """
 
     plan: MeasurementPlan
     shares: tuple[Floats, ...]
-    variances: tuple[float, ...]
+    variances: tuple[float | Floats, ...]
 
     @property
-    def pairs(self) -> list[tuple[Pair, Floats, float]]:
+    def pairs(self) -> list[tuple[Pair, Floats, float | Floats]]:
         """Return each pair with its shares and their variance."""
         return list(zip(self.plan.pairs, self.shares, self.variances, strict=False))
 
     @property
-    def triples(self) -> list[tuple[Pair, Floats, float]]:
+    def triples(self) -> list[tuple[Pair, Floats, float | Floats]]:
         """Return each triple as a pair within the target's groups, with its shares and their variance."""
         start = len(self.plan.pairs)
         return list(zip(self.plan.triples, self.shares[start:], self.variances[start:], strict=True))

@@ -1,0 +1,183 @@
+"""Combinations of tokens that the schema's constraints rule out: known to be empty before any row is read."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.codec.codec import Codec
+from tabsynth.codec.column_values import UNIT_NANOSECONDS
+from tabsynth.common.arrays import Bools, Floats, Integers
+from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.schema.columns import Column, Datetime
+from tabsynth.schema.constraints import Constraint, Expression, IfThen, MissingWhen
+from tabsynth.schema.expressions import Formula
+from tabsynth.schema.schema import Schema
+from tabsynth.schema.validation import row_values
+from tabsynth.synthesizers.marginal.bins.public_bins import Grid
+from tabsynth.synthesizers.marginal.public_codec import tokens_of_cells
+from tabsynth.synthesizers.marginal.public_facts.determined_columns import Determined
+
+MAX_COMBINATIONS = 2_000_000
+"""Combinations of values at which a rule is tried; a rule of more is kept when rows are drawn."""
+
+MAX_CUTS = 4
+"""Cells of a line at which one pair of columns may cut its tokens."""
+
+Names = tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """Values of a measured column, and of those that it determines, in the form of constraints.
+
+    Attributes:
+        values: The values of each column, shape (points,).
+        cells: The cell of each value, shape (points,).
+    """
+
+    values: Mapping[str, Any]
+    cells: Integers
+
+
+def structural_zeros(
+    rules: RuleSet, grids: Mapping[str, Grid], determined: Mapping[str, Determined]
+) -> dict[Names, Bools]:
+    """The combinations of two columns' cells that some constraint rules out, shape (cells, cells) for each pair.
+
+    Args:
+        rules: The declared constraints.
+        grids: The cells of each column.
+        determined: The columns that lookups determine; what rules say of them is said of their roots.
+    """
+    forbidden: dict[Names, Bools] = {}
+    order = list(grids)
+    for rule in rules.rules:
+        if not rule.columns or not all(name in grids for name in rule.columns):
+            continue
+        roots = {determined[name].root if name in determined else name for name in rule.columns}
+        own = sorted(roots, key=order.index)
+        if len(own) < 2 or not _can_be_tried(rule, own, grids, rules.schema):
+            continue
+        points = [_points(name, rule, rules.schema, grids, determined) for name in own]
+        if np.prod([float(len(each.cells)) for each in points]) > MAX_COMBINATIONS:
+            continue
+        held = _hold(rule, points, rules)
+        for a, b in combinations(range(len(own)), 2):
+            others = tuple(axis for axis in range(len(own)) if axis not in (a, b))
+            may = np.zeros((grids[own[a]].size, grids[own[b]].size), bool)
+            np.logical_or.at(may, np.ix_(points[a].cells, points[b].cells), held.any(axis=others))
+            if not may.all():
+                pair = own[a], own[b]
+                forbidden[pair] = forbidden.get(pair, False) | ~may
+    return forbidden
+
+
+def token_zeros(codec: Codec, grids: Mapping[str, Grid], zeros: Mapping[Names, Bools]) -> dict[Names, Bools]:
+    """The same of tokens: those of which every combination of cells is ruled out."""
+    out = {}
+    for (a, b), own in zeros.items():
+        first, second = (tokens_of_cells(grids[name], codec.coders[name]) for name in (a, b))
+        tokens = np.ix_(first, second)
+        may, seen = np.zeros((2, codec.coders[a].size, codec.coders[b].size), bool)
+        np.logical_or.at(may, tokens, ~own)
+        seen[tokens] = True
+        if (seen & ~may).any():
+            out[a, b] = seen & ~may
+    return out
+
+
+def public_cuts(grids: Mapping[str, Grid], zeros: Mapping[Names, Bools]) -> dict[str, Integers]:
+    """Cells of lines at which what is ruled out changes, so that no token spans them.
+
+    Where it changes at many cells, as in an order of two numbers, there are none.
+    """
+    out: dict[str, Integers] = {}
+    for pair, table in zeros.items():
+        for name, own in zip(pair, (table, table.T), strict=True):
+            line = own[: len(grids[name].low)]
+            cuts = 1 + np.flatnonzero((line[1:] != line[:-1]).any(1))
+            if 0 < len(cuts) <= MAX_CUTS:
+                out[name] = np.union1d(out.get(name, cuts), cuts)
+    return out
+
+
+def _can_be_tried(rule: Constraint, names: Sequence[str], grids: Mapping[str, Grid], schema: Schema) -> bool:
+    """Whether a rule holds somewhere in a combination of cells if and only if it does at some of their points."""
+    wide = [name for name in names if (grids[name].low < grids[name].high).any()]
+    forms = rule.linear_forms()
+    if forms or rule.product_forms():
+        return not wide or (bool(forms) and not any(form.is_equation for form in forms))
+    return len(wide) < 2 and not any(isinstance(schema[name], Datetime) for name in wide)
+
+
+def _points(
+    name: str, rule: Constraint, schema: Schema, grids: Mapping[str, Grid], determined: Mapping[str, Determined]
+) -> _Points:
+    """The values of a column at which a rule is tried, with those of the columns that it determines."""
+    grid = grids[name]
+    if grid.line:
+        numbers, cells = _line_points(grid, _constants(rule), schema[name])
+        values = {name: numbers}
+    else:
+        cells = np.arange(grid.size)
+        values = {name: _as_read(schema, name, [*grid.values, *[None] * grid.nullable])}
+    for other, one in determined.items():
+        if one.root == name and other in rule.columns:
+            own, at = grids[other], one.cells[cells]
+            scale = _scale(schema[other])
+            values[other] = scale * own.low[at] if own.line else _as_read(schema, other, [own.values[i] for i in at])
+    return _Points(values, cells)
+
+
+def _line_points(grid: Grid, constants: Sequence[float], column: Column) -> tuple[Floats, Integers]:
+    """Numbers of a line: both ends of each cell, its middle, and around what a rule compares with."""
+    scale, line = _scale(column), len(grid.low)
+    step = 1e-6 * max(grid.high[-1] - grid.low[0], 1.0) if grid.decimals is None else 10.0**-grid.decimals
+    middle = (grid.low + grid.high) / 2
+    if grid.decimals is not None:
+        middle = np.clip(np.round(middle, grid.decimals), grid.low, grid.high)
+    numbers, cells = [grid.low, middle, grid.high], [np.arange(line)] * 3
+    inner = np.unique([value / scale + nudge for value in constants for nudge in (-step, 0.0, step)])
+    inside = (grid.low[:, None] < inner) & (inner < grid.high[:, None])
+    at, which = np.nonzero(inside)
+    out, found = np.concatenate([*numbers, inner[which]]), np.concatenate([*cells, at])
+    kept = np.unique(np.stack([found.astype(np.float64), out]), axis=1)
+    found, out = kept[0].astype(np.int64), kept[1] * scale
+    return np.append(out, [np.nan] * grid.nullable), np.append(found, [grid.size - 1] * grid.nullable).astype(np.int64)
+
+
+def _scale(column: Column) -> float:
+    """What a line's unit is in the unit of constraints: dates are days there."""
+    return UNIT_NANOSECONDS[column.resolution or "s"] / UNIT_NANOSECONDS["D"] if isinstance(column, Datetime) else 1.0
+
+
+def _as_read(schema: Schema, name: str, values: list[Any]) -> Any:
+    return row_values(pd.DataFrame({name: pd.Series(values, dtype=object)}), schema, [name])[name]
+
+
+def _constants(rule: Constraint) -> list[float]:
+    """The numbers that a rule's expressions name."""
+    if isinstance(rule, IfThen):
+        formulas: tuple[Formula, ...] = rule.condition, rule.consequence
+    elif isinstance(rule, MissingWhen):
+        formulas = (rule.condition,)
+    else:
+        formulas = (rule.formula,) if isinstance(rule, Expression) else ()
+    nodes = [node.value for own in formulas for node in ast.walk(own.tree) if isinstance(node, ast.Constant)]
+    found = {float(value) for value in nodes if isinstance(value, (int, float)) and not isinstance(value, bool)}
+    return sorted(found | {-value for value in found})
+
+
+def _hold(rule: Constraint, points: Sequence[_Points], rules: RuleSet) -> Bools:
+    """Whether a rule holds at every combination of points, shape (points of each)."""
+    shape = tuple(len(each.cells) for each in points)
+    at = [index.ravel() for index in np.indices(shape)]
+    values = {name: own[place] for each, place in zip(points, at, strict=True) for name, own in each.values.items()}
+    return np.asarray(rule.holds(values, rules.steps)).reshape(shape)
