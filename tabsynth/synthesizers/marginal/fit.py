@@ -35,9 +35,9 @@ class LearnedSlots:
         lines: Number of leading tokens of each slot that are ordered; 0 for unordered slots.
         target: Position of the target, if any.
         rows: Number of rows.
-        public: What is known of all tokens without measuring.
-        sigma: Standard deviation of the noise of each slot's counts, where there is noise.
-        published: The slots whose distribution is published, which the model has exactly.
+        public: Public facts on all tokens.
+        sigma: Standard deviation of the noise of each slot's counts; None without noise.
+        published: Slots whose distribution is published; the model reproduces it exactly.
     """
 
     names: list[str]
@@ -52,7 +52,7 @@ class LearnedSlots:
 
     @cached_property
     def learned_public(self) -> PublicFacts:
-        """What is public of the learned tokens."""
+        """Return the public facts on the learned tokens."""
         kept = self.learned_tokens
         zeros = {(a, b): own[np.ix_(kept[a], kept[b])] for (a, b), own in self.public.zeros.items()}
         families = {
@@ -83,11 +83,11 @@ class LearnedSlots:
         return [own[at] / own[at].sum() for own, at in zip(self.counts, self.learned_tokens, strict=True)]
 
     def with_published(self, small: Mixture) -> Mixture:
-        """A mixture of the learned tokens, with the published distributions."""
+        """Return a mixture of the learned tokens with the published distributions."""
         return small.with_marginals({i: self.marginals[i] for i in self.published})
 
     def variances(self, source: CountSource) -> list[float]:
-        """The variance of each slot's shares."""
+        """Return the variance of each slot's shares."""
         return [(max(own, source.sigma(KNOWN_SHARE)) / self.rows) ** 2 for own in self.sigma or ()]
 
     def reader(self, tokens: Callable[[], Tokens]) -> Callable[[], Tokens]:
@@ -144,7 +144,7 @@ def fit_model(
 
 
 def independent_model(slots: LearnedSlots, source: CountSource, seed: int) -> Mixture:
-    """Return a mixture of independent columns, or one fitted to public facts on pairs of columns where there are any."""
+    """Return a mixture of independent columns, fitted to public facts on pairs of columns if there are any."""
     public, sizes = slots.learned_public, [len(own) for own in slots.marginals]
     small = Mixture(tuple(part[None].astype(np.float32) for part in slots.marginals))
     if known := public.known_levels(sizes, (source.sigma(KNOWN_SHARE) / slots.rows) ** 2):

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
 
 MIN_PROBABILITY = 1e-9
-"""A component that gives tokens less than this is not asked which of them."""
+"""Below this probability of all allowed tokens, a component does not decide between them."""
 
 N_RAKES = 30
-"""Rounds in which a column is brought to a given distribution."""
+"""Iterations of proportional fitting of a column to a given distribution."""
 
 CHUNK_ROWS = 1 << 14
 """Rows whose probabilities are in memory at a time."""
@@ -94,10 +94,10 @@ class Mixture:
         return len(self.parts[0])
 
     def with_marginals(self, marginals: Mapping[int, Floats]) -> Mixture:
-        """The mixture whose columns have given distributions: tokens are weighted alike in all components.
+        """Return a mixture with given distributions of columns, by weighting tokens alike in all components.
 
         Args:
-            marginals: The distribution of each column that is to have one, shape (tokens,).
+            marginals: The distribution of each column to adjust, shape (tokens,).
         """
         parts = list(self.parts)
         for column, wanted in marginals.items():
@@ -145,9 +145,9 @@ class Mixture:
         return np.asarray(out / out.sum(1, keepdims=True))
 
     def _may(self, tokens: npt.NDArray[np.int32], column: int) -> Floats | None:
-        """1 for each token of a column that the known tokens of rows allow, shape (n, tokens); None where all are.
+        """Return 1 for each token of a column that the known tokens of rows allow, shape (n, tokens).
 
-        Where they allow none, all are.
+        None if no pair restricts the column; rows whose known tokens allow no token are not restricted.
         """
         may: Bools | None = None
         for pair, forbidden in self.forbidden.items():
@@ -206,7 +206,7 @@ class Mixture:
         share: Floats | None,
         rng: np.random.Generator,
     ) -> None:
-        """Draw a column of rows again, in place, where its token may not occur beside those that are known."""
+        """Redraw a column of rows in place where its token is forbidden beside the known tokens."""
         may = self._may(out[rows], column)
         if may is None:
             return
@@ -217,7 +217,7 @@ class Mixture:
             rows, may = rows[may.any(1)], may[may.any(1)]
         part = self.parts[column]
         probabilities = part[component[rows]] * may
-        # Where the component has none of the tokens, as often as in the whole table.
+        # If the component excludes all of the tokens, the marginal distribution decides.
         none = probabilities.sum(1, keepdims=True) < MIN_PROBABILITY
         probabilities = np.where(none, part.mean(0, dtype=np.float64) * may, probabilities)
         out[rows, column] = invert_row_cdf(probabilities, rng.random(len(rows)))

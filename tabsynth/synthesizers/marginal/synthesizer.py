@@ -165,13 +165,13 @@ class MarginalSynthesizer(TokenSynthesizer):
             self._set_model(model)
 
     def _set_model(self, model: Model) -> None:
-        """Keep a model of the measured slots, with the slots that they determine."""
+        """Set the model, given that of the measured slots."""
         if isinstance(model, Mixture) and self._public is not None:
             model = self._public.extend(model, self.codec_, self.active_)
         self.model_ = model
 
     def _measured(self) -> list[int]:
-        """Positions of the slots whose pairs are counted: the active ones that no other determines."""
+        """Return the positions of active slots that no lookup determines."""
         if self._public is None:
             return self.active_
         return [at for at in self.active_ if self.codec_.slots[at].column not in self._public.determined]

@@ -1,4 +1,4 @@
-"""Columns that a declared lookup determines: they are not measured, but follow from the column that is looked up."""
+"""Columns that declared lookups determine: they are derived from other columns rather than measured."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ GridMap = Mapping[str, Grid]
 
 @dataclass(frozen=True, eq=False)
 class Determined:
-    """How a column follows from another.
+    """A column that another one determines.
 
     Attributes:
-        root: The other column, which no lookup determines.
+        root: The other column, which is itself not determined.
         cells: The column's cell for each cell of the root.
     """
 
@@ -34,7 +34,7 @@ class Determined:
 
 
 def determined_columns(schema: Schema, grids: GridMap) -> dict[str, Determined]:
-    """The columns of which every cell follows from a column that is measured, by the schema's lookups alone."""
+    """Return the columns whose cells all follow from a measured column by the schema's lookups."""
     steps: dict[str, Determined] = {}
     for rule in schema.constraints:
         if not isinstance(rule, Lookup) or rule.column in steps or _root(rule.by, steps) == rule.column:
@@ -57,7 +57,7 @@ def _root(name: str, steps: Mapping[str, Determined]) -> str:
 
 
 def _looked_up(rule: Lookup, schema: Schema, grids: GridMap) -> Integers | None:
-    """The column's cell for each cell of the other; None where a cell may hold what the lookup does not say."""
+    """Return the column's cell for each cell of ``by``; None if the lookup does not determine all of them."""
     column, grid, by = schema[rule.column], grids[rule.column], grids[rule.by]
     lines = [schema[name] for name in rule.columns if grids[name].line]
     if grid.nullable or by.nullable or any(isinstance(own, Datetime) for own in lines) or (by.low < by.high).any():
@@ -82,7 +82,7 @@ def determined_counts(determined: Mapping[str, Determined], grids: GridMap, coun
 
 
 def token_shares(codec: Codec, grids: GridMap, counts: Mapping[str, Floats], name: str, one: Determined) -> Floats:
-    """How the rows of each token of the root are parted among the column's tokens, shape (tokens, tokens)."""
+    """Return the distribution of the column's tokens in each token of its root, shape (tokens, tokens)."""
     root = tokens_of_cells(grids[one.root], codec.coders[one.root])
     own = tokens_of_cells(grids[name], codec.coders[name])[one.cells]
     shares = np.zeros((codec.coders[one.root].size, codec.coders[name].size))
@@ -94,13 +94,13 @@ def token_shares(codec: Codec, grids: GridMap, counts: Mapping[str, Floats], nam
 def add_determined(
     model: Mixture, codec: Codec, active: Sequence[int], shares: Mapping[str, tuple[str, Floats]]
 ) -> Mixture:
-    """A mixture of all active slots, given one of those that no lookup determines.
+    """Return a mixture of all active slots, given one of those that no lookup determines.
 
     Args:
         model: The mixture of the other slots.
         codec: The vocabulary.
         active: Positions of the active slots in the codec's token matrix.
-        shares: The root of each determined column, and what ``token_shares`` gave.
+        shares: The root of each determined column, and the result of ``token_shares``.
     """
     measured = [at for at in active if codec.slots[at].column not in shares]
     parts = dict(zip(measured, model.parts, strict=True))

@@ -1,4 +1,4 @@
-"""What the public knows of pairs of columns, beside what was measured of them."""
+"""Public facts on pairs of columns as measurements, fitted beside the noisy ones."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, Measurements, Pair
 
 KNOWN_SHARE = 0.03
-"""What is known is fitted as if this share of the budget had measured it: more would leave the rest unfitted."""
+"""Public facts weigh as much as measurements with this share of the budget; larger weights slow down the fit."""
 
 PUBLISHED_WEIGHT = 30.0
-"""How much more published pairs weigh: there are few, and nothing else is to change them."""
+"""Factor of the weight of published pairs, of which there are few."""
 
 
 @dataclass(frozen=True, eq=False)
 class PublicFacts:
-    """What is known of the tokens of columns that are measured.
+    """Public facts on the tokens of measured columns.
 
     Attributes:
-        zeros: Combinations of the tokens of pairs that no row has, shape (tokens, tokens).
-        families: For each column the public ways to gather its tokens: the family of each, the fewest first.
-        published: Shares of all rows of a pair, with the groups of each of the two columns' tokens that they are of.
+        zeros: Impossible combinations of two columns' tokens, shape (tokens, tokens).
+        families: Public partitions of a column's tokens: the family of each token, those with fewer families first.
+        published: Published pairs, each with the groups of the two columns' tokens and the groups' joint shares.
     """
 
     zeros: Mapping[Pair, Bools] = field(default_factory=dict)
@@ -32,11 +32,11 @@ class PublicFacts:
     published: Sequence[tuple[Pair, tuple[Integers, Integers], Floats]] = ()
 
     def known_levels(self, sizes: Sequence[int], variance: float) -> list[Measurements]:
-        """The structural zeros and the published pairs as measurements of a small variance.
+        """Return the structural zeros and the published pairs as measurements.
 
         Args:
             sizes: Tokens of each column.
-            variance: That of each share.
+            variance: Variance of each share.
         """
         fine = tuple(np.arange(size) for size in sizes)
         out = []
@@ -50,7 +50,7 @@ class PublicFacts:
         return out
 
     def with_zeros(self, level: Measurements) -> Measurements:
-        """A level whose impossible cells are empty: they held noise alone."""
+        """Return a level with the noise of impossible cells removed."""
         if not self.zeros:
             return level
         plan, target = level.plan, level.plan.target
@@ -69,7 +69,7 @@ class PublicFacts:
         return replace(level, shares=tuple(shares))
 
     def _empty_groups(self, plan: MeasurementPlan, pair: Pair) -> Bools:
-        """Combinations of the groups of a pair that no row has."""
+        """Return the impossible combinations of a pair's groups."""
         a, b = pair
         may = np.zeros((plan.sizes[a], plan.sizes[b]), bool)
         np.logical_or.at(may, np.ix_(plan.groups[a], plan.groups[b]), ~self.zeros[pair])

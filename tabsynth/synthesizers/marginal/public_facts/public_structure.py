@@ -1,4 +1,4 @@
-"""All that the public knows of a table: which columns are counted, and what is known of the others."""
+"""Public facts on a table: constraints of its schema and published distributions."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from tabsynth.synthesizers.marginal.public_facts.published_marginals import read
 from tabsynth.synthesizers.marginal.public_facts.structural_zeros import public_cuts, structural_zeros, token_zeros
 
 N_PUBLISHED_BINS = 24
-"""About how many tokens a published line is cut into, however noisy the rest is."""
+"""Approximate number of tokens of a numeric column whose distribution is published."""
 
 N_RAKES = 20
-"""Rounds in which the counts of a column are brought to the published shares of the columns that it determines."""
+"""Iterations of proportional fitting of a column to published distributions of columns that it determines."""
 
 
 @dataclass(frozen=True, eq=False)
 class PublicStructure:
-    """What is known of a table before any row is read.
+    """Public facts on a table.
 
     Attributes:
         rules: The declared constraints.
@@ -48,7 +48,7 @@ class PublicStructure:
         determined: Columns that a lookup determines.
         published: Published shares of cells, by column or pair of columns.
         singles: The published distribution of columns.
-        zeros: Combinations of the cells of pairs of columns that constraints rule out.
+        zeros: Combinations of two columns' cells that constraints rule out.
         counts: Estimated rows of each cell of each column, once they are known.
         sigma: Standard deviation of the noise of each column's counts.
     """
@@ -66,7 +66,7 @@ class PublicStructure:
     def of(
         cls, rules: RuleSet, schema: Schema, grids: Mapping[str, Grid], published: Any, *, lookups: bool = True
     ) -> PublicStructure:
-        """What a schema and published tables say.
+        """Collect the public facts.
 
         Args:
             rules: The declared constraints.
@@ -82,7 +82,7 @@ class PublicStructure:
 
     @property
     def cuts(self) -> dict[str, Integers]:
-        """Cells of lines at which a token begins in any case: no noise joins those of a published distribution."""
+        """Cells of numeric columns at which a token always begins."""
         out = public_cuts(self.grids, self.zeros)
         for name, shares in self.singles.items():
             if self.grids[name].line:
@@ -95,8 +95,7 @@ class PublicStructure:
     def pooling_sigma(self) -> dict[str, float]:
         """The noise by which rare values are pooled.
 
-        A column that a lookup reads or gives has all its values, so that each has its own; the families keep rare ones
-        out of the noise.
+        Columns of lookups are not pooled: a pooled value has no single looked-up value.
         """
         joined = {name for name, one in self.determined.items() for name in (name, one.root)}
         whole = {name for name in joined if self.grids[name].size + 2 <= MAX_SLOT_TOKENS}
@@ -108,16 +107,16 @@ class PublicStructure:
         return {self.determined[name].root if name in self.determined else name for name in self.singles}
 
     def counted(self) -> dict[str, Grid]:
-        """The columns whose single counts are measured; at least one, from which the rows are known."""
+        """Return the columns whose one-way counts are measured; at least one, which gives the number of rows."""
         own = {name: grid for name, grid in self.grids.items() if name not in self.determined}
         return {name: grid for name, grid in own.items() if name not in self.singles} or dict(list(own.items())[:1])
 
     def counted_share(self) -> float:
-        """Which part of the columns that are not determined is counted."""
+        """Return the share of undetermined columns whose one-way counts are measured."""
         return len(self.counted()) / (len(self.grids) - len(self.determined))
 
     def complete(self, single: OneWayMarginals) -> PublicStructure:
-        """The structure with the counts of all columns, given those of the counted ones."""
+        """Add the counts of all columns, given the measured ones."""
         counts, sigma = dict(single.counts), dict(single.sigma)
         for name, shares in self.singles.items():
             if name not in self.determined:
@@ -133,7 +132,7 @@ class PublicStructure:
         return replace(self, counts={name: counts[name] for name in self.grids}, sigma=sigma)
 
     def facts(self, codec: Codec, slots: Sequence[int]) -> PublicFacts:
-        """What is known of the tokens of measured slots, given as positions in the codec's token matrix."""
+        """Return the public facts on the tokens of measured slots, given as positions in the token matrix."""
         place = {codec.slots[at].column: i for i, at in enumerate(slots) if codec.slots[at].digit is None}
         zeros = {}
         for (a, b), own in token_zeros(codec, self.grids, self.zeros).items():
@@ -151,7 +150,7 @@ class PublicStructure:
         )
 
     def extend(self, model: Mixture, codec: Codec, active: Sequence[int]) -> Mixture:
-        """The mixture of all active slots, given that of the measured ones."""
+        """Return the mixture of all active slots, given that of the measured ones."""
         shares = {
             name: (one.root, token_shares(codec, self.grids, self.counts, name, one))
             for name, one in self.determined.items()
@@ -175,19 +174,19 @@ class PublicStructure:
         )
 
     def _cell_tokens(self, codec: Codec, name: str) -> Integers:
-        """The token of a determined column for each cell of its root."""
+        """Return the token of a determined column for each cell of its root."""
         tokens = tokens_of_cells(self.grids[name], codec.coders[name])[self.determined[name].cells]
         return tokens.astype(np.int64)
 
     def _tokens(self, codec: Codec, one: Determined, name: str) -> Integers:
-        """The token of a determined column that each token of its root most often has."""
+        """Return the most frequent token of a determined column for each token of its root."""
         cells = np.ones(self.grids[one.root].size)
         return np.asarray(token_shares(codec, self.grids, {one.root: cells}, name, one).argmax(1), np.int64)
 
     def _pair(
         self, codec: Codec, place: Mapping[str, int], names: Sequence[str], shares: Floats
     ) -> tuple[tuple[int, int], tuple[Integers, Integers], Floats] | None:
-        """A published pair as shares of tokens; None for a single column, or one of which a part is not learned."""
+        """Return a published pair as shares of tokens; None for a single column or an inactive one."""
         if len(names) < 2:
             return None
         roots = [self.determined[name].root if name in self.determined else name for name in names]

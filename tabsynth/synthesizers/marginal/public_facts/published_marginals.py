@@ -1,4 +1,4 @@
-"""Distributions that are published already, such as a census margin: fitted, but neither measured nor charged."""
+"""Published distributions, such as census margins: fitted, but neither measured nor charged."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 
 Plain = list[dict[str, list[Any]]]
-"""Tables as plain data: a list of cells for each column, the last of which is ``share`` or ``count``."""
+"""Tables as plain data: a list of cells for each column, with a last column ``share`` or ``count``."""
 
 WEIGHTS = ("share", "count")
 """Names of the last column of a published table."""
 
 MAX_DISAGREEMENT = 0.001
-"""How far two published distributions of one column may lie apart: they are rounded."""
+"""Maximum total variation distance of two published distributions of one column, which may be rounded."""
 
 Names = tuple[str, ...]
 
 
 def to_plain(given: Any) -> Any:
-    """Frames as plain data, which a model file holds; what is plain already comes back as it is."""
+    """Return frames as plain data for the model file; plain data is returned unchanged."""
     if not isinstance(given, (list, tuple)) or not any(isinstance(table, pd.DataFrame) for table in given):
         return given
     return [
@@ -37,7 +37,7 @@ def to_plain(given: Any) -> Any:
 
 
 def read_published(given: Any, schema: Schema, grids: Mapping[str, Grid]) -> dict[Names, Floats]:
-    """The published shares of cells, by column or pair of columns.
+    """Return the published shares of cells, by column or pair of columns.
 
     Args:
         given: A list of tables: each a frame, or a mapping from column to cells, of one or two columns of the schema,
@@ -62,7 +62,7 @@ def read_published(given: Any, schema: Schema, grids: Mapping[str, Grid]) -> dic
 
 
 def single_shares(published: Mapping[Names, Floats]) -> dict[str, Floats]:
-    """The published distribution of each column, its own or that of a pair.
+    """Return the published distribution of each column, given alone or in a pair.
 
     Raises:
         InputError: Two tables disagree.
@@ -102,7 +102,7 @@ def _read_table(table: Any, schema: Schema, grids: Mapping[str, Grid], where: st
 
 
 def _cells(schema: Schema, grid: Grid, name: str, values: list[Any], where: str) -> Integers:
-    """The cell of each published value of a column."""
+    """Return the cell of each published value of a column."""
     absent = [bool(pd.isna(value)) for value in values]
     if isinstance(schema[name], Datetime) or (grid.low < grid.high).any():
         raise InputError(

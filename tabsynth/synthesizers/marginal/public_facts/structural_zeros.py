@@ -1,4 +1,4 @@
-"""Combinations of tokens that the schema's constraints rule out: known to be empty before any row is read."""
+"""Structural zeros: combinations of two columns' cells that the schema's constraints rule out."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from tabsynth.synthesizers.marginal.public_codec import tokens_of_cells
 from tabsynth.synthesizers.marginal.public_facts.determined_columns import Determined
 
 MAX_COMBINATIONS = 2_000_000
-"""Combinations of values at which a rule is tried; a rule of more is kept when rows are drawn."""
+"""Maximum combinations of values at which a rule is evaluated; larger rules are only enforced in sampled rows."""
 
 MAX_CUTS = 4
-"""Cells of a line at which one pair of columns may cut its tokens."""
+"""Maximum cuts of a numeric column by one pair of columns."""
 
 Names = tuple[str, str]
 
@@ -49,12 +49,12 @@ class _Points:
 def structural_zeros(
     rules: RuleSet, grids: Mapping[str, Grid], determined: Mapping[str, Determined]
 ) -> dict[Names, Bools]:
-    """The combinations of two columns' cells that some constraint rules out, shape (cells, cells) for each pair.
+    """Return the combinations of two columns' cells that some constraint rules out, shape (cells, cells) per pair.
 
     Args:
         rules: The declared constraints.
         grids: The cells of each column.
-        determined: The columns that lookups determine; what rules say of them is said of their roots.
+        determined: The columns that lookups determine; rules on them become rules on their roots.
     """
     forbidden: dict[Names, Bools] = {}
     order = list(grids)
@@ -80,7 +80,7 @@ def structural_zeros(
 
 
 def token_zeros(codec: Codec, grids: Mapping[str, Grid], zeros: Mapping[Names, Bools]) -> dict[Names, Bools]:
-    """The same of tokens: those of which every combination of cells is ruled out."""
+    """Return the combinations of tokens all of whose combinations of cells are ruled out."""
     out = {}
     for (a, b), own in zeros.items():
         first, second = (tokens_of_cells(grids[name], codec.coders[name]) for name in (a, b))
@@ -94,9 +94,9 @@ def token_zeros(codec: Codec, grids: Mapping[str, Grid], zeros: Mapping[Names, B
 
 
 def public_cuts(grids: Mapping[str, Grid], zeros: Mapping[Names, Bools]) -> dict[str, Integers]:
-    """Cells of lines at which what is ruled out changes, so that no token spans them.
+    """Return the cells of numeric columns at which the structural zeros change, so that no token contains both sides.
 
-    Where it changes at many cells, as in an order of two numbers, there are none.
+    Zeros that change at many cells, as for the order of two numbers, give no cuts.
     """
     out: dict[str, Integers] = {}
     for pair, table in zeros.items():
@@ -109,7 +109,7 @@ def public_cuts(grids: Mapping[str, Grid], zeros: Mapping[Names, Bools]) -> dict
 
 
 def _can_be_tried(rule: Constraint, names: Sequence[str], grids: Mapping[str, Grid], schema: Schema) -> bool:
-    """Whether a rule holds somewhere in a combination of cells if and only if it does at some of their points."""
+    """Whether a rule is satisfiable in a combination of cells if and only if some of their points satisfy it."""
     wide = [name for name in names if (grids[name].low < grids[name].high).any()]
     forms = rule.linear_forms()
     if forms or rule.product_forms():
@@ -120,7 +120,7 @@ def _can_be_tried(rule: Constraint, names: Sequence[str], grids: Mapping[str, Gr
 def _points(
     name: str, rule: Constraint, schema: Schema, grids: Mapping[str, Grid], determined: Mapping[str, Determined]
 ) -> _Points:
-    """The values of a column at which a rule is tried, with those of the columns that it determines."""
+    """Return the values of a column at which a rule is evaluated, with those of the columns that it determines."""
     grid = grids[name]
     if grid.line:
         numbers, cells = _line_points(grid, _constants(rule), schema[name])
@@ -137,7 +137,7 @@ def _points(
 
 
 def _line_points(grid: Grid, constants: Sequence[float], column: Column) -> tuple[Floats, Integers]:
-    """Numbers of a line: both ends of each cell, its middle, and around what a rule compares with."""
+    """Return the ends and middle of each cell of a numeric column, and numbers next to the rule's constants."""
     scale, line = _scale(column), len(grid.low)
     step = 1e-6 * max(grid.high[-1] - grid.low[0], 1.0) if grid.decimals is None else 10.0**-grid.decimals
     middle = (grid.low + grid.high) / 2
@@ -154,7 +154,7 @@ def _line_points(grid: Grid, constants: Sequence[float], column: Column) -> tupl
 
 
 def _scale(column: Column) -> float:
-    """What a line's unit is in the unit of constraints: dates are days there."""
+    """Return the unit of a column's cells in the unit of constraints, which is days for dates."""
     return UNIT_NANOSECONDS[column.resolution or "s"] / UNIT_NANOSECONDS["D"] if isinstance(column, Datetime) else 1.0
 
 
@@ -163,7 +163,7 @@ def _as_read(schema: Schema, name: str, values: list[Any]) -> Any:
 
 
 def _constants(rule: Constraint) -> list[float]:
-    """The numbers that a rule's expressions name."""
+    """Return the numbers in a rule's expressions."""
     if isinstance(rule, IfThen):
         formulas: tuple[Formula, ...] = rule.condition, rule.consequence
     elif isinstance(rule, MissingWhen):
