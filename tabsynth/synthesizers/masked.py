@@ -141,10 +141,8 @@ class MaskedSynthesizer(NetworkSynthesizer):
         """Apply a function to all rows in chunks."""
         chain = self._chain()
         parts = [tokens[begin : begin + CHUNK_ROWS] for begin in range(0, max(len(tokens), 1), CHUNK_ROWS)]
-        results = [
-            work(chain, torch.from_numpy(part.astype(np.int64)).to(chain.device)).cpu().numpy() for part in parts
-        ]
-        return np.concatenate(results)
+        on_device = (torch.from_numpy(part.astype(np.int64)).to(chain.device) for part in parts)
+        return np.concatenate([work(chain, part).cpu().numpy() for part in on_device])
 
     def _fit(self, table: Table, run: FitOptions) -> None:
         self.earlier_rows_ = run.warm_start.rows_ if isinstance(run.warm_start, MaskedSynthesizer) else None
