@@ -15,7 +15,9 @@ from tabsynth.privacy.attacks.pooled.real_rows import RealRows
 MAX_INTERPOLATED_ROWS = 1_000
 """Maximum number of synthetic rows that are searched."""
 
-MIN_NUMERIC_COLUMNS = 2
+MIN_NUMERIC_COLUMNS = 3
+"""Numeric columns in which the two records must differ: on a grid of whole numbers, lines in a plane are common."""
+
 TOLERANCE = 1e-10
 
 
@@ -53,6 +55,7 @@ def _find_ends(real: RealRows, row: Floats) -> tuple[int, int] | None:
         near = np.flatnonzero(np.abs(opposite[at] - projected[ahead]) < TOLERANCE)
         one, other = ahead[near], behind[at[near]]
         same = np.abs(directions[one] + directions[other]).max(axis=1) < 10 * TOLERANCE
+        same &= (np.abs(directions[one]) > TOLERANCE).sum(axis=1) >= MIN_NUMERIC_COLUMNS
         ends += zip(usable[one[same]].tolist(), usable[other[same]].tolist(), strict=True)
     distinct = set(ends)
     return distinct.pop() if len(distinct) == 1 else None
