@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html as escaping
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,10 +111,14 @@ class Report:
         write_report(self, path)
 
     def to_html(self) -> str:
-        """One self-contained page."""
+        """Return one self-contained page.
+
+        Raises:
+            DataError: The report was read from a file, whose details are not those that an evaluation writes.
+        """
         from tabsynth.evaluation.rendering.page import render
 
-        return render(self.to_dict())
+        return render_checked(render, self.to_dict())
 
     def to_markdown(self) -> str:
         """Return the verdict, scores and the worst parts as Markdown."""
@@ -188,6 +192,20 @@ def align_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
         "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]).rstrip()
         for row in rows
     ]
+
+
+def render_checked(render: Callable[[dict[str, Any]], str], data: dict[str, Any]) -> str:
+    """Render the page of a report, which may have been read from a file.
+
+    Raises:
+        DataError: Its details are not those that an evaluation writes.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        return render(data)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, TemplateError) as error:
+        raise DataError(f"the details of the evaluation report are malformed: {error!r}; evaluate again") from error
 
 
 def markdown_cell(text: str) -> str:

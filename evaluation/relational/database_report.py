@@ -11,7 +11,7 @@ from typing import Any
 from tabsynth.errors import DataError
 from tabsynth.evaluation.metric_specs import LEVELS, Level
 from tabsynth.evaluation.relational.database_specs import METRICS, RULE, RULE_LIMITS
-from tabsynth.evaluation.report import align_rows, markdown_cell
+from tabsynth.evaluation.report import align_rows, markdown_cell, render_checked
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
 from tabsynth.reporting.report_files import write_report
@@ -125,10 +125,14 @@ class DatabaseReport:
         write_report(self, path)
 
     def to_html(self) -> str:
-        """One self-contained page, with a diagram of the tables first."""
+        """Return one self-contained page, with a diagram of the tables first.
+
+        Raises:
+            DataError: The report was read from a file, whose details are not those that an evaluation writes.
+        """
         from tabsynth.evaluation.relational.database_page import render_database
 
-        return render_database(self.to_dict())
+        return render_checked(render_database, self.to_dict())
 
     def to_markdown(self) -> str:
         """Return the verdict and scores as Markdown."""
