@@ -118,7 +118,7 @@ class Report:
         """
         from tabsynth.evaluation.rendering.page import render
 
-        return render_checked(render, self.to_dict())
+        return render_checked(lambda: render(self.to_dict()))
 
     def to_markdown(self) -> str:
         """Return the verdict, scores and the worst parts as Markdown."""
@@ -194,7 +194,7 @@ def align_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
     ]
 
 
-def render_checked(render: Callable[[dict[str, Any]], str], data: dict[str, Any]) -> str:
+def render_checked(render: Callable[[], str]) -> str:
     """Render the page of a report, which may have been read from a file.
 
     Raises:
@@ -203,7 +203,7 @@ def render_checked(render: Callable[[dict[str, Any]], str], data: dict[str, Any]
     from jinja2 import TemplateError
 
     try:
-        return render(data)
+        return render()
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, TemplateError) as error:
         raise DataError(f"the details of the evaluation report are malformed: {error!r}; evaluate again") from error
 

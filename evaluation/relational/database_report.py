@@ -132,7 +132,7 @@ class DatabaseReport:
         """
         from tabsynth.evaluation.relational.database_page import render_database
 
-        return render_checked(render_database, self.to_dict())
+        return render_checked(lambda: render_database(self.to_dict()))
 
     def to_markdown(self) -> str:
         """Return the verdict and scores as Markdown."""
