@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tabsynth.common.atomic_files import write_text
+from tabsynth.common.validation import checked_arguments
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SourceError
 from tabsynth.evaluation.evaluate import evaluate
@@ -143,6 +144,7 @@ class ComparisonReport:
         return [*cells, "–" if known.floor is None else format_number(known.floor, known.unit), known.direction]
 
 
+@checked_arguments
 def compare(
     train: Data,
     synthetic: Mapping[str, Data],

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.threads import single_threaded
-from tabsynth.common.validation import check_callables
+from tabsynth.common.validation import check_callables, checked_arguments
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.detailed_scores import detailed_scores
@@ -86,6 +86,7 @@ def evaluate(
     card: Mapping[str, Any] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> DatabaseReport: ...
+@checked_arguments
 @single_threaded
 def evaluate(
     train: Data | Tables,

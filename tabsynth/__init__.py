@@ -67,6 +67,7 @@ _HOMES = {
     "split": "tabsynth.data.train_test_split",
     "suggest": "tabsynth.mixing.matching.suggest",
     "synthesize": "tabsynth.synthesizers.registry",
+    "tune": "tabsynth.tune",
     "write": "tabsynth.data.write_tables",
 }
 """Public name to the module that defines it."""
@@ -98,6 +99,7 @@ __all__ = [
     "split",
     "suggest",
     "synthesize",
+    "tune",
     "write",
 ]
 
@@ -106,7 +108,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name on first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
+    home = import_module(_HOMES[name])
+    value = home if home.__name__ == f"{__name__}.{name}" else getattr(home, name)  # tune is a module to call
     globals()[name] = value
     return value
 

@@ -7,7 +7,8 @@
     │   ├── SchemaError                    a schema is malformed, or does not fit the table
     │   ├── DataError                      a table's content is invalid
     │   ├── SourceError                    a file cannot be read or written
-    │   └── ConditionError                 a condition of ``sample(given=...)`` cannot be satisfied
+    │   ├── ConditionError                 a condition of ``sample(given=...)`` cannot be satisfied
+    │   └── ArgumentError (TypeError)      a function or a constructor has no such argument
     ├── ModelFileError                     a model file or checkpoint is damaged, foreign or of a later version
     ├── BusyError                      another process is at work in the same place; it can be tried again
     ├── NotFittedError (sklearn's)         ``sample`` and friends before ``fit``
@@ -53,6 +54,10 @@ class SourceError(InputError):
 
 class ConditionError(InputError):
     """A condition of ``sample`` or ``impute`` cannot be satisfied."""
+
+
+class ArgumentError(InputError, TypeError):
+    """A function or a constructor has no such argument."""
 
 
 class ModelFileError(TabsynthError):

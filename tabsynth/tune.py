@@ -6,16 +6,18 @@ that its figures carry no selection bias.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
 
 from tabsynth.common.atomic_files import write_text
-from tabsynth.common.validation import validate_seed
+from tabsynth.common.validation import checked_arguments, validate_seed
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import split
 from tabsynth.errors import DataError, InputError, TrainingError, missing_package, quote
@@ -102,6 +104,7 @@ class Tuning:
         write_text(path, self.to_yaml())
 
 
+@checked_arguments
 def tune(
     data: pd.DataFrame | Table | str | Path,
     model: str = "masked",
@@ -193,6 +196,15 @@ def tune(
         default=default,
         trials=tuple(done),
     )
+
+
+class _CallableModule(ModuleType):
+    """Search a synthesizer's options: ``tabsynth.tune(data, "masked")`` is ``tabsynth.tune.tune(data, "masked")``."""
+
+    __call__ = staticmethod(tune)
+
+
+sys.modules[__name__].__class__ = _CallableModule
 
 
 def _score(objective: str, train: Table, synthetic: pd.DataFrame, rows: Table, target: str | None, seed: int) -> Score:

@@ -47,6 +47,7 @@ PUBLIC = [
     "split",
     "suggest",
     "synthesize",
+    "tune",
     "write",
 ]
 

@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from tabsynth.common.binomial import clopper_pearson
-from tabsynth.common.validation import check_callables
+from tabsynth.common.validation import check_callables, checked_arguments
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, quote
 from tabsynth.evaluation.inputs import Inputs, check_inputs, collect_provenance
@@ -47,6 +47,7 @@ MIN_HOLDOUT_ROWS = 6
 """Minimum number of held-out rows."""
 
 
+@checked_arguments
 def audit(
     train: pd.DataFrame | Table | str | Path,
     synthetic: pd.DataFrame | Table | str | Path,

@@ -1,10 +1,50 @@
-"""Validation of seeds and integer options."""
+"""Validation of arguments: their names, seeds and integer options."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import wraps
+from types import FunctionType
+from typing import Any, ParamSpec, TypeVar
+
 import numpy as np
 
-from tabsynth.errors import InputError
+from tabsynth.errors import ArgumentError, InputError
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+
+def checked_arguments(function: Callable[Args, Result]) -> Callable[Args, Result]:
+    """Raise an ``ArgumentError`` with a suggestion where a function is called with a name that it does not have."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return function
+    known = [parameter.name for parameter in parameters if parameter.name != "self"]
+
+    @wraps(function)
+    def checked(*args: Args.args, **kwargs: Args.kwargs) -> Result:
+        for name in kwargs:
+            if name not in known:
+                close = get_close_matches(name, known, 1)
+                hint = f" (did you mean {close[0]!r}?)" if close else ""
+                where = function.__qualname__.removesuffix(".__init__")
+                raise ArgumentError(f"{where} has no argument {name!r}{hint}; it has {', '.join(known)}")
+        return function(*args, **kwargs)
+
+    return checked
+
+
+class CheckedArguments:
+    """Base of classes whose constructors and public methods suggest the name of a misspelt argument."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, method in list(vars(cls).items()):
+            if isinstance(method, FunctionType) and (name == "__init__" or not name.startswith("_")):
+                setattr(cls, name, checked_arguments(method))
 
 
 def validate_seed(seed: int) -> int:

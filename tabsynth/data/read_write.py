@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tabsynth.common.input_files import check_regular_file
+from tabsynth.common.validation import checked_arguments
 from tabsynth.data.csv_dialects import detect_dialect
 from tabsynth.data.csv_files import MISSING_SPELLINGS, read_csv
 from tabsynth.data.csv_types import cast_to_column
@@ -39,6 +40,7 @@ from tabsynth.schema.validation import check_frame
 __all__ = ["read", "read_partial", "to_arrow", "write", "write_chunks"]
 
 
+@checked_arguments
 def read(
     path: str | Path,
     *,

@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.validation import checked_arguments
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.schema.columns import Identifier, Text
 
 
+@checked_arguments
 def split(
     table: pd.DataFrame | Table | str | Path, share: float = 0.2, *, seed: int = 0, target: str | None = None
 ) -> tuple[Table, Table]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabsynth.common.atomic_files import check_writable, replace_atomically
+from tabsynth.common.validation import checked_arguments
 from tabsynth.data.csv_files import write_csv
 from tabsynth.data.excel_files import write_excel
 from tabsynth.data.file_formats import default_separator, file_format, open_binary
@@ -26,6 +27,7 @@ from tabsynth.schema.columns import Column, Datetime
 from tabsynth.schema.schema import Schema
 
 
+@checked_arguments
 def write(
     data: pd.DataFrame | Table,
     path: str | Path,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.common.validation import checked_arguments
 from tabsynth.common.yaml_files import read_yaml
 from tabsynth.data.provenance import attach_provenance
 from tabsynth.data.read_write import read
@@ -52,6 +53,7 @@ def mix(
 ) -> MixedFile: ...
 
 
+@checked_arguments
 def mix(
     plan: Plan | str | Path,
     *,

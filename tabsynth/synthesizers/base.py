@@ -19,7 +19,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays
 from tabsynth.common.html_tables import html_summary
 from tabsynth.common.model_file import ModelFile, save
-from tabsynth.common.validation import random_seed, validate_seed
+from tabsynth.common.validation import CheckedArguments, random_seed, validate_seed
 from tabsynth.data.provenance import get_provenance
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, ModelFileError, NotFittedError
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tabsynth.privacy.budget import Privacy
 
 
-class Synthesizer(BaseEstimator, ABC):  # type: ignore[misc]
+class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
     """Base class of all synthesizers.
 
     A subclass stores its constructor arguments as attributes of the same names (scikit-learn's convention) and

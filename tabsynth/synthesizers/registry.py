@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from tabsynth.common import model_file
+from tabsynth.common.validation import checked_arguments
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError, ModelFileError
 from tabsynth.schema.schema import Schema
@@ -93,6 +94,7 @@ def from_file(file: model_file.ModelFile, path: str | Path) -> Synthesizer:
     return synthesizer_class(file.kind).from_file(file)
 
 
+@checked_arguments
 def synthesize(
     data: pd.DataFrame | Table | str | Path,
     n: int | None = None,

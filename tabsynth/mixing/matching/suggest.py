@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from tabsynth.common.validation import checked_arguments
 from tabsynth.errors import InputError
 from tabsynth.mixing.harmonise import preview
 from tabsynth.mixing.inputs import load_source
@@ -32,6 +33,7 @@ match is only asked about."""
 ELIMINATED = "nothing else was left"
 
 
+@checked_arguments
 def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | None = None) -> Plan:
     """Suggest a plan for mixing several tables.
 
