@@ -21,7 +21,7 @@ from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Nume
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.count_source import NoisyCounts, Reader
 from tabsynth.synthesizers.marginal.fit import measure_pairs
-from tabsynth.synthesizers.marginal.private_rows import PrivateRows
+from tabsynth.synthesizers.marginal.private_rows import CellRows, PrivateRows
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.options import FitOptions
 
@@ -90,7 +90,7 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
     privacy: Privacy
     evidence_: float
 
-    def _fit_rows(self, rows: PrivateRows, source: Any, n_public: int | None, run: FitOptions) -> None:
+    def _fit_rows(self, rows: CellRows, source: Any, n_public: int | None, run: FitOptions) -> None:
         watched = _RecordingSource(source)
         super()._fit_rows(rows, watched, n_public, run)  # type: ignore[arg-type]
         tables = self.known[0], pd.concat(self.known, ignore_index=True)
@@ -110,7 +110,7 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
     def _replay(
         self,
         frame: pd.DataFrame,
-        rows: PrivateRows,
+        rows: CellRows,
         watched: _RecordingSource,
         n_public: int | None,
         run: FitOptions,

@@ -59,7 +59,7 @@ def prepare_private_fit(
         raise PrivacyError(f"privacy must be a tabsynth.Privacy, such as Privacy(epsilon=1.0), not {privacy!r}")
     for name, value in refused.items():
         if value is not None:
-            raise PrivacyError(f"a private fit takes no {name}: {_REFUSAL_REASONS[name]}")
+            raise PrivacyError(f"a private fit takes no {name}: {REFUSAL_REASONS[name]}")
     if isinstance(data, Table):
         data, schema = data.frame, schema or data.schema
     if schema is None:
@@ -90,7 +90,7 @@ def prepare_private_fit(
     return frame, schema, opened, mixed
 
 
-_REFUSAL_REASONS = {
+REFUSAL_REASONS = {
     "seed": "noise that a seed decides can be taken off again (Privacy(insecure_seed=) is for tests)",
     "checkpoint": "its state is not charged for",
     "weights": "a weight multiplies what one row can do",

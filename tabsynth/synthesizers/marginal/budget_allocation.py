@@ -89,10 +89,9 @@ def n_trees(rows: float, rho: float) -> int:
     return int(np.clip(round(4 * signal_to_noise(rows, rho) ** 0.5), 2, 12))
 
 
-def independent(rows: float, rho: float, columns: int) -> bool:
-    """Return whether counts of pairs would be mostly noise; single columns then get the whole budget."""
-    pairs = max(columns * (columns - 1) / 2, 1.0)
-    return columns > 1 and signal_to_noise(rows, rho) * np.sqrt(N_REFERENCE_PAIRS / pairs) < MIN_JOINT_SIGNAL
+def independent(rows: float, rho: float, pairs: int) -> bool:
+    """Return whether counts of so many pairs would be mostly noise; single columns then get the whole budget."""
+    return pairs > 0 and signal_to_noise(rows, rho) * np.sqrt(N_REFERENCE_PAIRS / pairs) < MIN_JOINT_SIGNAL
 
 
 def n_bins(rows: float, rho: float) -> int:

@@ -19,7 +19,7 @@ from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_sour
 from tabsynth.synthesizers.marginal.pair_selection import measure_levels
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
 from tabsynth.synthesizers.marginal.public_facts.known_levels import KNOWN_SHARE, PublicFacts
-from tabsynth.synthesizers.marginal.two_way_marginals import Measurements
+from tabsynth.synthesizers.marginal.two_way_marginals import Measurements, Pair
 
 Model = Mixture | GraphicalModel
 
@@ -38,6 +38,7 @@ class LearnedSlots:
         public: Public facts on all tokens.
         sigma: Standard deviation of the noise of each slot's counts; None without noise.
         published: Slots whose distribution is published; the model reproduces it exactly.
+        pairs: The pairs of slots that may be counted; None for all.
     """
 
     names: list[str]
@@ -49,6 +50,7 @@ class LearnedSlots:
     public: PublicFacts = field(default_factory=PublicFacts)
     sigma: list[float] | None = None
     published: tuple[int, ...] = ()
+    pairs: tuple[Pair, ...] | None = None
 
     @cached_property
     def learned_public(self) -> PublicFacts:
@@ -188,6 +190,7 @@ def measure_pairs(
         config,
         seed,
         slots.learned_public,
+        slots.pairs,
     )
     return measured, config
 

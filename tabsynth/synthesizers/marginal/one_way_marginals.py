@@ -147,6 +147,7 @@ def measure_one_ways(
     *,
     expected_rows: float = DEFAULT_EXPECTED_ROWS,
     may_spend_all: bool = False,
+    pairs: int | None = None,
 ) -> OneWayMarginals:
     """Count the cells of every column, and long columns again on bins chosen from the first counts; two charges.
 
@@ -159,7 +160,9 @@ def measure_one_ways(
         expected_rows: Approximate number of units; if it is small for the budget, numeric columns are counted once.
         may_spend_all: If counts of pairs would be mostly noise, count all columns in the second charge and spend the
             rest of the budget on it.
+        pairs: Number of pairs that would be counted; all by default.
     """
+    pairs = len(grids) * (len(grids) - 1) // 2 if pairs is None else pairs
     twice = signal_to_noise(expected_rows, source.rho) >= MIN_SIGNAL_COUNTED_TWICE
     again = [name for name, grid in grids.items() if twice and len(grid.low) > MAX_CELLS_COUNTED_ONCE]
     wanted: list[tuple[str, bool, int]] = []
@@ -202,7 +205,7 @@ def measure_one_ways(
     }
     scale = {name: min(sigma[name, False], sigma.get((name, True), np.inf)) for name in grids}
     spent = share
-    if may_spend_all and independent(rows / source.max_rows_per_unit, source.rho, len(grids)):
+    if may_spend_all and independent(rows / source.max_rows_per_unit, source.rho, pairs):
         spent, again = 1.0, list(grids)
         each = np.sqrt([grid.blocks[-1] + 1 if grid.blocks[-1] > 1 else grid.size for grid in grids.values()])
         for name, part in zip(grids, (1 - share) * each / each.sum(), strict=True):

@@ -77,6 +77,7 @@ def measure_levels(
     config: MixtureConfig,
     seed: int,
     public: PublicFacts | None = None,
+    pairs: Sequence[Pair] | None = None,
 ) -> list[Measurements]:
     """Count pairs and triples at several resolutions.
 
@@ -92,9 +93,10 @@ def measure_levels(
         config: Configuration of the final mixture.
         seed: Seed of the rough mixture's initial values.
         public: Public facts on the columns.
+        pairs: The pairs that may be counted; all by default.
     """
     public = public or PublicFacts()
-    every = tuple(combinations(range(len(marginals)), 2))
+    every = tuple(combinations(range(len(marginals)), 2) if pairs is None else pairs)
     fine = tuple(np.arange(len(marginal)) for marginal in marginals)
     coarse, medium, families = (
         tuple(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -33,24 +35,19 @@ def public_grids(schema: Schema) -> dict[str, Grid]:
     return grids
 
 
-class PrivateRows:
-    """Lazy access to the cells and tokens of a private frame; no row is read before a method is called.
+class CellRows:
+    """Lazy access to the cells and tokens of private rows; no row is read before a method is called.
 
     Args:
-        frame: The raw rows.
+        read: Reads the rows, with values inside their declared domains.
         rules: The declared constraints of the public schema.
         grids: The cells of each learned column.
-        privacy: The privacy unit and its contribution bound.
-        noise: Random source of contribution bounding.
     """
 
-    def __init__(
-        self, frame: pd.DataFrame, rules: RuleSet, grids: dict[str, Grid], privacy: Privacy, noise: Noise
-    ) -> None:
+    def __init__(self, read: Callable[[], pd.DataFrame], rules: RuleSet, grids: dict[str, Grid]) -> None:
         self.schema, self.rules, self.grids = rules.model_schema(), rules, grids
-        self._frame, self._privacy, self._noise = frame, privacy, noise
+        self._read_table = read
         self._cells: dict[str, Integers] | None = None
-        self._units: Integers | None = None
 
     def cells(self, name: str) -> Integers:
         """Return the cell of every row of a column, shape (n,)."""
@@ -70,18 +67,40 @@ class PrivateRows:
         self._read()
         return numeric_values(self.schema[name], self._lines[name])
 
+    def _read(self) -> dict[str, Integers]:
+        if self._cells is None:
+            table = self.rules.add_derived(self._read_table(), self.schema)
+            self._lines = table[[name for name, grid in self.grids.items() if grid.line]]
+            self._cells = {name: grid.encode(self.schema[name], table[name]) for name, grid in self.grids.items()}
+        return self._cells
+
+
+class PrivateRows(CellRows):
+    """Rows of a private frame with bounded contributions.
+
+    Args:
+        frame: The raw rows.
+        rules: The declared constraints of the public schema.
+        grids: The cells of each learned column.
+        privacy: The privacy unit and its contribution bound.
+        noise: Random source of contribution bounding.
+    """
+
+    def __init__(
+        self, frame: pd.DataFrame, rules: RuleSet, grids: dict[str, Grid], privacy: Privacy, noise: Noise
+    ) -> None:
+        super().__init__(self._bounded_table, rules, grids)
+        self._frame, self._privacy, self._noise = frame, privacy, noise
+        self._units: Integers | None = None
+
     def units(self) -> Integers | None:
         """Return the privacy unit of every row, shape (n,); None if each row is a unit."""
         self._read()
         return self._units
 
-    def _read(self) -> dict[str, Integers]:
-        if self._cells is None:
-            frame, unit, most = self._frame, self._privacy.unit, self._privacy.rows_per_person
-            if unit != "row" and most is not None:
-                frame = frame[bound_contributions(frame[unit], most, self._noise)]
-                self._units = encode_text(person_keys(frame[unit]))[0]
-            table = self.rules.add_derived(private_table(frame, self.rules.schema), self.schema)
-            self._lines = table[[name for name, grid in self.grids.items() if grid.line]]
-            self._cells = {name: grid.encode(self.schema[name], table[name]) for name, grid in self.grids.items()}
-        return self._cells
+    def _bounded_table(self) -> pd.DataFrame:
+        frame, unit, most = self._frame, self._privacy.unit, self._privacy.rows_per_person
+        if unit != "row" and most is not None:
+            frame = frame[bound_contributions(frame[unit], most, self._noise)]
+            self._units = encode_text(person_keys(frame[unit]))[0]
+        return private_table(frame, self.rules.schema)

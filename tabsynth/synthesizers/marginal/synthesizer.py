@@ -29,7 +29,7 @@ from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts
 from tabsynth.synthesizers.marginal.fit import LearnedSlots, Model, fit_model, from_arrays, independent_model, to_arrays
 from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
 from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, require_opendp
-from tabsynth.synthesizers.marginal.private_rows import PrivateRows, public_grids
+from tabsynth.synthesizers.marginal.private_rows import CellRows, PrivateRows, public_grids
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
 from tabsynth.synthesizers.marginal.public_codec import public_codec, slot_counts
 from tabsynth.synthesizers.marginal.public_facts.known_levels import PublicFacts
@@ -103,7 +103,7 @@ class MarginalSynthesizer(TokenSynthesizer):
         self._check_options(source)
         self._fit_rows(rows, source, privacy.n_public, run)
 
-    def _fit_rows(self, rows: PrivateRows, source: NoisyCounts, n_public: int | None, run: FitOptions) -> None:
+    def _fit_rows(self, rows: CellRows, source: NoisyCounts, n_public: int | None, run: FitOptions) -> None:
         """Spend the source's budget on counts of private rows, and fit the model to them."""
         unit, grids, schema = source.max_rows_per_unit, rows.grids, rows.schema
         mixture = self.method == "mixture"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,8 @@ import torch
 from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.common.progress import Progress
 from tabsynth.data.table import Table
-from tabsynth.relations.declared.pins import Pins
 from tabsynth.relations.declared.rule_set import RuleSet
-from tabsynth.relations.declared.satisfy import satisfy
+from tabsynth.synthesizers.relational.histories.conditions import decode_rows, restrict
 from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.history import GAP, History
 from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
@@ -142,6 +142,7 @@ def sample_history(
     features: ParentFeatures,
     orphans: Orphans,
     rng: np.random.Generator,
+    given: Mapping[str, Any] | None = None,
 ) -> tuple[Drawn, pd.DataFrame, ParentFeatures]:
     """Draw the children of parents, and rows without a parent.
 
@@ -154,6 +155,7 @@ def sample_history(
         features: Features of each parent.
         orphans: Number and times of rows without a parent.
         rng: Random generator.
+        given: Conditions that every row must meet.
 
     Returns:
         The drawn tokens and times, the rows as they are learned, and what they read of their parents; rows without a
@@ -163,13 +165,12 @@ def sample_history(
     alone = orphans.draw(int(plan[0].sum()), rng)
     bounds = with_orphan_bounds(bounds, timeline, len(alone))
     features = features.with_unknown(len(alone))
-    drawn = draw_histories(history, features.tokens, bounds, add_orphans(plan, alone), rng)
+    drawn = draw_histories(restrict(history, given), features.tokens, bounds, add_orphans(plan, alone), rng)
     slots = history.codec.slots
     only = [int(np.argmax(history.codec.coders[slot.column].counts)) if slot.digit is None else 0 for slot in slots]
     tokens = np.tile(np.array(only, np.int32), (len(drawn.parents), 1))
     tokens[:, history.order] = drawn.tokens
-    rows = history.relations.decode(history.codec, tokens, rng)
-    rows = satisfy(history.rules, rows, history.codec, Pins(), rng, strict=False)
+    rows = decode_rows(history.codec, history.relations, history.rules, tokens, given, rng)
     return drawn, rows.drop(columns=GAP, errors="ignore"), features
 
 

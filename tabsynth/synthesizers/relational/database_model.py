@@ -98,7 +98,7 @@ class DatabaseModel:
 
         Args:
             wanted: Rows of each root table.
-            given: Conditions by root table.
+            given: Conditions by table; those of a child table hold in each of its rows.
             rng: Random generator.
             progress: Whether to show a bar.
         """
@@ -132,6 +132,7 @@ class DatabaseModel:
                     read,
                     self.orphans[name],
                     rng,
+                    given.get(name),
                 )
                 visible[name] = restore_dates(learned[name], drawn.times, timeline, self.visible[name])
                 parents[name] = np.where(drawn.parents < len(visible[link.parent]), drawn.parents, -1)

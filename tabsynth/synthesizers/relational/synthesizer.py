@@ -14,11 +14,20 @@ from tabsynth.common import model_file
 from tabsynth.common.progress import Progress
 from tabsynth.common.validation import check_positive_integers, random_seed, validate_seed
 from tabsynth.errors import ConditionError, InputError, NotFittedError, PrivacyError, quote
+from tabsynth.privacy.accounting.explanation import explain_ledger
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema.database.database_schema import DatabaseSchema
-from tabsynth.synthesizers.relational.database_model import fit_database
+from tabsynth.synthesizers.options import FitOptions
+from tabsynth.synthesizers.private_fit import REFUSAL_REASONS, guarantee_statement
+from tabsynth.synthesizers.relational.database_model import DatabaseModel, fit_database
+from tabsynth.synthesizers.relational.histories.conditions import check_child_columns
 from tabsynth.synthesizers.relational.histories.series import Series, join_series, split_series
 from tabsynth.synthesizers.relational.links import check_tables
-from tabsynth.synthesizers.relational.state import from_file, to_file
+from tabsynth.synthesizers.relational.private.database_model import PrivateDatabase
+from tabsynth.synthesizers.relational.private.fit import fit_private_database
+from tabsynth.synthesizers.relational.private.public_tables import prepare_public_tables
+from tabsynth.synthesizers.relational.private.state import from_private_file, to_private_file
+from tabsynth.synthesizers.relational.state import KIND, from_file, to_file
 
 
 class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
@@ -33,6 +42,8 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
     Args:
         epochs: Passes over each child table; by default from its number of rows.
         min_group: Released values rest on at least this many rows of the root table.
+        max_children: Under privacy, the most children of a parent row in each child table, by name; those left out
+            are measured. Longer histories are cut.
 
     Attributes:
         schema_: The database's schema.
@@ -52,12 +63,16 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
     schema_: DatabaseSchema
     rows_: dict[str, int]
     seed_: int
+    _model: DatabaseModel | PrivateDatabase
     _series: tuple[Series, ...]
     _columns: dict[str, list[str]]
 
-    def __init__(self, *, epochs: int | None = None, min_group: int = 5) -> None:
+    def __init__(
+        self, *, epochs: int | None = None, min_group: int = 5, max_children: Mapping[str, int] | None = None
+    ) -> None:
         self.epochs = epochs
         self.min_group = min_group
+        self.max_children = max_children
 
     def fit(
         self,
@@ -76,21 +91,19 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             tables: Its tables by name.
             y: Ignored; scikit-learn's convention.
             schema: Tables and keys; inferred when left out.
-            privacy: Refused: there is no differentially private fit of several tables yet.
-            seed: Seed of the fit; the same seed gives the same model on one machine.
+            privacy: A ``Privacy`` to guarantee, whose unit is the root table's key: a row of the root table with all
+                rows below it. Tables are then learned by mixtures that are fitted to noisy marginals.
+            seed: Seed of the fit; the same seed gives the same model on one machine. Refused under privacy.
             progress: Whether to show progress bars; by default on a terminal, for work of over two seconds.
             callbacks: Called with a ``Progress`` as training goes on.
 
         Raises:
             InputError: Tables or keys do not fit the schema.
-            PrivacyError: ``privacy`` was given.
+            PrivacyError: The privacy cannot be guaranteed with this schema and budget.
         """
+        check_positive_integers(epochs=self.epochs, min_group=self.min_group, **(self.max_children or {}))
         if privacy is not None:
-            raise PrivacyError(
-                "RelationalSynthesizer has no differentially private fit; "
-                "fit one table per person with a private synthesizer instead"
-            )
-        check_positive_integers(epochs=self.epochs, min_group=self.min_group)
+            return self._fit_private(tables, schema, privacy, seed, progress)
         schema = DatabaseSchema.infer(tables) if schema is None else schema
         check_tables(tables, schema)
         self.seed_ = random_seed() if seed is None else validate_seed(seed)
@@ -109,6 +122,32 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         self.schema_ = schema
         return self
 
+    def _fit_private(
+        self,
+        tables: Mapping[str, pd.DataFrame],
+        schema: DatabaseSchema | None,
+        privacy: Any,
+        seed: int | None,
+        progress: bool | None,
+    ) -> Self:
+        if seed is not None:
+            raise PrivacyError(f"a private fit takes no seed: {REFUSAL_REASONS['seed']}")
+        public = prepare_public_tables(tables, schema, privacy, self.max_children)
+        self.seed_ = random_seed() if privacy.insecure_seed is None else privacy.insecure_seed
+        run = FitOptions(self.seed_, progress)
+        self._model = fit_private_database(tables, public, privacy, self.max_children or {}, run)
+        self._series, self._columns = (), {}
+        self.rows_, self.schema_ = self._model.rows, public.schema
+        return self
+
+    @property
+    def ledger_(self) -> PrivacyLedger:
+        """The privacy ledger of the fit; ``ledger_.epsilon()`` is its total."""
+        self._check_fitted()
+        if isinstance(self._model, PrivateDatabase):
+            return self._model.ledger
+        return PrivacyLedger.not_private(f"{name}.{c}" for name, own in self.schema_.tables.items() for c in own)
+
     def sample(
         self,
         n: int | Mapping[str, int] | None = None,
@@ -123,7 +162,8 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         Args:
             n: Rows of the root table, or of each of several root tables by name; by default as many as in training.
             scale: Rows of every root table as a multiple of the training rows, instead of ``n``.
-            given: Conditions on root tables, by table: ``{"patients": {"sex": "F"}}``.
+            given: Conditions by table: ``{"patients": {"sex": "F"}, "visits": {"ward": ["eye", "heart"]}}``. Those of a
+                child table hold in each of its rows; they do not change which parents there are.
             seed: Seed of the draw; the same seed gives the same tables.
             progress: Whether to show progress bars.
 
@@ -132,7 +172,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
 
         Raises:
             InputError: ``n`` or ``scale`` is not a number of rows.
-            ConditionError: A condition is on a table that is not a root, or cannot be met.
+            ConditionError: A condition is on a key or a date of a child table, or cannot be met.
         """
         self._check_fitted()
         wanted, conditions = self._root_rows(n, scale), self._conditions(given)
@@ -155,7 +195,9 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             "series": [split.to_dict() for split in self._series],
             "columns": self._columns,
         }
-        model_file.save(path, to_file(self._model, facts))
+        model = self._model
+        file = to_private_file(model, facts) if isinstance(model, PrivateDatabase) else to_file(model, facts)
+        model_file.save(path, file)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -164,7 +206,12 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         Raises:
             ModelFileError: Not there, damaged, or not a relational model.
         """
-        fitted, facts = from_file(model_file.load(path), str(path))
+        file = model_file.load(path)
+        fitted: DatabaseModel | PrivateDatabase
+        if file.kind == KIND and file.config.get("private"):
+            fitted, facts = from_private_file(file, str(path))
+        else:
+            fitted, facts = from_file(file, str(path))
         model = cls(**facts["parameters"])
         model.rows_, model.seed_ = dict(facts["rows"]), int(facts["seed"])
         model._model, model.schema_ = fitted, DatabaseSchema.from_dict(facts["schema"])
@@ -180,9 +227,19 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             "parameters": self.get_params(deep=False),
             "rows": self.rows_,
             "seed": self.seed_,
-            "privacy": "none: released values rest on at least min_group root rows, which is no guarantee",
+            **self._privacy_card(),
             "links": [link.to_dict() for link in self.schema_.foreign_keys],
             "relations": self._model.relations(),
+        }
+
+    def _privacy_card(self) -> dict[str, Any]:
+        if not isinstance(self._model, PrivateDatabase):
+            return {"privacy": "none: released values rest on at least min_group root rows, which is no guarantee"}
+        return {
+            "privacy": guarantee_statement(self.ledger_),
+            "privacy_meaning": explain_ledger(self.ledger_),
+            "max_children": self._model.caps,
+            "ledger": self.ledger_.to_dict(),
         }
 
     def _root_rows(self, n: int | Mapping[str, int] | None, scale: float | None) -> dict[str, int]:
@@ -207,16 +264,19 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         return {name: int(rows) for name, rows in wanted.items()}
 
     def _conditions(self, given: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Mapping[str, Any]]:
-        """Return the conditions by root table."""
+        """Return the conditions by table."""
         if given is None:
             return {}
         if not isinstance(given, Mapping) or not all(isinstance(one, Mapping) for one in given.values()):
             raise ConditionError(
                 f"given is a mapping by table, such as {{{self.schema_.roots[0]!r}: {{...}}}}, not {given!r}"
             )
-        other = [name for name in given if name not in self.schema_.roots]
-        if other:
-            raise ConditionError(f"conditions are on root tables ({quote(self.schema_.roots)}), not on {quote(other)}")
+        for name, own in given.items():
+            if name not in self._model.visible or name not in self.schema_.tables:
+                known = [other for other in self.schema_.tables if other in self._model.visible]
+                raise ConditionError(f"given names the table {name!r}; conditions are on {quote(known)}")
+            if name not in self.schema_.roots:
+                check_child_columns(name, own, self._model.visible[name], self._model.timelines.get(name))
         return dict(given)
 
     def _check_fitted(self) -> None:

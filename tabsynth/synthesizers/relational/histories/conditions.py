@@ -1,0 +1,97 @@
+"""Conditions on the columns of a child table: every drawn row of the table meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.errors import ConditionError, quote
+from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.relations.declared.satisfy import satisfy
+from tabsynth.relations.enforcement import Relations
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.histories.history import History
+from tabsynth.synthesizers.relational.timeline import Timeline
+from tabsynth.synthesizers.sampling.conditions import Conditions
+from tabsynth.synthesizers.sampling.declared_rules import pins_of
+
+
+def check_child_columns(name: str, given: Mapping[str, Any], visible: Schema, timeline: Timeline | None) -> None:
+    """Raise if a condition is on a column that the rows are not drawn by.
+
+    Args:
+        name: The child table.
+        given: Its conditions.
+        visible: Its schema without keys.
+        timeline: How its times are expressed; None for a table without order.
+
+    Raises:
+        ConditionError: A column is unknown, a key, or a date that is drawn as a distance.
+    """
+    dated = set() if timeline is None else {timeline.axis.column.name, *timeline.offsets}
+    free = [column for column in visible if column not in dated]
+    refused = [column for column in given if column not in free]
+    if refused:
+        raise ConditionError(
+            f"conditions on the child table {name!r} are on {quote(free) or 'no column'}, not on {quote(refused)}: "
+            "keys and dates are drawn with the plan of each history"
+        )
+
+
+def slot_limits(codec: Codec, positions: Sequence[int], given: Mapping[str, Any] | None) -> list[Floats | None]:
+    """The allowed share of each token of some slots, of a fixed value its own token alone; None where unrestricted."""
+    conditions = Conditions.of(codec, given, 1)
+    out = conditions.limits(codec, positions)
+    for at, position in enumerate(positions):
+        token = int(conditions.fixed[0, position])
+        if token >= 0:
+            out[at] = np.eye(1, codec.slots[position].size, token)[0]
+    return out
+
+
+def restrict(history: History, given: Mapping[str, Any] | None) -> History:
+    """A history that draws only tokens that conditions allow.
+
+    Raises:
+        ConditionError: The model cannot generate a value.
+    """
+    allowed, bias = list(history.allowed), list(history.bias)
+    for at, limit in enumerate(slot_limits(history.codec, history.order, given)):
+        if limit is not None:
+            allowed[at] = allowed[at] & (limit > 0)
+            bias[at] = bias[at] + np.log(np.maximum(limit, 1e-9)).astype(np.float32)
+            if not allowed[at].any():
+                column = history.codec.slots[history.order[at]].column
+                raise ConditionError(f"given[{column!r}] is a value that the model cannot generate; choose another")
+    return replace(history, allowed=allowed, bias=bias)
+
+
+def decode_rows(
+    codec: Codec,
+    relations: Relations,
+    rules: RuleSet,
+    tokens: Tokens,
+    given: Mapping[str, Any] | None,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Rows of drawn tokens that meet conditions and, as far as possible, declared constraints.
+
+    Args:
+        codec: The vocabulary.
+        relations: Relations between columns.
+        rules: Declared constraints.
+        tokens: Shape (n, slots).
+        given: What every row must meet.
+        rng: Source of random numbers.
+    """
+    conditions = Conditions.of(codec, given, len(tokens))
+    held = conditions.held(codec) if conditions.any else None
+    rows = relations.decode(codec, tokens, rng, ranges=conditions.ranges, numbers=conditions.numbers, held=held)
+    rows = satisfy(rules, rows, codec, pins_of(conditions, codec, rules), rng, strict=False)
+    return conditions.finish(rows, codec)

@@ -1,0 +1,250 @@
+"""Private model of a child table: a mixture over a row, the sibling before and the parent, fitted to noisy marginals.
+
+Pairs of a row's columns, of a row's and the sibling's, and of a row's and the parent's are counted; pairs among
+siblings' or parents' columns alone are not, for they are only conditioned on. A person's rows weigh one together, so
+that noise does not grow with the length of histories; as the number of rows is among the parent's columns, what follows
+from it is not biased by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Arrays, Bools, Floats, Integers, Tokens
+from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.relations.enforcement import Relations
+from tabsynth.synthesizers.marginal.bins.public_bins import Grid
+from tabsynth.synthesizers.marginal.budget_allocation import (
+    DEFAULT_EXPECTED_ROWS,
+    independent,
+    n_bins,
+    one_way_share,
+)
+from tabsynth.synthesizers.marginal.count_source import CountSource
+from tabsynth.synthesizers.marginal.fit import LearnedSlots, independent_model
+from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
+from tabsynth.synthesizers.marginal.private_rows import CellRows
+from tabsynth.synthesizers.marginal.public_codec import public_codec, slot_counts
+from tabsynth.synthesizers.marginal.recurring_differences import measure_recurring_differences
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
+from tabsynth.synthesizers.marginal.two_way_marginals import Pair
+from tabsynth.synthesizers.options import FitOptions
+from tabsynth.synthesizers.relational.private.learned_tables import GAP, MAX_GAP
+
+
+@dataclass(frozen=True, eq=False)
+class ParentContext:
+    """What is known of the parents of a child table's rows, by post-processing of the parents' model.
+
+    Attributes:
+        names: The learned slots of the parents.
+        counts: How often each token of each slot is expected among the rows, up to a factor.
+        lines: How many leading tokens of each slot lie on a line.
+        first_share: The expected share of rows without an earlier sibling.
+    """
+
+    names: list[str]
+    counts: list[Floats]
+    lines: list[int]
+    first_share: float
+
+
+class HistoryRows:
+    """Rows of a child table with those before them and their parents, as often as persons weigh.
+
+    Args:
+        rows: All rows.
+        chosen: The numbers of the rows that are counted, as often as they count.
+        parents: Reads the parent's row number of each row.
+        parent_tokens: Reads the learned tokens of all parents.
+    """
+
+    def __init__(
+        self,
+        rows: CellRows,
+        chosen: Callable[[], Integers],
+        parents: Callable[[], Integers],
+        parent_tokens: Callable[[], Tokens],
+    ) -> None:
+        self.rows, self._chosen, self._parents, self._parent_tokens = rows, chosen, parents, parent_tokens
+
+    @property
+    def grids(self) -> dict[str, Grid]:
+        """The cells of each learned column."""
+        return self.rows.grids
+
+    def cells(self, name: str) -> Integers:
+        """The cell of every counted row of a column, shape (n,)."""
+        return self.rows.cells(name)[self._chosen()]
+
+    def line(self, name: str) -> Floats:
+        """The numbers of a column on a line, shape (n,)."""
+        return self.rows.line(name)[self._chosen()]
+
+    def tokens(self, codec: Codec, active: list[int]) -> Tokens:
+        """Tokens of each counted row, of the row before (-1 for none) and of the parent, shape (n, slots)."""
+        own, parents, chosen = self.rows.tokens(codec)[:, active], self._parents(), self._chosen()
+        before = np.concatenate([np.full((1, len(active)), -1, np.int32), own])[:-1] if len(own) else own
+        before[np.diff(parents, prepend=-1) != 0] = -1
+        return np.concatenate([own[chosen], before[chosen], self._parent_tokens()[parents[chosen]]], axis=1)
+
+
+class HistoryMarginals(MarginalSynthesizer):
+    """Mixture over the slots of a child's row, of the sibling before and of the parent."""
+
+    kind: ClassVar[str] = "history"
+    context_: ParentContext
+    parent_sizes_: list[int]
+
+    def fit_history(
+        self, rows: HistoryRows, context: ParentContext, source: CountSource, n_public: int | None, run: FitOptions
+    ) -> None:
+        """Learn a child table from noisy counts alone; every read is charged before.
+
+        Args:
+            rows: Its rows.
+            context: What is known of their parents.
+            source: Where counts come from.
+            n_public: About how many persons there are, where that is public.
+            run: Seed and progress of what follows the counts.
+        """
+        self.context_, self.parent_sizes_ = context, [len(counts) for counts in context.counts]
+        unit, schema, grids = source.max_rows_per_unit, rows.rows.schema, rows.grids
+        if not grids:
+            self.codec_, self.relations_ = public_codec(schema, {}, {}, {}, 1), Relations({})
+            self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
+            return
+        expected = float(n_public or DEFAULT_EXPECTED_ROWS)
+        share = one_way_share(expected, source.rho)
+        single = measure_one_ways(
+            grids, rows.cells, source, share, expected_rows=expected, may_spend_all=True, pairs=len(grids)
+        )
+        self.rows_ = max(round(single.rows), 1)
+        persons = single.rows / unit
+        self.codec_ = public_codec(schema, grids, single.counts, single.sigma, n_bins(persons, source.rho))
+        self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
+        if not self.active_:
+            self.relations_ = Relations({})
+            return
+        slots = self._slots(single.rows)
+        if single.spent == 1:
+            self.relations_, self.model_ = Relations({}), independent_model(slots)
+            return
+        ties, spent = measure_recurring_differences(schema, grids, self.codec_, rows.line, single.rows, source)
+        self.relations_ = Relations(ties)
+        self._few_pairs = independent(persons, source.rho, len(slots.pairs or ()))
+        self._fit_marginals(
+            lambda: self._with_none(rows.tokens(self.codec_, self.active_)),
+            single.rows,
+            source,
+            1 - single.spent - spent,
+            run,
+        )
+
+    _few_pairs = False
+
+    def _slots(self, rows: float) -> LearnedSlots:
+        own = super()._slots(rows)
+        size, context = len(own.names), self.context_
+        first = context.first_share
+        before = [np.append(counts * (1 - first), counts.sum() * first) for counts in own.counts]
+        above = [1 + np.rint(1e6 * counts / counts.sum()) for counts in context.counts]
+        siblings = tuple((i, size + i) for i in range(size))
+        pairs: tuple[Pair, ...] = siblings
+        if not self._few_pairs:
+            pairs = (
+                *combinations(range(size), 2),
+                *((i, j) for i in range(size) for j in range(size, 2 * size + len(above))),
+            )
+        return replace(
+            own,
+            names=[*own.names, *(f"{name} before" for name in own.names), *context.names],
+            counts=[*own.counts, *(np.rint(counts).astype(np.int64) for counts in (*before, *above))],
+            allowed=[*own.allowed, *(np.append(may, True) for may in own.allowed), *(counts > 1 for counts in above)],
+            lines=[*own.lines, *own.lines, *context.lines],
+            target=None,
+            pairs=pairs,
+        )
+
+    def _with_none(self, tokens: Tokens) -> Tokens:
+        """Tokens in which the sibling before has a token of its own where there is none."""
+        size = len(self.active_)
+        none = np.array([len(self.counts_[i]) for i in self.active_], np.int32)
+        before = tokens[:, size : 2 * size]
+        tokens[:, size : 2 * size] = np.where(before < 0, none, before)
+        return tokens
+
+    def draw_next(
+        self,
+        before: Tokens,
+        parents: Tokens,
+        pinned: Bools,
+        limits: list[Floats | None],
+        rng: np.random.Generator,
+    ) -> Tokens:
+        """The learned tokens of the next sibling of some parents, shape (n, learned slots).
+
+        Args:
+            before: Those of the sibling before, -1 for none.
+            parents: Those of the parents.
+            pinned: Whether the plan decides when the sibling is.
+            limits: The allowed share of each token of each learned slot, None where unrestricted.
+            rng: Source of random numbers.
+        """
+        own = len(self.active_)
+        if not own:
+            return np.zeros((len(before), 0), np.int32)
+        fixed = self._with_none(np.concatenate([np.full_like(before, -1), before, parents], axis=1))
+        gap = self.gap_slot
+        if gap is None:
+            return self._draw_free(fixed, limits, rng)
+        missing = self.codec_.slots[self.active_[gap]].missing
+        assert missing is not None
+        fixed[pinned, gap] = missing
+        present = np.ones(len(self.counts_[self.active_[gap]]))
+        present[missing] = 0.0
+        out = np.empty((len(before), own), np.int32)
+        out[pinned] = self._draw_free(fixed[pinned], limits, rng)
+        out[~pinned] = self._draw_free(fixed[~pinned], [*limits[:gap], present, *limits[gap + 1 :]], rng)
+        return out
+
+    def _draw_free(self, fixed: Tokens, limits: list[Floats | None], rng: np.random.Generator) -> Tokens:
+        allowed = [*self._allowed_weights(limits), *([None] * (fixed.shape[1] - len(limits)))]
+        return self.model_.draw(fixed, allowed, rng)[:, : len(limits)]
+
+    @property
+    def gap_slot(self) -> int | None:
+        """The learned slot of the gap; None if there is none."""
+        own = [self.codec_.slots[i].column for i in self.active_]
+        return own.index(GAP) if GAP in own else None
+
+    def gap_codes(self, tokens: Tokens, rng: np.random.Generator) -> Floats:
+        """The gaps of drawn tokens, shape (n,); any where gaps are not learned."""
+        if self.gap_slot is None:
+            return np.ceil(MAX_GAP + 10 * np.log10(np.maximum(rng.random(len(tokens)), 1e-4)))
+        return np.asarray(np.nan_to_num(self.codec_.numeric_coders[GAP].decode(tokens[:, self.gap_slot], rng)))
+
+    def whole_tokens(self, learned: Tokens) -> Tokens:
+        """Tokens of all slots, of learned ones."""
+        tokens = self._constant_tokens(len(learned))
+        tokens[:, self.active_] = learned
+        return tokens
+
+    @property
+    def rules(self) -> RuleSet:
+        """The declared constraints."""
+        return RuleSet.of(self.schema_)
+
+    def _model_state(self) -> tuple[dict[str, Any], Arrays]:
+        config, arrays = super()._model_state()
+        return {**config, "parents": self.parent_sizes_}, arrays
+
+    def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
+        super()._restore_model(config, arrays)
+        self.parent_sizes_ = [int(size) for size in config["parents"]]

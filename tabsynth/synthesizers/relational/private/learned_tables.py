@@ -1,0 +1,177 @@
+"""Linked tables as a private fit learns them: plans of children, gaps and distances with public bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.codec.column_values import UNIT_NANOSECONDS
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.schema.columns import Column, Datetime, Numeric
+from tabsynth.schema.constraints import Inequality, Order
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.marginal.bins.public_bins import column_grid
+from tabsynth.synthesizers.relational.plan import add_plan, plan_columns
+from tabsynth.synthesizers.relational.private.linked_rows import LinkedRows
+from tabsynth.synthesizers.relational.private.public_tables import PublicTables
+from tabsynth.synthesizers.relational.tables import history_bounds
+from tabsynth.synthesizers.relational.timeline import NANOSECONDS, Timeline
+
+GAP = "_gap"
+
+N_GAP_DECADES, N_GAPS_PER_DECADE = 4, 10
+"""Gaps are counted by the logarithm of their share of the time left, from a ten-thousandth on."""
+
+MAX_GAP = N_GAP_DECADES * N_GAPS_PER_DECADE
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedTables:
+    """The schemas by which tables are learned, made of public facts and what was measured before.
+
+    Attributes:
+        public: Schemas and links.
+        caps: Most children of a parent in each child table.
+        timelines: How the times of each ordered child table are expressed.
+        schemas: The schema of each table as it is learned.
+    """
+
+    public: PublicTables
+    caps: Mapping[str, int]
+    timelines: Mapping[str, Timeline]
+    schemas: Mapping[str, Schema]
+
+    @classmethod
+    def of(cls, public: PublicTables, caps: Mapping[str, int], timelines: Mapping[str, Timeline]) -> LearnedTables:
+        """The schemas that follow from caps and timelines."""
+        schemas = {}
+        for name, own in public.visible.items():
+            schema = own if name not in timelines else _distances(own, timelines[name])
+            columns = dict(schema.columns)
+            for child in public.schema.children(name):
+                columns |= _plan_schema(child, caps[child], timelines.get(child))
+            schemas[name] = Schema(columns, schema.constraints)
+        return cls(public, caps, timelines, schemas)
+
+    def frames(self, rows: LinkedRows) -> dict[str, pd.DataFrame]:
+        """The rows of each table as they are learned.
+
+        Args:
+            rows: What ``truncate`` returned.
+        """
+        out, times = dict[str, pd.DataFrame](), dict[str, Floats]()
+        for name, frame in rows.frames.items():
+            out[name] = frame
+            timeline = self.timelines.get(name)
+            if timeline is not None:
+                times[name] = timeline.axis.numbers(timeline.axis.column, frame[timeline.axis.column.name])
+                out[name] = self._with_distances(name, frame, rows.parents[name], times[name])
+        for name in self.public.children:
+            parent, timeline = self.public.parent(name), self.timelines.get(name)
+            bounds = window_bounds(timeline, rows.frames[parent], self.public.visible[parent])
+            out[parent], _ = add_plan(
+                out[parent], self.schemas[parent], name, timeline, bounds, rows.parents[name], times.get(name)
+            )
+        return {name: frame[list(self.schemas[name])] for name, frame in out.items()}
+
+    def _with_distances(self, name: str, frame: pd.DataFrame, owners: Integers, times: Floats) -> pd.DataFrame:
+        timeline, own = self.timelines[name], self.public.visible[name]
+        distances: dict[str, Floats] = {
+            date: timeline.axis.numbers(own[date], frame[date]) - times for date in timeline.offsets
+        }
+        return frame.assign(**distances, **{GAP: gap_codes(owners, times)})
+
+
+def window_bounds(timeline: Timeline | None, parent: pd.DataFrame, schema: Schema) -> tuple[Floats, Floats]:
+    """Origin and end of each parent's history within the declared window; zeros for a table without order."""
+    low, high = history_bounds(timeline, parent, schema)
+    if timeline is not None:
+        low, high = np.clip(low, *timeline.window), np.clip(high, *timeline.window)
+    return low, high
+
+
+def gap_codes(owners: Integers, times: Floats) -> Floats:
+    """The gap before each row as a class of its share of the time left, NaN for the first and the last of a parent.
+
+    The share is expressed by the chance of one as short if the rows between were spread evenly over that time, so that
+    its distribution hardly depends on how many rows are left. 0 is no gap at all.
+
+    Args:
+        owners: The parent of each row, ascending, shape (n,).
+        times: Their times, ascending within a parent.
+    """
+    rows = np.arange(len(owners))
+    first = np.searchsorted(owners, owners)
+    last = np.searchsorted(owners, owners, side="right") - 1
+    before = times[np.maximum(rows - 1, 0)]
+    left, gap = times[last] - before, times - before
+    share = np.where(left > 0, gap / np.where(left > 0, left, 1.0), 0.0)
+    even = 1 - (1 - np.clip(share, 0.0, 1.0)) ** np.maximum(last - rows, 1)
+    with np.errstate(divide="ignore"):
+        place = np.floor((N_GAP_DECADES + np.log10(even)) * N_GAPS_PER_DECADE)
+    code = np.where(even > 0, 1 + np.clip(place, 0, MAX_GAP - 1), 0.0)
+    return np.where((rows == first) | (rows == last), np.nan, code)
+
+
+def gap_shares(codes: Floats, left: Integers, rng: np.random.Generator) -> Floats:
+    """The share of the time left of gaps, shape (n,).
+
+    Args:
+        codes: Their classes.
+        left: How many rows there are before the last, this one included.
+        rng: Chooses within a class.
+    """
+    even = 10.0 ** np.minimum((codes - 1 + rng.random(len(codes))) / N_GAPS_PER_DECADE - N_GAP_DECADES, 0.0)
+    return np.where(codes <= 0, 0.0, 1 - (1 - even) ** (1 / np.maximum(left, 1)))
+
+
+def _distances(own: Schema, timeline: Timeline) -> Schema:
+    """A child's schema with a gap instead of its time, other dates as distances from it."""
+    order = timeline.axis.column.name
+    columns: dict[str, Column] = {GAP: Numeric(name=GAP, low=0, high=MAX_GAP, decimals=0, nullable=True)}
+    low, high = timeline.window
+    for name, column in own.items():
+        if name in timeline.offsets:
+            least, most = _ends(column, timeline)
+            least = 0.0 if _never_before(own, order, name) else least - high
+            columns[name] = Numeric(
+                name=name, low=least, high=max(most - low, least), decimals=0, nullable=column.nullable
+            )
+        elif name != order:
+            columns[name] = column
+    measured = set(columns) - set(timeline.offsets)  # rules on dates do not hold for their distances
+    return Schema(columns, tuple(rule for rule in own.constraints if set(rule.columns) <= measured))
+
+
+def _never_before(own: Schema, order: str, date: str) -> bool:
+    """Whether a declared rule says that a date is never before the row's time."""
+    for rule in own.constraints:
+        if isinstance(rule, Inequality) and (rule.low, rule.high) == (order, date):
+            return True
+        if isinstance(rule, Order) and rule.least >= 0 and {order, date} <= set(rule.sequence):
+            return rule.sequence.index(order) < rule.sequence.index(date)
+    return False
+
+
+def _plan_schema(child: str, cap: int, timeline: Timeline | None) -> dict[str, Column]:
+    """A child table's plan columns with public bounds."""
+    names = plan_columns(child)
+    columns: dict[str, Column] = {names[0]: Numeric(name=names[0], low=0, high=cap, decimals=0)}
+    if timeline is None:
+        return columns
+    span = timeline.window[1] - timeline.window[0]
+    decimals = 0 if timeline.axis.seconds else getattr(timeline.axis.column, "decimals", None)
+    for name in names[1:]:
+        columns[name] = Numeric(name=name, low=0, high=span, decimals=decimals, nullable=True)
+    return columns
+
+
+def _ends(column: Column, timeline: Timeline) -> tuple[float, float]:
+    """A column's declared bounds in units of the axis."""
+    grid, unit = column_grid(replace(column, nullable=False)), 1.0
+    if isinstance(column, Datetime):
+        unit = UNIT_NANOSECONDS[column.resolution or "s"] / NANOSECONDS / timeline.axis.seconds
+    return float(grid.low[0]) * unit, float(grid.high[-1]) * unit

@@ -1,0 +1,156 @@
+"""What is measured of linked tables before their rows are learned: caps on children, and how times are counted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.common.arrays import Floats, Integers
+from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
+from tabsynth.privacy.public_schema import public_dtypes
+from tabsynth.schema.columns import Datetime
+from tabsynth.synthesizers.marginal.bins.adaptive_bins import kept_stretch
+from tabsynth.synthesizers.marginal.bins.public_bins import column_grid
+from tabsynth.synthesizers.relational.private.linked_rows import LinkedRows
+from tabsynth.synthesizers.relational.private.public_tables import PublicTables
+from tabsynth.synthesizers.relational.timeline import Axis, Timeline
+
+MAX_CAP = 1024
+"""The largest cap that is measured."""
+
+MAX_UNSURE_CAP = 16
+"""The largest cap where the budget is too small to measure one: the most frequent number up to this."""
+
+MIN_ORDERED_SHARE = 0.9
+"""A parent's date is the origin (the end) of histories if for this noisy share of persons no child precedes (follows)
+it."""
+
+
+def cap_candidates() -> Integers:
+    """Public candidates of a cap, ascending: 1, 2, 3, 4, 6, 8, 12, 16 and so on."""
+    powers = 2 ** np.arange(int(np.log2(MAX_CAP)))
+    return np.unique(np.concatenate([powers, powers[1:] * 3 // 2, [MAX_CAP]]))
+
+
+def measure_caps(
+    read: Callable[[], LinkedRows],
+    public: PublicTables,
+    declared: Mapping[str, int],
+    rho: float,
+    ledger: PrivacyLedger,
+    noise: Noise,
+) -> dict[str, int]:
+    """The most children of a parent in each child table: as declared, or where noise hides longer histories.
+
+    Args:
+        read: Reads the rows.
+        public: Their schemas and links.
+        declared: The caps that are declared.
+        rho: The budget of the others together.
+        ledger: What is charged.
+        noise: Where randomness comes from.
+    """
+    caps, candidates = dict(declared), cap_candidates()
+    opened = [name for name in public.children if name not in caps]
+    for name in opened:
+        sigma = 1 / math.sqrt(2 * rho / len(opened))
+        counts = noisy_counts(
+            lambda name=name: np.bincount(  # type: ignore[misc]
+                np.searchsorted(candidates[:-1], read().most_children(name, public.parent(name))),
+                minlength=len(candidates),
+            ),
+            sigma=sigma,
+            sensitivity=1,
+            ledger=ledger,
+            purpose=f"persons by their number of rows of {name}",
+            columns=[f"{name} (rows of a parent)"],
+            noise=noise,
+        ).astype(np.float64)
+        first, last = kept_stretch(counts, sigma)
+        if (first, last) == (0, len(candidates)):  # nothing exceeds the noise
+            last = 1 + int(np.argmax(counts[candidates <= MAX_UNSURE_CAP]))
+        caps[name] = int(candidates[last - 1])
+    return caps
+
+
+def measure_timelines(
+    read: Callable[[], LinkedRows], public: PublicTables, rho: float, ledger: PrivacyLedger, noise: Noise
+) -> dict[str, Timeline]:
+    """How the times of each ordered child table are counted, by noisy counts of persons.
+
+    Args:
+        read: Reads the rows.
+        public: Their schemas and links.
+        rho: The budget of all tables together.
+        ledger: What is charged.
+        noise: Where noise comes from.
+    """
+    out = {}
+    ordered = [name for name in public.children if name in public.schema.order]
+    for name in ordered:
+        timeline = _public_timeline(name, public)
+        above = public.visible[public.parent(name)]
+        dates = [date for date in above if timeline.axis.accepts(above[date])]
+        sensitivity = math.sqrt(2 * len(dates) + 2)
+        counts = noisy_counts(
+            lambda name=name, timeline=timeline, dates=dates: _count_persons(  # type: ignore[misc]
+                read(), public, name, timeline, dates
+            ),
+            sigma=sensitivity / math.sqrt(2 * rho / len(ordered)),
+            sensitivity=sensitivity,
+            ledger=ledger,
+            purpose=f"persons whose rows of {name} are between dates of {public.parent(name)}",
+            columns=[f"{name}.{timeline.axis.column.name}", *(f"{public.parent(name)}.{date}" for date in dates)],
+            noise=noise,
+        ).astype(np.float64)
+        shares = counts[1:] / max(counts[0], 1.0)
+        before, after = shares[1 : 1 + len(dates)], shares[1 + len(dates) :]
+        origin = _surest(dates, before, [above[date].nullable for date in dates])
+        end = _surest(dates, np.where([date == origin for date in dates], 0.0, after), [False] * len(dates))
+        out[name] = replace(timeline, origin=origin, end=end, spanned=bool(shares[0] > 0.5))
+    return out
+
+
+def _surest(dates: list[str], shares: Floats, refused: list[bool]) -> str | None:
+    """The date with the largest share, if that is large enough."""
+    scored = [(share, date) for date, share, no in zip(dates, shares.tolist(), refused, strict=True) if not no]
+    share, date = max(scored, default=(0.0, None))
+    return date if share >= MIN_ORDERED_SHARE else None
+
+
+def _public_timeline(name: str, public: PublicTables) -> Timeline:
+    """The times of a table between its declared bounds."""
+    own, order = public.visible[name], public.schema.order[name]
+    dtypes = public_dtypes(own)
+    column = own[order]
+    grid = column_grid(column)
+    dated = isinstance(column, Datetime)
+    offsets = {date: dtypes[date] for date in own if dated and date != order and isinstance(own[date], Datetime)}
+    axis = Axis(column, dtypes[order], Axis.of(column, pd.Series(dtype=dtypes[order])).seconds)
+    return Timeline(axis, None, None, (float(grid.low[0]), float(grid.high[-1])), False, offsets)
+
+
+def _count_persons(rows: LinkedRows, public: PublicTables, name: str, timeline: Timeline, dates: list[str]) -> Integers:
+    """Numbers of persons with children, with short histories, and with all children after (before) each date."""
+    parent = public.parent(name)
+    above, owners, persons = rows.frames[parent], rows.parents[name], rows.persons[name]
+    times = timeline.axis.numbers(timeline.axis.column, rows.frames[name][timeline.axis.column.name])
+    number = int(max(persons, default=-1)) + 1
+    here = np.bincount(persons, minlength=number) > 0
+    first = np.searchsorted(owners, owners)
+    last = np.searchsorted(owners, owners, side="right") - 1
+    length = np.bincount(persons, times[last] - times[first], number)
+    rest = np.bincount(persons, timeline.window[1] - times[last], number)
+    out = [here, here & (length < rest)]
+    moments = [timeline.axis.numbers(public.visible[parent][date], above[date])[owners] for date in dates]
+    for sign in (1, -1):
+        for moment in moments:
+            broken = persons[sign * (times - moment) < 0]
+            out.append(here & (np.bincount(broken, minlength=number) == 0))
+    return np.array([own.sum() for own in out], np.int64)
