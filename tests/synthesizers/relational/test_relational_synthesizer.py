@@ -164,6 +164,16 @@ def test_conditions_on_the_root_and_scaling(model: RelationalSynthesizer, real: 
     assert 0.3 < len(half["visits"]) / len(real["visits"]) < 0.7
 
 
+def test_conditions_on_child_tables(model: RelationalSynthesizer) -> None:
+    some = model.sample(given={"visits": {"ward": [10, 30]}, "procedures": {"code": "x", "cost": (50, 120)}}, seed=6)
+    assert set(some["visits"].ward) == {10, 30}
+    assert set(some["procedures"].code) == {"x"}
+    assert some["procedures"].cost.between(50, 120).all()
+    assert set(some["procedures"].visit) <= set(some["visits"].visit)
+    free = model.sample(seed=6)
+    pd.testing.assert_frame_equal(some["patients"], free["patients"])
+
+
 def test_no_parent_no_children(model: RelationalSynthesizer) -> None:
     nothing = model.sample({"patients": 0, "doctors": 0}, seed=0)
     assert [len(nothing[name]) for name in ("patients", "visits", "procedures")] == [0, 0, 0]
@@ -177,7 +187,10 @@ def test_no_parent_no_children(model: RelationalSynthesizer) -> None:
         ({"n": {"patients": -1}}, InputError, "whole number"),
         ({"scale": 0}, InputError, "scale must be"),
         ({"scale": 1, "n": {"patients": 3}}, InputError, "instead of n"),
-        ({"given": {"visits": {"ward": 10}}}, ConditionError, "conditions are on root tables"),
+        ({"given": {"visits": {"start": "2001-01-01"}}}, ConditionError, "child table 'visits'.*not on 'start'"),
+        ({"given": {"procedures": {"visit": 3}}}, ConditionError, "not on 'visit'"),
+        ({"given": {"wards": {"ward": 10}}}, ConditionError, "the table 'wards'"),
+        ({"given": {"procedures": {"code": "q"}}}, ConditionError, "code"),
         ({"given": {"patients": {"sex": "q"}}}, ConditionError, "sex"),
         ({"given": {"sex": "f"}}, ConditionError, "mapping by table"),
     ],
@@ -240,7 +253,7 @@ def test_faulty_tables_are_refused(real: Tables) -> None:
         RelationalSynthesizer().fit({**real, "patients": repeated}, schema=schema)
     with pytest.raises(InputError, match="missing 'wards'"):
         RelationalSynthesizer().fit({name: real[name] for name in real if name != "wards"}, schema=schema)
-    with pytest.raises(PrivacyError, match="no differentially private fit"):
+    with pytest.raises(PrivacyError, match="privacy must be a tabsynth.Privacy"):
         RelationalSynthesizer().fit(real, schema=schema, privacy=object())
     with pytest.raises(NotFittedError):
         RelationalSynthesizer().sample()

@@ -45,7 +45,7 @@ def check_child_columns(name: str, given: Mapping[str, Any], visible: Schema, ti
 
 
 def slot_limits(codec: Codec, positions: Sequence[int], given: Mapping[str, Any] | None) -> list[Floats | None]:
-    """The allowed share of each token of some slots, of a fixed value its own token alone; None where unrestricted."""
+    """Return the allowed share of each token of some slots, only its own for a fixed value; None where unrestricted."""
     conditions = Conditions.of(codec, given, 1)
     out = conditions.limits(codec, positions)
     for at, position in enumerate(positions):
@@ -56,7 +56,7 @@ def slot_limits(codec: Codec, positions: Sequence[int], given: Mapping[str, Any]
 
 
 def restrict(history: History, given: Mapping[str, Any] | None) -> History:
-    """A history that draws only tokens that conditions allow.
+    """Return a history that draws only tokens that conditions allow.
 
     Raises:
         ConditionError: The model cannot generate a value.
@@ -80,7 +80,7 @@ def decode_rows(
     given: Mapping[str, Any] | None,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Rows of drawn tokens that meet conditions and, as far as possible, declared constraints.
+    """Return rows of drawn tokens that meet conditions and, as far as possible, declared constraints.
 
     Args:
         codec: The vocabulary.

@@ -57,7 +57,7 @@ class PrivateDatabase:
         return {name: own[name] if name in own else len(self.references[name]) for name in self.schema.tables}
 
     def relations(self) -> dict[str, list[str]]:
-        """The exact relations between columns of each table."""
+        """Return the exact relations between columns of each table."""
         every = {self.schema.roots[0]: self.root.relations_}
         every |= {name: history.relations_ for name, history in self.histories.items()}
         return {name: relations.describe() for name, relations in every.items() if relations.describe()}

@@ -74,7 +74,7 @@ def _draw_abreast(
     given: Mapping[str, Any] | None,
     rng: np.random.Generator,
 ) -> tuple[Integers, Floats, Tokens]:
-    """Owners, times and learned tokens of all children, sorted by owner and place."""
+    """Draw owners, times and learned tokens of all children, sorted by owner and place."""
     counts, first, last = plan
     limits = slot_limits(model.codec_, model.active_, given)
     order = np.argsort(-counts, kind="stable")

@@ -171,14 +171,14 @@ class TableCounts(NoisyCounts):
     def counts(
         self, reads: Sequence[Reader], shares: Sequence[float], purpose: str, columns: Sequence[str]
     ) -> list[Floats]:
-        """Noisy counts, one charge for all."""
+        """Return noisy counts, one charge for all."""
         return super().counts(reads, shares, f"{self.table}: {purpose}", [f"{self.table}.{name}" for name in columns])
 
 
 def _expect_parents(
     drawn: Mapping[str, DrawnTable], public: PublicTables, name: str, above: MarginalSynthesizer
 ) -> ParentContext:
-    """What is expected of the parents of a child table's rows, each person weighing one."""
+    """Return what is expected of the parents of a child table's rows, each person weighing one."""
     parent = public.parent(name)
     table, persons = drawn[parent], _persons(drawn, public, parent)
     children = np.nan_to_num(table.learned[plan_columns(name)[0]].to_numpy(np.float64))
@@ -195,7 +195,7 @@ def _expect_parents(
 
 
 def _persons(drawn: Mapping[str, DrawnTable], public: PublicTables, name: str) -> Integers:
-    """The root's row number of each drawn row."""
+    """Return the root's row number of each drawn row."""
     parents = drawn[name].parents
     if parents is None:
         return np.arange(len(drawn[name].tokens))

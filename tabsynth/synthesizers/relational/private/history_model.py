@@ -80,15 +80,15 @@ class HistoryRows:
         return self.rows.grids
 
     def cells(self, name: str) -> Integers:
-        """The cell of every counted row of a column, shape (n,)."""
+        """Return the cell of every counted row of a column, shape (n,)."""
         return self.rows.cells(name)[self._chosen()]
 
     def line(self, name: str) -> Floats:
-        """The numbers of a column on a line, shape (n,)."""
+        """Return the numbers of a numeric column, shape (n,)."""
         return self.rows.line(name)[self._chosen()]
 
     def tokens(self, codec: Codec, active: list[int]) -> Tokens:
-        """Tokens of each counted row, of the row before (-1 for none) and of the parent, shape (n, slots)."""
+        """Return tokens of each counted row, of the row before (-1 for none) and of the parent, shape (n, slots)."""
         own, parents, chosen = self.rows.tokens(codec)[:, active], self._parents(), self._chosen()
         before = np.concatenate([np.full((1, len(active)), -1, np.int32), own])[:-1] if len(own) else own
         before[np.diff(parents, prepend=-1) != 0] = -1
@@ -173,7 +173,7 @@ class HistoryMarginals(MarginalSynthesizer):
         )
 
     def _with_none(self, tokens: Tokens) -> Tokens:
-        """Tokens in which the sibling before has a token of its own where there is none."""
+        """Return tokens in which the sibling before has a token of its own where there is none."""
         size = len(self.active_)
         none = np.array([len(self.counts_[i]) for i in self.active_], np.int32)
         before = tokens[:, size : 2 * size]
@@ -188,7 +188,7 @@ class HistoryMarginals(MarginalSynthesizer):
         limits: list[Floats | None],
         rng: np.random.Generator,
     ) -> Tokens:
-        """The learned tokens of the next sibling of some parents, shape (n, learned slots).
+        """Draw the learned tokens of the next sibling of some parents, shape (n, learned slots).
 
         Args:
             before: Those of the sibling before, -1 for none.
@@ -225,13 +225,13 @@ class HistoryMarginals(MarginalSynthesizer):
         return own.index(GAP) if GAP in own else None
 
     def gap_codes(self, tokens: Tokens, rng: np.random.Generator) -> Floats:
-        """The gaps of drawn tokens, shape (n,); any where gaps are not learned."""
+        """Return the gaps of drawn tokens, shape (n,); any where gaps are not learned."""
         if self.gap_slot is None:
             return np.ceil(MAX_GAP + 10 * np.log10(np.maximum(rng.random(len(tokens)), 1e-4)))
         return np.asarray(np.nan_to_num(self.codec_.numeric_coders[GAP].decode(tokens[:, self.gap_slot], rng)))
 
     def whole_tokens(self, learned: Tokens) -> Tokens:
-        """Tokens of all slots, of learned ones."""
+        """Return the tokens of all slots, of learned ones."""
         tokens = self._constant_tokens(len(learned))
         tokens[:, self.active_] = learned
         return tokens

@@ -46,7 +46,7 @@ class LearnedTables:
 
     @classmethod
     def of(cls, public: PublicTables, caps: Mapping[str, int], timelines: Mapping[str, Timeline]) -> LearnedTables:
-        """The schemas that follow from caps and timelines."""
+        """Derive the schemas from caps and timelines."""
         schemas = {}
         for name, own in public.visible.items():
             schema = own if name not in timelines else _distances(own, timelines[name])
@@ -57,7 +57,7 @@ class LearnedTables:
         return cls(public, caps, timelines, schemas)
 
     def frames(self, rows: LinkedRows) -> dict[str, pd.DataFrame]:
-        """The rows of each table as they are learned.
+        """Return the rows of each table as they are learned.
 
         Args:
             rows: What ``truncate`` returned.
@@ -86,7 +86,7 @@ class LearnedTables:
 
 
 def window_bounds(timeline: Timeline | None, parent: pd.DataFrame, schema: Schema) -> tuple[Floats, Floats]:
-    """Origin and end of each parent's history within the declared window; zeros for a table without order."""
+    """Return origin and end of each parent's history within the declared window; zeros for a table without order."""
     low, high = history_bounds(timeline, parent, schema)
     if timeline is not None:
         low, high = np.clip(low, *timeline.window), np.clip(high, *timeline.window)
@@ -94,7 +94,7 @@ def window_bounds(timeline: Timeline | None, parent: pd.DataFrame, schema: Schem
 
 
 def gap_codes(owners: Integers, times: Floats) -> Floats:
-    """The gap before each row as a class of its share of the time left, NaN for the first and the last of a parent.
+    """Return the gap before each row as a class of its share of the time left, NaN for the first and the last row.
 
     The share is expressed by the chance of one as short if the rows between were spread evenly over that time, so that
     its distribution hardly depends on how many rows are left. 0 is no gap at all.
@@ -117,7 +117,7 @@ def gap_codes(owners: Integers, times: Floats) -> Floats:
 
 
 def gap_shares(codes: Floats, left: Integers, rng: np.random.Generator) -> Floats:
-    """The share of the time left of gaps, shape (n,).
+    """Return the share of the time left of gaps, shape (n,).
 
     Args:
         codes: Their classes.
@@ -129,7 +129,7 @@ def gap_shares(codes: Floats, left: Integers, rng: np.random.Generator) -> Float
 
 
 def _distances(own: Schema, timeline: Timeline) -> Schema:
-    """A child's schema with a gap instead of its time, other dates as distances from it."""
+    """Return a child's schema with a gap instead of its time, other dates as distances from it."""
     order = timeline.axis.column.name
     columns: dict[str, Column] = {GAP: Numeric(name=GAP, low=0, high=MAX_GAP, decimals=0, nullable=True)}
     low, high = timeline.window
@@ -147,7 +147,7 @@ def _distances(own: Schema, timeline: Timeline) -> Schema:
 
 
 def _never_before(own: Schema, order: str, date: str) -> bool:
-    """Whether a declared rule says that a date is never before the row's time."""
+    """Return whether a declared rule says that a date is never before the row's time."""
     for rule in own.constraints:
         if isinstance(rule, Inequality) and (rule.low, rule.high) == (order, date):
             return True
@@ -157,7 +157,7 @@ def _never_before(own: Schema, order: str, date: str) -> bool:
 
 
 def _plan_schema(child: str, cap: int, timeline: Timeline | None) -> dict[str, Column]:
-    """A child table's plan columns with public bounds."""
+    """Return a child table's plan columns with public bounds."""
     names = plan_columns(child)
     columns: dict[str, Column] = {names[0]: Numeric(name=names[0], low=0, high=cap, decimals=0)}
     if timeline is None:
@@ -170,7 +170,7 @@ def _plan_schema(child: str, cap: int, timeline: Timeline | None) -> dict[str, C
 
 
 def _ends(column: Column, timeline: Timeline) -> tuple[float, float]:
-    """A column's declared bounds in units of the axis."""
+    """Return a column's declared bounds in units of the axis."""
     grid, unit = column_grid(replace(column, nullable=False)), 1.0
     if isinstance(column, Datetime):
         unit = UNIT_NANOSECONDS[column.resolution or "s"] / NANOSECONDS / timeline.axis.seconds

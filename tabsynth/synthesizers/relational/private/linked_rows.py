@@ -32,11 +32,11 @@ class LinkedRows:
     persons: dict[str, Integers]
 
     def counts(self, name: str, parent: str) -> Integers:
-        """Number of children of each parent row, shape (parents,)."""
+        """Return the number of children of each parent row, shape (parents,)."""
         return np.bincount(self.parents[name], minlength=len(self.frames[parent])).astype(np.int64)
 
     def most_children(self, name: str, parent: str) -> Integers:
-        """The largest number of children of one of each person's rows, shape (persons,)."""
+        """Return the largest number of children of one of each person's rows, shape (persons,)."""
         out = np.zeros(int(max(self.persons[parent], default=-1)) + 1, np.int64)
         np.maximum.at(out, self.persons[parent], self.counts(name, parent))
         return out
@@ -75,7 +75,7 @@ def read_linked_rows(tables: Mapping[str, pd.DataFrame], public: PublicTables, n
 
 
 def truncate(rows: LinkedRows, public: PublicTables, caps: Mapping[str, int]) -> LinkedRows:
-    """The rows with the first so many children of each parent, and all below them."""
+    """Keep the first so many children of each parent, and all below them."""
     out = LinkedRows({public.root: rows.frames[public.root]}, {}, {public.root: rows.persons[public.root]})
     place = {public.root: np.arange(len(rows.frames[public.root]))}
     for name in public.children:
@@ -89,7 +89,7 @@ def truncate(rows: LinkedRows, public: PublicTables, caps: Mapping[str, int]) ->
 
 
 def weigh_persons(persons: Integers, rows_per_person: int, noise: Noise) -> Integers:
-    """Row numbers in which every person occurs ``rows_per_person`` times, whatever rows the person has.
+    """Return row numbers in which every person occurs ``rows_per_person`` times, whatever rows the person has.
 
     All rows of a person occur equally often, up to a remainder that is chosen at random; of a person with more rows as
     many are chosen at random. So counts of these rows change by at most ``rows_per_person`` with a person, and all
@@ -109,7 +109,7 @@ def weigh_persons(persons: Integers, rows_per_person: int, noise: Noise) -> Inte
 
 
 def _positions(keys: npt.NDArray[np.object_], values: npt.NDArray[np.object_]) -> Integers:
-    """The first row with each key, -1 where there is none, shape (n,)."""
+    """Return the first row with each key, -1 where there is none, shape (n,)."""
     index = pd.Index(keys)
     rows = np.flatnonzero(~index.duplicated())
     found = index[rows].get_indexer(pd.Index(values))
@@ -118,7 +118,7 @@ def _positions(keys: npt.NDArray[np.object_], values: npt.NDArray[np.object_]) -
 
 
 def _times(raw: pd.DataFrame, public: PublicTables, name: str, noise: Noise) -> Floats:
-    """What the children of a parent are sorted by: their times, or chance."""
+    """Return the sort key of the children of a parent: their times, or random numbers."""
     order = public.schema.order.get(name)
     if order is None:
         return noise.words(len(raw)).astype(np.float64)

@@ -41,13 +41,13 @@ class PublicTables:
         return [name for name in self.visible if name != self.root]
 
     def parent(self, name: str) -> str:
-        """The parent of a child table."""
+        """Return the parent of a child table."""
         link = self.schema.main_key(name)
         assert link is not None
         return link.parent
 
     def key_makers(self) -> dict[str, KeyMaker]:
-        """How primary keys are spelled, by the schema alone."""
+        """Return how primary keys are spelled, by the schema alone."""
         keys = {name: key for name, key in self.schema.primary_keys.items() if name in self.visible}
         return {name: _key_maker(self.schema.tables[name][key]) for name, key in keys.items()}
 
@@ -104,7 +104,7 @@ def prepare_public_tables(
 
 
 def _root(schema: DatabaseSchema) -> str:
-    """The only root table.
+    """Return the only root table.
 
     Raises:
         PrivacyError: There are several, or a table has further foreign keys.
@@ -141,7 +141,7 @@ def _check_columns(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -
 
 
 def _public_columns(name: str, tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> Schema:
-    """The public schema of a table without keys; keys to reference tables are declared categories.
+    """Return the public schema of a table without keys; keys to reference tables are declared categories.
 
     The order column counts as never missing, so that a row without one has the last time.
     """

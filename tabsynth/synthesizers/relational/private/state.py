@@ -23,7 +23,7 @@ KIND = "relational"
 
 
 def to_private_file(model: PrivateDatabase, facts: dict[str, Any]) -> ModelFile:
-    """The content of a model file.
+    """Return the content of a model file.
 
     Args:
         model: The fitted database.

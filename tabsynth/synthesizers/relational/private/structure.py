@@ -33,7 +33,7 @@ it."""
 
 
 def cap_candidates() -> Integers:
-    """Public candidates of a cap, ascending: 1, 2, 3, 4, 6, 8, 12, 16 and so on."""
+    """Return the public candidates of a cap, ascending: 1, 2, 3, 4, 6, 8, 12, 16 and so on."""
     powers = 2 ** np.arange(int(np.log2(MAX_CAP)))
     return np.unique(np.concatenate([powers, powers[1:] * 3 // 2, [MAX_CAP]]))
 
@@ -46,7 +46,7 @@ def measure_caps(
     ledger: PrivacyLedger,
     noise: Noise,
 ) -> dict[str, int]:
-    """The most children of a parent in each child table: as declared, or where noise hides longer histories.
+    """Return the most children of a parent in each child table, as declared or measured.
 
     Args:
         read: Reads the rows.
@@ -82,7 +82,7 @@ def measure_caps(
 def measure_timelines(
     read: Callable[[], LinkedRows], public: PublicTables, rho: float, ledger: PrivacyLedger, noise: Noise
 ) -> dict[str, Timeline]:
-    """How the times of each ordered child table are counted, by noisy counts of persons.
+    """Choose how the times of each ordered child table are expressed, from noisy counts of persons.
 
     Args:
         read: Reads the rows.
@@ -118,14 +118,14 @@ def measure_timelines(
 
 
 def _surest(dates: list[str], shares: Floats, refused: list[bool]) -> str | None:
-    """The date with the largest share, if that is large enough."""
+    """Return the date with the largest share, if that is large enough."""
     scored = [(share, date) for date, share, no in zip(dates, shares.tolist(), refused, strict=True) if not no]
     share, date = max(scored, default=(0.0, None))
     return date if share >= MIN_ORDERED_SHARE else None
 
 
 def _public_timeline(name: str, public: PublicTables) -> Timeline:
-    """The times of a table between its declared bounds."""
+    """Return the times of a table between its declared bounds."""
     own, order = public.visible[name], public.schema.order[name]
     dtypes = public_dtypes(own)
     column = own[order]
@@ -137,7 +137,7 @@ def _public_timeline(name: str, public: PublicTables) -> Timeline:
 
 
 def _count_persons(rows: LinkedRows, public: PublicTables, name: str, timeline: Timeline, dates: list[str]) -> Integers:
-    """Numbers of persons with children, with short histories, and with all children after (before) each date."""
+    """Count persons with children, with short histories, and with all children after (before) each date."""
     parent = public.parent(name)
     above, owners, persons = rows.frames[parent], rows.parents[name], rows.persons[name]
     times = timeline.axis.numbers(timeline.axis.column, rows.frames[name][timeline.axis.column.name])
