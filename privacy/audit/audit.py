@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from tabsynth.common.binomial import clopper_pearson
 from tabsynth.common.validation import check_callables, checked_arguments
@@ -26,6 +24,7 @@ from tabsynth.privacy.attacks.rate_tests import LEVEL, VIOLATION_LEVEL, holm_cor
 from tabsynth.privacy.attacks.run_all import STAGES, AttackResults, run_attacks
 from tabsynth.privacy.attacks.shadow_models import N_RECORDS, N_SHADOW_MODELS, Fit, attack_with_shadow_models
 from tabsynth.privacy.audit.evidence import collect_details, compute_power, rank_records
+from tabsynth.privacy.audit.histories import audit_rows
 from tabsynth.privacy.audit.one_run import (
     epsilon_from_guesses,
     epsilon_from_scores,
@@ -35,9 +34,11 @@ from tabsynth.privacy.audit.one_run import (
 from tabsynth.privacy.audit.planted_leaks import describe_planted, find_planted, is_powered
 from tabsynth.privacy.audit.regulator_questions import answer_questions
 from tabsynth.privacy.audit.report import AuditReport
+from tabsynth.privacy.audit.stage_progress import StageProgress
 from tabsynth.privacy.audit.verdict import Claim, judge_attacks, judge_claim
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.columns import Identifier, Text
+from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 
 MAX_P_REVERSED = 1e-3
@@ -47,13 +48,17 @@ MIN_HOLDOUT_ROWS = 6
 """Minimum number of held-out rows."""
 
 
+Data = pd.DataFrame | Table | str | Path | Mapping[str, pd.DataFrame]
+"""One table, or linked tables by name."""
+
+
 @checked_arguments
 def audit(
-    train: pd.DataFrame | Table | str | Path,
-    synthetic: pd.DataFrame | Table | str | Path,
-    holdout: pd.DataFrame | Table | str | Path | None = None,
+    train: Data,
+    synthetic: Data,
+    holdout: Data | None = None,
     *,
-    schema: Schema | None = None,
+    schema: Schema | DatabaseSchema | None = None,
     privacy: Privacy | None = None,
     fit: Fit | None = None,
     seed: int = 0,
@@ -65,12 +70,13 @@ def audit(
     explains with less than 1 % over all tests together.
 
     Args:
-        train: The real rows that the model learned from: a frame, a Table or a path.
+        train: The real rows that the model learned from: a frame, a Table or a path. Mappings of frames by name are
+            linked tables, of which each root row with all rows below it is a record.
         synthetic: The synthetic rows, with the same columns.
         holdout: Real rows of the same population that it has not seen, drawn at random. Without them there is no
             verdict.
-        schema: The schema. Columns with the role ``sensitive`` are the secrets that an intruder infers (none:
-            every column), those with ``quasi_identifier`` are counted together.
+        schema: The schema, for linked tables a ``DatabaseSchema``. Columns with the role ``sensitive`` are the secrets
+            that an intruder infers (none: every column), those with ``quasi_identifier`` are counted together.
         privacy: The claimed guarantee, with which the measured epsilon is compared.
         fit: The model at hand, ``fit(frame, seed) -> synthetic frame``: adds a shadow-model attack on the ten most
             exposed records. It is called 24 times.
@@ -86,7 +92,8 @@ def audit(
 
     Example:
         >>> import numpy as np, pandas as pd
-        >>> from tabsynth.schema.schema import Schema
+        >>> from tabsynth.schema.database.database_schema import DatabaseSchema
+    from tabsynth.schema.schema import Schema
         >>> rows = pd.DataFrame(np.random.default_rng(0).normal(size=(900, 3)), columns=list("abc"))
         >>> schema = Schema.from_dict({"columns": {name: {"kind": "numeric"} for name in "abc"}})
         >>> audit(rows[:300], rows[:300], rows[300:600], schema=schema).verdict
@@ -99,8 +106,14 @@ def audit(
         raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
     if privacy is not None and not isinstance(privacy, Privacy):
         raise DataError(f"privacy must be a Privacy(epsilon, delta, unit), not {type(privacy).__name__}")
+    histories: list[str] = []
+    if isinstance(train, Mapping):
+        if fit is not None:
+            raise DataError("fit= is for one table; leave it out in an audit of linked tables")
+        train, synthetic, holdout, schema = audit_rows(train, synthetic, holdout, schema)
+        histories.append("A record is a row of the root table with a summary of all rows below it.")
     inputs = check_inputs(train, synthetic, holdout, None, schema)
-    notes = _list_exclusions(inputs)
+    notes = histories + _list_exclusions(inputs)
     if inputs.holdout is not None:
         if len(inputs.holdout) < MIN_HOLDOUT_ROWS:
             raise DataError(
@@ -113,7 +126,7 @@ def audit(
     coded = encode_tables([frame for _, frame in inputs.named()], inputs.schema)
     if inputs.holdout is None:
         return _audit_without_holdout(inputs, coded[0], coded[1], privacy, seed, notes)
-    with _StageProgress(
+    with StageProgress(
         progress, [*STAGES, *(["shadow models"] * N_SHADOW_MODELS if fit is not None else [])]
     ) as on_stage:
         found = run_attacks(
@@ -268,29 +281,3 @@ def _list_exclusions(inputs: Inputs) -> list[str]:
     if not inputs.schema.with_role("quasi_identifier"):
         notes.append("No column has the role 'quasi_identifier': groups of equal ones (k-map) are not counted.")
     return notes
-
-
-class _StageProgress:
-    """Reports the audit's progress to the caller, or as a bar on a terminal."""
-
-    def __init__(self, progress: Callable[[str, float], None] | None, stages: list[str]) -> None:
-        self.progress, self.stages = progress, stages
-        hidden = progress is not None or not sys.stderr.isatty()
-        self.bar = tqdm(total=len(stages), desc="audit", unit="stage", disable=hidden, delay=2.0, leave=False)
-        self.begun = 0
-
-    def __enter__(self) -> _StageProgress:
-        return self
-
-    def stage(self, name: str) -> None:
-        """A stage begins."""
-        self.bar.set_description(f"audit: {name}", refresh=False)
-        self.bar.update(min(self.begun, 1))
-        if self.progress is not None:
-            self.progress(name, self.begun / len(self.stages))
-        self.begun += 1
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()
-        if self.progress is not None and error[0] is None:
-            self.progress("done", 1.0)
