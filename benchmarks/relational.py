@@ -3,6 +3,7 @@
     python benchmarks/relational.py                                      the clinic's patients and encounters
     python benchmarks/relational.py --models relational --tables patients,encounters,procedures
     python benchmarks/relational.py --models relational,hma,par --patients 150 --par-epochs 30
+    python benchmarks/relational.py --models private --epsilons 1,3,10    differential privacy by person
     python benchmarks/relational.py --short                              24 made patients, one pass, nothing is kept
 
 HMA refuses grandchildren, and PAR learns one table of histories, so the default is two tables. A line of JSON for each
@@ -20,6 +21,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ import pandas as pd
 from tabsynth.data.database.folders import read_folder, write_folder
 from tabsynth.data.database.root_rows import split_by_root, take_roots
 from tabsynth.evaluation.relational.evaluate_database import evaluate_database
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema.columns import Categorical, Datetime, Numeric
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.adapters.sdv_histories import PARSynthesizer
@@ -44,7 +49,9 @@ Tables = dict[str, pd.DataFrame]
 def main() -> None:
     """Print and keep a line of JSON for each model and seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="floor,relational,hma", help="of floor, relational, hma and par")
+    parser.add_argument("--models", default="floor,relational,hma", help="of floor, relational, private, hma and par")
+    parser.add_argument("--epsilons", default="3", help="of the model private")
+    parser.add_argument("--quick", action="store_true", help="leave out the yardstick and the scores that train models")
     parser.add_argument("--tables", default="patients,encounters")
     parser.add_argument("--patients", type=int, help="learn from so many patients only")
     parser.add_argument("--epochs", type=int, help="passes of RelationalSynthesizer")
@@ -60,12 +67,13 @@ def main() -> None:
         args.epochs = 1 if args.short else args.epochs
     else:
         train, holdout, schema = clinic(tuple(args.tables.split(",")), args.patients)
-    models = [name for name in args.models.split(",") if name in ("floor", "relational") or has_sdv()]
-    for seed in map(int, args.seeds.split(",")):
-        for name in models:
-            if name == "floor" and (seed or args.short):
-                continue
-            line = run(name, train, holdout, schema, seed, args)
+    ours = ("floor", "relational", "private")
+    models = [name for name in args.models.split(",") if name in ours or has_sdv()]
+    for seed, name in product(map(int, args.seeds.split(",")), models):
+        if name == "floor" and (seed or args.short):
+            continue
+        for epsilon in map(float, args.epsilons.split(",") if name == "private" else "0"):
+            line = run(name, train, holdout, schema, seed, epsilon, args)
             line |= {"date": datetime.date.today().isoformat(), "machine": args.machine}
             print(json.dumps(line), flush=True)
             if not args.short:
@@ -74,28 +82,41 @@ def main() -> None:
 
 
 def run(
-    name: str, train: Tables, holdout: Tables, schema: DatabaseSchema, seed: int, args: argparse.Namespace
+    name: str,
+    train: Tables,
+    holdout: Tables,
+    schema: DatabaseSchema,
+    seed: int,
+    epsilon: float,
+    args: argparse.Namespace,
 ) -> dict[str, Any]:
     """Fit one model, draw a database and judge it."""
     line: dict[str, Any] = {"model": name, "seed": seed, "tables": {n: len(frame) for n, frame in train.items()}}
+    line |= {"epsilon": epsilon} if epsilon else {}
     if name == "floor":
         synthetic: Mapping[str, pd.DataFrame] = holdout
     else:
         model: Any = {
             "relational": lambda: RelationalSynthesizer(epochs=args.epochs),
+            "private": RelationalSynthesizer,
             "hma": HMASynthesizer,
             "par": lambda: PARSynthesizer(epochs=1 if args.short else args.par_epochs),
         }[name]()
         start = time.process_time()
-        model.fit(train, schema=schema, seed=seed)
+        if epsilon:
+            unit = schema.primary_keys[schema.roots[0]]
+            privacy = Privacy(epsilon, 1e-6, unit=unit, rows_per_person=8, n_public=len(train[schema.roots[0]]))
+            model.fit(train, schema=public_schema(train, schema), privacy=privacy)
+        else:
+            model.fit(train, schema=schema, seed=seed)
         line["fit_cpu_s"] = round(time.process_time() - start, 1)
         start = time.process_time()
         synthetic = model.sample(seed=seed + 1)
         line["draw_cpu_s"] = round(time.process_time() - start, 1)
-    report = evaluate_database(train, synthetic, schema=schema, seed=0, quick=args.short)
+    report = evaluate_database(train, synthetic, schema=schema, seed=0, quick=args.short or args.quick)
     line["scores"] = {key: round(score.value, 3) for key, score in report.scores.items()}
     line["levels"] = {level: list(report.levels.values()).count(level) for level in ("good", "fair", "poor")}
-    if not args.short and YARDSTICK.is_dir():
+    if not (args.short or args.quick) and YARDSTICK.is_dir():
         line["judge"] = judged(train, synthetic, holdout, schema)
     return line
 
@@ -143,6 +164,33 @@ def clinic(names: tuple[str, ...], patients: int | None) -> tuple[Tables, Tables
         chosen = np.arange(len(train["patients"])) < patients
         train = take_roots(train, schema, chosen)
     return train, holdout, schema
+
+
+def public_schema(tables: Tables, schema: DatabaseSchema) -> DatabaseSchema:
+    """A declared schema: categories, powers of ten and whole years that a public dictionary would hold."""
+    keys = {(name, key) for name, key in schema.primary_keys.items()}
+    keys |= {(link.table, link.column) for link in schema.foreign_keys}
+    declared = {}
+    for name, own in schema.tables.items():
+        columns: dict[str, dict[str, Any]] = {}
+        for column, kind in own.items():
+            values = tables[name][column].dropna()
+            columns[column] = {"kind": kind.kind, "nullable": bool(tables[name][column].isna().any())}
+            if (name, column) in keys:
+                columns[column] = {"kind": "identifier"}
+            elif isinstance(kind, Numeric):
+                high = 10.0 ** np.ceil(np.log10(max(float(values.abs().max()), 1.0)))
+                low = 0.0 if float(values.min()) >= 0 else -high
+                columns[column] |= {"low": low, "high": high, "decimals": kind.decimals}
+            elif isinstance(kind, Datetime):
+                years = pd.to_datetime(values, format=kind.format).dt.year
+                columns[column] |= {"low": f"{years.min()}-01-01", "high": f"{years.max()}-12-31T23:59:59"}
+                columns[column] |= {"format": kind.format, "resolution": kind.resolution}
+            elif isinstance(kind, Categorical):
+                columns[column] |= {"values": sorted(values.unique().tolist())}
+        rules = [rule.to_dict() for rule in own.constraints]
+        declared[name] = Schema.from_dict({"columns": columns, "constraints": rules})
+    return replace(schema, tables=declared)
 
 
 def made_clinic(patients: int) -> tuple[Tables, DatabaseSchema]:

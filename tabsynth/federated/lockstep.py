@@ -22,7 +22,7 @@ from tabsynth.federated.plan import FederatedPlan
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.mechanisms.distributed_noise import summed_gaussian_sigma
 from tabsynth.synthesizers.marginal.count_source import SPENDABLE_SHARE, Reader
-from tabsynth.synthesizers.marginal.private_rows import PrivateRows
+from tabsynth.synthesizers.marginal.private_rows import CellRows
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.options import FitOptions
 
@@ -106,9 +106,9 @@ class LockstepSynthesizer(MarginalSynthesizer):
     """
 
     source: Any
-    encoded_rows: PrivateRows | None = None
+    encoded_rows: CellRows | None = None
 
-    def _fit_rows(self, rows: PrivateRows, source: Any, n_public: int | None, run: FitOptions) -> None:
+    def _fit_rows(self, rows: CellRows, source: Any, n_public: int | None, run: FitOptions) -> None:
         self.encoded_rows = self.encoded_rows or rows
         super()._fit_rows(self.encoded_rows, self.source, n_public, run)
 
@@ -119,7 +119,7 @@ def run_fit(
     privacy: Privacy,
     answer: Callable[[Query], list[Floats]],
     *,
-    encoded: PrivateRows | None = None,
+    encoded: CellRows | None = None,
     progress: bool | None = False,
 ) -> LockstepSynthesizer:
     """Run the fit.
@@ -149,7 +149,7 @@ class NextQueryError(Exception):
     def __init__(self, query: Query) -> None:
         super().__init__(query.purpose)
         self.query = query
-        self.encoded: PrivateRows | None = None
+        self.encoded: CellRows | None = None
 
 
 def next_query(
@@ -157,8 +157,8 @@ def next_query(
     frame: pd.DataFrame,
     privacy: Privacy,
     sums: Sequence[list[Floats]],
-    encoded: PrivateRows | None = None,
-) -> tuple[Query, PrivateRows | None]:
+    encoded: CellRows | None = None,
+) -> tuple[Query, CellRows | None]:
     """Return the query that follows some sums, and the encoded rows for the next replay.
 
     Raises:

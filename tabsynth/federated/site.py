@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
     from tabsynth.privacy.accounting.ledger import PrivacyLedger
-    from tabsynth.synthesizers.marginal.private_rows import PrivateRows
+    from tabsynth.synthesizers.marginal.private_rows import CellRows
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Site:
         self.ledger = self._privacy.open_ledger
         self._noise = self._privacy.noise()
         self._frame: pd.DataFrame = frame
-        self._encoded: PrivateRows | None = None
+        self._encoded: CellRows | None = None
         self._sums: list[list[Floats]] = []
         self._query: Query | None = None
         self._sizes: list[int] = []

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache, partial, reduce
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from tabsynth.synthesizers.relational.private.database_model import N_SIMULATED,
 from tabsynth.synthesizers.relational.private.drawing import DrawnTable
 from tabsynth.synthesizers.relational.private.history_model import HistoryMarginals, HistoryRows, ParentContext
 from tabsynth.synthesizers.relational.private.learned_tables import LearnedTables
-from tabsynth.synthesizers.relational.private.linked_rows import read_linked_rows, truncate, weigh_persons
+from tabsynth.synthesizers.relational.private.linked_rows import read_linked_rows, truncate
 from tabsynth.synthesizers.relational.private.public_tables import PublicTables
 from tabsynth.synthesizers.relational.private.structure import measure_caps, measure_timelines
 
@@ -91,7 +91,7 @@ class _PrivateFit:
         learned = LearnedTables.of(public, caps, timelines)
         frames = cache(lambda: learned.frames(bounded()))
         rows = {
-            name: CellRows(lambda name=name: frames()[name], RuleSet.of(schema), self._grids(schema))  # type: ignore[misc]
+            name: CellRows(partial(_frame, frames, name), RuleSet.of(schema), self._grids(schema))
             for name, schema in learned.schemas.items()
         }
         left = 1 - CAP_SHARE * bool(opened) - TIMELINE_SHARE * bool(ordered)
@@ -115,20 +115,11 @@ class _PrivateFit:
             history = HistoryMarginals()
             history.schema_, history.seed_ = learned.schemas[name], self.options.seed
             history._constraint_facts = {}
-            chosen = cache(
-                lambda name=name: weigh_persons(  # type: ignore[misc]
-                    bounded().persons[name], self.privacy.max_rows_per_unit, self.choice
-                )
-            )
+            most = self.privacy.max_rows_per_unit
             history.fit_history(
-                HistoryRows(
-                    rows[name],
-                    chosen,
-                    lambda name=name: bounded().parents[name],
-                    lambda parent=parent, above=above: rows[parent].tokens(above.codec_)[:, above.active_],  # type: ignore[misc]
-                ),
+                HistoryRows(name, rows[name], bounded, rows[parent], above, most, self.choice),
                 _expect_parents(model.draw(self._simulated(root), {}, self._rng()), public, name, above),
-                self._source(name, share, self.privacy.max_rows_per_unit),
+                self._source(name, share, most),
                 self.privacy.n_public,
                 self.options,
             )
@@ -173,6 +164,11 @@ class TableCounts(NoisyCounts):
     ) -> list[Floats]:
         """Return noisy counts, one charge for all."""
         return super().counts(reads, shares, f"{self.table}: {purpose}", [f"{self.table}.{name}" for name in columns])
+
+
+def _frame(read: Callable[[], Mapping[str, pd.DataFrame]], name: str) -> pd.DataFrame:
+    """Read one of several frames."""
+    return read()[name]
 
 
 def _expect_parents(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Bools, Floats, Integers, Tokens
+from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.enforcement import Relations
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
@@ -35,7 +37,8 @@ from tabsynth.synthesizers.marginal.recurring_differences import measure_recurri
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.marginal.two_way_marginals import Pair
 from tabsynth.synthesizers.options import FitOptions
-from tabsynth.synthesizers.relational.private.learned_tables import GAP, MAX_GAP
+from tabsynth.synthesizers.relational.private.learned_tables import GAP, MAX_GAP, N_GAPS_PER_DECADE
+from tabsynth.synthesizers.relational.private.linked_rows import LinkedRows, weigh_persons
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,20 +62,31 @@ class HistoryRows:
     """Rows of a child table with those before them and their parents, as often as persons weigh.
 
     Args:
-        rows: All rows.
-        chosen: The numbers of the rows that are counted, as often as they count.
-        parents: Reads the parent's row number of each row.
-        parent_tokens: Reads the learned tokens of all parents.
+        name: The table.
+        rows: All its rows.
+        linked: Reads parents and persons.
+        parents: All rows of the parent table.
+        above: The parent table's model, whose learned tokens are read.
+        rows_per_person: How often each person counts.
+        noise: Chooses among the rows of a person.
     """
 
     def __init__(
         self,
+        name: str,
         rows: CellRows,
-        chosen: Callable[[], Integers],
-        parents: Callable[[], Integers],
-        parent_tokens: Callable[[], Tokens],
+        linked: Callable[[], LinkedRows],
+        parents: CellRows,
+        above: MarginalSynthesizer,
+        rows_per_person: int,
+        noise: Noise,
     ) -> None:
-        self.rows, self._chosen, self._parents, self._parent_tokens = rows, chosen, parents, parent_tokens
+        self.name, self.rows, self._linked, self._parents, self._above = name, rows, linked, parents, above
+        self._rows_per_person, self._noise = rows_per_person, noise
+
+    @cached_property
+    def _chosen(self) -> Integers:
+        return weigh_persons(self._linked().persons[self.name], self._rows_per_person, self._noise)
 
     @property
     def grids(self) -> dict[str, Grid]:
@@ -81,18 +95,19 @@ class HistoryRows:
 
     def cells(self, name: str) -> Integers:
         """Return the cell of every counted row of a column, shape (n,)."""
-        return self.rows.cells(name)[self._chosen()]
+        return self.rows.cells(name)[self._chosen]
 
     def line(self, name: str) -> Floats:
         """Return the numbers of a numeric column, shape (n,)."""
-        return self.rows.line(name)[self._chosen()]
+        return self.rows.line(name)[self._chosen]
 
     def tokens(self, codec: Codec, active: list[int]) -> Tokens:
         """Return tokens of each counted row, of the row before (-1 for none) and of the parent, shape (n, slots)."""
-        own, parents, chosen = self.rows.tokens(codec)[:, active], self._parents(), self._chosen()
+        own, parents = self.rows.tokens(codec)[:, active], self._linked().parents[self.name]
         before = np.concatenate([np.full((1, len(active)), -1, np.int32), own])[:-1] if len(own) else own
         before[np.diff(parents, prepend=-1) != 0] = -1
-        return np.concatenate([own[chosen], before[chosen], self._parent_tokens()[parents[chosen]]], axis=1)
+        above = self._parents.tokens(self._above.codec_)[:, self._above.active_][parents]
+        return np.concatenate([part[self._chosen] for part in (own, before, above)], axis=1)
 
 
 class HistoryMarginals(MarginalSynthesizer):
@@ -227,7 +242,8 @@ class HistoryMarginals(MarginalSynthesizer):
     def gap_codes(self, tokens: Tokens, rng: np.random.Generator) -> Floats:
         """Return the gaps of drawn tokens, shape (n,); any where gaps are not learned."""
         if self.gap_slot is None:
-            return np.ceil(MAX_GAP + 10 * np.log10(np.maximum(rng.random(len(tokens)), 1e-4)))
+            even = np.maximum(rng.random(len(tokens)), 1e-4)
+            return np.asarray(np.ceil(MAX_GAP + N_GAPS_PER_DECADE * np.log10(even)))
         return np.asarray(np.nan_to_num(self.codec_.numeric_coders[GAP].decode(tokens[:, self.gap_slot], rng)))
 
     def whole_tokens(self, learned: Tokens) -> Tokens:
