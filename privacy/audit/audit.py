@@ -106,14 +106,8 @@ def audit(
         raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
     if privacy is not None and not isinstance(privacy, Privacy):
         raise DataError(f"privacy must be a Privacy(epsilon, delta, unit), not {type(privacy).__name__}")
-    histories: list[str] = []
-    if isinstance(train, Mapping):
-        if fit is not None:
-            raise DataError("fit= is for one table; leave it out in an audit of linked tables")
-        train, synthetic, holdout, schema = audit_rows(train, synthetic, holdout, schema)
-        histories.append("A record is a row of the root table with a summary of all rows below it.")
-    inputs = check_inputs(train, synthetic, holdout, None, schema)
-    notes = histories + _list_exclusions(inputs)
+    inputs, notes = _read_inputs(train, synthetic, holdout, schema, fit)
+    notes += _list_exclusions(inputs)
     if inputs.holdout is not None:
         if len(inputs.holdout) < MIN_HOLDOUT_ROWS:
             raise DataError(
@@ -185,6 +179,21 @@ def audit(
         provenance=provenance,
         worst=worst,
     )
+
+
+def _read_inputs(
+    train: Data, synthetic: Data, holdout: Data | None, schema: Schema | DatabaseSchema | None, fit: Fit | None
+) -> tuple[Inputs, list[str]]:
+    """Check one table, or the histories of linked tables; and return notes for the report."""
+    if isinstance(train, Mapping):
+        if fit is not None:
+            raise DataError("fit= is for one table; leave it out in an audit of linked tables")
+        rows, made, others, columns = audit_rows(train, synthetic, holdout, schema)
+        note = "A record is a row of the root table with a summary of all rows below it."
+        return check_inputs(rows, made, others, None, columns), [note]
+    if isinstance(synthetic, Mapping) or isinstance(holdout, Mapping) or isinstance(schema, DatabaseSchema):
+        raise DataError("train is one table; give linked tables as mappings of frames by name, for every argument")
+    return check_inputs(train, synthetic, holdout, None, schema), []
 
 
 def _audit_without_holdout(

@@ -14,7 +14,7 @@ from tabsynth.privacy.audit import audit
 from tabsynth.privacy.audit.histories import join_histories
 from tabsynth.privacy.budget import Privacy
 
-from ..test_linked_tables import SCHEMA, Tables, people
+from ..linked import SCHEMA, Tables, people
 
 
 def with_copies(real: Tables, fresh: Tables, number: int) -> Tables:
@@ -80,6 +80,7 @@ def test_fresh_histories_are_not_accused(split: int) -> None:
         ({"synthetic": people(9)["patients"]}, InputError, "synthetic must be a mapping"),
         ({"holdout": {"patients": people(9)["patients"]}}, InputError, "holdout has no table"),
         ({"synthetic": {name: frame[:0] for name, frame in people(9).items()}}, DataError, "no rows"),
+        ({"train": people(9)["patients"]}, DataError, "train is one table"),
         ({"fit": lambda frame, seed: frame}, DataError, "one table"),
     ],
 )
