@@ -149,7 +149,8 @@ class HistoryMarginals(MarginalSynthesizer):
             return
         slots = self._slots(single.rows)
         if single.spent == 1:
-            self.relations_, self.model_ = Relations({}), independent_model(slots)
+            self.relations_ = Relations({})
+            self._set_model(independent_model(slots, source, run.seed))
             return
         ties, spent = measure_recurring_differences(schema, grids, self.codec_, rows.line, single.rows, source)
         self.relations_ = Relations(ties)
