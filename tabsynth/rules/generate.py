@@ -149,7 +149,7 @@ def _cast_values(column: Column, values: Array) -> Array:
     """Cast values to the type and step of their column."""
     if isinstance(column, Numeric):
         data = values.astype(np.float64)
-        return data if column.decimals is None else np.round(data, column.decimals)
+        return data if column.decimals is None else _round_inside(data, column, column.decimals)
     if isinstance(column, Datetime):
         unit = UNIT_NANOSECONDS[_resolution(column)] / UNIT_NANOSECONDS["D"]
         return np.floor(np.round(values.astype(np.float64) / unit, 6)) * unit
@@ -163,6 +163,16 @@ def _cast_values(column: Column, values: Array) -> Array:
         own = {value: value for value in column.values}
         data = np.array([*(own[value] for value in data), None], dtype=object)[:-1]
     return data
+
+
+def _round_inside(values: Array, column: Numeric, decimals: int) -> Array:
+    """Round values; one that rounding alone would move out of the bounds is rounded the other way."""
+    out, step = np.round(values, decimals), 10.0**-decimals
+    for end, sign in ((column.low, 1.0), (column.high, -1.0)):
+        if end is not None:
+            crossed = (sign * out < sign * end) & (sign * values >= sign * end)
+            out = np.where(crossed, np.round(out + sign * step, decimals), out)
+    return out
 
 
 def _series(column: Column, values: Array) -> pd.Series:

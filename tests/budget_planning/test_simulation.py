@@ -72,6 +72,18 @@ def test_keys_missing_cells_and_dates_written_as_text_are_planned_for() -> None:
     assert 0 < expected.columns < expected.pairs < 1
 
 
+def test_bounds_between_the_declared_decimals_are_planned_for() -> None:
+    """Bounds as measured, such as those of thirty columns of cell nuclei, are no multiples of the rounding step."""
+    columns = {
+        f"mean concave points {i}": {"kind": "numeric", "low": 0.04, "high": 0.29, "decimals": 1} for i in range(30)
+    }
+    schema = Schema.from_dict({"columns": columns})
+    table = simulate_table(schema, 300, None, seed=0)
+    assert all(table[name].between(column["low"], column["high"]).all() for name, column in columns.items())
+    (expected,) = plan_privacy(schema, 300, epsilons=(10.0,)).expected
+    assert 0 < expected.pairs < 1
+
+
 def test_one_seed_gives_one_plan(plan: PrivacyPlan) -> None:
     again = plan_privacy(SCHEMA, 4000, epsilons=(0.1, 10.0), seed=1)
     assert [(one.columns, one.pairs) for one in again.expected] == [(one.columns, one.pairs) for one in plan.expected]
