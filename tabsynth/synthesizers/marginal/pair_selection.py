@@ -126,7 +126,7 @@ def measure_levels(
         components, steps = min(MAX_COMPONENTS, config.components), min(MAX_STEPS, config.steps)
         rough = replace(config, components=components, steps=steps, pool=1)
         chosen = strongest_pairs(fit_mixture(marginals, [*found, *known], rows, rough, seed=seed), every, trees)
-    # Where a column has more tokens than there are rows to tell apart, its families stand for them.
+    # If a column has more tokens than the rows can distinguish, its families represent them.
     detailed = tuple(families[i] if public.families.get(i) else own for i, own in enumerate(fine))
     last = measure(MeasurementPlan(detailed, chosen), *facts, each * LEVELS["fine"], names)
     return [*found, public.with_zeros(last), *known]

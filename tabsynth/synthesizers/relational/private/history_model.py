@@ -152,8 +152,8 @@ class HistoryMarginals(MarginalSynthesizer):
             self.relations_ = Relations({})
             self._set_model(independent_model(slots, source, run.seed))
             return
-        ties, spent = measure_recurring_differences(schema, grids, self.codec_, rows.line, single.rows, source)
-        self.relations_ = Relations(ties)
+        differences, spent = measure_recurring_differences(schema, grids, self.codec_, rows.line, single.rows, source)
+        self.relations_ = Relations(differences)
         self._few_pairs = independent(persons, source.rho, len(slots.pairs or ()))
         self._fit_marginals(
             lambda: self._with_none(rows.tokens(self.codec_, self.active_)),
