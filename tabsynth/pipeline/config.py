@@ -192,6 +192,14 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     top.end()
     if job.evaluate is not None and job.sample is None:
         raise InputError(f"{name}: evaluate needs the step sample; add evaluate: false, or remove sample: false")
+    if linked and job.model.privacy is not None:
+        if job.schema is None:
+            raise InputError(f"{name}: a private fit of linked tables needs a declared schema; give schema")
+        if isinstance(job.holdout, float):
+            # Which persons a share leaves out would depend on the others.
+            raise InputError(
+                f"{name}: with privacy, holdout of linked tables must be a folder or a database, not a share"
+            )
     if linked and job.audit is not None:
         raise InputError(f"{name}: audit is for one table; leave it out of a pipeline of linked tables")
     if job.audit is not None and (job.sample is None or job.holdout is None):

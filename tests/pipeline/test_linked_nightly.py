@@ -83,6 +83,12 @@ def test_what_can_be_refused_is_refused_before_anything_is_written(tmp_path: Pat
         ({"read": {"tables": ["patients", "wards"]}}, SourceError, "has no table 'wards'"),
         ({"model": {"checkpoint": True}}, InputError, "writes no checkpoint"),
         ({"target": "sex"}, InputError, "target is for one table"),
+        ({"model": {"privacy": {"epsilon": 1.0}}}, InputError, "needs a declared schema"),
+        (
+            {"model": {"privacy": {"epsilon": 1.0}}, "schema": {"tables": {}}, "holdout": 0.3},
+            InputError,
+            "must be a folder or a database, not a share",
+        ),
     ]
     for change, error, message in faulty:
         with pytest.raises(error, match=message):
