@@ -181,3 +181,18 @@ def test_an_empty_source_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("x\n")
     with pytest.raises(DataError, match="empty.csv' has a header but no rows"):
         ts.suggest({"a": full, "b": tmp_path / "empty.csv"})
+
+
+def test_equal_names_match_though_errors_change_the_kind_of_one() -> None:
+    days = pd.date_range("1950-01-01", periods=400, freq="37D").strftime("%Y%m%d").astype(int)
+    damaged = days.where(np.arange(400) % 50 > 0, days + 70)  # days such as 19500171
+    names = [f"n{i}" for i in range(400)]
+    plan = ts.suggest(
+        {
+            "a": pd.DataFrame({"name": names, "date_of_birth": days}),
+            "b": pd.DataFrame({"name": names, "date_of_birth": damaged}),
+        }
+    )
+    match = next(match for match in plan.map if match.to == "date_of_birth")
+    assert dict(match.sources) == {"a": ("date_of_birth",), "b": ("date_of_birth",)}
+    assert "nothing else was left" not in match.question

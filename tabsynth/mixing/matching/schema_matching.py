@@ -138,7 +138,9 @@ def pair_score(one: Profile, other: Profile) -> float:
     names = name_similarity(one.words, other.words)
     if contrary_words(one.quantity_words, other.quantity_words):
         names *= CONTRARY_FACTOR
-    return kinds * 0.5 * (names + value_similarity(one, other))
+    score = kinds * 0.5 * (names + value_similarity(one, other))
+    # Of equal names, the more similar kind is matched first; errors in a few cells can change a column's kind.
+    return max(score, MIN_PAIR_SCORE) if one.words == other.words else score
 
 
 def value_similarity(one: Profile, other: Profile) -> float:

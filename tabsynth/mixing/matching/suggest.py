@@ -201,6 +201,9 @@ def _match_entry(
             why.append(f"{source} {score:.2f} ({margin:+.2f})")
             if contradiction := group.contradiction(source):
                 questions.append(f"is {source}.{member.name} {group.name!r}? {contradiction}")
+            elif not _is_certain(group, source) and member.words == group.first.words:
+                other = f"{next(iter(group.members))}.{group.first.name} is {group.first.kind}"
+                questions.append(f"is {source}.{member.name} {group.name!r}? It is {member.kind}, but {other}")
             elif not _is_certain(group, source):
                 rival = group.rivals.get(source, "nothing")
                 against = rival if rival == ELIMINATED else f"margin {margin:.2f} to {rival}"
