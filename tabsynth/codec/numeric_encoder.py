@@ -104,14 +104,14 @@ class QuantileCoder:
         inner = value[interval]
         if self.rounding is not None:
             # The last bits of a position decide how its number is rounded; they are independent of where it lies.
-            inner = self.rounding.round(inner, index[interval], mass[interval] * DRAW_BITS % 1.0, self._atoms)
-        if self.rounding is None or not self.rounding.units[-1]:
+            inner = self.rounding.round(inner, index[interval], mass[interval] * DRAW_BITS % 1.0, self.atoms)
+        else:
             inner = self.round_to_step(inner)
         value[interval] = np.clip(inner, self.low[0], self.high[-1])
         return np.asarray(value)
 
     @cached_property
-    def _atoms(self) -> Floats:
+    def atoms(self) -> Floats:
         """The numbers with a bin of their own, ascending."""
         return np.asarray(self.low[self.low == self.high])
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.schema.rounding import common_step, is_sparse, measure_rounding
+from tabsynth.schema.rounding import common_step, is_decimal, is_sparse, measure_rounding
 
 MAX_BINS = 2048
 """Upper bound on the number of intervals, so that the bins do not reproduce the raw column."""
@@ -97,8 +97,9 @@ def measure_quantiles(
 def shared_decimals(data: Floats, persons: Integers | None = None, min_group: int = 1) -> int | None:
     """Return the fewest decimals that fewer than ``min_group`` persons exceed; None for over 15."""
     data, who = data[~np.isnan(data)], None if persons is None else persons[~np.isnan(data)]
+    largest = float(np.abs(data).max(initial=0.0))
     for decimals in range(16):
-        finer = np.round(data, decimals) != data
+        finer = ~is_decimal(data, decimals, largest)
         data, who = data[finer], None if who is None else who[finer]
         if (len(data) if who is None else len(np.unique(who))) < min_group:
             return decimals

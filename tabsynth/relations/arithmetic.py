@@ -1,4 +1,4 @@
-"""Exact arithmetic relations among numeric columns: copies, sums, ratios, products and changes of unit.
+"""Exact arithmetic relations among numeric columns: copies, sums, ratios, products, logarithms and changes of unit.
 
 A column that is computed from others in every training row is computed in every synthetic row. The model learns it
 nevertheless, so that it can be conditioned on; then one of its terms is solved for instead.
@@ -6,8 +6,9 @@ nevertheless, so that it can be conditioned on; then one of its terms is solved 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,20 @@ MIN_ROWS = 50
 MIN_SPREAD_STEPS = 25
 """A relation that holds only after rounding needs a column whose standard deviation is this many rounding steps."""
 
+NO_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType({})
+
 FLOAT32_PRECISION = 2**-23
 """Relative precision of numbers that were stored as 32-bit floats, as some statistics packages do."""
 
 MIN_COMPUTED_DECIMALS = 5
 """A column with at least this many decimals is taken as computed, so it may have passed through 32-bit floats."""
+
+
+FUNCTIONS: Mapping[str, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]] = {
+    "log": (np.log, np.exp),
+    "log1p": (np.log1p, np.expm1),
+}
+"""Functions that may be applied to the terms of a sum, with their inverses."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +48,22 @@ class ArithmeticRelation:
         constant: Added to the sum, or multiplied by the product.
         terms: The other columns with their factors, or with their exponents.
         product: Whether the terms are multiplied as powers rather than summed.
+        function: A function of ``FUNCTIONS`` that is applied to the terms of a sum; empty for none.
     """
 
     column: str
     constant: float
     terms: tuple[tuple[str, float], ...]
     product: bool = False
+    function: str = ""
 
     def __str__(self) -> str:
         """Return the relation as a formula, such as ``total = 0.81 * net + tax``."""
         if self.product:
             powers = [name if power == 1 else f"{name}^{power:g}" for name, power in self.terms]
             return f"{self.column} = " + " * ".join([f"{self.constant:g}"] * (self.constant != 1) + powers)
-        terms = [name if factor == 1 else f"{factor:g} * {name}" for name, factor in self.terms]
+        shown = [(f"{self.function}({name})" if self.function else name, factor) for name, factor in self.terms]
+        terms = [name if factor == 1 else f"{factor:g} * {name}" for name, factor in shown]
         return f"{self.column} = " + " + ".join(terms + [f"{self.constant:g}"] * (self.constant != 0))
 
     @property
@@ -72,7 +85,8 @@ class ArithmeticRelation:
             if self.product:
                 powers = [np.power(numbers[name], power) for name, power in self.terms]
                 return np.asarray(self.constant * np.prod(powers, axis=0))
-            return np.asarray(self.constant + np.sum([k * numbers[name] for name, k in self.terms], axis=0))
+            apply = FUNCTIONS[self.function][0] if self.function else np.asarray
+            return np.asarray(self.constant + np.sum([k * apply(numbers[name]) for name, k in self.terms], axis=0))
 
     def solve_for(self, name: str, numbers: Mapping[str, Floats]) -> Floats:
         """Solve the relation for one of its terms, shape (n,)."""
@@ -80,13 +94,44 @@ class ArithmeticRelation:
         with np.errstate(all="ignore"):
             if self.product:
                 return np.asarray(numbers[name] * np.power(numbers[self.column] / self.predict(numbers), 1 / factor))
-            return np.asarray(numbers[name] + (numbers[self.column] - self.predict(numbers)) / factor)
+            change = (numbers[self.column] - self.predict(numbers)) / factor
+            if not self.function:
+                return np.asarray(numbers[name] + change)
+            apply, invert = FUNCTIONS[self.function]
+            return np.asarray(invert(apply(numbers[name]) + change))
 
 
 def relation_from_dict(values: Mapping[str, Any]) -> ArithmeticRelation:
     """Rebuild a relation from plain data."""
     terms = tuple((str(name), float(factor)) for name, factor in values["terms"])
-    return ArithmeticRelation(str(values["column"]), float(values["constant"]), terms, bool(values["product"]))
+    function = str(values.get("function", ""))
+    return ArithmeticRelation(
+        str(values["column"]), float(values["constant"]), terms, bool(values["product"]), function
+    )
+
+
+def can_compute(relation: ArithmeticRelation, relations: Sequence[ArithmeticRelation]) -> bool:
+    """Return whether a relation may join others: none computes its column, and no term depends on its column."""
+    read = {other.column: {name for name, _ in other.terms} for other in relations}
+    ahead, seen = [name for name, _ in relation.terms], {name for name, _ in relation.terms}
+    while ahead:
+        more = read.get(ahead.pop(), set()) - seen
+        seen |= more
+        ahead += more
+    return relation.column not in read and relation.column not in seen
+
+
+def in_order(relations: Sequence[ArithmeticRelation]) -> tuple[ArithmeticRelation, ...]:
+    """Return relations sorted so that each comes after those whose columns it reads."""
+    left, out = list(relations), []
+    while left:
+        computed = {relation.column for relation in left}
+        ready = [relation for relation in left if not computed & {name for name, _ in relation.terms}]
+        if not ready:
+            raise AssertionError(f"relations depend on each other: {', '.join(map(str, left))}")
+        out += ready
+        left = [relation for relation in left if relation not in ready]
+    return tuple(out)
 
 
 def enforce(
@@ -94,6 +139,7 @@ def enforce(
     coders: Mapping[str, QuantileCoder],
     numbers: Mapping[str, Floats],
     pinned: Mapping[str, Bools],
+    ranges: Mapping[str, tuple[float, float]] = NO_RANGES,
 ) -> dict[str, Floats]:
     """Compute each column from its terms, or solve for a term if the column is pinned or out of range.
 
@@ -102,6 +148,7 @@ def enforce(
         coders: The coder of each numeric column.
         numbers: The values of every numeric column, NaN where missing, shape (n,) each.
         pinned: Cells that must not change, shape (n,) for each column.
+        ranges: Pinned columns that may change within an inclusive range.
 
     Returns:
         The columns with the relations enforced, shape (n,) each.
@@ -109,8 +156,8 @@ def enforce(
     out, fixed = dict(numbers), {name: observed.copy() for name, observed in pinned.items()}
     _apply(relations, coders, out, fixed, clip=True)
     for relation in reversed(relations):
-        _solve_for_term(relation, coders, out, fixed)
-    _apply(relations, coders, out, fixed, clip=False)
+        _solve_for_term(relation, coders, out, fixed, ranges)
+    _apply(relations, coders, out, fixed, clip=False, ranges=ranges)
     return out
 
 
@@ -120,12 +167,18 @@ def _apply(
     out: dict[str, Floats],
     fixed: dict[str, Bools],
     clip: bool,
+    ranges: Mapping[str, tuple[float, float]] = NO_RANGES,
 ) -> None:
-    """Compute the columns that are not fixed, in place; ``clip`` limits them to their range and fixes clipped cells."""
+    """Compute the columns that are not fixed, in place; ``clip`` limits them to their range and fixes clipped cells.
+
+    A fixed column with a range is computed where the result lies in the range.
+    """
     for relation in relations:
         coder, observed, predicted = coders[relation.column], out[relation.column], relation.predict(out)
-        solvable = np.isfinite(predicted) & ~np.isnan(observed) & ~fixed[relation.column]
-        value = coder.round_to_step(np.where(solvable, predicted, 0.0))
+        present = np.isfinite(predicted) & ~np.isnan(observed)
+        value = _rounded(coder, np.where(present, predicted, 0.0))
+        low, high = ranges.get(relation.column, (np.inf, -np.inf))
+        solvable = present & (~fixed[relation.column] | ((value >= low) & (value <= high)))
         if clip:
             inside = np.clip(value, coder.low[0], coder.high[-1])
             fixed[relation.column] |= solvable & (inside != value)
@@ -134,7 +187,11 @@ def _apply(
 
 
 def _solve_for_term(
-    relation: ArithmeticRelation, coders: Mapping[str, QuantileCoder], out: dict[str, Floats], fixed: dict[str, Bools]
+    relation: ArithmeticRelation,
+    coders: Mapping[str, QuantileCoder],
+    out: dict[str, Floats],
+    fixed: dict[str, Bools],
+    ranges: Mapping[str, tuple[float, float]],
 ) -> None:
     """Where a fixed column violates its relation, solve for one of its terms and fix that term, in place."""
     observed = out[relation.column]
@@ -151,9 +208,23 @@ def _solve_for_term(
         moved = coder.round_to_step(np.where(violated & np.isfinite(solved), solved, 0.0))
         inside = (moved >= coder.low[0]) & (moved <= coder.high[-1])
         trial = {**out, name: np.where(violated & np.isfinite(solved) & inside & ~fixed[name], moved, out[name])}
-        satisfied = violated & (np.abs(observed - relation.predict(trial)) <= _tolerance(coders[relation.column]))
+        again = relation.predict(trial)
+        low, high = ranges.get(relation.column, (np.inf, -np.inf))
+        within = (np.abs(observed - again) <= _tolerance(coders[relation.column])) | ((again >= low) & (again <= high))
+        satisfied = violated & within
         out[name] = np.where(satisfied, trial[name], out[name])
         fixed[name] = fixed[name] | satisfied
+
+
+def _rounded(coder: QuantileCoder, value: Floats) -> Floats:
+    """Round computed numbers to the column's step, or to one of its frequent numbers that is as near."""
+    rounded = coder.round_to_step(value)
+    if not len(coder.atoms):
+        return rounded
+    at = np.searchsorted(coder.atoms, value)
+    below, above = coder.atoms[np.maximum(at - 1, 0)], coder.atoms[np.minimum(at, len(coder.atoms) - 1)]
+    near = np.where(value - below <= above - value, below, above)
+    return np.where(np.abs(near - value) <= _tolerance(coder) + FLOAT32_PRECISION * np.abs(value), near, rounded)
 
 
 def _tolerance(coder: QuantileCoder) -> float:
@@ -177,3 +248,22 @@ def is_exact(observed: Floats, predicted: Floats) -> bool:
     single = FLOAT32_PRECISION * size if decimals is None or decimals >= MIN_COMPUTED_DECIMALS else 0.0
     slack = max(0.501 * unit, single)
     return spread > 0 and (exact or (max(unit, slack) * MIN_SPREAD_STEPS <= spread and worst <= slack))
+
+
+def round_coefficients(
+    column: str, terms: Sequence[tuple[str, float]], columns: Mapping[str, Floats], function: str = ""
+) -> ArithmeticRelation | None:
+    """Round the coefficients to the fewest digits that keep the relation exact, None if none do."""
+    for digits in (1, 2, 3, 4, 5, 6, 8, 12):
+        rounded = tuple((name, float(f"{k:.{digits - 1}e}")) for name, k in terms)
+        rest = columns[column] - ArithmeticRelation(column, 0.0, rounded, function=function).predict(columns)
+        rest = rest[np.isfinite(rest)]
+        if not len(rest):
+            return None
+        # Any constant between the extremes of the residuals fits; a round one is preferred, the middle is the fallback.
+        middle = float((rest.min() + rest.max()) / 2)
+        for constant in (0.0, float(np.round(middle)), float(np.round(middle, 3)), middle):
+            relation = ArithmeticRelation(column, constant, rounded, function=function)
+            if is_exact(columns[column], relation.predict(columns)):
+                return relation
+    return None

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.relations.arithmetic import MIN_ROWS, ArithmeticRelation, is_exact
+from tabsynth.relations.arithmetic import MIN_ROWS, ArithmeticRelation, in_order, is_exact, round_coefficients
+from tabsynth.relations.logarithm_discovery import discover_logarithms
 from tabsynth.relations.product_discovery import MAX_CANDIDATE_PAIRS, MAX_PAIR_ROWS, discover_products
 
 MAX_SCAN_ROWS = 2000
@@ -28,9 +29,8 @@ def discover_relations(columns: Mapping[str, Floats]) -> tuple[ArithmeticRelatio
     }
     sums = _discover_linear(varying)
     sums = [*_discover_simple_sums(varying, sums), *sums]
-    # A relation must not read a column that a later one computes. A sum reads no column of a sum found before it.
-    used = {relation.column for relation in sums} | {name for relation in sums for name, _ in relation.terms}
-    return (*reversed(sums), *discover_products(varying, used))
+    relations = [*sums, *discover_products(varying, sums)]
+    return in_order([*relations, *discover_logarithms(varying, relations)])
 
 
 def _discover_linear(columns: Mapping[str, Floats]) -> list[ArithmeticRelation]:
@@ -93,7 +93,7 @@ def _fit_linear(
             return None
         factors = weights * spread[column] / spread[terms]
         weighted = [(names[i], float(k)) for i, k in zip(terms, factors, strict=True)]
-        return _round_coefficients(names[column], weighted, columns)
+        return round_coefficients(names[column], weighted, columns)
 
     weights = np.abs(np.linalg.lstsq(scaled[:, others], scaled[:, column], rcond=1e-9)[0])
     relation = None
@@ -111,25 +111,6 @@ def _fit_linear(
         if simpler is not None:
             relation, terms = simpler, fewer
     return _invert(relation, columns)
-
-
-def _round_coefficients(
-    column: str, terms: list[tuple[str, float]], columns: Mapping[str, Floats]
-) -> ArithmeticRelation | None:
-    """Round the coefficients to the fewest digits that keep the relation exact, None if none do."""
-    for digits in (1, 2, 3, 4, 5, 6, 8, 12):
-        rounded = tuple((name, float(f"{k:.{digits - 1}e}")) for name, k in terms)
-        rest = columns[column] - ArithmeticRelation(column, 0.0, rounded).predict(columns)
-        rest = rest[~np.isnan(rest)]
-        if not len(rest):
-            return None
-        # Any constant between the extremes of the residuals fits; a round one is preferred, the middle is the fallback.
-        middle = float((rest.min() + rest.max()) / 2)
-        for constant in (0.0, float(np.round(middle)), float(np.round(middle, 3)), middle):
-            relation = ArithmeticRelation(column, constant, rounded)
-            if is_exact(columns[column], relation.predict(columns)):
-                return relation
-    return None
 
 
 def _invert(relation: ArithmeticRelation, columns: Mapping[str, Floats]) -> ArithmeticRelation:
@@ -172,7 +153,7 @@ def _discover_simple_sums(
                 continue
             design = np.stack([columns[term][both] for term in chosen] + [np.ones(int(both.sum()))], axis=1)
             weights = np.linalg.lstsq(design, columns[name][both], rcond=1e-9)[0][:-1]
-            relation = _round_coefficients(name, list(zip(chosen, map(float, weights), strict=True)), columns)
+            relation = round_coefficients(name, list(zip(chosen, map(float, weights), strict=True)), columns)
             if relation is not None:
                 inverted = _invert(relation, columns)
                 out.append(relation if inverted.column in read else inverted)

@@ -74,6 +74,11 @@ class Relations:
             tuple(rule for rule in rules if rule.text not in refused),
         )
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that an exact relation or a rule may change."""
+        return frozenset(name for one in (*self.arithmetic, *self.rules) for name in one.columns)
+
     def describe(self) -> list[str]:
         """Return the relations and rules as formulas, such as ``total = net + tax`` and ``start <= end``."""
         return [*map(str, self.arithmetic), *(rule.text for rule in self.rules)]
@@ -129,7 +134,8 @@ class Relations:
             name: ~np.isnan(pinned[name]) | (name in ranges) if name in pinned else np.full(len(data), name in ranges)
             for name, data in placed.items()
         }
-        placed = enforce(self.arithmetic, coders, placed, fixed) if self.arithmetic else placed
+        bounds = {name: (own.low, own.high) for name, own in ranges.items() if name not in pinned}
+        placed = enforce(self.arithmetic, coders, placed, fixed, bounds) if self.arithmetic else placed
         if self.rules:
             tokens, placed = self._repair(codec, tokens, placed, fixed, held, rng)
         rows = np.arange(len(tokens)) if rows is None else rows

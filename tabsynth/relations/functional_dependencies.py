@@ -20,13 +20,13 @@ MAX_SCAN_ROWS = 2500
 MIN_ROWS = 50
 """Minimum rows of a table, and of a missing value that decides another column."""
 
-MIN_IMPLICATION_ROWS = 200
+MIN_IMPLICATION_ROWS = 60
 """Minimum rows of a value that decides another column where other values do not."""
 
 MIN_RIVAL_ROWS = 20
 """Minimum rows of a value whose rate serves as an estimate of the rate by chance."""
 
-MIN_EVIDENCE_ROWS = 25.0
+MIN_EVIDENCE_ROWS = 12.0
 """A dependency is accepted if at least so many rows would violate it by chance."""
 
 
@@ -162,6 +162,16 @@ def restrict(functions: Sequence[FunctionalDependency], tokens: npt.NDArray[Any]
         if (table >= 0).any():
             out.append(FunctionalDependency(function.determinant, function.dependent, table))
     return tuple(out)
+
+
+def hold(tokens: Tokens, functions: Sequence[FunctionalDependency]) -> Bools:
+    """Return the rows in which every dependency holds, shape (rows,); -1 is any token."""
+    good = np.ones(len(tokens), bool)
+    for function in functions:
+        determinant, dependent = tokens[:, function.determinant], tokens[:, function.dependent]
+        expected = np.where(determinant >= 0, function.table[determinant], -1)
+        good &= (expected < 0) | (dependent < 0) | (expected == dependent)
+    return good
 
 
 def describe(functions: Sequence[FunctionalDependency], columns: Sequence[str]) -> list[dict[str, Any]]:

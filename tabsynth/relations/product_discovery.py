@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.common.arrays import Floats
-from tabsynth.relations.arithmetic import MIN_ROWS, ArithmeticRelation, is_exact
+from tabsynth.relations.arithmetic import MIN_ROWS, ArithmeticRelation, can_compute, is_exact
 
 MAX_PAIR_ROWS = 96
 """Maximum rows on which all pairs of terms are compared; the best candidates are confirmed on all rows."""
@@ -24,8 +24,8 @@ EXPONENTS = ((1, 1), (1, -1), (1, -2))
 """Exponents of the pairs that are tried: products and squares, ratios, and ratios to a square such as the BMI."""
 
 
-def discover_products(columns: Mapping[str, Floats], used: set[str]) -> list[ArithmeticRelation]:
-    """Find products and ratios of two columns, times a constant, for columns that take part in no sum."""
+def discover_products(columns: Mapping[str, Floats], known: Sequence[ArithmeticRelation]) -> list[ArithmeticRelation]:
+    """Find products and ratios of two columns, times a constant, for columns that no known relation computes."""
     names = list(columns)
     rows = len(next(iter(columns.values()))) if columns else 0
     if len(names) < 3 or rows < MIN_ROWS:
@@ -38,20 +38,22 @@ def discover_products(columns: Mapping[str, Floats], used: set[str]) -> list[Ari
     # Centred, single precision resolves the spread that matters at twice the speed.
     logs = np.where(present, logs - np.nan_to_num(centres), 0.0).astype(np.float32)
     mask = present.astype(np.float32)
-    pairs = {name: _proportional_pairs(at, scan[at], logs, mask) for at, name in enumerate(names) if name not in used}
-    relations: list[ArithmeticRelation] = []
+    computed = {relation.column for relation in known}
+    free = [(at, name) for at, name in enumerate(names) if name not in computed]
+    pairs = {name: _proportional_pairs(at, scan[at], logs, mask) for at, name in free}
+    relations = list(known)
     for powers in EXPONENTS:
         for name, candidates in pairs.items():
-            if name in used:
-                continue
             for a, b in candidates[powers]:
-                terms = ((names[a], float(powers[0])), (names[b], float(powers[1])))
-                relation = _fit_product(name, terms if a != b else ((names[a], 2.0),), columns)
+                pair = ((names[a], float(powers[0])), (names[b], float(powers[1])))
+                terms: tuple[tuple[str, float], ...] = pair if a != b else ((names[a], 2.0),)
+                if not can_compute(ArithmeticRelation(name, 1.0, terms, product=True), relations):
+                    continue
+                relation = _fit_product(name, terms, columns)
                 if relation is not None:
-                    relations.append(relation)
-                    used |= {name, names[a], names[b]}
+                    relations.append(_solved_for_finest(relation, columns, relations))
                     break
-    return relations
+    return relations[len(known) :]
 
 
 def _proportional_pairs(
@@ -103,3 +105,25 @@ def _fit_product(
         if is_exact(own, relation.predict(columns)):
             return relation
     return None
+
+
+def _solved_for_finest(
+    relation: ArithmeticRelation, columns: Mapping[str, Floats], known: Sequence[ArithmeticRelation]
+) -> ArithmeticRelation:
+    """Return the relation solved for the term of most decimals, if it has more than the column and that is exact."""
+    decimals = {name: _decimals(columns[name]) for name in relation.columns}
+    for name, power in sorted(relation.terms, key=lambda term: -decimals[term[0]]):
+        if decimals[name] <= decimals[relation.column] or abs(power) != 1:
+            continue
+        others = tuple((other, -k * power) for other, k in relation.terms if other != name)
+        terms = ((relation.column, power), *others)
+        turned = ArithmeticRelation(name, relation.constant**-power, terms, product=True)
+        if can_compute(turned, known) and is_exact(columns[name], turned.predict(columns)):
+            return turned
+    return relation
+
+
+def _decimals(data: Floats) -> int:
+    """Return the decimals of a column, 16 for more than 15."""
+    decimals = shared_decimals(data)
+    return 16 if decimals is None else decimals

@@ -16,8 +16,9 @@ import numpy as np
 from tabsynth.codec.quantile_bins import roundest_number
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule, RowRule
+from tabsynth.schema.column_names import names_say_order
 
-MIN_EVIDENCE_ROWS = 25.0
+MIN_EVIDENCE_ROWS = 12.0
 """A rule is accepted if at least so many rows would violate it by chance."""
 
 MIN_BOUND_EVIDENCE_ROWS = 100.0
@@ -126,6 +127,9 @@ def _order(low: str, high: str, gap: float, columns: Columns) -> OrderRule | Non
             return None
     if difference.min() < gap or np.ptp(difference) == 0:
         return None
+    text = f"{low} <= {high}"
+    if gap == 0 and names_say_order(low, high):
+        return OrderRule(low, high, gap, text, float(len(first)))
     # Rows that satisfy the rule for every value of the other column are no evidence.
     relevant = (first + gap > second.min()) & (second < first.max() + gap)
     if relevant.sum() < MIN_EVIDENCE_ROWS:
@@ -139,7 +143,8 @@ def _order(low: str, high: str, gap: float, columns: Columns) -> OrderRule | Non
     if independent < needed or (evidence < needed and not far):
         return None
     unit = columns.units[low].removeprefix("number").replace("datetime", "")
-    text = f"{low} <= {high}" if gap == 0 else f"{high} - {low} >= {gap:g}{unit}"
+    if gap > 0:
+        text = f"{high} - {low} >= {gap:g}{unit}"
     if gap < 0:
         text = f"{low} - {high} <= {-gap:g}{unit}"
     return OrderRule(low, high, gap, text, round(independent if far else evidence, 1))

@@ -77,6 +77,21 @@ BIRTH_WORDS = frozenset({
 DATE_WORDS = frozenset({"date", "datum", "fecha", "dob", "admitted", "discharged", "day", "日期"})
 
 
+ORDERED_WORDS = tuple(
+    tuple(frozenset(side.split()) for side in line.split("<"))
+    for line in (
+        "min minimum lowest < max maximum highest",
+        "min minimum lowest < mean average median",
+        "mean average median < max maximum highest",
+        "low lower < high upper",
+        "start begin from < end stop until to",
+        "entry arrival admission admit admitted < exit departure discharge discharged",
+        "birth born < death died deceased",
+    )
+)
+"""Words by which names say the order of their columns, such as ``temp_min`` and ``temp_max``."""
+
+
 def split_words(name: str) -> list[str]:
     """Return the words of a column's name in lower case: ``patientId`` and ``PATIENT_ID`` are both patient, id."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
@@ -157,3 +172,14 @@ def is_quasi_identifier(name: str) -> bool:
     """Return whether a column name suggests coordinates, postal codes or dates of birth."""
     words = set(split_words(name))
     return bool(words & (PLACE_WORDS | BIRTH_WORDS)) or "".join(split_words(name)) in PLACE_WORDS | BIRTH_WORDS
+
+
+def names_say_order(low: str, high: str) -> bool:
+    """Return whether two names are equal but for a pair of ``ORDERED_WORDS``."""
+    one, other = split_words(low), split_words(high)
+    differ = [(a, b) for a, b in zip(one, other, strict=False) if a != b]
+    return (
+        len(one) == len(other)
+        and len(differ) == 1
+        and any(differ[0][0] in first and differ[0][1] in second for first, second in ORDERED_WORDS)
+    )

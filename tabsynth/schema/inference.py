@@ -22,7 +22,7 @@ from tabsynth.schema.column_names import is_code, is_key, is_quantity, is_quasi_
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import COMPACT_FORMAT, find_formats, infer_resolution
 from tabsynth.schema.personal_columns import infer_personal
-from tabsynth.schema.rounding import is_sparse
+from tabsynth.schema.rounding import is_decimal, is_sparse
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.text_inference import (
     MAX_RARE_SHARE,
@@ -221,13 +221,17 @@ def are_compact_dates(present: pd.Series) -> bool:
 
 
 def count_decimals(data: npt.NDArray[np.float64]) -> int | None:
-    """Return the minimum decimals (0 to 17) that represent every number; None if floats need all their digits."""
+    """Return the fewest decimals (0 to 17) of which every number is, None if there are none.
+
+    Errors of a few floating-point operations, as in 0.1 + 0.2, are no decimals.
+    """
+    largest = float(np.abs(data).max(initial=0.0))
     for decimals in range(18):
         with np.errstate(over="ignore"):
             scaled = np.rint(data * 10.0**decimals)
         if (np.abs(scaled) >= 2**53).any() and decimals:
             return None
-        if (scaled / 10.0**decimals == data).all():
+        if is_decimal(data, decimals, largest).all():
             return decimals
     return None
 

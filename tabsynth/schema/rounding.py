@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ PARTS_OF_A_DAY = tuple(
     86_400 / seconds for seconds in (86_400, 43_200, 21_600, 10_800, 7200, 3600, 1800, 900, 600, 300, 60, 30, 10, 1)
 )
 DRAW_BITS = 2.0**16
+MAX_ERROR_STEPS = 4
+"""Units in the last place by which arithmetic may miss a number of few decimals, such as 0.1 + 0.2."""
 MAX_CODES, MIN_REPEATS, MAX_DENSITY, MIN_FREQUENT_SHARE = 4096, 10, 0.5, 0.95
 """Sparse integers: few values, repeated, that fill little of their range and are mostly frequent."""
 
@@ -114,6 +117,9 @@ def measure_rounding(
         return None
     units = _candidate_units(step, units_per_day)
     level = _coarsest_unit(values[inside], units)
+    if step:
+        # Digits below the step are errors of floating-point arithmetic, or too rare to be released.
+        level = np.minimum(level, len(units) - 1)
     persons = np.arange(len(level)) if who is None else who[inside]
     held = np.bincount(np.unique(np.stack([level, persons]), axis=1)[0], minlength=len(units) + 1)
     kept = _merge_rare_levels(held, floor)
@@ -136,10 +142,15 @@ def _coarsest_unit(data: Floats, units: list[float]) -> Integers:
     """Return the index of the coarsest unit of which each number is a multiple; one past the last for none."""
     single = bool((data.astype(np.float32) == data).all())
     level = np.full(len(data), len(units))
+    error = MAX_ERROR_STEPS * float(np.spacing(np.abs(data).max()))
     for at, unit in enumerate(units):
         left = np.flatnonzero(level == len(units))
         near = nearest_multiple(data[left], unit)
-        same = near.astype(np.float32) == data[left] if single and unit < 1 else near == data[left]
+        same = (
+            near.astype(np.float32) == data[left]
+            if single and unit < 1
+            else np.abs(near - data[left]) <= min(error, unit / 1000)
+        )
         level[left[same]] = at
     return level
 
@@ -180,18 +191,34 @@ def is_sparse(values: Floats, rows: Integers, floor: int) -> bool:
     return bool(len(rows) < MAX_DENSITY * span and rows[rows >= floor].sum() >= MIN_FREQUENT_SHARE * rows.sum())
 
 
+def is_decimal(data: Floats, decimals: int, largest: float) -> npt.NDArray[np.bool_]:
+    """Return whether numbers have at most so many decimals, but for the error of a few operations, shape (n,).
+
+    Args:
+        data: The numbers, none missing.
+        decimals: The number of decimals.
+        largest: The largest absolute number of the column, whose precision errors have.
+    """
+    error = min(MAX_ERROR_STEPS * float(np.spacing(largest)), 1e-3 * 10.0**-decimals)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.abs(np.round(data, decimals) - data) <= error)
+
+
 def nearest_multiple(value: Floats, unit: float) -> Floats:
     """Return the nearest multiples of a unit, as exact as floats are, shape (n,)."""
     if unit >= 1:
         return np.asarray(np.rint(value / unit) * unit)
     inverse = np.rint(1 / unit)
+    if abs(inverse * unit - 1) > 1e-9:  # such as 0.3
+        parts = Fraction(repr(unit))
+        return np.asarray(np.rint(value / unit) * parts.numerator / parts.denominator)
     with np.errstate(over="ignore"):
         scaled = np.rint(value * inverse)
     return np.asarray(np.where(np.abs(scaled) < 2.0**53, scaled / inverse, value))
 
 
 def _candidate_units(step: float, units_per_day: float | None) -> list[float]:
-    """Return the rounding units of a column, coarsest first, none finer than its step."""
+    """Return the rounding units of a column, coarsest first; its step is the finest, if it has one."""
     if units_per_day is not None:
         found = {units_per_day / parts for parts in PARTS_OF_A_DAY}
         found = {unit for unit in found if unit >= 1 and unit == int(unit)}
@@ -199,7 +226,8 @@ def _candidate_units(step: float, units_per_day: float | None) -> list[float]:
         tens = [10.0**power for power in range(MIN_EXPONENT, MAX_EXPONENT + 1)]
         found = {float(f"{ten * part:.3g}") for ten in tens for part in (1, 0.5, 0.25)}
         found |= set(FRACTIONS) if step == 0 or step < 1e-6 else set()
-    return sorted((unit for unit in found if unit >= step * (1 - 1e-9)), reverse=True)
+    coarser = (unit for unit in found if unit > step * (1 + 1e-9))
+    return [*sorted(coarser, reverse=True), *([step] if step else [])]
 
 
 def _merge_rare_levels(counts: Integers, floor: int) -> Integers:

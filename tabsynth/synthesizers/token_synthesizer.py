@@ -26,7 +26,7 @@ from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 from tabsynth.synthesizers.row_weights import weighted_counts
 from tabsynth.synthesizers.sampling.conditional import MAX_TRAINING_SIZES, sample_conditionally
 from tabsynth.synthesizers.sampling.conditions import Conditions, mixed
-from tabsynth.synthesizers.sampling.declared_rules import sample_satisfying
+from tabsynth.synthesizers.sampling.declared_rules import discovered_hold, sample_satisfying
 from tabsynth.synthesizers.sampling.discriminator_selection import N_CANDIDATES
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.discriminator import TreeDiscriminator
@@ -190,7 +190,9 @@ class TokenSynthesizer(Synthesizer):
         """Sample tokens, decode them, and make the rows satisfy the declared constraints."""
         conditions = Conditions.of(self.codec_, given, n)
         rows = partial(self._draw_rows, conditions, draw, calibrate, stratify)
-        return sample_satisfying(self.schema_, self.codec_, self.relations_, conditions, rows, draw.rng)
+        names = [self.codec_.slots[position].column for position in self.active_]
+        hold = partial(discovered_hold, self.schema_, self.codec_, self.relations_, self.functions_, names)
+        return sample_satisfying(self.schema_, self.codec_, hold, conditions, rows, draw.rng)
 
     def _draw_rows(
         self, conditions: Conditions, draw: SampleContext, calibrate: bool, stratify: bool, left: Integers, attempt: int

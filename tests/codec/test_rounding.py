@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tabsynth.data import Table
+from tabsynth.schema.rounding import nearest_multiple
 
 from .round_trips import numeric, round_trip, schema_of
 
@@ -83,3 +86,21 @@ def test_sparse_integer_codes_keep_to_known_values(rows: int) -> None:
     assert set(back) <= set(codes)
     counts = pd.Series(values).value_counts()
     assert set(back) == set(counts[counts >= 5].index)
+
+
+def test_no_number_is_finer_than_the_step_of_its_column() -> None:
+    rng = np.random.default_rng(0)
+    single = (rng.normal(8.5e9, 5e8, 400) // 1e7 * 1e7).astype(np.float32)  # whole numbers, multiples of 512
+    noisy = np.round(rng.normal(75, 13, 400), 4)
+    noisy[::100] += 1e-14
+    frame = pd.DataFrame({"single": single.astype(float), "noisy": noisy, "sum": np.round(noisy, 1) + 0.1 + 0.2})
+    back = round_trip(frame, schema_of(single=numeric(), noisy=numeric(), sum=numeric()))
+    assert (back["single"] % 1 == 0).all()
+    assert (back["noisy"].round(4) == back["noisy"]).all()
+    assert np.isclose(back["sum"].round(1), back["sum"], rtol=1e-12).all()
+
+
+@pytest.mark.parametrize("unit", [0.3, 0.25, 1e-5, 1.5, 512.0])
+def test_nearest_multiples_are_as_exact_as_floats(unit: float) -> None:
+    expected = np.array([float(Fraction(repr(unit)) * k) for k in range(-50, 50)])
+    assert (nearest_multiple(expected + unit / 5, unit) == expected).all()

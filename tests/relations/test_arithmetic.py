@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -163,3 +164,48 @@ def test_conditions_and_imputation_keep_them(frame: pd.DataFrame) -> None:
     # A sum beyond the largest numbers of the floor's group stops there.
     assert ((filled["total"] - frame["total"]).abs() < 0.006).mean() > 0.99
     assert ((filled["bmi"] - frame["bmi"]).abs() < 0.051).mean() > 0.98
+
+
+def survey(rows: int) -> pd.DataFrame:
+    """Derived columns as in econometric tables: logarithms, squares, interactions and a ratio."""
+    rng = np.random.default_rng(0)
+    wage, exper = np.round(rng.lognormal(2, 0.5, rows), 2), rng.integers(0, 40, rows)
+    female, size, rank = rng.integers(0, 2, rows), rng.integers(20, 900, rows), rng.integers(1, 20, rows)
+    frame = pd.DataFrame({"wage": wage, "exper": exper, "female": female, "size": size, "rank": rank})
+    return frame.assign(
+        lwage=np.log(wage).round(6),
+        lexper=np.log1p(exper),
+        expersq=exper**2,
+        femexper=female * exper,
+        percentile=(100 * rank / size).round(7),
+        month=np.arange(rows) % 12 + 1,
+        december=(np.arange(rows) % 12 == 11).astype(int),
+    )
+
+
+@pytest.mark.parametrize("rows", [150, 2000])
+def test_derived_columns_of_a_survey_stay_exact(rows: int) -> None:
+    frame = survey(rows)
+    model = MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
+    drawn = model.sample(500, seed=1)
+    assert np.allclose(drawn["lwage"], np.log(drawn["wage"]), atol=2e-6)
+    assert np.allclose(drawn["lexper"], np.log1p(drawn["exper"]), atol=1e-9)
+    assert (drawn["expersq"] == drawn["exper"] ** 2).all()
+    assert (drawn["femexper"] == drawn["female"] * drawn["exper"]).all()
+    assert np.allclose(drawn["percentile"], 100 * drawn["rank"] / drawn["size"], atol=2e-7)
+    assert (drawn["december"] == (drawn["month"] == 12)).all()
+    given = model.sample(50, given={"lwage": (2.0, 2.5), "exper": 10}, seed=1)
+    assert given["lwage"].between(2.0, 2.5).all()
+    assert (given["expersq"] == 100).all()
+    assert np.allclose(given["lwage"], np.log(given["wage"]), atol=1e-3)
+
+
+def test_relations_that_read_one_column_are_all_found_in_order_and_saved() -> None:
+    table = Table.of(survey(400))
+    codec = Codec.measure(table)
+    found = Relations.discover(table, codec)
+    texts = found.describe()
+    assert {"lwage = log(wage)", "lexper = log1p(exper)", "expersq = exper^2"} <= set(texts)
+    assert {"femexper == exper if female == 1", "percentile = 100 * size^-1 * rank"} <= set(texts)
+    config, arrays = found.state()
+    assert Relations.from_state(json.loads(json.dumps(config)), arrays).describe() == texts

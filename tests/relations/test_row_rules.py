@@ -170,3 +170,14 @@ def test_hardly_any_rule_is_discovered_by_chance() -> None:
         tokens, missing = codec.encode(table.frame), [slot.missing for slot in codec.slots]
         false += bool(relations.describe() or discover(tokens, codec.sizes, pooled, missing))
     assert false <= 2
+
+
+def test_an_order_that_names_say_needs_no_evidence() -> None:
+    rng = np.random.default_rng(0)
+    low = np.round(rng.normal(8, 5, 400), 1)
+    range_ = rng.normal(8, 3.3, 600)
+    day = pd.DataFrame({"temp_min": low, "temp_max": np.round(low + range_[range_ > 0.5][:400], 1)})
+    assert rules_of(day) == {"temp_min <= temp_max"}
+    assert rules_of(day.set_axis(["a", "b"], axis=1)) == set()
+    day.loc[3, "temp_max"] = day.loc[3, "temp_min"] - 1
+    assert rules_of(day) == set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from tabsynth.relations.declared.pins import Pins
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy, satisfy_keys
 from tabsynth.relations.enforcement import Relations
+from tabsynth.relations.functional_dependencies import FunctionalDependency, hold
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.sampling.conditions import Conditions
@@ -26,7 +27,7 @@ MAX_RULE_REDRAWS = 10
 def sample_satisfying(
     schema: Schema,
     codec: Codec,
-    relations: Relations,
+    discovered: Callable[[pd.DataFrame], Bools],
     conditions: Conditions,
     draw: Callable[[Integers, int], pd.DataFrame],
     rng: np.random.Generator,
@@ -36,7 +37,7 @@ def sample_satisfying(
     Args:
         schema: The schema.
         codec: The vocabulary of the model.
-        relations: Discovered relations.
+        discovered: Returns the rows in which what was discovered holds.
         conditions: Conditions on each row.
         draw: Draws the rows of given numbers, at an attempt counted from 0.
         rng: Chooses among repairs.
@@ -54,10 +55,39 @@ def sample_satisfying(
 
     def valid(rows: pd.DataFrame, attempt: int) -> Bools:
         # A condition may contradict a discovered rule, but never a declared constraint.
-        return relations.hold(rows, codec) if attempt < MAX_RULE_REDRAWS else np.ones(len(rows), bool)
+        return discovered(rows) if attempt < MAX_RULE_REDRAWS else np.ones(len(rows), bool)
 
     rows = sample_valid(n, sample, valid)
     return satisfy_keys(rules, rows, codec, pins, rng) if rules.keys else rows
+
+
+def discovered_hold(
+    schema: Schema,
+    codec: Codec,
+    relations: Relations,
+    functions: Sequence[FunctionalDependency],
+    names: Sequence[str],
+    rows: pd.DataFrame,
+) -> Bools:
+    """Return the rows in which what was discovered holds, shape (n,).
+
+    Args:
+        schema: The schema, whose constraints may have changed cells.
+        codec: The vocabulary of the model.
+        relations: Exact relations and rules.
+        functions: Functional dependencies, which hold in the drawn tokens; a relation or constraint may break them.
+        names: The column of each slot that the dependencies name.
+        rows: The rows.
+    """
+    good = relations.hold(rows, codec)
+    changed = relations.columns | {name for rule in schema.constraints for name in rule.columns}
+    touched = [one for one in functions if changed & {names[one.determinant], names[one.dependent]}]
+    if touched:
+        tokens = np.full((len(rows), len(names)), -1, np.int32)
+        for slot in {slot for one in touched for slot in (one.determinant, one.dependent)}:
+            tokens[:, slot] = codec.encode_column(names[slot], rows[names[slot]])
+        good &= hold(tokens, touched)
+    return good
 
 
 def pins_of(conditions: Conditions, codec: Codec, rules: RuleSet) -> Pins:
