@@ -260,6 +260,8 @@ def round_coefficients(
         rest = rest[np.isfinite(rest)]
         if not len(rest):
             return None
+        if _differ_by_steps(rest, columns[column]):
+            return None
         # Any constant between the extremes of the residuals fits; a round one is preferred, the middle is the fallback.
         middle = float((rest.min() + rest.max()) / 2)
         for constant in (0.0, float(np.round(middle)), float(np.round(middle, 3)), middle):
@@ -267,3 +269,12 @@ def round_coefficients(
             if is_exact(columns[column], relation.predict(columns)):
                 return relation
     return None
+
+
+def _differ_by_steps(rest: Floats, observed: Floats) -> bool:
+    """Return whether residuals are a few whole steps of the column in some rows, as rounding never makes them."""
+    decimals = shared_decimals(observed)
+    if decimals is None or np.ptp(rest) == 0:
+        return False
+    steps = (rest - rest[0]) * 10.0**decimals
+    return bool((np.abs(steps - np.rint(steps)) < 1e-6).all() and 0.5 < np.abs(steps).max() < 3.5)

@@ -176,8 +176,8 @@ class TokenSynthesizer(Synthesizer):
             return self._sample_rows(rows, given, draw, calibrate=calibrate, stratify=stratify)
         parts: list[pd.DataFrame] = []
         for wanted, count in mixed(self.schema_, mixture, given, rows):
-            own = replace(draw, start=sum(map(len, parts)))
-            parts.append(self._sample_rows(count, wanted, own, calibrate=calibrate, stratify=stratify))
+            rest = replace(draw, start=sum(map(len, parts)))
+            parts.append(self._sample_rows(count, wanted, rest, calibrate=calibrate, stratify=stratify))
         joined = pd.concat(parts, ignore_index=True)
         return joined.iloc[draw.rng.permutation(rows)].reset_index(drop=True)
 
@@ -190,8 +190,7 @@ class TokenSynthesizer(Synthesizer):
         """Sample tokens, decode them, and make the rows satisfy the declared constraints."""
         conditions = Conditions.of(self.codec_, given, n)
         rows = partial(self._draw_rows, conditions, draw, calibrate, stratify)
-        names = [self.codec_.slots[position].column for position in self.active_]
-        hold = partial(discovered_hold, self.schema_, self.codec_, self.relations_, self.functions_, names)
+        hold = partial(discovered_hold, self.codec_, self.relations_, self.functions_, self.active_)
         return sample_satisfying(self.schema_, self.codec_, hold, conditions, rows, draw.rng)
 
     def _draw_rows(
@@ -220,8 +219,7 @@ class TokenSynthesizer(Synthesizer):
         return wanted.finish(rows, self.codec_)
 
     def _draw_unrepaired(self, n: int, draw: SampleContext) -> tuple[pd.DataFrame, Codec]:
-        none = Conditions.none(self.codec_, n)
-        return self._draw_rows(none, draw, False, False, np.arange(n), 0), self.codec_
+        return self._draw_rows(Conditions.none(self.codec_, n), draw, False, False, np.arange(n), 0), self.codec_
 
     def _repair_dependencies(
         self, tokens: Tokens, held: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator

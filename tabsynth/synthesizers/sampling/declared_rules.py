@@ -62,25 +62,24 @@ def sample_satisfying(
 
 
 def discovered_hold(
-    schema: Schema,
     codec: Codec,
     relations: Relations,
     functions: Sequence[FunctionalDependency],
-    names: Sequence[str],
+    learned: Sequence[int],
     rows: pd.DataFrame,
 ) -> Bools:
     """Return the rows in which what was discovered holds, shape (n,).
 
     Args:
-        schema: The schema, whose constraints may have changed cells.
         codec: The vocabulary of the model.
         relations: Exact relations and rules.
         functions: Functional dependencies, which hold in the drawn tokens; a relation or constraint may break them.
-        names: The column of each slot that the dependencies name.
+        learned: Positions of the slots that the dependencies count.
         rows: The rows.
     """
     good = relations.hold(rows, codec)
-    changed = relations.columns | {name for rule in schema.constraints for name in rule.columns}
+    changed = relations.columns | {name for rule in codec.schema.constraints for name in rule.columns}
+    names = [codec.slots[position].column for position in learned]
     touched = [one for one in functions if changed & {names[one.determinant], names[one.dependent]}]
     if touched:
         tokens = np.full((len(rows), len(names)), -1, np.int32)
