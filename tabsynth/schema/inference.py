@@ -223,7 +223,7 @@ def are_compact_dates(present: pd.Series) -> bool:
 def count_decimals(data: npt.NDArray[np.float64]) -> int | None:
     """Return the fewest decimals (0 to 17) of which every number is, None if there are none.
 
-    Errors of a few floating-point operations, as in 0.1 + 0.2, are no decimals.
+    Errors of a few floating-point operations, as in 0.1 + 0.2, are no decimals; whole numbers have none.
     """
     largest = float(np.abs(data).max(initial=0.0))
     for decimals in range(18):
@@ -231,7 +231,7 @@ def count_decimals(data: npt.NDArray[np.float64]) -> int | None:
             scaled = np.rint(data * 10.0**decimals)
         if (np.abs(scaled) >= 2**53).any() and decimals:
             return None
-        if is_decimal(data, decimals, largest).all():
+        if is_decimal(data, decimals, largest).all() and (decimals or (scaled == data).all()):
             return decimals
     return None
 

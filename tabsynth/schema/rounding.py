@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -142,7 +143,7 @@ def _coarsest_unit(data: Floats, units: list[float]) -> Integers:
     """Return the index of the coarsest unit of which each number is a multiple; one past the last for none."""
     single = bool((data.astype(np.float32) == data).all())
     level = np.full(len(data), len(units))
-    error = MAX_ERROR_STEPS * float(np.spacing(np.abs(data).max()))
+    error = MAX_ERROR_STEPS * math.ulp(float(np.abs(data).max()))
     for at, unit in enumerate(units):
         left = np.flatnonzero(level == len(units))
         near = nearest_multiple(data[left], unit)
@@ -199,7 +200,7 @@ def is_decimal(data: Floats, decimals: int, largest: float) -> npt.NDArray[np.bo
         decimals: The number of decimals.
         largest: The largest absolute number of the column, whose precision errors have.
     """
-    error = min(MAX_ERROR_STEPS * float(np.spacing(largest)), 1e-3 * 10.0**-decimals)
+    error = min(MAX_ERROR_STEPS * math.ulp(largest), 1e-3 * 10.0**-decimals)
     with np.errstate(all="ignore"):
         return np.asarray(np.abs(np.round(data, decimals) - data) <= error)
 
