@@ -18,6 +18,8 @@ from tabsynth.cli.output import (
     print_result,
     say,
 )
+from tabsynth.cli.private.fit import fit_private
+from tabsynth.cli.private.options import add_privacy_options, privacy_of
 from tabsynth.cli.reading import add_read_options, read_options
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ examples:
   tabsynth fit patients.csv --model ctgan --epochs 300 --option batch_size=200 --output m.tabsynth
   tabsynth fit 'visits/*.parquet' --out-of-core --output m.tabsynth
   tabsynth fit clinic/ --schema clinic.yaml --output m.tabsynth        a folder of linked tables
+  tabsynth fit patients.csv --schema declared.yaml --epsilon 1 --delta 1e-6 --unit mrn --rows-per-person 5 \\
+      --ledger patients.ledger --output m.tabsynth                     under differential privacy
 
 A long fit writes a checkpoint (m.tabsynth.checkpoint). After an interruption, the same command resumes from it; the
 checkpoint is removed when the fit ends.
@@ -45,10 +49,14 @@ def add_arguments(command: AddCommand) -> None:
         "file", metavar="FILE", help="CSV, Parquet or Excel file, a database's URL, sklearn:NAME, or a folder of tables"
     )
     fit.add_argument("--output", "-o", required=True, metavar="MODEL", help="the model file to write")
-    fit.add_argument("--model", metavar="KIND", help="kind of synthesizer (default: masked; relational for a folder)")
+    fit.add_argument(
+        "--model",
+        metavar="KIND",
+        help="kind of synthesizer (default: masked; relational for a folder; marginal with --epsilon)",
+    )
     fit.add_argument("--schema", metavar="FILE", help="schema file (default: inferred)")
     fit.add_argument(
-        "--seed", type=non_negative_integer, default=0, metavar="N", help="seed of the fit (default: %(default)s)"
+        "--seed", type=non_negative_integer, metavar="N", help="seed of the fit (default: 0; a private fit has none)"
     )
     fit.add_argument(
         "--epochs", type=positive_integer, metavar="N", help="passes over the table (default: chosen by the model)"
@@ -66,6 +74,7 @@ def add_arguments(command: AddCommand) -> None:
     fit.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="any other model option")
     fit.add_argument("--checkpoint", metavar="FILE", help="checkpoint file (default: MODEL.checkpoint)")
     fit.add_argument("--no-checkpoint", action="store_true", help="write no checkpoint")
+    add_privacy_options(fit)
     add_read_options(fit)
 
 
@@ -95,6 +104,9 @@ def _run(args: Namespace, *, first: bool) -> int:
         options[name] = _parse_option(value)
     if args.checkpoint and args.no_checkpoint:
         raise InputError("--checkpoint and --no-checkpoint exclude each other; give one")
+    if (privacy := privacy_of(args)) is not None:
+        return fit_private(args, options, privacy)
+    args.seed = args.seed or 0
     if args.max_rows is not None and (Path(args.file).is_dir() or read_options(args)):
         raise InputError("--max-rows is for one CSV or Parquet file that is read without further options")
     if args.out_of_core and (args.max_rows is not None or read_options(args)):

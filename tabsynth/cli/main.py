@@ -12,6 +12,7 @@ from tabsynth import __version__
 from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, split, tune
 from tabsynth.cli.bundles import keys, release, verify
 from tabsynth.cli.output import LOG, print_warnings, say
+from tabsynth.cli.private import measure
 from tabsynth.cli.reading import standard_streams
 from tabsynth.cli.web import serve
 
@@ -26,6 +27,7 @@ COMMANDS: dict[str, ModuleType] = {
     "ledger": ledger,
     "tune": tune,
     "plan-privacy": plan_privacy,
+    "measure": measure,
     "mix": mix,
     "release": release,
     "verify": verify,

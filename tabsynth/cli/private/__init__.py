@@ -1,0 +1,1 @@
+"""Commands that read a table under differential privacy."""
