@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ def written(frame: pd.DataFrame, form: str, path: Path) -> Any:
     if form == "objects":
         return frame
     if form == "csv":
+        # pandas cannot write a signalling NaN.
+        frame = frame.map(lambda cell: Decimal("NaN") if isinstance(cell, Decimal) and cell.is_snan() else cell)
         path = path.with_suffix(".csv")
         frame.to_csv(path, index=False, errors="surrogatepass")
         return path
@@ -40,7 +43,7 @@ def _typed(values: pd.Series) -> pd.Series:
     """The column with the type that a writer would give it: text where one cell does not go with the others."""
     try:
         return pd.Series(pa.array(values.tolist(), from_pandas=True).to_pandas(), name=values.name)
-    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+    except (pa.ArrowException, ArithmeticError, TypeError, ValueError):
         text = [None if value is None else repr(value) if isinstance(value, bytes) else str(value) for value in values]
         return pd.Series([None if t is None else t.encode("utf-8", "replace").decode() for t in text], name=values.name)
 
