@@ -9,10 +9,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_MODELS = {"masked", "vae", "gan"}
 """Fixtures of a whole session that take seconds, each used in several files."""
+
+
+# The same examples in every run, so that no change fails by an example that has nothing to do with it;
+# HYPOTHESIS_PROFILE=default searches among new ones.
+settings.register_profile("fixed", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
