@@ -92,8 +92,7 @@ def audit(
 
     Example:
         >>> import numpy as np, pandas as pd
-        >>> from tabsynth.schema.database.database_schema import DatabaseSchema
-    from tabsynth.schema.schema import Schema
+        >>> from tabsynth.schema.schema import Schema
         >>> rows = pd.DataFrame(np.random.default_rng(0).normal(size=(900, 3)), columns=list("abc"))
         >>> schema = Schema.from_dict({"columns": {name: {"kind": "numeric"} for name in "abc"}})
         >>> audit(rows[:300], rows[:300], rows[300:600], schema=schema).verdict

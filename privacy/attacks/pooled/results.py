@@ -14,7 +14,7 @@ from tabsynth.privacy.attacks.attack_result import Finding
 from tabsynth.privacy.attacks.pooled.interpolation import is_applicable, score_interpolation
 from tabsynth.privacy.attacks.pooled.nearest_pairs import PairDistances, measure_pairs
 from tabsynth.privacy.attacks.pooled.real_rows import RealRows
-from tabsynth.privacy.attacks.pooled.scan_test import rank_labels, scan_p_value, scan_statistic
+from tabsynth.privacy.attacks.pooled.scan_statistic import rank_labels, scan_p_value, scan_statistic
 from tabsynth.privacy.attacks.pooled.shared_cells import CellWeights, score_shared_cells, weigh_cells
 
 TITLES = {

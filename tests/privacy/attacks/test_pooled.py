@@ -10,7 +10,7 @@ import pytest
 
 from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.privacy.attacks.pooled.results import PooledResults, attack_pooled_rows
-from tabsynth.privacy.attacks.pooled.scan_test import rank_labels, scan_p_value, scan_statistic
+from tabsynth.privacy.attacks.pooled.scan_statistic import rank_labels, scan_p_value, scan_statistic
 from tabsynth.schema import Schema
 
 Draw = Callable[[int, int], pd.DataFrame]

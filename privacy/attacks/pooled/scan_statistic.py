@@ -53,7 +53,7 @@ def scan_p_value(statistic: float, members: int, controls: int, depth: int) -> f
     Example:
         >>> from math import log
         >>> [round(scan_p_value(20 * log(2), 500, 500, depth), 7) for depth in (20, 100)]  # the first 20 are members
-        [8e-07, 4.1e-06]
+        [8e-07, 1.5e-06]
     """
     if statistic <= 0:
         return 1.0
