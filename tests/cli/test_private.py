@@ -45,7 +45,8 @@ def test_a_private_fit_charges_the_ledger_and_is_refused_beyond_it(
     assert run(*fit, "--output", folder / "m.tabsynth") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["kind"] == "marginal"
-    assert said["privacy"].startswith("(1, 1e-06)-differential privacy of a person")
+    # A fit of noisy columns alone spends less than it may.
+    assert "-differential privacy of a person (column 'mrn')" in said["privacy"]
     model = load(folder / "m.tabsynth")
     assert model.sample(200, seed=0)["age"].between(18, 100).all()
     assert run("ledger", "verify", folder / "patients.ledger", "--models", folder / "m.tabsynth") == 0
@@ -75,8 +76,8 @@ def test_measured_facts_are_charged_with_the_fit(folder: Path, capsys: pytest.Ca
     assert run("ledger", "show", ledger) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["budget"]["epsilon"] == 1.5
-    assert 0.8 < shown["budget"]["spent"] <= 1.5
-    assert run(*fit, "--epsilon", 1.4, *budget, "--output", folder / "more.tabsynth") == 2
+    assert 0.3 < shown["budget"]["spent"] <= 1.5
+    assert run(*fit, "--epsilon", 3, *budget, "--output", folder / "more.tabsynth") == 2
 
 
 @pytest.mark.parametrize(
