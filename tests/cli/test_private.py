@@ -95,3 +95,10 @@ def test_what_a_private_fit_refuses(
 ) -> None:
     assert run("fit", folder / "patients.csv", *options, "--output", folder / "m.tabsynth") == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_private_read_has_no_options(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit = ["fit", folder / "patients.csv", "--schema", folder / "schema.json", "--epsilon", 1, "--separator", ","]
+    assert run(*fit, "--output", folder / "m.tabsynth") == 2
+    assert "leave out --separator" in capsys.readouterr().err
+    assert not (folder / "m.tabsynth").exists()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.cli.output import print_result, say
-from tabsynth.cli.private.options import open_private
+from tabsynth.cli.private.options import read_rows
 
 if TYPE_CHECKING:
     from tabsynth.privacy.budget import Privacy
@@ -45,7 +45,7 @@ def fit_private(args: Namespace, options: Mapping[str, Any], privacy: Privacy) -
     check_writable(args.output)
     schema = Schema.from_json(args.schema)
     say(f"fitting {kind} to {len(schema)} columns with epsilon {privacy.epsilon:g}")
-    model.fit(open_private(args, schema), schema=schema, privacy=privacy)
+    model.fit(read_rows(args, schema), schema=schema, privacy=privacy)
     model.save(args.output)
     card = model.card()
     data = {"model": args.output, "kind": kind, "privacy": card["privacy"], "meaning": card["privacy_meaning"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from tabsynth.cli.output import AddCommand, print_result
-from tabsynth.cli.private.options import add_privacy_options, open_private, privacy_of
+from tabsynth.cli.private.options import add_privacy_options, privacy_of, read_rows
 from tabsynth.cli.reading import add_read_options
 
 MEASURE = """\
@@ -31,10 +31,7 @@ def add_arguments(command: AddCommand) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from pathlib import Path
-
     from tabsynth.common.atomic_files import check_outputs, check_writable
-    from tabsynth.data.private_files import read_private
     from tabsynth.privacy.domains import measure
     from tabsynth.schema.schema import Schema
 
@@ -42,9 +39,7 @@ def run(args: Namespace) -> int:
     check_writable(args.output)
     privacy, schema = privacy_of(args), Schema.from_json(args.schema)
     assert privacy is not None
-    source = open_private(args, schema)
-    frame = read_private(Path(source), schema) if isinstance(source, str) else source
-    measured = measure(frame, schema, privacy)
+    measured = measure(read_rows(args, schema), schema, privacy)
     measured.to_json(args.output)
     names = [name for name, column in measured.items() if column.origin == "measured"]
     data = {"schema": args.output, "measured": names, "epsilon": privacy.epsilon, "ledger": args.ledger}

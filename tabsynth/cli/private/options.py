@@ -52,14 +52,23 @@ def privacy_of(args: Namespace) -> Privacy | None:
     return Privacy(epsilon=args.epsilon, **given)
 
 
-def open_private(args: Namespace, schema: Schema) -> pd.DataFrame | str:
-    """Return a file's path, which is read privately, or the rows of another source as they are."""
+def read_rows(args: Namespace, schema: Schema) -> pd.DataFrame:
+    """Return the rows of a file, read so that no message depends on a cell, or those of another source.
+
+    Raises:
+        InputError: A file with options of reading, which the private reader does not have.
+    """
     from pathlib import Path
 
+    from tabsynth.data.private_files import read_private
     from tabsynth.data.sample_datasets import open_table
+    from tabsynth.errors import InputError
     from tabsynth.evaluation.inputs import relax_schema
 
-    if Path(args.file).is_file() and not read_options(args):
-        return str(args.file)
+    options = read_options(args)
+    if Path(args.file).is_file():
+        if options:
+            raise InputError(f"a file under privacy is read without options; leave out --{next(iter(options))}")
+        return read_private(Path(args.file), schema)
     # A private read clamps what the schema does not allow.
-    return open_table(args.file, relax_schema(schema), read_options(args)).frame
+    return open_table(args.file, relax_schema(schema), options).frame
