@@ -9,13 +9,11 @@ import numpy as np
 from tabsynth.common.arrays import Floats
 from tabsynth.relations.arithmetic import MIN_ROWS, ArithmeticRelation, in_order, is_exact, round_coefficients
 from tabsynth.relations.logarithm_discovery import discover_logarithms
+from tabsynth.relations.pairwise_fit import MAX_UNEXPLAINED_SHARE, MIN_PRESENT_SHARE, unexplained_shares
 from tabsynth.relations.product_discovery import MAX_CANDIDATE_PAIRS, MAX_PAIR_ROWS, discover_products
 
 MAX_SCAN_ROWS = 2000
 """Maximum number of rows on which relations are searched; all rows then confirm them."""
-
-MAX_UNEXPLAINED_SHARE = 1e-3
-"""A column is a candidate if the others leave at most this share of its variance unexplained."""
 
 
 def discover_relations(columns: Mapping[str, Floats]) -> tuple[ArithmeticRelation, ...]:
@@ -137,12 +135,13 @@ def _discover_simple_sums(
         return []
     rows = len(columns[names[0]])
     scan = np.stack([columns[name][:: max(1, rows // MAX_PAIR_ROWS)] for name in names])
+    linear = np.triu(unexplained_shares(scan, scan) < MAX_UNEXPLAINED_SHARE, k=1)
     scan -= np.nanmean(scan, axis=1, keepdims=True)
     present = ~np.isnan(scan)
     scan, mask = np.where(present, scan, 0.0), present.astype(np.float64)
     out: list[ArithmeticRelation] = []
     for column, name in enumerate(names):
-        candidates = [[at] for at in _proportional(column, scan, mask)] + _two_terms(column, scan, mask)
+        candidates = [[int(at)] for at in np.flatnonzero(linear[column])] + _two_terms(column, scan, mask)
         for terms in candidates:
             chosen = [names[at] for at in terms]
             # A relation must not read a column that another one computes.
@@ -167,18 +166,6 @@ def _n_complete(columns: Mapping[str, Floats]) -> int:
     return int((~np.any([np.isnan(own) for own in columns.values()], axis=0)).sum())
 
 
-def _proportional(column: int, scan: Floats, mask: Floats) -> list[int]:
-    """Return the columns that are linear in a column, on the rows in which both are present."""
-    rows = mask @ mask[column]
-    with np.errstate(all="ignore"):
-        first, second = scan @ mask[column] / rows, mask @ scan[column] / rows
-        covariance = scan @ scan[column] / rows - first * second
-        variances = (scan**2 @ mask[column] / rows - first**2) * (mask @ scan[column] ** 2 / rows - second**2)
-        near = (covariance**2 > (1 - MAX_UNEXPLAINED_SHARE) * variances) & (rows >= 0.25 * scan.shape[1])
-    near[: column + 1] = False
-    return [int(at) for at in np.flatnonzero(near & (variances > 0))]
-
-
 def _two_terms(column: int, scan: Floats, mask: Floats) -> list[list[int]]:
     """Return pairs of columns whose sum is a column up to a constant, on the rows in which all three are present."""
     first = mask * mask[column]
@@ -187,7 +174,7 @@ def _two_terms(column: int, scan: Floats, mask: Floats) -> list[list[int]]:
     with np.errstate(all="ignore"):
         mean = (rest @ mask.T - first @ scan.T) / rows
         away = (rest**2 @ mask.T - 2 * rest @ scan.T + first @ (scan**2).T) / rows - mean**2
-    away[~(rows >= 0.25 * scan.shape[1])] = np.inf
+    away[~(rows >= MIN_PRESENT_SHARE * scan.shape[1])] = np.inf
     away[column], away[:, column] = np.inf, np.inf
     away[np.tril_indices(len(away))] = np.inf
     own = scan[column][mask[column] > 0]
