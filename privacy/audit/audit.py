@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from tabsynth.privacy.attacks.rate_tests import LEVEL, VIOLATION_LEVEL, holm_cor
 from tabsynth.privacy.attacks.run_all import STAGES, AttackResults, run_attacks
 from tabsynth.privacy.attacks.shadow_models import N_RECORDS, N_SHADOW_MODELS, Fit, attack_with_shadow_models
 from tabsynth.privacy.audit.evidence import collect_details, compute_power, rank_records
-from tabsynth.privacy.audit.histories import audit_rows
+from tabsynth.privacy.audit.histories import audit_rows, table_fingerprints
 from tabsynth.privacy.audit.one_run import (
     epsilon_from_guesses,
     epsilon_from_scores,
@@ -107,6 +108,7 @@ def audit(
         raise DataError(f"privacy must be a Privacy(epsilon, delta, unit), not {type(privacy).__name__}")
     inputs, notes = _read_inputs(train, synthetic, holdout, schema, fit)
     notes += _list_exclusions(inputs)
+    provenance = collect_provenance(inputs, seed) | table_fingerprints(train, synthetic, holdout)
     if inputs.holdout is not None:
         if len(inputs.holdout) < MIN_HOLDOUT_ROWS:
             raise DataError(
@@ -118,7 +120,7 @@ def audit(
             notes.append(f"{shared:,} held-out rows equal a training row, about as many as chance brings.")
     coded = encode_tables([frame for _, frame in inputs.named()], inputs.schema)
     if inputs.holdout is None:
-        return _audit_without_holdout(inputs, coded[0], coded[1], privacy, seed, notes)
+        return _audit_without_holdout(coded[0], coded[1], privacy, provenance, notes)
     with StageProgress(
         progress, [*STAGES, *(["shadow models"] * N_SHADOW_MODELS if fit is not None else [])]
     ) as on_stage:
@@ -144,7 +146,6 @@ def audit(
     order = np.argsort(corrected, kind="stable")
     significant = [findings[i] for i in order if corrected[i] <= VIOLATION_LEVEL]
     scores = {score.name: score for score in [*(item.score() for item in findings), *found.smoke]}
-    provenance = collect_provenance(inputs, seed)
     power = compute_power(found, names) | ({"shadows": shadows} if fit is not None else {})
     planted = find_planted(found, {name: VIOLATION_LEVEL * share for name, share in shares.items()}, seed)
     power["planted"] = planted
@@ -196,7 +197,11 @@ def _read_inputs(
 
 
 def _audit_without_holdout(
-    inputs: Inputs, train: EncodedTable, synthetic: EncodedTable, privacy: Privacy | None, seed: int, notes: list[str]
+    train: EncodedTable,
+    synthetic: EncodedTable,
+    privacy: Privacy | None,
+    provenance: dict[str, Any],
+    notes: list[str],
 ) -> AuditReport:
     """Return the report without controls: the share of exact copies only."""
     copied = np.isin(hash_rows(train), np.unique(hash_rows(synthetic)))
@@ -211,7 +216,6 @@ def _audit_without_holdout(
         description="Training records that occur in the synthetic table; how many would by chance is not known.",
         method=f"{int(copied.sum()):,} of {len(copied):,} training records; Clopper-Pearson interval.",
     )
-    provenance = collect_provenance(inputs, seed)
     claim = None
     if privacy is not None:
         claim = {"epsilon": privacy.epsilon, "delta": privacy.resolved_delta, "unit": privacy.unit}

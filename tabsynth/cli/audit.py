@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import TYPE_CHECKING
 
+from tabsynth.cli.database.audit import audit_folders
 from tabsynth.cli.output import (
     AddCommand,
     non_negative_integer,
     parse_number,
     parse_pair,
+    positive_integer,
     print_result,
     progress_callback,
     report_unmet,
@@ -16,11 +19,16 @@ from tabsynth.cli.output import (
 )
 from tabsynth.cli.reading import add_read_options, open_real
 
+if TYPE_CHECKING:
+    from tabsynth.privacy.audit.report import AuditReport
+    from tabsynth.privacy.budget import Privacy
+
 AUDIT = """\
 examples:
   tabsynth audit train.csv synthetic.csv --holdout test.csv --output audit.html
   tabsynth audit train.csv synthetic.csv --holdout test.csv --epsilon 1 --delta 1e-6      test a claimed epsilon
   tabsynth audit train.csv synthetic.csv --holdout test.csv --gates copies_exact=0.1 verdict=consistent
+  tabsynth audit clinic/ synthetic/ --holdout others/ --output audit.html      folders of linked tables, by person
 
 The holdout contains real rows of the same population that were not in the training table. The verdict is VIOLATION
 (exit code 3), CONSISTENT, powered, or INCONCLUSIVE; without a holdout there is none. A gate is the maximum of a score;
@@ -31,12 +39,20 @@ verdict=consistent requires a verdict with power. --internal writes the records 
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     audit = command("audit", "Attack a synthetic table and report what it discloses about its training rows.", AUDIT)
-    audit.add_argument("train", metavar="TRAIN", help="the real training rows")
-    audit.add_argument("synthetic", metavar="SYNTH", help="the synthetic rows, from any tool")
-    audit.add_argument("--holdout", metavar="TEST", help="held-out real rows; without them there is no verdict")
+    audit.add_argument("train", metavar="TRAIN", help="the real training rows, or a folder of linked tables")
+    audit.add_argument("synthetic", metavar="SYNTH", help="the synthetic rows, from any tool, or a folder")
+    audit.add_argument(
+        "--holdout", metavar="TEST", help="held-out real rows, or a folder; without them there is no verdict"
+    )
     audit.add_argument("--schema", metavar="FILE", help="schema file (default: inferred)")
     audit.add_argument("--epsilon", type=float, metavar="E", help="the claimed epsilon")
     audit.add_argument("--delta", type=float, metavar="D", help="its delta (default: 1e-6)")
+    audit.add_argument(
+        "--unit", metavar="COLUMN", help="the column of persons whom the claim protects (default: each row)"
+    )
+    audit.add_argument(
+        "--rows-per-person", type=positive_integer, metavar="K", help="rows of a person that were used at most"
+    )
     audit.add_argument("--seed", type=non_negative_integer, default=0, metavar="N", help="seed (default: %(default)s)")
     audit.add_argument("--output", "-o", metavar="REPORT", help="report to write: .html, .md or .json")
     audit.add_argument("--json", metavar="FILE", help="also write the report as JSON; - prints it on stdout")
@@ -50,21 +66,16 @@ def add_arguments(command: AddCommand) -> None:
 def run(args: Namespace) -> int:
     """Run the command."""
     from tabsynth.common.atomic_files import check_outputs, check_writable
-    from tabsynth.data.sample_datasets import is_shipped, open_table
+    from tabsynth.data.database.folders import holds_linked_tables
     from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import check_report_output
     from tabsynth.pipeline.runner import unmet_audit
-    from tabsynth.privacy.audit.audit import audit as attack
-    from tabsynth.privacy.budget import Privacy
-    from tabsynth.schema.schema import Schema
 
     gates: dict[str, str | float] = {}
     for name, value in (parse_pair(text, "--gates") for text in args.gates):
         if name == "verdict" and value != "consistent":
             raise InputError(f"--gates verdict={value}: the only verdict to require is consistent")
         gates[name] = value if name == "verdict" else parse_number(value, "--gates")
-    if args.delta is not None and args.epsilon is None:
-        raise InputError("--delta belongs to a claim: give --epsilon too")
     outputs = [path for path in (args.output, args.json) if path and path != "-"]
     check_outputs([*outputs, args.internal], [args.train, args.synthetic, args.holdout, args.schema])
     for path in outputs:
@@ -75,14 +86,8 @@ def run(args: Namespace) -> int:
             raise InputError(
                 f"--internal {args.internal}: the name must contain 'internal', because the file lists records"
             )
-    schema = Schema.from_json(args.schema) if args.schema else None
-    privacy = None if args.epsilon is None else Privacy(epsilon=args.epsilon, delta=args.delta)
-    train = open_real(args.train, schema, args)
-    holdout = open_real(args.holdout, None, args) if args.holdout else None
-    synthetic = open_table(args.synthetic) if is_shipped(args.synthetic) else args.synthetic
-    report = attack(
-        train, synthetic, holdout, schema=schema, privacy=privacy, seed=args.seed, progress=progress_callback()
-    )
+    privacy = _claim(args)
+    report = audit_folders(args, privacy) if holds_linked_tables(args.train) else _audit_table(args, privacy)
     for path in outputs:
         report.save(path)
         say(f"wrote {path}")
@@ -94,3 +99,34 @@ def run(args: Namespace) -> int:
     short = {"files": files, "verdict": report.verdict, "text": report.text, "unmet": unmet}
     print_result(report.to_dict(), str(report), force_json=args.json == "-", summary=short if outputs else None)
     return report_unmet(unmet)
+
+
+def _claim(args: Namespace) -> Privacy | None:
+    """Return the claimed guarantee, None without ``--epsilon``."""
+    from tabsynth.errors import InputError
+    from tabsynth.privacy.budget import Privacy
+
+    given = {"--delta": args.delta, "--unit": args.unit, "--rows-per-person": args.rows_per_person}
+    for option, value in given.items():
+        if value is not None and args.epsilon is None:
+            raise InputError(f"{option} belongs to a claim: give --epsilon too")
+    if args.epsilon is None:
+        return None
+    return Privacy(
+        epsilon=args.epsilon, delta=args.delta, unit=args.unit or "row", rows_per_person=args.rows_per_person
+    )
+
+
+def _audit_table(args: Namespace, privacy: Privacy | None) -> AuditReport:
+    """Attack one table."""
+    from tabsynth.data.sample_datasets import is_shipped, open_table
+    from tabsynth.privacy.audit.audit import audit
+    from tabsynth.schema.schema import Schema
+
+    schema = Schema.from_json(args.schema) if args.schema else None
+    train = open_real(args.train, schema, args)
+    holdout = open_real(args.holdout, None, args) if args.holdout else None
+    synthetic = open_table(args.synthetic) if is_shipped(args.synthetic) else args.synthetic
+    return audit(
+        train, synthetic, holdout, schema=schema, privacy=privacy, seed=args.seed, progress=progress_callback()
+    )

@@ -31,7 +31,9 @@ def add_arguments(command: AddCommand) -> None:
     inspect.add_argument(
         "file", metavar="FILE", help="CSV, Parquet or Excel file, a database's URL, sklearn:NAME, or a folder of tables"
     )
-    inspect.add_argument("--schema", metavar="FILE", help="write the inferred schema (.yaml: with comments)")
+    inspect.add_argument(
+        "--schema", "--output", "-o", metavar="FILE", help="write the inferred schema (.yaml: with comments)"
+    )
     inspect.add_argument(
         "--suggest-rules", action="store_true", help="propose constraints that hold in every row, for the schema file"
     )

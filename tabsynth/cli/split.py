@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from tabsynth.cli.database.split import split_folder
 from tabsynth.cli.output import AddCommand, non_negative_integer, print_result
 from tabsynth.cli.reading import add_read_options, read_options
 
@@ -11,18 +12,22 @@ SPLIT = """\
 examples:
   tabsynth split patients.csv --train train.csv --holdout holdout.csv
   tabsynth split patients.csv --share 0.3 --target outcome --train train.parquet --holdout holdout.parquet
+  tabsynth split clinic/ --train train/ --holdout holdout/        a folder of linked tables
 
-Rows are stratified by the target. All rows of a person (role `person` of the schema) stay together. Fit the training
-rows only; evaluate and audit take the held-out rows with --holdout.
+Rows are stratified by the target. All rows of a person (role `person` of the schema) stay together, and so do all
+rows below one row of the root table. Fit the training rows only; evaluate and audit take the held-out rows with
+--holdout.
 """
 
 
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     split = command("split", "Split a table into training and held-out rows.", SPLIT)
-    split.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, a database's URL, or sklearn:NAME")
-    split.add_argument("--train", required=True, metavar="FILE", help="file for the training rows")
-    split.add_argument("--holdout", required=True, metavar="FILE", help="file for the held-out rows")
+    split.add_argument(
+        "file", metavar="FILE", help="CSV, Parquet or Excel file, a database's URL, sklearn:NAME, or a folder of tables"
+    )
+    split.add_argument("--train", required=True, metavar="FILE", help="file or folder for the training rows")
+    split.add_argument("--holdout", required=True, metavar="FILE", help="file or folder for the held-out rows")
     split.add_argument("--share", type=float, default=0.2, metavar="P", help="share to hold out (default: %(default)s)")
     split.add_argument("--target", metavar="COLUMN", help="the column to stratify by (default: the one of role target)")
     split.add_argument("--schema", metavar="FILE", help="schema file (default: inferred)")
@@ -35,6 +40,7 @@ def run(args: Namespace) -> int:
     from pathlib import Path
 
     from tabsynth.common.atomic_files import check_outputs
+    from tabsynth.data.database.folders import holds_linked_tables
     from tabsynth.data.read_write import write
     from tabsynth.data.sample_datasets import open_table
     from tabsynth.data.train_test_split import split
@@ -46,6 +52,8 @@ def run(args: Namespace) -> int:
     if len(set(paths)) < 3:
         raise InputError("FILE, --train and --holdout must be three different files")
     check_outputs([args.train, args.holdout], [args.file, args.schema])
+    if holds_linked_tables(args.file):
+        return split_folder(args)
     for path in (args.train, args.holdout):
         check_table_output(path)
     schema = Schema.from_json(args.schema) if args.schema else None

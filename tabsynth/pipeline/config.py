@@ -192,19 +192,11 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     top.end()
     if job.evaluate is not None and job.sample is None:
         raise InputError(f"{name}: evaluate needs the step sample; add evaluate: false, or remove sample: false")
-    if linked and job.model.privacy is not None:
-        if job.schema is None:
-            raise InputError(f"{name}: a private fit of linked tables needs a declared schema; give schema")
-        if isinstance(job.holdout, float):
-            # Which persons a share leaves out would depend on the others.
-            raise InputError(
-                f"{name}: with privacy, holdout of linked tables must be a folder or a database, not a share"
-            )
-    if linked and job.audit is not None:
-        raise InputError(f"{name}: audit is for one table; leave it out of a pipeline of linked tables")
+    if linked and job.model.privacy is not None and job.schema is None:
+        raise InputError(f"{name}: a private fit of linked tables needs a declared schema; give schema")
     if job.audit is not None and (job.sample is None or job.holdout is None):
         raise InputError(f"{name}: audit needs the step sample, and a holdout; add them, or remove audit")
-    if job.release is not None and (job.evaluate is None or (job.audit is None and not linked)):
+    if job.release is not None and (job.evaluate is None or job.audit is None):
         raise InputError(f"{name}: release needs the steps evaluate and audit; add them, or remove release")
     return job
 

@@ -83,7 +83,11 @@ class LinkedSteps(Steps):
 
     @cached_property
     def _input(self) -> tuple[dict[str, pd.DataFrame], DatabaseSchema]:
-        return self._open(self.job.input, self.job.database_schema)
+        schema = self.job.database_schema
+        if self.job.model.privacy is None or schema is None:
+            return self._open(self.job.input, schema)
+        # A private fit clamps what its schema does not allow.
+        return self._open(self.job.input, relax_database(schema))[0], schema
 
     def _open(
         self, source: str | Path, schema: DatabaseSchema | None
@@ -121,7 +125,8 @@ class LinkedSteps(Steps):
         self.say(f"read {len(tables)} tables from {self.job.input}")
         held = self.job.holdout
         if isinstance(held, float):
-            return LinkedTables(*split_by_root(tables, schema, held, seed=self.seeds["split"]), schema)
+            seed, private = self.seeds["split"], self.job.model.privacy is not None
+            return LinkedTables(*split_by_root(tables, schema, held, seed=seed, independent=private), schema)
         return LinkedTables(tables, None if held is None else self._held_out, schema)
 
     @property
@@ -188,7 +193,21 @@ class LinkedSteps(Steps):
         return {}
 
     def _audit(self) -> dict[str, Any]:
-        raise NotImplementedError
+        from tabsynth.privacy.audit.audit import audit
+
+        self.say("auditing by person")
+        tables = self.tables
+        attacks = audit(
+            tables.train,
+            self.synthetic,
+            tables.holdout,
+            schema=relax_database(tables.schema),
+            privacy=self.job.model.privacy,
+            seed=self.seeds["audit"],
+        )
+        for name in self.outputs("audit"):
+            attacks.save(self.aside[name])
+        return {}
 
     def _copy(self, url: str, token: str) -> None:
         assert self.job.sample is not None

@@ -173,7 +173,10 @@ def _evidence_gate(
     for name, report in (("evaluation", evaluation), ("audit", audit)):
         if report is None:
             continue
-        stated = report.provenance.get("tables", {}).get("synthetic", {})
+        tables = report.provenance.get("tables", {})
+        if isinstance(data, Mapping):
+            tables = report.provenance.get("linked_tables", tables)  # an audit's own tables are of persons
+        stated = tables.get("synthetic", {})
         if isinstance(data, pd.DataFrame):
             order = list(report.provenance.get("columns", {}))  # in the schema's order
             same = set(order) == set(data.columns) and _is_start(data[order], stated)

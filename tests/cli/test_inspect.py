@@ -25,7 +25,7 @@ class TestInspect:
 
     def test_schema_file_can_be_given_to_fit(self, fitted: Path, tmp_path: Path) -> None:
         schema = tmp_path / "schema.json"
-        assert main(["inspect", str(fitted / "train.csv"), "--schema", str(schema)]) == DONE
+        assert main(["inspect", str(fitted / "train.csv"), "--output", str(schema)]) == DONE
         line = ["fit", str(fitted / "train.csv"), "--schema", str(schema), "--epochs", "1"]
         assert main([*line, "--output", str(tmp_path / "m.tabsynth")]) == DONE
 

@@ -16,6 +16,7 @@ from tabsynth.data.sql.transfer import read_frame
 from tabsynth.errors import BusyError, ConditionError, InputError, SourceError
 from tabsynth.pipeline import plan, run
 from tabsynth.pipeline.status import locked
+from tabsynth.privacy.audit.report import AuditReport
 from tabsynth.release import create_keys, verify
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
@@ -84,11 +85,6 @@ def test_what_can_be_refused_is_refused_before_anything_is_written(tmp_path: Pat
         ({"model": {"checkpoint": True}}, InputError, "writes no checkpoint"),
         ({"target": "sex"}, InputError, "target is for one table"),
         ({"model": {"privacy": {"epsilon": 1.0}}}, InputError, "needs a declared schema"),
-        (
-            {"model": {"privacy": {"epsilon": 1.0}}, "schema": {"tables": {}}, "holdout": 0.3},
-            InputError,
-            "must be a folder or a database, not a share",
-        ),
     ]
     for change, error, message in faulty:
         with pytest.raises(error, match=message):
@@ -101,7 +97,7 @@ def test_a_release_of_linked_tables_is_refused_waived_and_kept(tmp_path: Path) -
     create_keys(tmp_path / "key.pem", tmp_path / "key.pub")
     gates = {"gates": {"visits.patient_id.dangling_keys": {"max": 0}}}
     release = {"name": "clinic", "key": str(tmp_path / "key.pem"), "output": "clinic.zip", "gates": gates}
-    described = job(tmp_path, sample={}, evaluate=True)
+    described = job(tmp_path, sample={}, evaluate=True, audit=True, holdout=0.3)
     with pytest.raises(InputError, match="release needs"):
         run({**described, "evaluate": False, "release": release})
     missed = run({**described, "release": release})
@@ -114,11 +110,20 @@ def test_a_release_of_linked_tables_is_refused_waived_and_kept(tmp_path: Path) -
         "fit": "skipped",
         "sample": "skipped",
         "evaluate": "skipped",
+        "audit": "skipped",
         "release": "done",
     }
     assert done.release is not None
+    assert done.audit == tmp_path / "out/audit.html"
+    report = AuditReport.from_dict(json.loads((tmp_path / "out/audit.json").read_text()))
+    assert report.verdict == done.verdict == "INCONCLUSIVE"
+    assert report.provenance["tables"]["train"]["rows"] == 28  # persons
+    drawn = read_folder(tmp_path / "out/synthetic")[0]
+    stated = report.provenance["linked_tables"]["synthetic"]
+    assert {name: own["rows"] for name, own in stated.items()} == {name: len(frame) for name, frame in drawn.items()}
     assert verify(done.release, tmp_path / "key.pub").ok
     kept = done.release.read_bytes()
     strict = {"gates": {"visits.shape_error": {"max": -1}}}
     assert run({**described, "release": {**release, "waivers": [waiver], "gates": strict}}).release is None
     assert done.release.read_bytes() == kept
+    assert run({**described, "audit": {"require": {"verdict": "consistent"}}}).unmet == (report.headline,)

@@ -76,7 +76,7 @@ def test_a_missed_requirement_keeps_earlier_results(folder: Path) -> None:
     [
         ({"model": {"kind": "masked"}}, InputError, "is relational, not 'masked'"),
         ({"model": {"layers": 3}}, InputError, "no option 'layers'"),
-        ({"audit": True}, InputError, "audit is for one table"),
+        ({"audit": True}, InputError, "audit needs the step sample, and a holdout"),
         ({"target": "sex"}, InputError, "target is for one table"),
         ({"sample": {"rws": 3}}, InputError, "did you mean 'rows'"),
         ({"sample": False}, InputError, "evaluate needs the step sample"),

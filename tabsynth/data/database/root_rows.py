@@ -92,7 +92,7 @@ def take_roots(
 
 
 def split_by_root(
-    tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, share: float, *, seed: int
+    tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, share: float, *, seed: int, independent: bool = False
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
     """Split a database into training and held-out rows; a root row and all below it are on one side.
 
@@ -101,14 +101,18 @@ def split_by_root(
         schema: Their schema.
         share: Share of held-out root rows.
         seed: Fixes the split.
+        independent: Hold out each root row by a draw of its own, for a private fit: who is learned then depends on no
+            other person, as in ``split_independently``.
 
     Raises:
         InputError: A side would have no root row.
     """
-    rows = len(tables[root_table(schema)])
-    held = round(share * rows)
-    if not 0 < held < rows:
-        raise InputError(f"a holdout of {share:g} of {rows} rows of {root_table(schema)!r} leaves one side empty")
-    chosen = np.zeros(rows, bool)
-    chosen[np.random.default_rng(seed).permutation(rows)[:held]] = True
+    rows, rng = len(tables[root_table(schema)]), np.random.default_rng(seed)
+    if independent:
+        chosen = rng.random(rows) < share
+    else:
+        chosen = np.isin(np.arange(rows), rng.permutation(rows)[: round(share * rows)])
+    if chosen.all() or not chosen.any():
+        count = "the" if independent else f"{rows}"
+        raise InputError(f"a holdout of {share:g} of {count} rows of {root_table(schema)!r} leaves one side empty")
     return take_roots(tables, schema, ~chosen), take_roots(tables, schema, chosen)

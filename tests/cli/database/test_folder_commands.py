@@ -96,3 +96,35 @@ def test_evaluate_writes_a_report_and_checks_limits(
     assert main([*line, "--require", "visits.shape_error=0"]) == UNMET
     assert main([*line, "--require", "visits.shape=0"]) == BAD_INPUT
     assert main([*line, "--target", "ward"]) == BAD_INPUT
+
+
+def test_split_and_audit_by_person(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train, others, made = (str(tmp_path / name) for name in ("train", "others", "made"))
+    line = ["split", str(folder / "real"), "--share", "0.5", "--train", train, "--holdout", others]
+    assert main([*line, "--schema", str(folder / "clinic.yaml")]) == DONE
+    assert json.loads(capsys.readouterr().out)["rows"]["holdout"]["patients"] == 20
+    assert sorted(path.name for path in Path(train).iterdir()) == ["patients.csv", "visits.csv"]
+    assert set(read_folder(train)[0]["visits"].patient_id).isdisjoint(read_folder(others)[0]["visits"].patient_id)
+    write_folder(read_folder(train)[0], made, format="csv")  # a synthetic database that copies everybody
+    line = ["audit", train, made, "--holdout", others, "--schema", str(folder / "clinic.yaml")]
+    assert (
+        main(
+            [
+                *line,
+                "--epsilon",
+                "1",
+                "--unit",
+                "patient_id",
+                "--rows-per-person",
+                "4",
+                "--output",
+                str(tmp_path / "audit.json"),
+            ]
+        )
+        == UNMET
+    )
+    report = json.loads((tmp_path / "audit.json").read_text())
+    assert report["verdict"] == "VIOLATION"
+    assert report["claim"]["unit"] == "patient_id"
+    assert main(["audit", train, made, "--unit", "patient_id"]) == BAD_INPUT
+    assert main(["split", train, "--target", "sex", "--train", made, "--holdout", others]) == BAD_INPUT
