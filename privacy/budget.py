@@ -117,8 +117,12 @@ class Privacy:
         return self.ledger
 
     def noise(self) -> Noise:
-        """Return the noise source of this fit."""
-        return Noise.secure() if self.insecure_seed is None else Noise.insecure(self.insecure_seed)
+        """Return the noise source of this fit, from which processes that fit together draw the same noise."""
+        if self.insecure_seed is not None:
+            return Noise.insecure(self.insecure_seed)
+        from tabsynth.common.data_parallel import shared_random_bytes  # imports torch
+
+        return Noise.secure(shared_random_bytes)
 
 
 def default_delta(n_public: int | None) -> float:

@@ -17,7 +17,7 @@ class BusyError(RuntimeError):
 @task(retries=3, retry_delay_seconds=600, retry_condition_fn=lambda _task, _run, state: is_busy(state))
 def run_pipeline(path: str) -> int:
     """Run the pipeline in a process of its own; steps that are finished are skipped when it is tried again."""
-    done = subprocess.run([sys.executable, "-m", "tabsynth.cli", "run", path, "--log-format", "json"], check=False)
+    done = subprocess.run([sys.executable, "-m", "tabsynth", "run", path, "--log-format", "json"], check=False)
     if done.returncode == BUSY:
         raise BusyError(path)
     if done.returncode not in (0, GATE_MISSED):

@@ -6,6 +6,9 @@ number of rows. Nothing stops early, nothing is chosen by a score, and the loss 
 
 The noise is drawn from the operating system's cryptographic source, for torch's own generator has a state of 32 bits of
 seed; it is floating point, which a model card must say.
+
+Processes that train together (``common.data_parallel``) pick the same batches and draw the same noise. Each clips the
+gradients of its part of a batch, and the noise is added once to the sum over all, so the guarantee is that of one.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tabsynth.common.data_parallel import own_rows, process_rank, sum_gradients
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.accountant import event_to_data
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
@@ -171,8 +175,8 @@ class ChargedDpSgd:
         members = _unit_rows(len(rows), units)
         for number in range(self.config.steps):
             picked = sample_poisson(members.count, self.config.rate, batches)
-            batch = rows[torch.from_numpy(members(picked)).to(rows.device)].to(device)
-            within = torch.Generator(device).manual_seed(int(inner.words(1)[0] >> np.uint64(1)))
+            batch = own_rows(rows[torch.from_numpy(members(picked)).to(rows.device)]).to(device)
+            within = torch.Generator(device).manual_seed(int(inner.words(1)[0] >> np.uint64(1)) + process_rank())
             for group in step.optimiser.param_groups:
                 group["lr"] = learning_rate(number)
             step.take(partial(losses, tokens=batch, generator=within) if len(batch) else None, public)
@@ -246,7 +250,7 @@ class DpSgdStep:
         self.optimiser.zero_grad()
 
     def gradients(self, losses: Callable[[nn.Module], Tensor] | None) -> None:
-        """The sum of the clipped gradients of a batch, left in ``grad``."""
+        """The sum of the clipped gradients of a batch over all processes, left in ``grad``."""
         from opacus.utils.fast_gradient_clipping_utils import DPTensorFastGradientClipping
 
         self.optimiser.zero_grad()
@@ -256,6 +260,7 @@ class DpSgdStep:
         for weight in self.optimiser.params:
             if weight.grad is None:  # no row, or a weight that no row uses
                 weight.grad = torch.zeros_like(weight)
+        sum_gradients([weight.grad for weight in self.optimiser.params])
 
     def close(self) -> None:
         """Take Opacus' hooks off the module."""

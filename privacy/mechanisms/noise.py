@@ -44,9 +44,9 @@ class Noise:
         self._seed = seed
 
     @classmethod
-    def secure(cls) -> Noise:
-        """Return the noise from the operating system's cryptographic source."""
-        return cls(os.urandom, "os.urandom")
+    def secure(cls, read: Callable[[int], bytes] = os.urandom) -> Noise:
+        """Return the noise from the operating system's cryptographic source, or from that of the given function."""
+        return cls(read, "os.urandom")
 
     @classmethod
     def insecure(cls, seed: int) -> Noise:

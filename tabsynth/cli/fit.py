@@ -80,7 +80,7 @@ def add_arguments(command: AddCommand) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command; under torchrun, in all processes together."""
-    from tabsynth.training.data_parallel import process_group
+    from tabsynth.common.data_parallel import process_group
 
     with process_group() as rank:
         LOG.quiet |= rank > 0
@@ -105,7 +105,7 @@ def _run(args: Namespace, *, first: bool) -> int:
     if args.checkpoint and args.no_checkpoint:
         raise InputError("--checkpoint and --no-checkpoint exclude each other; give one")
     if (privacy := privacy_of(args)) is not None:
-        return fit_private(args, options, privacy)
+        return fit_private(args, options, privacy, first=first)
     args.seed = args.seed or 0
     if args.max_rows is not None and (Path(args.file).is_dir() or read_options(args)):
         raise InputError("--max-rows is for one CSV or Parquet file that is read without further options")

@@ -23,7 +23,7 @@ from tabsynth.relations.declared.feasibility import check_feasible
 from tabsynth.schema.constraints import Combinations
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.constraint_card import count_repairs
-from tabsynth.training.data_parallel import n_processes
+from tabsynth.common.data_parallel import process_rank
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Synthesizer
@@ -117,11 +117,8 @@ def fit_private(
     """
     if not model.supports_privacy:
         raise unsupported_privacy(type(model).__name__)
-    if n_processes() > 1:
-        raise PrivacyError(
-            "a private fit runs in one process: several would each charge the ledger and add their own noise; start it "
-            "without torchrun"
-        )
+    if process_rank() > 0 and isinstance(privacy, Privacy):
+        privacy = replace(privacy, ledger=None)  # the first process charges the data set's ledger for all
     frame, declared, opened, mixed = prepare_private_fit(data, schema, privacy, refused)
     model.seed_ = run.seed if opened.insecure_seed is None else opened.insecure_seed
     model.schema_, model._ledger, model.mixed_ = to_public_schema(declared), opened.open_ledger, mixed

@@ -12,7 +12,7 @@ from torch import nn
 
 from tabsynth.common.model_file import ModelFile, load, save
 from tabsynth.errors import ModelFileError
-from tabsynth.training.data_parallel import process_rank
+from tabsynth.common.data_parallel import process_rank
 
 
 @dataclass

@@ -39,7 +39,7 @@ def patients(rows: int = 120, seed: int = 0) -> pd.DataFrame:
 def command(*args: object, cwd: Path, **kwargs: object) -> subprocess.CompletedProcess[str]:
     """The installed command in a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, "-m", "tabsynth.cli", *map(str, args)]
+    line = [sys.executable, "-m", "tabsynth", *map(str, args)]
     return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 

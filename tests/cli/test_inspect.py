@@ -34,7 +34,7 @@ class TestInspect:
         import pty
 
         ours, theirs = pty.openpty()
-        line = [sys.executable, "-m", "tabsynth.cli", "inspect", "train.csv"]
+        line = [sys.executable, "-m", "tabsynth", "inspect", "train.csv"]
         subprocess.run(line, cwd=fitted, stdout=theirs, stderr=subprocess.DEVNULL, timeout=60, check=True)
         os.close(theirs)
         shown = os.read(ours, 1 << 16).decode()

@@ -63,7 +63,7 @@ def status(path: Path) -> dict[str, Any]:
 
 def killed_at(path: Path, step: str) -> None:
     """Run the pipeline in a process, and kill it as soon as a step is running."""
-    line = [sys.executable, "-m", "tabsynth.cli", "run", str(path), "--quiet"]
+    line = [sys.executable, "-m", "tabsynth", "run", str(path), "--quiet"]
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(6000):

@@ -34,7 +34,7 @@ LOCAL = re.compile(r"(http://127\.0\.0\.1:\d+/|data:|chrome|about:)")
 @pytest.fixture
 def link(tmp_path: Path) -> Iterator[str]:
     """A server of its own, as a user starts it."""
-    command = [sys.executable, "-m", "tabsynth.cli", "serve", "--folder", str(tmp_path / "projects"), "--port", "0"]
+    command = [sys.executable, "-m", "tabsynth", "serve", "--folder", str(tmp_path / "projects"), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         found = None

@@ -30,7 +30,7 @@ def test_a_taken_port_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_the_link_opens_the_page_until_the_server_is_interrupted(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tabsynth.cli", "serve", "--quiet", "--folder", str(tmp_path), "--port", "0"]
+    command = [sys.executable, "-m", "tabsynth", "serve", "--quiet", "--folder", str(tmp_path), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
         assert server.stderr is not None
         lines = iter(server.stderr.readline, "")

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from tabsynth.privacy.budget import Privacy
 
 
-def fit_private(args: Namespace, options: Mapping[str, Any], privacy: Privacy) -> int:
+def fit_private(args: Namespace, options: Mapping[str, Any], privacy: Privacy, *, first: bool) -> int:
     """Fit a model to a table under differential privacy and save it.
 
     Args:
         args: The arguments of ``fit``.
         options: The model's options.
         privacy: The budget.
+        first: Whether this is the first of the processes that fit together; it charges the ledger and saves.
     """
     from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.data.database.folders import holds_linked_tables
@@ -45,7 +46,9 @@ def fit_private(args: Namespace, options: Mapping[str, Any], privacy: Privacy) -
     check_writable(args.output)
     schema = Schema.from_json(args.schema)
     say(f"fitting {kind} to {len(schema)} columns with epsilon {privacy.epsilon:g}")
-    model.fit(read_rows(args, schema), schema=schema, privacy=privacy)
+    model.fit(read_rows(args, schema), schema=schema, privacy=privacy, progress=None if first else False)
+    if not first:
+        return 0
     model.save(args.output)
     card = model.card()
     data = {"model": args.output, "kind": kind, "privacy": card["privacy"], "meaning": card["privacy_meaning"]}

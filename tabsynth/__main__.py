@@ -1,4 +1,4 @@
-"""``python -m tabsynth.cli``."""
+"""``python -m tabsynth``."""
 
 import sys
 

@@ -1,7 +1,8 @@
 """Data-parallel training: each process computes the gradient of its part of every batch, and all take the mean.
 
 The processes are those of ``torch.distributed``'s default group, which torchrun or a caller starts. Everything else of
-a fit follows from the seed and is repeated in each process, so all end with the same model.
+a fit follows from the seed, or in a private fit from the random bytes of the first process, and is repeated in each, so
+all end with the same model.
 """
 
 from __future__ import annotations
@@ -30,11 +31,17 @@ def own_rows(batch: Tensor) -> Tensor:
     return batch if many == 1 else batch[process_rank() :: many]
 
 
+def sum_gradients(gradients: Sequence[Tensor]) -> None:
+    """Replace gradients by their sum over the processes, in place."""
+    for gradient in gradients if n_processes() > 1 else ():
+        distributed.all_reduce(gradient)
+
+
 def average_gradients(gradients: Sequence[Tensor]) -> None:
     """Replace gradients by their mean over the processes, in place."""
+    sum_gradients(gradients)
     many = n_processes()
     for gradient in gradients if many > 1 else ():
-        distributed.all_reduce(gradient)
         gradient /= many
 
 
@@ -51,6 +58,20 @@ def share_number(value: float, device: torch.device) -> float:
     shared = torch.tensor(value, dtype=torch.float64, device=device)
     share_first([shared])
     return float(shared)
+
+
+def shared_random_bytes(n: int) -> bytes:
+    """Return bytes of the operating system's cryptographic source, the same ones in all processes."""
+    if n_processes() == 1 or n == 0:
+        return os.urandom(n)
+    drawn = torch.frombuffer(bytearray(os.urandom(n)), dtype=torch.uint8).to(_group_device())
+    share_first([drawn])
+    return drawn.cpu().numpy().tobytes()
+
+
+def _group_device() -> torch.device:
+    """Return the device whose tensors the group's backend sends."""
+    return torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
 
 
 @contextmanager
