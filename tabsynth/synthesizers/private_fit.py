@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tabsynth.common.data_parallel import process_rank
 from tabsynth.data.private_files import read_private
 from tabsynth.data.provenance import get_provenance
 from tabsynth.data.provenance import public_part as public_provenance
@@ -23,7 +24,6 @@ from tabsynth.relations.declared.feasibility import check_feasible
 from tabsynth.schema.constraints import Combinations
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.constraint_card import count_repairs
-from tabsynth.common.data_parallel import process_rank
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Synthesizer

@@ -17,11 +17,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tabsynth.common.data_parallel import own_rows, process_rank
 from tabsynth.common.model_file import load, save
 from tabsynth.common.progress import Progress, progress_bar
 from tabsynth.errors import InputError, TrainingError
 from tabsynth.training.batches import TokenShards, derived_seed, shuffled_batches
-from tabsynth.common.data_parallel import own_rows, process_rank
 from tabsynth.training.training_state import TrainingConfig, TrainingState
 
 MIN_RANK_USE = 1_000

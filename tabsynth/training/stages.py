@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from tabsynth.common.data_parallel import process_rank
 from tabsynth.common.model_file import ModelFile, load, save
 from tabsynth.errors import ModelFileError
-from tabsynth.common.data_parallel import process_rank
 
 
 @dataclass

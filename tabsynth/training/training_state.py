@@ -16,9 +16,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tabsynth.common.data_parallel import average_gradients, share_first, share_number
 from tabsynth.common.model_file import ModelFile
 from tabsynth.errors import ModelFileError
-from tabsynth.common.data_parallel import average_gradients, share_first, share_number
 
 MIN_CYCLE_IMPROVEMENT = 0.01
 """Another cycle follows if the last half of a cycle improved the validation score by more than this share."""

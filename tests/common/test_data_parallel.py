@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 import tabsynth
+from tabsynth.common import data_parallel
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.synthesizers.masked import MaskedSynthesizer
-from tabsynth.common import data_parallel
 
 TIMEOUT = 600
 """Seconds after which the processes are stopped; a busy machine may need a minute."""
