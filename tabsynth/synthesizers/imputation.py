@@ -35,7 +35,7 @@ Predictor = Callable[[Tokens, list[Floats | None]], tuple[Tokens, dict[str, Floa
 
 
 def impute_rows(
-    synthesizer: TokenSynthesizer, expected: Predictor, data: pd.DataFrame | Table, how: SampleContext, draw: bool
+    synthesizer: TokenSynthesizer, expected: Predictor, data: pd.DataFrame | Table, seed: int | None, draw: bool
 ) -> pd.DataFrame:
     """Return the rows with the missing cells of all learned columns filled.
 
@@ -43,10 +43,11 @@ def impute_rows(
         synthesizer: The fitted synthesizer.
         expected: Predicts the unknown cells.
         data: Rows with missing cells; columns may be absent altogether.
-        how: The sampling context.
+        seed: Seed of the draw.
         draw: Sample the missing cells of a row jointly; otherwise predict the most probable category or expected
             number.
     """
+    how = SampleContext.of(seed, False, calibrate=False, stratify=False)
     frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
     codec = synthesizer.codec_
     conditions = Conditions.of(codec, frame, len(frame), strict=False)
@@ -56,7 +57,7 @@ def impute_rows(
         fixed = conditions.fixed[:, synthesizer.active_]
         limits = replace(conditions, allowed=present_only(codec)).limits(codec, synthesizer.active_)
         if draw:
-            filled = synthesizer._sample_tokens(fixed, limits, how, calibrate=False, stratify=False)
+            filled = synthesizer._sample_tokens(fixed, limits, how)
         else:
             filled, means = expected(fixed, limits)
             for name, values in means.items():

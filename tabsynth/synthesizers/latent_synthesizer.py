@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tabsynth.common.arrays import Arrays
 from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer
-from tabsynth.synthesizers.sampling.discriminator_selection import RowOptions
 from tabsynth.synthesizers.sampling.latent import LatentSampler
+from tabsynth.synthesizers.sampling.slot_sampler import RowOptions
 from tabsynth.training.loop import chosen_device
 from tabsynth.training.networks.vae import LatentNet, LatentSizing
 

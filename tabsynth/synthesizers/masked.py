@@ -22,10 +22,11 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.imputation import impute_rows, predict_in_chunks
 from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer, fit_network, split_fit
-from tabsynth.synthesizers.options import FitOptions, SampleContext, fit_facts
+from tabsynth.synthesizers.options import FitOptions, fit_facts
 from tabsynth.synthesizers.private.masked import fit_masked
 from tabsynth.synthesizers.sampling.autoregressive import AutoregressiveSampler
-from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK_ROWS, RowOptions
+from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK_ROWS
+from tabsynth.synthesizers.sampling.slot_sampler import RowOptions
 from tabsynth.synthesizers.sampling.tree_refinement import TreeConditionals, fit_tree_conditionals, refine_rows
 from tabsynth.synthesizers.warm_start.fit import fit_warm
 from tabsynth.training.loop import chosen_device
@@ -103,7 +104,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
             ConditionError: A column is unknown to the model.
         """
         self._check_fitted()
-        return impute_rows(self, self._predict, data, SampleContext.of(seed, False), draw)
+        return impute_rows(self, self._predict, data, seed, draw)
 
     def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:
         """Return the log-probability of rows in nats, shape (n,).
@@ -197,13 +198,11 @@ class MaskedSynthesizer(NetworkSynthesizer):
         first, second = (int(part) for part in np.random.SeedSequence([run.seed, 5]).generate_state(2))
         chain = self._chain()
         noise = torch.Generator(chain.device).manual_seed(first)
-        nothing: list[Floats | None] = [None] * len(self.order_)
-        settings = nothing, noise, True, True
-        drawer = AutoregressiveSampler(chain, self.order_, self.parents_, self._allowed_tokens, *settings)
-        tokens = drawer.draw(torch.full((N_CALIBRATION_ROWS, len(self.order_)), -1, device=chain.device))
-        trees = fit_tree_conditionals(chain, self.order_, self._allowed_tokens, parts, second, run.progress)
-        sampler = drawer.slot_sampler
+        sampler = self._slot_sampler(RowOptions([None] * len(self.order_), noise, calibrate=True, stratify=True))
         again = replace(sampler, fitted_weights={})
+        tokens = torch.full((N_CALIBRATION_ROWS, len(self.order_)), -1, device=chain.device)
+        AutoregressiveSampler(chain, self.order_, sampler).draw(tokens)
+        trees = fit_tree_conditionals(chain, self.order_, self._allowed_tokens, parts, second, run.progress)
         refine_rows(tokens, torch.ones_like(tokens, dtype=torch.bool), trees, again)
         self.tree_conditionals_ = TreeConditionals(trees, sampler.fitted_weights, again.fitted_weights)
 
@@ -236,10 +235,8 @@ class MaskedSynthesizer(NetworkSynthesizer):
 
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
         """Sample the tokens that are -1, in place."""
-        weights = self.tree_conditionals_.calibration_weights if options.plain(tokens < 0) else {}
-        settings = options.limits, options.noise, options.calibrate, options.stratify, weights
-        chain, allowed = self._chain(), self._allowed_tokens
-        return AutoregressiveSampler(chain, self.order_, self.parents_, allowed, *settings).draw(tokens)
+        weights = self.tree_conditionals_.calibration_weights if options.plain(tokens < 0) else None
+        return AutoregressiveSampler(self._chain(), self.order_, self._slot_sampler(options, weights)).draw(tokens)
 
     def _refine(self, tokens: Tensor, free: Tensor, options: RowOptions) -> Tensor:
         """Resample the columns with tree conditionals."""
@@ -248,9 +245,8 @@ class MaskedSynthesizer(NetworkSynthesizer):
 
     @torch.inference_mode()
     def _predict(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:
-        chain = self._chain()
-        noise, allowed = torch.Generator(chain.device), self._allowed_tokens
-        drawer = AutoregressiveSampler(chain, self.order_, self.parents_, allowed, limits, noise)
+        options = RowOptions(limits, torch.Generator(self._device()))
+        drawer = AutoregressiveSampler(self._chain(), self.order_, self._slot_sampler(options))
         return predict_in_chunks(drawer, fixed, self.codec_, self.active_)
 
     def card(self) -> dict[str, Any]:

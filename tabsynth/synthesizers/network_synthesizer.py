@@ -17,12 +17,11 @@ from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.sampling.discriminator_selection import (
     CandidateFn,
     DiscriminatorSelection,
-    RowOptions,
     fit_discriminator,
     sample_rows,
     sample_unconditional_rows,
 )
-from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
+from tabsynth.synthesizers.sampling.slot_sampler import RowOptions, SlotSampler
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 from tabsynth.training.loop import chosen_device, train
 from tabsynth.training.model_size import MAX_SMALL_ROWS
@@ -69,18 +68,9 @@ class NetworkSynthesizer(TokenSynthesizer):
         return {**super().card(), "precision": self.precision_}
 
     @torch.inference_mode()
-    def _sample_tokens(
-        self,
-        fixed: Tokens,
-        limits: list[Floats | None],
-        draw: SampleContext,
-        *,
-        calibrate: bool,
-        stratify: bool,
-    ) -> Tokens:
-        choice, device = DiscriminatorSelection.by(self.trees_, self._allowed_tokens), self._device()
-        how = {"calibrate": calibrate, "stratify": stratify}
-        return sample_rows(self._fill, self._refine, choice, fixed, limits, draw, device, **how)
+    def _sample_tokens(self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext) -> Tokens:
+        choice = DiscriminatorSelection.by(self.trees_, self._allowed_tokens)
+        return sample_rows(self._fill, self._refine, choice, fixed, limits, draw, self._device())
 
     @torch.inference_mode()
     def _draw_candidates(self, count: int, seed: int, finished: bool) -> Tensor:
@@ -94,9 +84,7 @@ class NetworkSynthesizer(TokenSynthesizer):
 
     def _slot_sampler(self, options: RowOptions, weights: Mapping[int, Tensor] | None = None) -> SlotSampler:
         """Return the sampler of a slot's tokens from its logits; ``weights`` of tokens replace calibration."""
-        settings = options.limits, options.noise, options.calibrate, options.stratify
-        allowed = self._allowed_tokens
-        return SlotSampler(self.layout_, self.parents_, allowed, *settings, calibration_weights=weights or {})
+        return SlotSampler(self.layout_, self.parents_, self._allowed_tokens, options, weights or {})
 
     @abstractmethod
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:

@@ -56,18 +56,25 @@ class SampleContext:
         progress: Whether to show a progress bar; None shows one on a terminal.
         keys: Seed of the identifiers, shared by the chunks of one sample.
         start: Rows drawn before with the same ``keys``.
+        calibrate: Whether to calibrate each slot's mean prediction to its training marginal, where there are rows
+            enough.
+        stratify: Whether to stratify the random numbers of similar rows.
     """
 
     rng: np.random.Generator
     progress: bool | None
     keys: int
     start: int = 0
+    calibrate: bool = True
+    stratify: bool = True
 
     @classmethod
-    def of(cls, seed: int | None, progress: bool | None) -> SampleContext:
+    def of(
+        cls, seed: int | None, progress: bool | None, *, calibrate: bool = True, stratify: bool = True
+    ) -> SampleContext:
         """Return a context with its own generator."""
         rng = np.random.default_rng(None if seed is None else validate_seed(seed))
-        return cls(rng, progress, int(rng.integers(2**63)))
+        return cls(rng, progress, int(rng.integers(2**63)), calibrate=calibrate, stratify=stratify)
 
 
 def sampling_facts(rows: int, source_rows: int | None) -> dict[str, Any]:

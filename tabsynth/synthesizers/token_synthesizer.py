@@ -170,32 +170,24 @@ class TokenSynthesizer(Synthesizer):
             ConditionError: A condition names an unknown column, or a value that the model cannot generate.
         """
         self._check_fitted()
-        draw = SampleContext.of(seed, progress)
+        draw = SampleContext.of(seed, progress, calibrate=calibrate, stratify=stratify)
         rows = self._rows(n, given)
         if mixture is None or not rows:
-            return self._sample_rows(rows, given, draw, calibrate=calibrate, stratify=stratify)
+            return self._sample(rows, given, draw)
         parts: list[pd.DataFrame] = []
         for wanted, count in mixed(self.schema_, mixture, given, rows):
-            rest = replace(draw, start=sum(map(len, parts)))
-            parts.append(self._sample_rows(count, wanted, rest, calibrate=calibrate, stratify=stratify))
+            parts.append(self._sample(count, wanted, replace(draw, start=sum(map(len, parts)))))
         joined = pd.concat(parts, ignore_index=True)
         return joined.iloc[draw.rng.permutation(rows)].reset_index(drop=True)
 
     def _sample(self, n: int, given: Given | None, draw: SampleContext) -> pd.DataFrame:
-        return self._sample_rows(n, given, draw, calibrate=True, stratify=True)
-
-    def _sample_rows(
-        self, n: int, given: Given | None, draw: SampleContext, *, calibrate: bool, stratify: bool
-    ) -> pd.DataFrame:
         """Sample tokens, decode them, and make the rows satisfy the declared constraints."""
         conditions = Conditions.of(self.codec_, given, n)
-        rows = partial(self._draw_rows, conditions, draw, calibrate, stratify)
+        rows = partial(self._draw_rows, conditions, draw)
         hold = partial(discovered_hold, self.codec_, self.relations_, self.functions_, self.active_)
         return sample_satisfying(self.schema_, self.codec_, hold, conditions, rows, draw.rng)
 
-    def _draw_rows(
-        self, conditions: Conditions, draw: SampleContext, calibrate: bool, stratify: bool, left: Integers, attempt: int
-    ) -> pd.DataFrame:
+    def _draw_rows(self, conditions: Conditions, draw: SampleContext, left: Integers, attempt: int) -> pd.DataFrame:
         """Return the rows of given numbers as the model draws them."""
         wanted, limits = conditions.of_rows(left), conditions.limits(self.codec_, self.active_)
         tokens = self._constant_tokens(len(left))
@@ -203,7 +195,7 @@ class TokenSynthesizer(Synthesizer):
             fixed = wanted.fixed[:, self.active_]
             conditional = partial(sample_conditionally, self._sample_tokens, MAX_TRAINING_SIZES * self.rows_)
             way = self._sample_tokens if self.samples_conditions_exactly else conditional
-            drawn = way(fixed, limits, draw, calibrate=calibrate and not attempt, stratify=stratify)
+            drawn = way(fixed, limits, replace(draw, calibrate=draw.calibrate and not attempt))
             held = (fixed >= 0) | np.array([limit is not None for limit in limits])
             tokens[:, self.active_] = self._repair_dependencies(drawn, held, limits, draw.rng)
         rows = self.relations_.decode(
@@ -219,7 +211,8 @@ class TokenSynthesizer(Synthesizer):
         return wanted.finish(rows, self.codec_)
 
     def _draw_unrepaired(self, n: int, draw: SampleContext) -> tuple[pd.DataFrame, Codec]:
-        return self._draw_rows(Conditions.none(self.codec_, n), draw, False, False, np.arange(n), 0), self.codec_
+        draw = replace(draw, calibrate=False, stratify=False)
+        return self._draw_rows(Conditions.none(self.codec_, n), draw, np.arange(n), 0), self.codec_
 
     def _repair_dependencies(
         self, tokens: Tokens, held: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator
@@ -280,15 +273,7 @@ class TokenSynthesizer(Synthesizer):
         """Learn tokens, shape (rows, learned slots)."""
 
     @abstractmethod
-    def _sample_tokens(
-        self,
-        fixed: Tokens,
-        limits: list[Floats | None],
-        draw: SampleContext,
-        *,
-        calibrate: bool,
-        stratify: bool,
-    ) -> Tokens:
+    def _sample_tokens(self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext) -> Tokens:
         """Sample the tokens that are -1 in ``fixed``, shape (rows, learned slots), within the limits."""
 
     @abstractmethod

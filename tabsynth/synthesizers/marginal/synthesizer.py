@@ -196,16 +196,8 @@ class MarginalSynthesizer(TokenSynthesizer):
     def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
         raise NotImplementedError  # both routes count instead
 
-    def _sample_tokens(
-        self,
-        fixed: Tokens,
-        limits: list[Floats | None],
-        draw: SampleContext,
-        *,
-        calibrate: bool,
-        stratify: bool,
-    ) -> Tokens:
-        return self.model_.draw(fixed, self._allowed_weights(limits), draw.rng, stratify=stratify)
+    def _sample_tokens(self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext) -> Tokens:
+        return self.model_.draw(fixed, self._allowed_weights(limits), draw.rng, stratify=draw.stratify)
 
     def _allowed_weights(self, limits: list[Floats | None]) -> list[Floats | None]:
         """Return the limits of a condition multiplied by the allowed tokens."""
@@ -243,7 +235,7 @@ class MarginalSynthesizer(TokenSynthesizer):
             ConditionError: A column is unknown to the model.
         """
         self._check_fitted()
-        return impute_rows(self, slotwise_predictor(self, self.model_), data, SampleContext.of(seed, False), draw)
+        return impute_rows(self, slotwise_predictor(self, self.model_), data, seed, draw)
 
     def _model_state(self) -> tuple[dict[str, Any], Arrays]:
         return to_arrays(self.model_) if self.active_ else ({}, {})

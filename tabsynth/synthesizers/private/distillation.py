@@ -94,6 +94,5 @@ def fit_teacher(
     slots = len(mixture.active_)
     sample = np.full((max(mixture.rows_, MIN_ROWS), slots), -1, np.int32)
     if slots:
-        context = SampleContext.of(run.seed, False)
-        sample = mixture._sample_tokens(sample, [None] * slots, context, calibrate=False, stratify=True)
+        sample = mixture._sample_tokens(sample, [None] * slots, SampleContext.of(run.seed, False))
     return Teacher(noise, rows, sample)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Floats
+from tabsynth.synthesizers.sampling.importance_resampling import resample_per_group
 from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
 from tabsynth.training.networks.autoregressive import AutoregressiveModel
 
@@ -26,32 +24,12 @@ class AutoregressiveSampler:
     Attributes:
         chain: The trained model.
         order: The slots in the order of an unconditional sample.
-        parents: For each slot, the slots by which rows are sorted for stratified sampling.
-        emit: Allowed tokens of each slot.
-        limits: The allowed share of each token of a slot, None where unrestricted; two-dimensional where it
-            depends on the token of the slot before.
-        noise: Random generator.
-        calibrate: Calibrate each slot's mean prediction to its training marginal.
-        stratify: Stratify the uniforms over similar rows.
-        calibration_weights: Fixed weights of a slot's tokens, used without calibration.
+        slot_sampler: Sampler of a slot from its logits.
     """
 
     chain: AutoregressiveModel
     order: Sequence[int]
-    parents: Sequence[Sequence[int]]
-    emit: Sequence[npt.NDArray[np.bool_]]
-    limits: Sequence[Floats | None]
-    noise: torch.Generator
-    calibrate: bool = False
-    stratify: bool = False
-    calibration_weights: Mapping[int, Tensor] = field(default_factory=dict)
-
-    @cached_property
-    def slot_sampler(self) -> SlotSampler:
-        """Sampler of a slot from its logits."""
-        layout = self.chain.layout
-        calibration = (self.calibrate, self.stratify, self.calibration_weights)
-        return SlotSampler(layout, self.parents, self.emit, self.limits, self.noise, *calibration)
+    slot_sampler: SlotSampler
 
     def draw(self, tokens: Tensor) -> Tensor:
         """Draw the tokens that are -1, in place, shape (rows, slots)."""
@@ -84,10 +62,8 @@ class AutoregressiveSampler:
             return self.slot_sampler.draw(chances)
 
         self.chain.draw(many, slots, sample)
-        best = weight.view(-1, N_CANDIDATES).softmax(1).cumsum(1)
-        dice = torch.rand(len(tokens), 1, generator=self.noise, device=tokens.device) * best[:, -1:]
-        chosen = torch.searchsorted(best, dice, right=True).clamp(max=N_CANDIDATES - 1).squeeze(1)
-        tokens.copy_(many.view(-1, N_CANDIDATES, tokens.shape[1])[torch.arange(len(tokens)), chosen])
+        weight = weight.view(-1, N_CANDIDATES).softmax(1)
+        tokens.copy_(many[resample_per_group(weight, N_CANDIDATES, self.slot_sampler.options.noise)])
 
     def predict(self, tokens: Tensor, means: Sequence[Floats | None]) -> tuple[Tensor, dict[int, Tensor]]:
         """Fill the tokens that are -1 with the most probable one, each given only what was known.
@@ -111,7 +87,7 @@ class AutoregressiveSampler:
                 continue
             part, known = hidden[rows], tokens[rows]
             before = seen
-            limit = self.limits[slot]
+            limit = self.slot_sampler.options.limits[slot]
             if limit is not None and limit.ndim == 2:  # a low digit follows the high digit that was chosen
                 self.chain.add(part, slot - 1, out[rows, slot - 1])
                 known = known.clone()

@@ -37,21 +37,12 @@ MAX_TRIES = 50
 class Drawing(Protocol):
     """Samples the tokens that are -1, within limits, shape (rows, slots)."""
 
-    def __call__(
-        self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext, *, calibrate: bool, stratify: bool
-    ) -> Tokens:
+    def __call__(self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext, /) -> Tokens:
         """Return the filled tokens."""
 
 
 def sample_conditionally(
-    drawing: Drawing,
-    budget: int,
-    fixed: Tokens,
-    limits: list[Floats | None],
-    draw: SampleContext,
-    *,
-    calibrate: bool,
-    stratify: bool,
+    drawing: Drawing, budget: int, fixed: Tokens, limits: list[Floats | None], draw: SampleContext
 ) -> Tokens:
     """Sample the tokens that are -1 in ``fixed`` within the limits, shape (rows, slots).
 
@@ -60,13 +51,11 @@ def sample_conditionally(
         budget: Unconditional rows that may be drawn for any condition.
         fixed: Tokens, -1 where free; filtering applies only if all rows have the same fixed tokens.
         limits: The allowed share of each token of a slot, None where unrestricted.
-        draw: The sampling context.
-        calibrate: Calibrate unconditional samples to the training marginals.
-        stratify: Stratify the uniforms over similar rows.
+        draw: The sampling context; rows that are drawn under the condition are not calibrated.
     """
     rows = len(fixed)
     if not (fixed >= 0).any() and all(limit is None for limit in limits):
-        return drawing(fixed, limits, draw, calibrate=calibrate, stratify=stratify)
+        return drawing(fixed, limits, draw)
     picked: list[Tokens] = []
     missing, few = rows, False
     if not (fixed != fixed[0]).any():
@@ -74,7 +63,7 @@ def sample_conditionally(
         with progress_bar(rows, "sample", "row", draw.progress) as shown:
             for _ in range(MAX_TRIES):
                 nothing = np.full((pool, fixed.shape[1]), -1, fixed.dtype)
-                plain = drawing(nothing, [None] * len(limits), quiet, calibrate=calibrate, stratify=stratify)
+                plain = drawing(nothing, [None] * len(limits), quiet)
                 picked.append(plain[matches(plain, fixed[0], limits, draw.rng)])
                 seen, missing = seen + pool, missing - len(picked[-1])
                 share = (rows - missing) / seen
@@ -87,7 +76,7 @@ def sample_conditionally(
             picked, missing = [], rows
     if missing > 0:
         rest = fixed[:missing] if picked else fixed
-        picked.append(drawing(rest, limits, draw, calibrate=False, stratify=stratify))
+        picked.append(drawing(rest, limits, replace(draw, calibrate=False)))
     joined = np.concatenate(picked)
     return joined if len(picked) == 1 and len(joined) == rows else joined[draw.rng.permutation(len(joined))[:rows]]
 

@@ -19,6 +19,7 @@ from tabsynth.synthesizers.sampling.importance_resampling import (
     resample_per_group,
     resample_systematically,
 )
+from tabsynth.synthesizers.sampling.slot_sampler import RowOptions
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.discriminator import TreeDiscriminator, cross_validated_gain
 from tabsynth.training.validation_split import TrainValidation
@@ -52,27 +53,6 @@ SYNTHETIC_ROWS_RATIO, MAX_SYNTHETIC_ROWS = 2, 100_000
 
 MIN_GAIN = 0.003
 """Minimum validation gain in nats per row for selection."""
-
-
-@dataclass(frozen=True, eq=False)
-class RowOptions:
-    """Options of sampling rows.
-
-    Attributes:
-        limits: The allowed share of each token of a slot, None where unrestricted.
-        noise: Random generator.
-        calibrate: Calibrate each slot's mean prediction to its training marginal.
-        stratify: Stratify the uniforms over similar rows.
-    """
-
-    limits: list[Floats | None]
-    noise: torch.Generator
-    calibrate: bool
-    stratify: bool
-
-    def plain(self, free: Tensor) -> bool:
-        """Return whether sampling is unconditional, given the free cells."""
-        return bool(free.all()) and all(limit is None for limit in self.limits)
 
 
 SampleFn = Callable[[Tensor, RowOptions], Tensor]
@@ -179,9 +159,6 @@ def sample_rows(
     limits: list[Floats | None],
     draw: SampleContext,
     device: torch.device,
-    *,
-    calibrate: bool,
-    stratify: bool,
 ) -> Tokens:
     """Draw the tokens that are -1, some rows at a time, shape (rows, slots).
 
@@ -192,10 +169,8 @@ def sample_rows(
             known or restricted are never chosen.
         fixed: Tokens, -1 where free.
         limits: The allowed share of each token of a slot, None where unrestricted.
-        draw: Random generator and progress option.
+        draw: The sampling context.
         device: Where to draw.
-        calibrate: Calibrate each slot's mean prediction to its training marginal, where there are rows enough.
-        stratify: Stratify the uniforms over similar rows.
     """
     noise = torch.Generator(device).manual_seed(int(draw.rng.integers(2**63)))
     if any(limit is not None for limit in limits) or bool((fixed >= 0).any()):
@@ -205,7 +180,8 @@ def sample_rows(
     with progress_bar(len(fixed), "sample", "row", draw.progress) as shown:
         for begin in range(0, len(fixed), together):
             wanted = torch.from_numpy(fixed[begin : begin + together].astype(np.int64)).to(device)
-            options = RowOptions(limits, noise, calibrate and len(wanted) >= MIN_CALIBRATED_ROWS, stratify)
+            calibrate = draw.calibrate and len(wanted) >= MIN_CALIBRATED_ROWS
+            options = RowOptions(limits, noise, calibrate, draw.stratify)
             free = wanted < 0
             rows = wanted if choice is None else wanted.repeat_interleave(N_CANDIDATES, 0)
             rows = torch.cat([fill(part, options) for part in torch.split(rows, CHUNK_ROWS)])

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tabsynth.synthesizers.sampling.calibration import stratified_uniforms
+from tabsynth.synthesizers.sampling.importance_resampling import resample_per_group
 from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
 from tabsynth.training.networks.vae import LatentNet
 from tabsynth.training.precision import product_autocast
@@ -29,7 +30,7 @@ class LatentSampler:
 
     Args:
         net: The trained network, in evaluation mode.
-        picker: Sampler of a slot from its logits.
+        slot_sampler: Sampler of a slot from its logits.
         order: The slots in the order in which they are drawn.
     """
 
@@ -40,7 +41,6 @@ class LatentSampler:
             self.table, self.head = net.table().float(), net.head()
             self.links, self.linked = net.links.embed(), net.links.head()
         self.device = self.table.device
-        self.noise = slot_sampler.noise
         self.batch = BATCH if self.device.type == "cpu" else 1 << 16
 
     def draw(self, tokens: Tensor) -> Tensor:
@@ -87,9 +87,10 @@ class LatentSampler:
 
     def _uniforms(self, means: Tensor) -> Tensor:
         """Return a stratified uniform number for each row, over rows with similar expected latents."""
-        if self.slot_sampler.stratify:
-            return stratified_uniforms(means.argsort(stable=True), self.noise)
-        return torch.rand(len(means), generator=self.noise, device=self.device)
+        options = self.slot_sampler.options
+        if options.stratify:
+            return stratified_uniforms(means.argsort(stable=True), options.noise)
+        return torch.rand(len(means), generator=options.noise, device=self.device)
 
     def _context(self, tokens: Tensor) -> Tensor | None:
         """Context of the conditional prior; None if nothing is known."""
@@ -126,12 +127,6 @@ class LatentSampler:
             weight += torch.where(known, own, mass.clamp(min=MIN_PROBABILITY).log())
             many[:, slot] = torch.where(known, many[:, slot], self.slot_sampler.draw(chances))
             sums += self.links[self.layout.offsets[slot] + many[:, slot]]
-        chosen = self._chosen(weight)
+        weight = weight.view(-1, N_CANDIDATES).softmax(1)
+        chosen = resample_per_group(weight, N_CANDIDATES, self.slot_sampler.options.noise)
         return many[chosen], latents[chosen]
-
-    def _chosen(self, weight: Tensor) -> Tensor:
-        """One candidate of each row by log-weights, shape (rows,): positions among all candidates."""
-        edges = weight.view(-1, N_CANDIDATES).softmax(1).cumsum(1)
-        dice = torch.rand(len(edges), 1, generator=self.noise, device=self.device) * edges[:, -1:]
-        chosen = torch.searchsorted(edges, dice, right=True).clamp(max=N_CANDIDATES - 1).squeeze(1)
-        return chosen + torch.arange(len(edges), device=self.device) * N_CANDIDATES

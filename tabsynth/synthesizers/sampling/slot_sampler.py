@@ -23,6 +23,28 @@ from tabsynth.training.networks.layout import Layout
 
 
 @dataclass(frozen=True, eq=False)
+class RowOptions:
+    """Options of sampling rows.
+
+    Attributes:
+        limits: The allowed share of each token of a slot, None where unrestricted; two-dimensional where it
+            depends on the token of the slot before.
+        noise: Random generator.
+        calibrate: Calibrate each slot's mean prediction to its training marginal.
+        stratify: Stratify the uniforms over similar rows.
+    """
+
+    limits: Sequence[Floats | None]
+    noise: torch.Generator
+    calibrate: bool = False
+    stratify: bool = False
+
+    def plain(self, free: Tensor) -> bool:
+        """Return whether sampling is unconditional, given the free cells."""
+        return bool(free.all()) and all(limit is None for limit in self.limits)
+
+
+@dataclass(frozen=True, eq=False)
 class SlotSampler:
     """Sampler of slots.
 
@@ -30,28 +52,21 @@ class SlotSampler:
         layout: The learned slots.
         parents: For each slot, the slots by which rows are sorted for stratified sampling.
         emit: Allowed tokens of each slot; two-dimensional, like limits, for a low digit.
-        limits: The allowed share of each token of a slot, None where unrestricted; two-dimensional where it
-            depends on the token of the slot before.
-        noise: Random generator.
-        calibrate: Calibrate each slot's mean prediction to its training marginal.
-        stratify: Stratify the uniforms over similar rows.
+        options: Limits, random generator, calibration and stratification.
         calibration_weights: Fixed weights of a slot's tokens, used without calibration.
-        found: The weights by which a slot was calibrated last.
+        fitted_weights: The weights by which a slot was calibrated last.
     """
 
     layout: Layout
     parents: Sequence[Sequence[int]]
     emit: Sequence[npt.NDArray[np.bool_]]
-    limits: Sequence[Floats | None]
-    noise: torch.Generator
-    calibrate: bool = False
-    stratify: bool = False
+    options: RowOptions
     calibration_weights: Mapping[int, Tensor] = field(default_factory=dict)
     fitted_weights: dict[int, Tensor] = field(default_factory=dict)
 
     def limited(self, order: Sequence[int]) -> list[int]:
         """Return the restricted slots of an order; those whose limits depend on another slot come last."""
-        dimensions = [0 if limit is None else limit.ndim for limit in self.limits]
+        dimensions = [0 if limit is None else limit.ndim for limit in self.options.limits]
         return sorted((slot for slot in order if dimensions[slot]), key=lambda slot: dimensions[slot])
 
     def probabilities(self, tokens: Tensor, slot: int, logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,7 +81,7 @@ class SlotSampler:
         if emit.dim() == 2:  # the low digit of a wide column, after its high digit
             emit = emit[tokens[:, slot - 1].clamp(min=0)]
         free = self._sample_valid(slot, logits, emit)
-        limit = self.limits[slot]
+        limit = self.options.limits[slot]
         if limit is None:
             return free, torch.ones(len(free), device=free.device)
         share = torch.from_numpy(limit).to(free)
@@ -108,32 +123,32 @@ class SlotSampler:
             groups: Groups of similar rows to balance, shape (rows, ways); by default rows are sorted by the tokens of
                 the slot's parents and sampled with stratified uniforms.
         """
-        first, counts = tokens, None
+        options, first, counts = self.options, tokens, None
         if prefixes is not None:
             counts = torch.bincount(prefixes, minlength=len(logits))
             rows = torch.arange(len(tokens), device=tokens.device)
             first = tokens[torch.empty_like(counts).index_copy_(0, prefixes, rows)]
         chances, _ = self.probabilities(first, slot, logits)
         emit = self.emit[slot]
-        if (
-            self.calibrate and slot not in self.layout.slots_with_absent_rows and emit.ndim == 1
-        ):  # a low digit follows its high one
+        low = emit.ndim == 2  # a low digit, which follows its high one
+        if options.calibrate and not low and slot not in self.layout.slots_with_absent_rows:
             target = torch.from_numpy(self.layout.target_marginal(slot, emit)).to(chances)
             self.fitted_weights[slot] = fit_calibration_weights(chances, target, counts)
             chances = reweight_(chances, self.fitted_weights[slot])
         elif slot in self.calibration_weights:
             chances = reweight_(chances, self.calibration_weights[slot].to(chances))
-        if self.stratify and groups is not None:
-            return sample_balanced(chances, groups, self.noise)
-        if self.stratify:
-            uniforms = stratified_uniforms(_sorted(tokens, self.parents[slot], self.noise), self.noise)
+        if options.stratify and groups is not None:
+            return sample_balanced(chances, groups, options.noise)
+        if options.stratify:
+            uniforms = stratified_uniforms(_sorted(tokens, self.parents[slot], options.noise), options.noise)
         else:
-            uniforms = torch.rand(len(tokens), generator=self.noise, device=chances.device)
+            uniforms = torch.rand(len(tokens), generator=options.noise, device=chances.device)
         return sample_inverse_cdf(chances, uniforms, prefixes)
 
     def draw(self, chances: Tensor) -> Tensor:
         """Return the independent draws from rows of probabilities, shape (rows,)."""
-        return sample_inverse_cdf(chances, torch.rand(len(chances), generator=self.noise, device=chances.device))
+        uniforms = torch.rand(len(chances), generator=self.options.noise, device=chances.device)
+        return sample_inverse_cdf(chances, uniforms)
 
 
 def _sorted(tokens: Tensor, parents: Sequence[int], noise: torch.Generator) -> Tensor:

@@ -157,6 +157,6 @@ def refine_rows(
     for trees in conditionals:
         slot = trees.slot
         logits, groups = trees.read(tokens)
-        drawn = slot_sampler.sample(tokens, slot, logits, groups=groups if slot_sampler.stratify else None)
+        drawn = slot_sampler.sample(tokens, slot, logits, groups=groups if slot_sampler.options.stratify else None)
         tokens[:, slot] = torch.where(free[:, slot], drawn, tokens[:, slot])
     return tokens

@@ -22,11 +22,9 @@ class Model:
     def __init__(self) -> None:
         self.plain = self.conditional = 0
 
-    def __call__(
-        self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext, *, calibrate: bool, stratify: bool
-    ) -> Tokens:
+    def __call__(self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext) -> Tokens:
         if (fixed >= 0).any() or any(limit is not None for limit in limits):
-            assert not calibrate
+            assert not draw.calibrate
             self.conditional += len(fixed)
             return np.where(fixed >= 0, fixed, CONDITIONAL).astype(np.int32)
         self.plain += len(fixed)
@@ -38,9 +36,7 @@ def drawn(
     model: Model, fixed: list[int], limits: list[Floats | None], rows: int = 6000, budget: int = 20_000
 ) -> Tokens:
     wanted = np.tile(np.array(fixed, np.int32), (rows, 1))
-    return sample_conditionally(
-        model, budget, wanted, limits, SampleContext.of(3, False), calibrate=True, stratify=False
-    )
+    return sample_conditionally(model, budget, wanted, limits, SampleContext.of(3, False, stratify=False))
 
 
 def test_a_frequent_condition_has_the_plain_rows_distribution() -> None:
@@ -84,9 +80,7 @@ def test_few_rows_of_a_rare_condition_are_picked_within_the_budget() -> None:
 def test_rows_that_ask_for_different_things_are_drawn_given() -> None:
     model = Model()
     wanted = np.array([[0, -1], [1, -1], [-1, -1]], np.int32)
-    rows = sample_conditionally(
-        model, 20_000, wanted, [None, None], SampleContext.of(3, False), calibrate=True, stratify=True
-    )
+    rows = sample_conditionally(model, 20_000, wanted, [None, None], SampleContext.of(3, False))
     assert (rows[:2, 0] == [0, 1]).all()
     assert model.plain == 0
 

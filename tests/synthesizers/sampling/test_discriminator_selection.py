@@ -16,9 +16,9 @@ from tabsynth.synthesizers.sampling.discriminator_selection import (
     MIN_TRIAL_GAIN,
     N_CANDIDATES,
     DiscriminatorSelection,
-    RowOptions,
     fit_discriminator,
 )
+from tabsynth.synthesizers.sampling.slot_sampler import RowOptions
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.discriminator import TreeDiscriminator, cross_validated_gain
 from tabsynth.training.trees.token_forest import features

@@ -130,9 +130,7 @@ def test_a_single_value_stays_as_given(short: MaskedSynthesizer) -> None:
         asked = fixed[name].notna()
         assert (rows.loc[asked, name] == fixed.loc[asked, name]).all()
     known = short._encode_known(fixed)
-    drawn = short._sample_tokens(
-        known, [None] * known.shape[1], SampleContext.of(2, False), calibrate=False, stratify=True
-    )
+    drawn = short._sample_tokens(known, [None] * known.shape[1], SampleContext.of(2, False, calibrate=False))
     assert (drawn[known >= 0] == known[known >= 0]).all()
 
 

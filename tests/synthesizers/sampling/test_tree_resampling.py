@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tabsynth.errors import ModelFileError
-from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
+from tabsynth.synthesizers.sampling.slot_sampler import RowOptions, SlotSampler
 from tabsynth.synthesizers.sampling.tree_refinement import (
     TreeConditionals,
     refine_rows,
@@ -48,16 +48,8 @@ def slot_sampler(
     emit = [np.ones(size, bool) for size in layout.sizes]
     limits = [None, None if limit is None else np.array(limit), None]
     noise = torch.Generator().manual_seed(0)
-    return SlotSampler(
-        layout,
-        [[], [], []],
-        emit,
-        limits,
-        noise,
-        calibrate,
-        stratify,
-        {} if calibration_weights is None else calibration_weights,
-    )
+    options = RowOptions(limits, noise, calibrate, stratify)
+    return SlotSampler(layout, [[], [], []], emit, options, {} if calibration_weights is None else calibration_weights)
 
 
 @pytest.mark.parametrize("stratify", [False, True])
