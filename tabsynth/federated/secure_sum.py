@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -58,11 +59,20 @@ class SecureSum:
 
     def end(self) -> None:
         """Notify the sites that the fit has ended, so that their ledgers release what was not charged."""
-        for site in self.roster:
+        message = encode_message({"plan": self._hash, "step": "end"})
+        self._send(dict.fromkeys(self.roster, message))
+
+    def _send(self, messages: Mapping[str, bytes]) -> dict[str, bytes | None]:
+        """Return the answer of each site, None where it is lost; all sites work at the same time."""
+
+        def send(site: str) -> bytes | None:
             try:
-                self._transport.send(site, encode_message({"plan": self._hash, "step": "end"}))
+                return self._transport.send(site, messages[site])
             except SiteLostError:
-                continue
+                return None
+
+        with ThreadPoolExecutor(max(len(messages), 1)) as pool:
+            return dict(zip(messages, pool.map(send, messages), strict=True))
 
     def _try_round(self, base: Mapping[str, Any], facts: Mapping[str, Any]) -> Words | None:
         """Return the sum of an attempt; None where a site was lost before its vector arrived."""
@@ -99,11 +109,11 @@ class SecureSum:
             SiteLostError: Fewer sites are left than a round needs.
             PrivacyError: A site refuses.
         """
+        head = {"plan": self._hash, "step": step, **base}
+        encoded = {site: encode_message({**head, **message}) for site, message in messages.items()}
         answers: dict[str, dict[str, Any]] = {}
-        for site, message in messages.items():
-            try:
-                data = self._transport.send(site, encode_message({"plan": self._hash, "step": step, **base, **message}))
-            except SiteLostError:
+        for site, data in self._send(encoded).items():
+            if data is None:
                 self.lost[site] = int(base["round"])
                 self.roster.remove(site)
                 continue

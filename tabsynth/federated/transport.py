@@ -18,7 +18,7 @@ class SiteLostError(TabsynthError):
 
 
 class Transport(Protocol):
-    """Sends a message to a site and waits for its answer."""
+    """Sends a message to a site and waits for its answer; ``send`` is called from one thread for each site."""
 
     def send(self, site: str, message: bytes) -> bytes:
         """Return the answer of a site.

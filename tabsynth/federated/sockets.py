@@ -1,0 +1,89 @@
+"""Transport over Unix sockets: a site in a process of its own, reached directly or through a relay.
+
+A message is one byte string in each direction, framed by ``multiprocessing.connection``; nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+
+from tabsynth.errors import ArgumentError
+from tabsynth.federated.site import Site
+from tabsynth.federated.transport import SiteLostError, decode_message
+
+MAX_MESSAGE_BYTES = 1 << 30
+"""Longer messages are refused."""
+
+
+class SocketTransport:
+    """Sites that are reached at Unix sockets, such as those that ``serve_site`` opens.
+
+    Args:
+        paths: The socket of each site.
+        timeout: Seconds to wait for an answer before a site counts as lost.
+
+    Raises:
+        ArgumentError: The time is not above 0.
+    """
+
+    def __init__(self, paths: Mapping[str, str | Path], *, timeout: float = 600.0) -> None:
+        if not timeout > 0:
+            raise ArgumentError(f"timeout must be above 0 seconds, not {timeout!r}")
+        self.paths = {name: str(path) for name, path in paths.items()}
+        self.timeout = timeout
+
+    def send(self, site: str, message: bytes) -> bytes:
+        """Return the answer of a site.
+
+        Raises:
+            SiteLostError: It cannot be reached, or does not answer in time.
+        """
+        try:
+            with Client(self.paths[site], "AF_UNIX") as connection:
+                connection.send_bytes(message)
+                if not connection.poll(self.timeout):
+                    raise SiteLostError(f"site {site!r} did not answer within {self.timeout:g} s")
+                return connection.recv_bytes(MAX_MESSAGE_BYTES)
+        except (OSError, EOFError) as error:
+            raise SiteLostError(f"site {site!r} cannot be reached at {self.paths[site]}") from error
+
+
+def serve_site(site: Site, path: str | Path) -> None:
+    """Answer the coordinator's messages at a Unix socket until the fit ends; the socket is then removed.
+
+    Only this user may connect. A connection carries one message and its answer.
+
+    Args:
+        site: The site, which is closed at the end in any case.
+        path: The socket to create.
+
+    Raises:
+        ArgumentError: There is a file at the path, or it is too long for a socket.
+    """
+    before = os.umask(0o177)
+    try:
+        listener = Listener(str(path), "AF_UNIX")
+    except OSError as error:
+        raise ArgumentError(f"no socket can be created at {str(path)!r}: {error.strerror or error}") from error
+    finally:
+        os.umask(before)
+    try:
+        with listener:
+            while True:
+                # A client that goes away in the middle is the coordinator's matter, not this site's.
+                with contextlib.suppress(OSError, EOFError), listener.accept() as connection:
+                    if _answer(site, connection):
+                        return
+    finally:
+        site.close()
+
+
+def _answer(site: Site, connection: Connection) -> bool:
+    """Answer one message; return whether it ended the fit."""
+    answer = site.handle(connection.recv_bytes(MAX_MESSAGE_BYTES))
+    connection.send_bytes(answer)
+    return "charges" in decode_message(answer)
