@@ -115,6 +115,8 @@ def arf(train: pd.DataFrame, categorical: list[str], seed: int) -> pd.DataFrame:
     """Adversarial random forests (Watson et al. 2023)."""
     from arfpy import arf as package
 
+    if not hasattr(np, "in1d"):  # numpy 2.4 removed it, arfpy 0.1.1 calls it, and isin does the same
+        setattr(np, "in1d", np.isin)  # noqa: B010
     np.random.seed(seed)  # noqa: NPY002  the package draws from the global generator
     for column in categorical:
         train[column] = train[column].astype("object")

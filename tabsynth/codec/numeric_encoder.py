@@ -28,6 +28,7 @@ class QuantileCoder:
         counts, allowed_tokens: As in ``ValueCoder``.
         decimals, unit: Values inside an interval are multiples of ``unit / 10**decimals``; None = not rounded.
         rounding: Coarser rounding units and their frequencies; None if all numbers have the same.
+        single: Whether the numbers passed through 32-bit floats, as those of some statistics packages do.
     """
 
     low: Floats
@@ -40,6 +41,7 @@ class QuantileCoder:
     decimals: int | None
     unit: int = 1
     rounding: Rounding | None = None
+    single: bool = False
 
     @property
     def size(self) -> int:
@@ -105,6 +107,7 @@ class QuantileCoder:
         if self.rounding is not None:
             # The last bits of a position decide how its number is rounded; they are independent of where it lies.
             inner = self.rounding.round(inner, index[interval], mass[interval] * DRAW_BITS % 1.0, self.atoms)
+            inner = self._stored(inner)
         else:
             inner = self.round_to_step(inner)
         value[interval] = np.clip(inner, self.low[0], self.high[-1])
@@ -179,16 +182,20 @@ class QuantileCoder:
     def round_to_step(self, value: Floats) -> Floats:
         """Round numbers to the column's step."""
         if self.decimals is None:
-            return value
+            return self._stored(value)
         scale = 10.0**self.decimals
         if self.unit > 1:
             value = np.rint(value * scale / self.unit) * self.unit / scale
-        return np.round(value, self.decimals)
+        return self._stored(np.round(value, self.decimals))
+
+    def _stored(self, value: Floats) -> Floats:
+        """Return numbers with the precision of the column's floats."""
+        return value.astype(np.float32).astype(np.float64) if self.single else value
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return plain data and arrays for ``from_state``."""
         names = ("low", "high", "mass", "token", "edges", "counts")
-        config = {"coder": "quantile", "decimals": self.decimals, "unit": self.unit}
+        config = {"coder": "quantile", "decimals": self.decimals, "unit": self.unit, "single": self.single}
         arrays = {name: getattr(self, name) for name in names} | {"emit": self.allowed_tokens}
         if self.rounding is not None:
             arrays |= {f"rounding.{name}": array for name, array in vars(self.rounding).items()}
@@ -205,6 +212,7 @@ class QuantileCoder:
             allowed_tokens=arrays["emit"].astype(bool),
             decimals=config["decimals"],
             unit=int(config["unit"]),
+            single=bool(config.get("single")),
             rounding=Rounding(**rounding) if rounding else None,
         )
 

@@ -11,10 +11,13 @@ import numpy.typing as npt
 
 from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.schema.rounding import common_step, is_decimal, is_sparse, measure_rounding
+from tabsynth.schema.rounding import common_step, is_decimal, is_sparse, measure_rounding, roundest_number
 
 MAX_BINS = 2048
 """Upper bound on the number of intervals, so that the bins do not reproduce the raw column."""
+
+MIN_SINGLE_DECIMALS = 4
+"""Numbers of fewer decimals are no evidence of 32-bit floats."""
 
 MIN_TAIL_ROWS = 8
 """The outermost tokens are halved until they hold about this many rows, for heavy tails."""
@@ -85,6 +88,7 @@ def measure_quantiles(
         allowed_tokens=np.ones(n_tokens + 2, bool),
         decimals=decimals,
         unit=unit,
+        single=_is_single(raw, who, floor, decimals),
     )
     encoded = coder.encode(data)
     counts = np.bincount(encoded, minlength=coder.size).astype(np.int64)
@@ -104,6 +108,14 @@ def shared_decimals(data: Floats, persons: Integers | None = None, min_group: in
         if (len(data) if who is None else len(np.unique(who))) < min_group:
             return decimals
     return None
+
+
+def _is_single(values: Floats, who: Integers | None, floor: int, decimals: int | None) -> bool:
+    """Return whether the numbers of all but fewer than ``floor`` persons are 32-bit floats that no short decimal is."""
+    with np.errstate(over="ignore"):
+        wide = values.astype(np.float32) != values
+    persons = int(wide.sum()) if who is None else len(np.unique(who[wide]))
+    return persons < floor and (decimals is None or decimals >= MIN_SINGLE_DECIMALS)
 
 
 def _extremes(values: Floats, who: Integers | None, floor: int) -> tuple[float, float]:
@@ -137,17 +149,6 @@ def _round_ends(
             end = rounded if decimals is None else round(rounded, decimals)
         ends.append(end)
     return (ends[0], ends[1]) if ends[0] <= ends[1] else (float(values[0]), float(values[-1]))
-
-
-def roundest_number(low: float, high: float, step: float = 0.0) -> float:
-    """Return the multiple of the largest power of ten (and of a step) in [low, high), where ``low < high``."""
-    exponent = math.ceil(math.log10(max(abs(low), abs(high), high - low)))
-    for power in range(exponent, exponent - 17, -1):
-        unit = max(round(10.0**power / step), 1) * step if step else 10.0**power
-        number = math.ceil(low / unit) * unit
-        if unit == step or low <= number < high:
-            break
-    return number if low <= number < high else low
 
 
 def _snap_to_frequent(values: Floats, who: Integers | None, floor: int) -> tuple[Floats, bool]:

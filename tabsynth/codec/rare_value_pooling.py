@@ -22,6 +22,8 @@ from tabsynth.schema.schema import Schema
 MAX_POOLED_SHARE = 0.05
 """Pooled values up to this share of a column are left out; above it, they are replaced."""
 MAX_SUBSTITUTES = 4096
+MIN_UNUSED, MAX_CODE_SPAN = 3, 10**6
+"""Unused codes for each replacement, and the span of codes, so that unused ones between them can replace rare ones."""
 OTHER = "Other"
 ADVICE = "declare its values in the schema if they are public, declare it identifier or text, or lower min_group"
 
@@ -63,6 +65,10 @@ def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
             return (next(name for name in _other_names() if name not in every),)
     elif not all(isinstance(value, (int, float)) and value == value // 1 for value in every):
         return ()
+    else:
+        every = [int(value) for value in every]  # a code of a column with gaps, 420.0, is spelled 420
+        if within := _unused_codes(every, [int(value) for value in coder.values if value is not None], many):
+            return within
     pattern = learn_pattern(pd.Series(every, dtype=object))
     generated = generate_keys(pattern, many, _generator(every), avoid=set(every)).tolist()
     kind = getattr(values.dtype, "numpy_dtype", values.dtype)
@@ -71,6 +77,15 @@ def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
     low, high = np.iinfo(kind).min, np.iinfo(kind).max
     narrow = sorted(set(range(int(min(every)), high + 1)) - set(every)) if kind.itemsize < 4 else []
     return tuple([value for value in generated if low <= value <= high] or narrow[:many])
+
+
+def _unused_codes(every: list[int], known: list[int], many: int) -> tuple[Value, ...]:
+    """Return unused whole numbers between the frequent codes, none if too few are unused."""
+    low, high = (min(known), max(known)) if known else (0, 0)
+    if not MIN_UNUSED * many <= high - low + 1 - len(every) or high - low > MAX_CODE_SPAN:
+        return ()
+    unused = np.setdiff1d(np.arange(low, high + 1), every)
+    return tuple(sorted(_generator(every).choice(unused, many, replace=False).tolist()))
 
 
 def _generator(every: list[Any]) -> np.random.Generator:

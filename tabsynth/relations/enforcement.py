@@ -24,6 +24,7 @@ from tabsynth.common.arrays import Arrays, Bools, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.relations.arithmetic import ArithmeticRelation, enforce, relation_from_dict
 from tabsynth.relations.arithmetic_discovery import discover_relations
+from tabsynth.relations.lookup_discovery import discover_lookups
 from tabsynth.relations.recurring_differences import (
     RecurringDifference,
     difference_from_state,
@@ -67,7 +68,8 @@ class Relations:
         relations = discover_relations(numbers)
         computed = {relation.column: frozenset(name for name, _ in relation.terms) for relation in relations}
         refused = {constraint.rule for constraint in table.schema.constraints if isinstance(constraint, RefusedRule)}
-        rules = discover_rules(_rule_columns(table.frame, codec, numbers, persons), computed)
+        searched = _rule_columns(table.frame, codec, numbers, persons)
+        rules = (*discover_rules(searched, computed), *discover_lookups(searched, computed))
         return cls(
             _discover_differences(numbers, relations, codec, persons),
             tuple(relation for relation in relations if str(relation) not in refused),
@@ -209,7 +211,7 @@ def _rule_columns(
     frame: pd.DataFrame, codec: Codec, numbers: Mapping[str, Floats], persons: npt.NDArray[np.int64] | None
 ) -> Columns:
     """Return the table in the form that the search for rules reads."""
-    units, steps, groups = {}, {}, {}
+    units, steps, groups, keys = {}, {}, {}, {}
     labels: dict[str, dict[float, str]] = {}
     for name, coder in codec.coders.items():
         column = codec.schema[name]
@@ -222,15 +224,17 @@ def _rule_columns(
             known = np.unique(data[~np.isnan(data)]) if coder.n_ordered_tokens <= MAX_GROUPS else np.zeros(0)
             if 1 < len(known) <= MAX_GROUPS and (np.isin(known, coder.low)).all():
                 groups[name], labels[name] = data, {float(number): f"{number:g}" for number in known}
-        elif (
-            not isinstance(column, (Identifier, Text))
-            and 1 < len(coder.values) <= MAX_GROUPS
-            and not coder.counts[coder.rare]
-        ):
-            groups[name] = _rule_values(codec, name, codec.encode_column(name, frame[name]))
-            labels[name] = {float(i): str(value) for i, value in enumerate(coder.values)}
+                keys[name] = data
+        elif not isinstance(column, (Identifier, Text)) and len(coder.values) > 1:
+            own = _rule_values(codec, name, codec.encode_column(name, frame[name]))
+            keys[name] = np.where(own == coder.rare, np.nan, own)
+            if len(coder.values) <= MAX_GROUPS and not coder.counts[coder.rare]:
+                groups[name] = own
+                labels[name] = {float(i): str(value) for i, value in enumerate(coder.values)}
+    bounds = {name: codec.numeric_coders[name].token_bounds() for name in numbers}
+    varied = frozenset(name for name, (low, high) in bounds.items() if (low < high).any())
     most = 1 if persons is None else int(np.bincount(persons).max())
-    return Columns(numbers, units, steps, groups, labels, codec.min_group * most)
+    return Columns(numbers, units, steps, groups, labels, keys, varied, codec.min_group * most)
 
 
 def _discover_differences(

@@ -26,6 +26,9 @@ MIN_IMPLICATION_ROWS = 60
 MIN_RIVAL_ROWS = 20
 """Minimum rows of a value whose rate serves as an estimate of the rate by chance."""
 
+MAX_SWEEPS = 3
+"""Dependencies are repaired in turn, because a repair may break another one."""
+
 MIN_EVIDENCE_ROWS = 12.0
 """A dependency is accepted if at least so many rows would violate it by chance."""
 
@@ -202,18 +205,36 @@ def repair(
         shares: Target share of each token of each slot, from which determinants are sampled.
         rng: Random generator.
     """
-    out = tokens.copy()
+    out, held = tokens.copy(), held.copy()
+    for _ in range(MAX_SWEEPS):
+        _sweep(out, held, functions, shares, rng)
+        if hold(out, functions).all():
+            break
+    return out
+
+
+def _sweep(
+    out: Tokens,
+    held: npt.NDArray[np.bool_],
+    functions: Sequence[FunctionalDependency],
+    shares: Sequence[Floats],
+    rng: np.random.Generator,
+) -> None:
+    """Repair tokens by each dependency in turn, in place.
+
+    Repaired tokens are held from then on: if another dependency contradicts the repair, its determinant changes.
+    """
     for function in functions:
         cause, effect = out[:, function.determinant], out[:, function.dependent]
         wanted = function.table[cause]
         off = (wanted >= 0) & (wanted != effect)
         free = off & ~held[:, function.dependent] & (shares[function.dependent][wanted] > 0)
         out[free, function.dependent] = wanted[free]
+        held[free, function.dependent] = True
         for token, rows in _rows_by_token(effect, off & held[:, function.dependent] & ~held[:, function.determinant]):
             chances = shares[function.determinant] * ((function.table == token) | (function.table < 0))
             if chances.sum() > 0:
                 out[rows, function.determinant] = rng.choice(len(chances), len(rows), p=chances / chances.sum())
-    return out
 
 
 def _rows_by_token(

@@ -20,6 +20,9 @@ MAX_CANDIDATE_PAIRS = 8
 MAX_LOG_SPREAD = 0.05
 """Maximum standard deviation of a quotient's logarithm for the quotient to count as constant up to rounding."""
 
+MAX_FINER_SHARE = 0.1
+"""Share of a column's numbers that may have more decimals than the column counts as having."""
+
 EXPONENTS = ((1, 1), (1, -1), (1, -2))
 """Exponents of the pairs that are tried: products and squares, ratios, and ratios to a square such as the BMI."""
 
@@ -124,6 +127,6 @@ def _solved_for_finest(
 
 
 def _decimals(data: Floats) -> int:
-    """Return the decimals of a column, 16 for more than 15."""
-    decimals = shared_decimals(data)
+    """Return the decimals of nearly all numbers of a column, 16 for more than 15."""
+    decimals = shared_decimals(data, None, max(1, int(MAX_FINER_SHARE * len(data))))
     return 16 if decimals is None else decimals

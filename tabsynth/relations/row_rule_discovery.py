@@ -7,16 +7,16 @@ their difference continued smoothly beyond the boundary, by log-linear extrapola
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from tabsynth.codec.quantile_bins import roundest_number
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule, RowRule
-from tabsynth.schema.column_names import names_say_order
+from tabsynth.schema.column_names import names_say_birth, names_say_order
+from tabsynth.schema.rounding import roundest_number
 
 MIN_EVIDENCE_ROWS = 12.0
 """A rule is accepted if at least so many rows would violate it by chance."""
@@ -56,6 +56,8 @@ class Columns:
         steps: The smallest difference between numbers of a column, 0 if unknown.
         groups: Columns of few values: the value of each row as a number or a token, missing as NaN, shape (n,).
         labels: Spelling of the values of each of these columns.
+        keys: Columns whose values may each decide a number, as ``groups``; rare values as NaN.
+        varied: Numeric columns with tokens of several numbers.
         min_group: Minimum rows behind each stored number.
     """
 
@@ -64,6 +66,8 @@ class Columns:
     steps: Mapping[str, float]
     groups: Mapping[str, Floats]
     labels: Mapping[str, Mapping[float, str]]
+    keys: Mapping[str, Floats]
+    varied: Collection[str]
     min_group: int
 
 
@@ -134,6 +138,8 @@ def _order(low: str, high: str, gap: float, columns: Columns) -> OrderRule | Non
     relevant = (first + gap > second.min()) & (second < first.max() + gap)
     if relevant.sum() < MIN_EVIDENCE_ROWS:
         return None
+    if gap == 0 and names_say_birth(low, high, typed=columns.units[low] != "number"):
+        return OrderRule(low, high, gap, text, float(relevant.sum()))
     first, second, margin = first[relevant], second[relevant], difference[relevant] - gap
     independent = float(np.searchsorted(np.sort(second), first + gap, side="left").sum() / len(first))
     step = max(columns.steps[low], columns.steps[high])

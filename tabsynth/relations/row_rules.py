@@ -60,10 +60,19 @@ class OrderRule:
         low, high = (bound[np.minimum(coder.encode(own), coder.n_ordered_tokens - 1)] for bound in coder.token_bounds())
         edge = other + self.gap if column == self.high else other - self.gap
         least, most = (np.maximum(low, edge), high) if column == self.high else (low, np.minimum(high, edge))
-        first, last = coder.cumulative_mass(least), coder.cumulative_mass(most, inclusive=True)
-        inside = coder.round_to_step(np.clip(coder.quantile(first + seed * (last - first)), least, most))
-        reflected = np.clip(coder.round_to_step(2 * edge - own), coder.low[0], coder.high[-1])
+        inside = _between(coder, least, most, seed)
+        reflected = coder.round_to_step(2 * edge - own)
+        beyond = (reflected < coder.low[0]) | (reflected > coder.high[-1])
+        if beyond.any():  # numbers beyond the end of the column would pile up there
+            reflected[beyond] = self._beside(column, edge[beyond], coder, seed[beyond])
         return np.where(least <= most, inside, reflected)
+
+    def _beside(self, column: str, edge: Floats, coder: QuantileCoder, seed: Floats) -> Floats:
+        """Resample a number from the whole column on the right side of its boundary."""
+        edge = np.clip(edge, coder.low[0], coder.high[-1])
+        if column == self.high:
+            return _between(coder, edge, np.full(len(edge), coder.high[-1]), seed)
+        return _between(coder, np.full(len(edge), coder.low[0]), edge, seed)
 
 
 @dataclass(frozen=True)
@@ -157,9 +166,68 @@ class BandRule:
             values[name][rows] = np.clip(moved, coders[name].low[0], coders[name].high[-1])
 
 
-RowRule = OrderRule | EqualityRule | BandRule
+@dataclass(frozen=True)
+class LookupRule:
+    """A number is a function of the value of another column, as the population of a country is.
 
-KINDS: dict[str, type[RowRule]] = {"order": OrderRule, "equality": EqualityRule, "band": BandRule}
+    Attributes:
+        group: The column that decides the number.
+        values: Its values: numbers or tokens, ascending.
+        column: The numeric column.
+        numbers: Its number for each value.
+        text, evidence: As in ``OrderRule``.
+    """
+
+    group: str
+    values: tuple[float, ...]
+    column: str
+    numbers: tuple[float, ...]
+    text: str
+    evidence: float
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return (self.group, self.column)
+
+    def number(self, values: Values) -> Floats:
+        """Return the number of each row's value, NaN where the value decides none."""
+        known, own = np.array(self.values), values[self.group]
+        at = np.minimum(np.searchsorted(known, own), len(known) - 1)
+        return np.where(known[at] == own, np.array(self.numbers)[at], np.nan)
+
+    def holds(self, values: Values) -> Bools:
+        """Return whether each row satisfies the rule, shape (n,)."""
+        number = self.number(values)
+        return np.asarray(np.isnan(number) | np.isnan(values[self.column]) | (values[self.column] == number))
+
+    def repair(
+        self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
+    ) -> None:
+        """Overwrite the number; if it is pinned, choose a value that decides it."""
+        rows = ~self.holds(values) & ~pinned[self.column]
+        values[self.column][rows] = self.number(values)[rows]
+        numbers = np.array(self.numbers)
+        for row in np.flatnonzero(~self.holds(values) & ~pinned[self.group]):
+            fitting = np.flatnonzero(numbers == values[self.column][row])
+            if len(fitting):
+                values[self.group][row] = self.values[fitting[int(seed[row] * len(fitting))]]
+
+
+def _between(coder: QuantileCoder, least: Floats, most: Floats, seed: Floats) -> Floats:
+    """Return numbers of a column's distribution between two ends, at a share of the mass between them."""
+    first, last = coder.cumulative_mass(least), coder.cumulative_mass(most, inclusive=True)
+    return coder.round_to_step(np.clip(coder.quantile(first + seed * (last - first)), least, most))
+
+
+RowRule = OrderRule | EqualityRule | BandRule | LookupRule
+
+KINDS: dict[str, type[RowRule]] = {
+    "order": OrderRule,
+    "equality": EqualityRule,
+    "band": BandRule,
+    "lookup": LookupRule,
+}
 
 
 def rule_state(rule: RowRule) -> dict[str, Any]:
@@ -174,6 +242,8 @@ def rule_from_state(data: Mapping[str, Any]) -> RowRule:
     if data["kind"] == "band":
         plain |= {key: tuple(plain[key]) for key in ("lower", "upper", "labels")}
         plain["terms"] = tuple((str(name), float(sign)) for name, sign in plain["terms"])
+    if data["kind"] == "lookup":
+        plain |= {key: tuple(plain[key]) for key in ("values", "numbers")}
     return KINDS[data["kind"]](**plain)
 
 
@@ -186,8 +256,15 @@ def repair(
 ) -> dict[str, Any]:
     """Repair values so that the rules hold as far as the pinned cells allow."""
     out = {name: np.array(own, dtype=np.float64) for name, own in values.items()}
+    lookups = [rule for rule in rules if isinstance(rule, LookupRule)]
+    for lookup in lookups:
+        lookup.repair(out, coders, pinned, rng.random(len(out[lookup.column])))
+    # A number that another column decides is not moved; the other numbers of its rules are.
+    decided = {rule.column: pinned[rule.column] | ~np.isnan(rule.number(out)) for rule in lookups}
+    pinned = {**pinned, **decided}
+    others = [rule for rule in rules if not isinstance(rule, LookupRule)]
     for _ in range(MAX_SWEEPS):
-        for rule in rules:
+        for rule in others:
             if not rule.holds(out).all():
                 rule.repair(out, coders, pinned, rng.random(len(out[rule.columns[0]])))
     return out

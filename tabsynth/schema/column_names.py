@@ -174,6 +174,12 @@ def is_quasi_identifier(name: str) -> bool:
     return bool(words & (PLACE_WORDS | BIRTH_WORDS)) or "".join(split_words(name)) in PLACE_WORDS | BIRTH_WORDS
 
 
+def names_say_birth(low: str, high: str, *, typed: bool) -> bool:
+    """Return whether names say that one column is a date of birth and the other a date; ``typed`` columns are dates."""
+    born = any(word.startswith(("birth", "born", "dob")) for word in split_words(low))
+    return born and (typed or ("dat" in low.lower() and "dat" in high.lower()))
+
+
 def names_say_order(low: str, high: str) -> bool:
     """Return whether two names are equal but for a pair of ``ORDERED_WORDS``."""
     one, other = split_words(low), split_words(high)

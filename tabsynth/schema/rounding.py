@@ -20,8 +20,9 @@ PARTS_OF_A_DAY = tuple(
     86_400 / seconds for seconds in (86_400, 43_200, 21_600, 10_800, 7200, 3600, 1800, 900, 600, 300, 60, 30, 10, 1)
 )
 DRAW_BITS = 2.0**16
-MAX_ERROR_STEPS = 4
-"""Units in the last place by which arithmetic may miss a number of few decimals, such as 0.1 + 0.2."""
+MAX_ERROR_STEPS = 16
+"""Units in the last place by which arithmetic may miss a number of few decimals, such as 0.1 + 0.2, or a day of a date
+that was stored as a year with decimals."""
 MAX_CODES, MIN_REPEATS, MAX_DENSITY, MIN_FREQUENT_SHARE = 4096, 10, 0.5, 0.95
 """Sparse integers: few values, repeated, that fill little of their range and are mostly frequent."""
 
@@ -216,6 +217,17 @@ def nearest_multiple(value: Floats, unit: float) -> Floats:
     with np.errstate(over="ignore"):
         scaled = np.rint(value * inverse)
     return np.asarray(np.where(np.abs(scaled) < 2.0**53, scaled / inverse, value))
+
+
+def roundest_number(low: float, high: float, step: float = 0.0) -> float:
+    """Return the multiple of the largest power of ten (and of a step) in [low, high), where ``low < high``."""
+    exponent = math.ceil(math.log10(max(abs(low), abs(high), high - low)))
+    for power in range(exponent, exponent - 17, -1):
+        unit = max(round(10.0**power / step), 1) * step if step else 10.0**power
+        number = math.ceil(low / unit) * unit
+        if unit == step or low <= number < high:
+            break
+    return number if low <= number < high else low
 
 
 def _candidate_units(step: float, units_per_day: float | None) -> list[float]:

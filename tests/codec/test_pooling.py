@@ -83,3 +83,14 @@ def test_values_that_nothing_can_replace_are_refused() -> None:
     frame = pd.DataFrame({"x": [i + 0.5 for i in range(30)]})
     with pytest.raises(DataError, match=r"column 'x'.*declare it numeric"):
         Codec.measure(Table.of(frame, schema_of(x={"kind": "categorical"})))
+
+
+def test_replacements_of_rare_codes_lie_between_known_ones() -> None:
+    rng = np.random.default_rng(0)
+    frequent = [0.0, *range(100, 1000, 50), 999.0]
+    values = pd.Series([*np.repeat(frequent, 30), *rng.choice(np.arange(101, 999, 7), 80, replace=False).astype(float)])
+    back, _ = fitted_column(values)
+    replaced = set(back) - set(frequent)
+    assert len(replaced) > 30  # 80 draws with replacement hit about 50 of 80
+    assert not replaced & set(values)
+    assert all(0 < value < 999 and value % 1 == 0 for value in replaced)

@@ -104,3 +104,22 @@ def test_no_number_is_finer_than_the_step_of_its_column() -> None:
 def test_nearest_multiples_are_as_exact_as_floats(unit: float) -> None:
     expected = np.array([float(Fraction(repr(unit)) * k) for k in range(-50, 50)])
     assert (nearest_multiple(expected + unit / 5, unit) == expected).all()
+
+
+@pytest.mark.parametrize("decimals", [2, 4])
+def test_numbers_of_32_bit_floats_come_back_as_such(decimals: int) -> None:
+    rng = np.random.default_rng(0)
+    values = np.round(rng.lognormal(9, 0.5, 2000), decimals).astype(np.float32).astype(np.float64)
+    back = round_trip(pd.DataFrame({"x": values}), schema_of(x=numeric()))["x"].to_numpy()
+    inner = back[(back > back.min()) & (back < back.max())]  # ends are moved inward to round numbers
+    assert (inner.astype(np.float32) == inner).all()
+    assert (np.round(inner, decimals).astype(np.float32) == inner).mean() > 0.99
+
+
+def test_days_that_were_stored_as_years_are_whole() -> None:
+    days = np.random.default_rng(0).integers(9000, 17_000, 800)
+    years = 1970 + days / 365.25
+    values = (years - 1970) * 365.25
+    assert (values % 1 != 0).any()
+    back = round_trip(pd.DataFrame({"x": values}), schema_of(x=numeric()))["x"]
+    assert (back % 1 == 0).all()

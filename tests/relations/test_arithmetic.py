@@ -220,3 +220,12 @@ def test_an_integer_copy_with_one_different_row_is_no_relation() -> None:
     assert [str(one) for one in discover_relations({"net": net, "copy": copy})] == ["net = copy"]
     copy[17] += 1
     assert discover_relations({"net": net, "copy": copy}) == ()
+
+
+def test_the_column_of_most_decimals_is_computed_though_a_few_numbers_of_another_have_more() -> None:
+    rng = np.random.default_rng(0)
+    miles, people = np.round(rng.lognormal(10, 0.8, 400)), np.round(rng.lognormal(15, 0.8, 400))
+    miles[:20] += np.round(rng.uniform(size=20), 9)
+    frame = pd.DataFrame({"miles": miles, "people": people, "rate": 1e6 * miles / people})
+    relations = discover_relations({name: frame[name].to_numpy() for name in frame})
+    assert [relation.column for relation in relations] == ["rate"]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import tabsynth
-from tabsynth.relations.functional_dependencies import discover, repair
+from tabsynth.relations.functional_dependencies import discover, hold, repair
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.gan import GANSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
@@ -107,3 +107,14 @@ def test_what_is_held_stays_and_its_cause_gives_way() -> None:
     assert set(moved[:, 0]) == {0, 2}
     assert (moved[:, 0] == 0).mean() == pytest.approx(0.75, abs=0.08)  # four standard errors
     assert (repair(drawn, ~held, [function], shares, rng)[:, 1] == 0).all()
+
+
+def test_a_repair_that_contradicts_another_changes_the_determinant() -> None:
+    # lines: without a phone there are no lines and no fibre; the films say so as well where there is no internet
+    lines, internet, films = np.array([[0, 0, 0], [1, 0, 1], [1, 1, 2], [2, 0, 0], [2, 1, 2]] * 60, np.int32).T
+    tokens = np.stack([lines, internet, films], axis=1)
+    functions = discover(tokens, [3, 2, 3], [[], [], []])
+    drawn = np.array([[0, 1, 2]] * 200, np.int32)
+    shares = [np.ones(3), np.ones(2), np.ones(3)]
+    repaired = repair(drawn, np.zeros(drawn.shape, bool), functions, shares, np.random.default_rng(0))
+    assert hold(repaired, functions).all()

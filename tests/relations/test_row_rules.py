@@ -10,9 +10,11 @@ import pytest
 
 import tabsynth
 from tabsynth.codec import Codec
+from tabsynth.codec.quantile_bins import measure_quantiles
 from tabsynth.data import Table
 from tabsynth.relations.enforcement import Relations
 from tabsynth.relations.functional_dependencies import discover
+from tabsynth.relations.row_rules import OrderRule
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.gan import GANSynthesizer
@@ -181,3 +183,27 @@ def test_an_order_that_names_say_needs_no_evidence() -> None:
     assert rules_of(day.set_axis(["a", "b"], axis=1)) == set()
     day.loc[3, "temp_max"] = day.loc[3, "temp_min"] - 1
     assert rules_of(day) == set()
+
+
+def test_a_date_of_birth_comes_first_without_evidence() -> None:
+    rng = np.random.default_rng(0)
+    birth = rng.integers(-36_000, -4_000, 600)
+    entry = np.maximum(rng.integers(-12_000, -2000, 600), birth + 200 + rng.integers(0, 8000, 600))
+    assert rules_of(pd.DataFrame({"birthdat": birth, "injecdat": entry})) == {"birthdat <= injecdat"}
+    assert rules_of(pd.DataFrame({"birthweight": birth, "injected": entry})) == set()
+
+
+def test_repaired_numbers_do_not_pile_up_at_the_end_of_the_column() -> None:
+    rng = np.random.default_rng(0)
+    values = np.round(rng.uniform(0, 100, 4000), 3)
+    coder = measure_quantiles(values, tokens=32, decimals=3)
+    assert coder is not None
+    rule = OrderRule("start", "end", 0.0, "start <= end", 100.0)
+    start, end = np.round(rng.uniform(60, 95, (2, 4000)), 3)
+    end -= 50
+    numbers = {"start": start, "end": end}
+    free = {name: np.zeros(4000, bool) for name in numbers}
+    rule.repair(numbers, {"start": coder, "end": coder}, free, rng.random(4000))
+    assert rule.holds(numbers).all()
+    assert (numbers["end"] == coder.high[-1]).mean() < 0.01
+    assert len(np.unique(numbers["end"])) > 2000

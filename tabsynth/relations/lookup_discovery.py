@@ -1,0 +1,85 @@
+"""Discover numbers that the value of another column decides, such as the population of a country."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
+
+from tabsynth.common.arrays import Floats
+from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS, MIN_ROWS, Columns
+from tabsynth.relations.row_rules import LookupRule
+
+MIN_COVERED_SHARE = 0.8
+"""Minimum share of rows whose value is frequent enough to decide a number."""
+
+
+def discover_lookups(columns: Columns, computed: Collection[str]) -> Iterator[LookupRule]:
+    """Find numeric columns that are a function of another column, one rule for each.
+
+    Columns whose tokens are single numbers need none: functional dependencies between tokens hold them.
+
+    Args:
+        columns: The table.
+        computed: Columns that an exact relation computes.
+    """
+    open_ = [name for name in columns.numbers if name in columns.varied and name not in computed]
+    # The column of fewest values decides: the country, rather than the city.
+    for group, values in sorted(columns.keys.items(), key=lambda item: len(np.unique(item[1]))):
+        for name in _candidates(group, values, open_, columns):
+            rule = _lookup(group, name, values, columns)
+            if rule is not None:
+                open_.remove(name)
+                yield rule
+
+
+def _candidates(group: str, values: Floats, names: Sequence[str], columns: Columns) -> list[str]:
+    """Return the numeric columns with one number for each value of a column, in a sample of the rows."""
+    names = [name for name in names if name != group]
+    scan = slice(None, None, max(1, len(values) // MAX_SCAN_ROWS))
+    own = values[scan]
+    order = np.argsort(own, kind="stable")[: int((~np.isnan(own)).sum())]
+    if not len(order) or not names:
+        return []
+    start = np.flatnonzero(np.diff(own[order], prepend=np.nan) != 0)
+    block = np.stack([columns.numbers[name][scan][order] for name in names])
+    most, least = np.fmax.reduceat(block, start, axis=1), np.fmin.reduceat(block, start, axis=1)
+    return [names[at] for at in np.flatnonzero(~(most > least).any(axis=1))]
+
+
+def _table(values: Floats, numbers: Floats, floor: int) -> tuple[Floats, Floats, Floats] | None:
+    """Return the frequent values, their numbers and their rows; None if a value has two numbers."""
+    both = ~np.isnan(values) & ~np.isnan(numbers)
+    if both.sum() < MIN_ROWS:
+        return None
+    order = np.argsort(values[both], kind="stable")
+    values, numbers = values[both][order], numbers[both][order]
+    start = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
+    if (np.maximum.reduceat(numbers, start) != np.minimum.reduceat(numbers, start)).any():
+        return None
+    rows = np.diff(np.append(start, len(values))).astype(np.float64)
+    kept = rows >= floor
+    return values[start][kept], numbers[start][kept], rows[kept]
+
+
+def _lookup(group: str, name: str, values: Floats, columns: Columns) -> LookupRule | None:
+    """Return the rule that a column decides a number, None without enough evidence."""
+    found = _table(values, columns.numbers[name], columns.min_group)
+    if found is None or len(np.unique(found[1])) < 2:
+        return None
+    known, numbers, rows = found
+    present = int((~np.isnan(values) & ~np.isnan(columns.numbers[name])).sum())
+    if rows.sum() < MIN_COVERED_SHARE * present:
+        return None
+    share = _row_shares(numbers, rows)
+    evidence = float(((rows - 1) * (1 - share)).sum())
+    if evidence < MIN_EVIDENCE_ROWS:
+        return None
+    text = f"{name} is a function of {group} with {len(known)} values"
+    return LookupRule(group, tuple(known.tolist()), name, tuple(numbers.tolist()), text, round(evidence, 1))
+
+
+def _row_shares(numbers: Floats, rows: Floats) -> Floats:
+    """Return the share of rows that have each number."""
+    _, code = np.unique(numbers, return_inverse=True)
+    return np.asarray(np.bincount(code, weights=rows)[code] / rows.sum())

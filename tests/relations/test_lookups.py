@@ -1,0 +1,83 @@
+"""Numbers that another column decides, such as the population of a country, hold in every synthetic row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tabsynth
+from tabsynth.codec import Codec
+from tabsynth.data import Table
+from tabsynth.relations.enforcement import Relations
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+
+N_STATES = 60
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    """Shops of sixty states, whose area has decimals and whose population is missing for some."""
+    rng = np.random.default_rng(0)
+    area, people = np.round(rng.uniform(30, 900, N_STATES), 2), rng.integers(1000, 90_000, N_STATES).astype(float)
+    people[:3] = np.nan
+    state = rng.integers(0, N_STATES, 1200)
+    return pd.DataFrame(
+        {
+            "state": np.array([f"s{number:02d}" for number in range(N_STATES)])[state],
+            "area": area[state],
+            "people": people[state],
+            "turnover": np.round(rng.lognormal(5, 1, 1200), 2),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def model(frame: pd.DataFrame) -> MaskedSynthesizer:
+    return MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
+
+
+def facts(frame: pd.DataFrame) -> set[tuple[str, float, float]]:
+    rows = frame[["state", "area", "people"]].fillna({"people": -1.0})
+    return set(rows.itertuples(index=False, name=None))
+
+
+def rules_of(frame: pd.DataFrame) -> list[str]:
+    table = Table.of(frame)
+    return Relations.discover(table, Codec.measure(table)).describe()
+
+
+def test_a_state_has_its_area_in_every_row(frame: pd.DataFrame, model: MaskedSynthesizer, tmp_path: Path) -> None:
+    model.save(tmp_path / "model")
+    drawn = tabsynth.load(tmp_path / "model").sample(800, seed=1, progress=False)
+    assert model.relations_.describe() == [
+        f"area is a function of state with {N_STATES} values",
+        f"people is a function of state with {N_STATES - 3} values",
+    ]
+    assert facts(drawn) <= facts(frame)
+    assert drawn["state"].nunique() == N_STATES
+
+
+def test_a_number_that_is_given_decides_the_state(frame: pd.DataFrame, model: MaskedSynthesizer) -> None:
+    state, area = frame.loc[7, ["state", "area"]]
+    assert (model.sample(40, seed=1, given={"area": area})["state"] == state).all()
+    assert (model.sample(40, seed=1, given={"state": state})["area"] == area).all()
+
+
+def test_one_other_number_is_enough_to_refuse(frame: pd.DataFrame) -> None:
+    frame = frame.copy()
+    frame.loc[11, "area"] += 0.01
+    assert rules_of(frame) == [f"people is a function of state with {N_STATES - 3} values"]
+
+
+def test_states_of_few_rows_release_no_number(frame: pd.DataFrame) -> None:
+    few = frame.groupby("state").head(4)
+    more = pd.concat([frame[frame["state"] > "s05"], few[few["state"] <= "s05"]])
+    table = Table.of(more)
+    relations = Relations.discover(table, Codec.measure(table))
+    rule = next(rule for rule in relations.rules if rule.columns == ("state", "area"))
+    released = set(rule.numbers)  # type: ignore[union-attr]
+    assert not released & set(few.loc[few["state"] <= "s05", "area"])
+    assert len(released) == N_STATES - 6
