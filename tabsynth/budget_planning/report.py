@@ -1,20 +1,27 @@
-"""Render a privacy plan: table, SVG chart of error against epsilon, and HTML page."""
+"""Render a privacy plan: tables, SVG chart of error against epsilon, heat maps of pairs, and HTML page."""
 
 from __future__ import annotations
 
 import math
 from html import escape
+from typing import Any
 
 from markupsafe import Markup
 
+from tabsynth.budget_planning.expected_errors import ExpectedErrors
 from tabsynth.budget_planning.simulation import Expected, PrivacyPlan
 from tabsynth.privacy.accounting.explanation import explain_zcdp
 from tabsynth.privacy.budget import zcdp_rho
+from tabsynth.reporting.charts import HEAT_STEPS, heat
 from tabsynth.reporting.html import environment
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 320.0, 56.0, 110.0, 16.0, 40.0
 COLOURS = ("#0b6e99", "#c2571a", "#5b7f2b", "#7a4b9e")
+LABEL_HEIGHT = 15.0
 TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+N_WORST = 5
+"""Pairs that the summary lists."""
 
 HEADER = ("mechanism", "epsilon", "columns' error", "pairs' error", "CPU seconds")
 
@@ -41,22 +48,76 @@ def table_rows(plan: PrivacyPlan) -> list[list[str]]:
     ]
 
 
+def worst_header(plan: PrivacyPlan) -> tuple[str, ...]:
+    """Return the header of the pairs with the largest errors."""
+    return ("pair", *(f"epsilon {epsilon:g}" for epsilon in plan.epsilons))
+
+
+def worst_rows(plan: PrivacyPlan) -> list[list[str]]:
+    """Return the pairs with the largest errors at the middle epsilon, with their error at each epsilon."""
+    middle = sorted(range(len(plan.epsilons)), key=lambda at: plan.epsilons[at])[(len(plan.epsilons) - 1) // 2]
+    worst = plan.errors[middle].worst_pairs(N_WORST)
+    return [[" × ".join(pair), *(f"{one.pairs[pair]:.4f}" for one in plan.errors)] for pair in worst]
+
+
+def summarise_pairs(plan: PrivacyPlan) -> str:
+    """One paragraph on the expected errors of columns and pairs."""
+    lost = [f"{epsilon:g}" for epsilon, one in zip(plan.epsilons, plan.errors, strict=True) if not one.counts_pairs]
+    text = (
+        "Expected total variation distance of each column and pair from the noise of the marginal mechanism alone, "
+        "computed from the schema, the number of rows and the budget. Pairs are compared on up to eight groups of "
+        "each column's values. Sampled rows vary in addition."
+    )
+    if lost and plan.errors[0].pairs:
+        text += (
+            f" At epsilon {', '.join(lost)} pairs are not counted: columns are sampled independently, and their "
+            "dependence is lost, which these errors do not include."
+        )
+    return text
+
+
+def summarise_structure(plan: PrivacyPlan) -> str:
+    """One paragraph on what the schema's constraints save; empty if they save nothing."""
+    saved = plan.structure
+    if saved is None:
+        return ""
+    parts = []
+    if saved.determined:
+        parts.append(f"not measured, as they follow from other columns: {', '.join(saved.determined)}")
+    parts += [f"{share:.0%} of {a} × {b} is impossible" for (a, b), share in saved.forbidden.items()]
+    errors = "; ".join(
+        f"{one.mean_pairs:.4f} instead of {bare.mean_pairs:.4f} at epsilon {epsilon:g}"
+        for epsilon, one, bare in zip(plan.epsilons, plan.errors, saved.without, strict=True)
+    )
+    return f"What the schema's constraints save: {'; '.join(parts)}. Mean expected error of pairs: {errors}."
+
+
+def heat_map(errors: ExpectedErrors) -> dict[str, Any] | None:
+    """Return a heat map of the pairs, with columns on the diagonal; None below two columns."""
+    shape = [{"columns": [name], "value": 100 * error, "floor": None} for name, error in errors.columns.items()]
+    trend = [{"columns": list(pair), "value": 100 * error, "floor": None} for pair, error in errors.pairs.items()]
+    return heat(shape, trend, list(errors.columns))
+
+
 def summarise(plan: PrivacyPlan) -> str:
     """One paragraph on what was simulated."""
     larger = (
         "" if plan.simulated >= plan.rows else f" (simulated at {plan.simulated:,}; errors decrease with more rows)"
     )
-    unit = "row" if plan.rows_per_person == 1 else "person"
     person = "a row" if plan.rows_per_person == 1 else f"a person with up to {plan.rows_per_person} rows"
     return (
         f"{plan.rows:,} rows{larger}, delta {plan.delta:.3g}, protecting {person}. Errors are mean total variation "
-        "distances (0 is best) to a simulated table; a real table with more structure has larger errors. "
-        + DP_SGD_ADVICE
-        + "".join(
-            f" Epsilon {epsilon:g}: {explain_zcdp(epsilon, plan.delta, zcdp_rho(epsilon, plan.delta), unit)}"
-            for epsilon in sorted({one.epsilon for one in plan.expected})
-        )
+        "distances (0 is best) to a simulated table; a real table with more structure has larger errors."
     )
+
+
+def explain_attackers(plan: PrivacyPlan) -> list[str]:
+    """Return what an attacker can learn at each epsilon."""
+    unit = "row" if plan.rows_per_person == 1 else "person"
+    return [
+        f"Epsilon {epsilon:g}: {explain_zcdp(epsilon, plan.delta, zcdp_rho(epsilon, plan.delta), unit)}"
+        for epsilon in sorted(set(plan.epsilons))
+    ]
 
 
 def render_svg(plan: PrivacyPlan) -> str:
@@ -99,15 +160,30 @@ def render_svg(plan: PrivacyPlan) -> str:
             spot = f'cx="{x(one.epsilon):.1f}" cy="{y(one.pairs):.1f}"'
             parts.append(f'<circle {spot} r="3.5" fill="{colour}"><title>{words}</title></circle>')
         end = own[-1]
-        parts.append(
-            f'<text x="{x(end.epsilon) + 8:.1f}" y="{y(end.pairs) - 4:.1f}" fill="{colour}">{escape(name)}</text>'
-        )
+        above = y(end.pairs) - 4
+        if abs(above - floor - 4) < LABEL_HEIGHT:
+            above = floor + 4 - LABEL_HEIGHT
+        parts.append(f'<text x="{x(end.epsilon) + 8:.1f}" y="{above:.1f}" fill="{colour}">{escape(name)}</text>')
     return "".join([*parts, "</svg>"])
 
 
 def render_page(plan: PrivacyPlan) -> str:
     """One self-contained HTML page."""
     template = environment("tabsynth.budget_planning").get_template("plan.html.j2")
+    maps = [(f"{epsilon:g}", heat_map(one)) for epsilon, one in zip(plan.epsilons, plan.errors, strict=True)]
+    worst = worst_rows(plan)
     return template.render(
-        summary=summarise(plan), chart=Markup(render_svg(plan)), header=HEADER, rows=table_rows(plan)
+        summary=summarise(plan),
+        advice=DP_SGD_ADVICE,
+        attackers=explain_attackers(plan),
+        chart=Markup(render_svg(plan)),
+        header=HEADER,
+        rows=table_rows(plan),
+        pairs=summarise_pairs(plan),
+        structure=summarise_structure(plan),
+        worst=worst,
+        worst_header=worst_header(plan),
+        maps=[(epsilon, drawn) for epsilon, drawn in maps if drawn],
+        middle=(len(maps) - 1) // 2,
+        heat_steps=HEAT_STEPS,
     )

@@ -1,4 +1,4 @@
-"""Expected error of private fits by epsilon, simulated from public facts.
+"""Expected error of private fits by epsilon, computed and simulated from public facts.
 
 A table is simulated from the schema, with one latent factor behind all columns; every mechanism is fitted to it at
 every epsilon, and its sample is compared with that table. No real table is read.
@@ -18,6 +18,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.budget_planning.expected_errors import (
+    ExpectedErrors,
+    StructureSavings,
+    expected_errors,
+    structure_savings,
+)
 from tabsynth.codec.column_values import numeric_values
 from tabsynth.common.progress import progress_bar
 from tabsynth.common.validation import validate_seed
@@ -79,6 +85,9 @@ class PrivacyPlan:
         rows_per_person: Maximum rows per person.
         floor: The error of a bootstrap sample without privacy.
         expected: Every mechanism at every epsilon.
+        epsilons: The budgets.
+        errors: The expected error of each column and pair at each epsilon, from the noise of the marginal mechanism.
+        structure: What the schema's constraints save; None if they save nothing.
     """
 
     rows: int
@@ -87,12 +96,24 @@ class PrivacyPlan:
     rows_per_person: int
     floor: Expected
     expected: tuple[Expected, ...]
+    epsilons: tuple[float, ...]
+    errors: tuple[ExpectedErrors, ...]
+    structure: StructureSavings | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain data."""
-        out = asdict(self)
-        out["floor"]["epsilon"] = None
-        return out
+        return {
+            "rows": self.rows,
+            "simulated": self.simulated,
+            "delta": self.delta,
+            "rows_per_person": self.rows_per_person,
+            "floor": asdict(self.floor) | {"epsilon": None},
+            "expected": [asdict(one) for one in self.expected],
+            "errors": [
+                {"epsilon": epsilon, **one.to_dict()} for epsilon, one in zip(self.epsilons, self.errors, strict=True)
+            ],
+            "structure": None if self.structure is None else self.structure.to_dict(),
+        }
 
     def best(self, epsilon: float) -> Expected:
         """Return the mechanism with the smallest error of pairs at an epsilon."""
@@ -150,7 +171,18 @@ def plan_privacy(
             for privacy in budgets:
                 expected.append(_evaluate_mechanism(name, privacy, simulated, schema, rows_per_person, seed))
                 shown.update()
-    return PrivacyPlan(int(rows), len(simulated), delta, rows_per_person, floor, tuple(expected))
+    facts = (schema, int(rows), [privacy.epsilon for privacy in budgets], delta, rows_per_person)
+    return PrivacyPlan(
+        rows=int(rows),
+        simulated=len(simulated),
+        delta=delta,
+        rows_per_person=rows_per_person,
+        floor=floor,
+        expected=tuple(expected),
+        epsilons=tuple(privacy.epsilon for privacy in budgets),
+        errors=expected_errors(*facts),
+        structure=structure_savings(*facts),
+    )
 
 
 def simulate_table(schema: Schema, rows: int, rules: Mapping[str, Any] | str | Path | None, seed: int) -> pd.DataFrame:

@@ -19,13 +19,13 @@ examples:
   tabsynth plan-privacy --schema schema.json -n 30_000 --rows-per-person 5 --epsilons 0.5,1,2 --output plan.html
   tabsynth plan-privacy --cardinalities 2,2,5,12,40 -n 10_000
 
-The simulation uses the schema only; no real table is read.
+Both use the schema only; no real table is read.
 """
 
 
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
-    plan = command("plan-privacy", "Simulate the error of private fits at each epsilon.", PLAN_PRIVACY)
+    plan = command("plan-privacy", "Compute and simulate the error of private fits at each epsilon.", PLAN_PRIVACY)
     what = plan.add_mutually_exclusive_group(required=True)
     what.add_argument("--schema", metavar="FILE", help="schema file")
     what.add_argument("--cardinalities", metavar="N,N,...", help="number of values of each column, instead of a schema")
@@ -50,7 +50,7 @@ def add_arguments(command: AddCommand) -> None:
 
 def run(args: Namespace) -> int:
     """Run the command."""
-    from tabsynth.budget_planning.report import HEADER, render_page, render_svg, summarise, table_rows
+    from tabsynth.budget_planning import report
     from tabsynth.budget_planning.simulation import from_cardinalities
     from tabsynth.budget_planning.simulation import plan_privacy as simulate
     from tabsynth.common.atomic_files import check_outputs, check_writable, write_text
@@ -75,5 +75,10 @@ def run(args: Namespace) -> int:
         seed=args.seed,
     )
     if args.output:
-        write_text(args.output, render_page(plan) if args.output.endswith(".html") else render_svg(plan))
-    return print_result(plan.to_dict(), f"{summarise(plan)}\n\n{format_table(HEADER, table_rows(plan))}")
+        render = report.render_page if args.output.endswith(".html") else report.render_svg
+        write_text(args.output, render(plan))
+    parts = [report.summarise(plan), format_table(report.HEADER, report.table_rows(plan)), report.summarise_pairs(plan)]
+    if worst := report.worst_rows(plan):
+        parts.append(f"Pairs with the largest errors:\n{format_table(report.worst_header(plan), worst)}")
+    parts += [report.summarise_structure(plan), "\n".join(report.explain_attackers(plan)), report.DP_SGD_ADVICE]
+    return print_result(plan.to_dict(), "\n\n".join(part for part in parts if part))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tabsynth.budget_planning.report import render_page, render_svg, table_rows
+from tabsynth.budget_planning.report import render_page, render_svg, summarise_structure, table_rows, worst_rows
 from tabsynth.budget_planning.simulation import PrivacyPlan, from_cardinalities, plan_privacy, simulate_table
 from tabsynth.cli import main
 from tabsynth.errors import InputError, PrivacyError
@@ -92,9 +93,37 @@ def test_one_seed_gives_one_plan(plan: PrivacyPlan) -> None:
 def test_the_page_holds_every_figure_and_the_drawing_is_xml(plan: PrivacyPlan) -> None:
     shown = render_page(plan)
     assert all(cell in shown for row in table_rows(plan) for cell in row)
+    assert all(cell in shown for row in worst_rows(plan) for cell in row)
+    assert len(worst_rows(plan)) == 5
+    assert shown.count('<svg class="heat"') == len(plan.errors)
+    assert shown.count("<details") - shown.count('<details class="panel">') == 1
     assert "<script" not in shown
     root = ET.fromstring(render_svg(plan))
     assert len(root.findall("{*}circle")) == len(plan.expected)
+
+
+def test_the_plan_as_plain_data_has_the_error_of_every_column_and_pair(plan: PrivacyPlan) -> None:
+    kept = json.loads(json.dumps(plan.to_dict()))
+    assert [one["epsilon"] for one in kept["errors"]] == [0.1, 10.0]
+    assert set(kept["errors"][0]["columns"]) == {"age", "seen", "town", "ill"}
+    assert {tuple(pair["columns"]) for pair in kept["errors"][0]["pairs"]} == set(plan.errors[0].pairs)
+    assert kept["structure"] is None
+    assert summarise_structure(plan) == ""
+
+
+def test_constraints_are_reported_with_what_they_save() -> None:
+    rule = {"kind": "lookup", "column": "region", "by": "town", "values": {"A": "x", "B": "x", "C": "y", "D": "y"}}
+    columns = {
+        "town": {"kind": "categorical", "values": ["A", "B", "C", "D"]},
+        "region": {"kind": "categorical", "values": ["x", "y"]},
+        "ill": {"kind": "boolean"},
+    }
+    schema = Schema.from_dict({"columns": columns, "constraints": [rule]})
+    plan = plan_privacy(schema, 1000, epsilons=(1.0,))
+    text = summarise_structure(plan)
+    assert "follow from other columns: region" in text
+    assert f"{plan.errors[0].mean_pairs:.4f} instead of" in text
+    assert text in html.unescape(render_page(plan))
 
 
 def test_what_cannot_be_planned_is_said() -> None:
@@ -115,6 +144,7 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
     assert main([*command, "--mechanisms", "marginal", "--output", str(output)]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert [one["mechanism"] for one in plan["expected"]] == ["marginal"]
+    assert [one["epsilon"] for one in plan["errors"]] == [1]
     assert output.read_text().startswith("<!doctype html>")
     assert (
         main(["plan-privacy", "--cardinalities", "2,3", "-n", "500", "--epsilons", "1", "--mechanisms", "marginal"])

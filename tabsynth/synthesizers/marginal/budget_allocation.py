@@ -6,9 +6,12 @@ the number of rows if the whole budget were spent on that count.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 
 REFERENCE_SIGNAL = 5000.0
 """Signal of about 32,000 rows at epsilon 1 and delta 1e-6, the reference of the factors below."""
@@ -22,6 +25,18 @@ DEFAULT_EXPECTED_ROWS = 10_000
 LEVELS = {"coarse pairs": 0.06, "medium pairs": 0.24, "triples": 0.15, "fine": 0.55}
 """Shares of the budget of joint counts: all pairs on coarse and on medium groups, triples with the target on coarse
 groups, and the strongest pairs on all tokens. Without a target, the share of the triples goes to the others."""
+
+N_TOTAL_CELLS = 3.0
+"""Weight of the number of rows in the budget; a column has the square root of its number of cells."""
+
+MAX_CELLS_COUNTED_ONCE = 32
+"""Columns with more cells are counted a second time, on bins chosen from the first count."""
+
+MIN_SIGNAL_COUNTED_TWICE = 0.1
+"""Below this signal the first count is too noisy to choose bins and tails."""
+
+SECOND_LOOK = 0.6
+"""Share of a long column's budget for its second count."""
 
 N_REFERENCE_PAIRS = 105
 """Number of pairs of a table of 15 columns, the reference of the thresholds below."""
@@ -77,6 +92,58 @@ def mixture_config(rows: float, rho: float, components: int | None = None, cells
         steps = max(round(steps / np.sqrt(dear)), 150)
         wanted = components // pool if components else max(round(wanted / np.sqrt(dear)), MIN_COMPONENTS)
     return MixtureConfig(components=wanted, steps=steps, rate=0.2, penalty=float(0.02 * signal**0.75), pool=pool)
+
+
+@dataclass(frozen=True)
+class OneWayPlan:
+    """The counts of single columns and their shares of the budget.
+
+    Attributes:
+        tables: The column of each table, whether its cells are the column's blocks, and its number of cells.
+        shares: The share of each table, then of the number of rows.
+        second: The share of the second count of each long column.
+    """
+
+    tables: list[tuple[str, bool, int]]
+    shares: list[float]
+    second: dict[str, float]
+
+
+def plan_one_ways(grids: Mapping[str, Grid], share: float, expected_rows: float, rho: float) -> OneWayPlan:
+    """Split the share of single columns in proportion to the square root of their number of cells, or of blocks."""
+    twice = signal_to_noise(expected_rows, rho) >= MIN_SIGNAL_COUNTED_TWICE
+    second = {name: 0.0 for name, grid in grids.items() if twice and len(grid.low) > MAX_CELLS_COUNTED_ONCE}
+    tables: list[tuple[str, bool, int]] = []
+    for name, grid in grids.items():
+        tables.append((name, False, grid.size))
+        if grid.blocks[-1] > 1:
+            tables.append((name, True, int(grid.blocks[-1]) + 1))
+    # The cells of a wide column need more budget than they are worth: they get no more than its blocks.
+    weight = np.append(np.sqrt([_n_weighted(grids[name]) for name, _, _ in tables]), N_TOTAL_CELLS)
+    weight *= share / weight.sum()
+    for place, (name, _, _) in enumerate(tables):
+        if name in second:
+            second[name] += SECOND_LOOK * weight[place]
+            weight[place] *= 1 - SECOND_LOOK
+    return OneWayPlan(tables, weight.tolist(), second)
+
+
+def independent_shares(grids: Mapping[str, Grid], share: float) -> dict[str, float]:
+    """Split what pairs would have cost between the second counts of all columns, if single columns get it."""
+    each = np.sqrt([_n_weighted(grid) for grid in grids.values()])
+    return dict(zip(grids, (share * each / each.sum()).tolist(), strict=True))
+
+
+def _n_weighted(grid: Grid) -> int:
+    """Return a column's number of cells, or of blocks for a wide numeric column."""
+    return int(grid.blocks[-1]) + 1 if grid.blocks[-1] > 1 else grid.size
+
+
+def level_shares(names: Iterable[str], share: float) -> dict[str, float]:
+    """Split the share of joint counts between the finest level and the named others."""
+    names = list(names)
+    each = share / (LEVELS["fine"] + sum(LEVELS[name] for name in names))
+    return {name: each * LEVELS[name] for name in (*names, "fine")}
 
 
 def n_groups(rows: float, rho: float) -> tuple[int, int]:

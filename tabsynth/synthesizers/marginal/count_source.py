@@ -24,6 +24,11 @@ EXACT_RHO = 4.0
 """Exact counts have sampling error; they are weighted as noisy counts with this rho."""
 
 
+def noise_sigma(rho: float, share: float, max_rows_per_unit: int) -> float:
+    """Return sigma such that sensitivity^2 / (2 sigma^2) = share * rho."""
+    return max_rows_per_unit / math.sqrt(2 * SPENDABLE_SHARE * share * rho)
+
+
 class CountSource(Protocol):
     """A source of counts."""
 
@@ -76,8 +81,8 @@ class NoisyCounts:
         return [counts.astype(np.float64) for counts in noisy]
 
     def sigma(self, share: float) -> float:
-        """Return sigma such that sensitivity^2 / (2 sigma^2) = share * rho."""
-        return self.max_rows_per_unit / math.sqrt(2 * SPENDABLE_SHARE * share * self.rho)
+        """Return the noise standard deviation for a share of the budget."""
+        return noise_sigma(self.rho, share, self.max_rows_per_unit)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,13 @@ import numpy as np
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.synthesizers.marginal.bins.adaptive_bins import cell_widths, kept_stretch, second_bins, tail_mask
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
-from tabsynth.synthesizers.marginal.budget_allocation import DEFAULT_EXPECTED_ROWS, independent, n_bins, signal_to_noise
+from tabsynth.synthesizers.marginal.budget_allocation import (
+    DEFAULT_EXPECTED_ROWS,
+    independent,
+    independent_shares,
+    n_bins,
+    plan_one_ways,
+)
 from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
 
 
@@ -106,18 +112,6 @@ def shrink_to_uniform(noisy: Floats, sigma: float, total: float) -> Floats:
 N_SHARES = 1001
 """Grid of shares of the first of two cells for the posterior mean."""
 
-N_TOTAL_CELLS = 3.0
-"""Weight of the number of rows in the budget; a column has the square root of its number of cells."""
-
-MAX_CELLS_COUNTED_ONCE = 32
-"""Columns with more cells are counted a second time, on bins chosen from the first count."""
-
-MIN_SIGNAL_COUNTED_TWICE = 0.1
-"""Below this signal the first count is too noisy to choose bins and tails."""
-
-SECOND_LOOK = 0.6
-"""Share of a long column's budget for its second count."""
-
 BINS_FOR_EACH_TOKEN = 2
 """Bins of the second count per token; the bin edges matter as much as the mass of a token."""
 
@@ -163,23 +157,9 @@ def measure_one_ways(
         pairs: Number of pairs that would be counted; all by default.
     """
     pairs = len(grids) * (len(grids) - 1) // 2 if pairs is None else pairs
-    twice = signal_to_noise(expected_rows, source.rho) >= MIN_SIGNAL_COUNTED_TWICE
-    again = [name for name, grid in grids.items() if twice and len(grid.low) > MAX_CELLS_COUNTED_ONCE]
-    wanted: list[tuple[str, bool, int]] = []
-    for name, grid in grids.items():
-        wanted.append((name, False, grid.size))
-        if grid.blocks[-1] > 1:
-            wanted.append((name, True, int(grid.blocks[-1]) + 1))
-    # The cells of a wide column need more budget than they are worth: they get no more than its blocks.
-    parts = [int(grids[name].blocks[-1]) + 1 if grids[name].blocks[-1] > 1 else size for name, _, size in wanted]
-    weight = np.append(np.sqrt(parts), N_TOTAL_CELLS)
-    weight *= share / weight.sum()
-    kept_back = dict.fromkeys(again, 0.0)
-    for place, (name, _, _) in enumerate(wanted):
-        if name in kept_back:
-            kept_back[name] += SECOND_LOOK * weight[place]
-            weight[place] *= 1 - SECOND_LOOK
-    shares = weight.tolist()
+    plan = plan_one_ways(grids, share, expected_rows, source.rho)
+    wanted, shares, kept_back = plan.tables, plan.shares, dict(plan.second)
+    again = list(kept_back)
     reads = [
         _histogram_reader(cells, name, grids[name].blocks if blocks else None, size) for name, blocks, size in wanted
     ]
@@ -207,9 +187,8 @@ def measure_one_ways(
     spent = share
     if may_spend_all and independent(rows / source.max_rows_per_unit, source.rho, pairs):
         spent, again = 1.0, list(grids)
-        each = np.sqrt([grid.blocks[-1] + 1 if grid.blocks[-1] > 1 else grid.size for grid in grids.values()])
-        for name, part in zip(grids, (1 - share) * each / each.sum(), strict=True):
-            kept_back[name] = kept_back.get(name, 0.0) + float(part)
+        for name, part in independent_shares(grids, 1 - share).items():
+            kept_back[name] = kept_back.get(name, 0.0) + part
     if again:
         lines = [name for name in again if grids[name].line]
         stretches = {

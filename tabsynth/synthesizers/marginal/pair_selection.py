@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.synthesizers.marginal.budget_allocation import LEVELS, MixtureConfig, n_bins, n_groups, n_trees
+from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig, level_shares, n_bins, n_groups, n_trees
 from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts, Reader
 from tabsynth.synthesizers.marginal.mixture_fit import fit_mixture
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
@@ -118,9 +118,9 @@ def measure_levels(
         "triples": MeasurementPlan(coarse, (), _without(target, every), target),
     }
     plans = {name: plan for name, plan in plans.items() if plan.pairs or plan.triples}
-    each = share / (LEVELS["fine"] + sum(LEVELS[name] for name in plans))
+    shares = level_shares(plans, share)
     known = public.known_levels([len(own) for own in marginals], (source.sigma(KNOWN_SHARE) / rows) ** 2)
-    found = [public.with_zeros(measure(plan, *facts, each * LEVELS[name], names)) for name, plan in plans.items()]
+    found = [public.with_zeros(measure(plan, *facts, shares[name], names)) for name, plan in plans.items()]
     trees, chosen = n_trees(rows, source.rho), every
     if len(every) > trees:
         components, steps = min(MAX_COMPONENTS, config.components), min(MAX_STEPS, config.steps)
@@ -128,7 +128,7 @@ def measure_levels(
         chosen = strongest_pairs(fit_mixture(marginals, [*found, *known], rows, rough, seed=seed), every, trees)
     # If a column has more tokens than the rows can distinguish, its families represent them.
     detailed = tuple(families[i] if public.families.get(i) else own for i, own in enumerate(fine))
-    last = measure(MeasurementPlan(detailed, chosen), *facts, each * LEVELS["fine"], names)
+    last = measure(MeasurementPlan(detailed, chosen), *facts, shares["fine"], names)
     return [*found, public.with_zeros(last), *known]
 
 
