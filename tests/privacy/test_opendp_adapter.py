@@ -87,6 +87,15 @@ def test_nothing_is_read_that_was_not_charged_and_no_more_is_spent(method: str, 
     assert all(len(entry.output or "") == 64 for entry in model.ledger_.entries)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_mst_of_nine_columns_stays_within_its_budget() -> None:
+    """OpenDP rounds the sum of eight selections up, and refuses what exceeds their budget by one unit of rounding."""
+    tokens = np.random.default_rng(0).integers(0, 2, (200, 9)).astype(np.int32)
+    found = opendp_adapter.run_opendp("mst", [2] * 9, tokens, 0.0184442400932312, 1)
+    assert found.sizes == (2,) * 9
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     ("facts", "says"),

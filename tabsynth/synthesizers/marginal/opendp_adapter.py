@@ -7,7 +7,9 @@ McKenna and others, "AIM: an adaptive and iterative mechanism" (arXiv 2201.12677
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,10 @@ rho of few binary digits keep OpenDP's sums exact; rounding could otherwise exce
 
 N_RHO_DIGITS = 20
 """Maximum number of binary digits of rho."""
+
+MST_SLACK = 2.0**-40
+"""Relative slack of MST's selection budget. OpenDP leaves one unit of rounding for the sum of all selections, which it
+rounds up: with nine columns and more, the sum then exceeds the budget and is refused."""
 
 MAX_MODEL_MB = 4.0
 """Maximum size of the graphical model that AIM may select."""
@@ -109,8 +115,21 @@ def run_opendp(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, ma
         else dp.mbi.MST(**shares)
     )
     keys = {slot: list(range(size)) for slot, size in zip(slots, sizes, strict=True)}
-    model = context.query().contingency_table(keys=keys, algorithm=algorithm).release().model
+    with _mst_slack():
+        model = context.query().contingency_table(keys=keys, algorithm=algorithm).release().model
     return _graphical_model(model, slots, sizes)
+
+
+@contextmanager
+def _mst_slack() -> Iterator[None]:
+    """Replace the next smaller number, by which OpenDP's MST reduces its selection budget, by a smaller one."""
+    mst: Any = import_module("opendp.extras.mbi._mst")
+    original = mst.prior
+    mst.prior = lambda budget: budget * (1 - MST_SLACK)
+    try:
+        yield
+    finally:
+        mst.prior = original
 
 
 def _graphical_model(model: Any, slots: Sequence[str], sizes: Sequence[int]) -> GraphicalModel:
