@@ -103,13 +103,13 @@ def _pair_rules(names: list[str], columns: Columns) -> Iterator[RowRule]:
         equal = (differences == 0).sum(axis=1)
         for j in np.flatnonzero((minimum >= 0) & (least < most[i])):
             if j != i:
-                rule = _order(name, names[j], 0.0, columns)
+                rule = order_rule(name, names[j], 0.0, columns)
                 if rule is not None:
                     yield rule
         # A bound that the ranges of the two columns imply is no rule.
         bounded = whole & whole[i] & (minimum != 0) & (at_minimum >= 3) & (least - most[i] < minimum)
         for j in np.flatnonzero(bounded):
-            rule = _order(name, names[j], float(minimum[j]), columns)
+            rule = order_rule(name, names[j], float(minimum[j]), columns)
             if rule is not None:
                 yield rule
         for j in np.flatnonzero(equal >= 0.01 * scan.shape[1]):
@@ -117,7 +117,7 @@ def _pair_rules(names: list[str], columns: Columns) -> Iterator[RowRule]:
                 yield from _equalities(names[j], name, columns)
 
 
-def _order(low: str, high: str, gap: float, columns: Columns) -> OrderRule | None:
+def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule | None:
     """Return the rule ``high - low >= gap`` if it holds in all rows and has enough evidence."""
     first, second = columns.numbers[low], columns.numbers[high]
     both = ~np.isnan(first) & ~np.isnan(second)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from tabsynth.cli.output import format_table, print_result, say
 from tabsynth.cli.reading import read_options
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tabsynth.schema.database.database_schema import DatabaseSchema
 
 
 def inspect_folder(args: Namespace) -> int:
@@ -42,10 +49,23 @@ def inspect_folder(args: Namespace) -> int:
     if questions:
         text += "\n\nopen questions (edit the schema that --schema writes):\n"
         text += "\n".join(f"  {name}: {question}" for name, question in questions.items())
+    found: dict[str, list[str]] = {}
+    if args.suggest_rules:
+        found["relations"] = _found_relations(tables, schema)
+        text += "\n\nrelations along histories and between tables, which fit keeps in every row:\n"
+        text += "\n".join(f"  {one}" for one in found["relations"]) or "  none"
     data = {
         "folder": args.file,
         "rows": {name: len(frame) for name, frame in tables.items()},
         "schema": schema.to_dict(),
         "questions": questions,
+        **found,
     }
     return print_result(data, text, force_json=args.json)
+
+
+def _found_relations(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> list[str]:
+    """Return the relations that hold in all rows, as formulas."""
+    from tabsynth.relations.linked.linked_relations import LinkedRelations
+
+    return LinkedRelations.discover(tables, schema, min_group=5)[0].describe()

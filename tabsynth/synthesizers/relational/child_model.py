@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.common.progress import Progress
 from tabsynth.data.table import Table
 from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.synthesizers.relational.histories.conditions import decode_rows, restrict
 from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.history import GAP, History
@@ -23,7 +24,7 @@ from tabsynth.synthesizers.relational.histories.stepper import Drawn, draw_histo
 from tabsynth.synthesizers.relational.histories.training import train_history
 from tabsynth.synthesizers.relational.histories.training_rows import Siblings, prepare
 from tabsynth.synthesizers.relational.orphans import Orphans
-from tabsynth.synthesizers.relational.plan import add_orphans, read_plan
+from tabsynth.synthesizers.relational.plan import add_orphans, read_ends, read_plan
 from tabsynth.synthesizers.relational.tables import TrainingTable, history_bounds, with_orphan_bounds
 from tabsynth.synthesizers.relational.timeline import Timeline
 
@@ -60,6 +61,7 @@ def fit_history(
     above: TrainingTable,
     features: ParentFeatures,
     *,
+    totals: Sequence[RunningTotal] = (),
     epochs: int | None,
     min_group: int,
     seed: int,
@@ -73,6 +75,7 @@ def fit_history(
         part: Its rows.
         above: The parent's rows.
         features: Features of each parent.
+        totals: Running totals of its columns.
         epochs: Passes; by default from the number of rows.
         min_group: The floor on roots.
         seed: Seed of the fit.
@@ -87,7 +90,7 @@ def fit_history(
     features = features.with_unknown(part.orphans)
     rules = RuleSet.of(part.learned_schema)
     table = rules.training_table(Table(part.learned, part.learned_schema))
-    codec, relations, order, allowed, running, siblings = prepare(
+    codec, relations, order, allowed, running, slots, siblings = prepare(
         table.frame,
         table.schema,
         part.times,
@@ -99,11 +102,13 @@ def fit_history(
         0.0 if timeline is None else timeline.window[0],
         None if timeline is None else timeline.axis.seconds,
         0.0 if timeline is None else timeline.step,
+        totals,
+        read_ends(above.learned, name, totals, part.orphans)[0][rows],
         min_group=min_group,
     )
     network = HistoryNetwork(
         [codec.slots[i].size for i in order],
-        [*features.sizes, *running.early_sizes],
+        [*features.sizes, *running.early_sizes, *slots.sizes],
         running.late_sizes,
         width=WIDTH,
         memory=MEMORY,
@@ -128,6 +133,7 @@ def fit_history(
         stay_bias,
         ratio_bias,
         siblings.longest,
+        slots,
     )
     _calibrate(history, name, part, above, features, bounds, siblings, seed)
     return history
@@ -165,7 +171,8 @@ def sample_history(
     alone = orphans.draw(int(plan[0].sum()), rng)
     bounds = with_orphan_bounds(bounds, timeline, len(alone))
     features = features.with_unknown(len(alone))
-    drawn = draw_histories(restrict(history, given), features.tokens, bounds, add_orphans(plan, alone), rng)
+    ends = read_ends(parent, name, history.totals.totals, len(alone))
+    drawn = draw_histories(restrict(history, given), features.tokens, bounds, add_orphans(plan, alone), rng, ends)
     slots = history.codec.slots
     only = [int(np.argmax(history.codec.coders[slot.column].counts)) if slot.digit is None else 0 for slot in slots]
     tokens = np.tile(np.array(only, np.int32), (len(drawn.parents), 1))
@@ -188,6 +195,7 @@ def _calibrate(
     parents = len(above.learned)
     plan = read_plan(above.learned, name, part.timeline, (bounds[0][:parents], bounds[1][:parents]))
     plan = add_orphans(plan, np.zeros(part.orphans) if part.times is None else part.times[part.linked :])
+    ends = read_ends(above.learned, name, history.totals.totals, part.orphans)
     free = ~siblings.known[:, 0] if history.has_gaps else np.zeros(len(siblings.tokens), bool)
     left = siblings.left[free]
     wanted = _shares(history, siblings.tokens, siblings.known)
@@ -197,7 +205,7 @@ def _calibrate(
         own = np.take_along_axis(siblings.ratios, siblings.tokens[:, :1], 1)[free, 0]
         wanted_ratios = _ratio_shares(own.astype(np.int64), left)
     for number in range(CALIBRATION_ROUNDS):
-        drawn = draw_histories(history, features.tokens, bounds, plan, np.random.default_rng([seed, number]))
+        drawn = draw_histories(history, features.tokens, bounds, plan, np.random.default_rng([seed, number]), ends)
         found = _shares(history, drawn.tokens, siblings.known)  # the same parents: rows are determined alike
         for slot, (one, other) in enumerate(zip(wanted, found, strict=True)):
             history.bias[slot] += _correction(one, other, 2.0 / max(len(drawn.tokens), 1))

@@ -13,6 +13,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.pandas_dtypes import dtype_name
 from tabsynth.common.arrays import Integers
 from tabsynth.common.progress import Progress
+from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
@@ -148,6 +149,7 @@ def fit_database(
     tables: Mapping[str, pd.DataFrame],
     schema: DatabaseSchema,
     *,
+    totals: Mapping[str, tuple[RunningTotal, ...]],
     epochs: int | None,
     min_group: int,
     seed: int,
@@ -156,7 +158,7 @@ def fit_database(
 ) -> DatabaseModel:
     """Learn checked tables, parents first; see ``RelationalSynthesizer.fit``."""
     ordered = sort_tables(tables, schema)
-    parts = prepare_tables(ordered, schema, min_group=min_group)
+    parts = prepare_tables(ordered, schema, totals, min_group=min_group)
     add_history_kinds(parts, schema, min_group=min_group)
     model = DatabaseModel(
         schema,
@@ -194,6 +196,7 @@ def fit_database(
                 part,
                 parts[link.parent],
                 features[link.parent],
+                totals=totals.get(name, ()),
                 epochs=epochs,
                 min_group=min_group,
                 seed=own,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
+from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.columns import Categorical, Column, Numeric
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.timeline import Timeline
@@ -52,6 +54,61 @@ def add_plan(
         for name in names[1:]:
             columns[name] = Numeric(name=name, decimals=decimals, nullable=True)
     return parent, replace(schema, columns={**schema.columns, **columns})
+
+
+def add_closing(
+    parent: pd.DataFrame,
+    schema: Schema,
+    child: str,
+    totals: Sequence[RunningTotal],
+    children: pd.DataFrame,
+    rows: Integers,
+) -> tuple[pd.DataFrame, Schema]:
+    """Return a parent table with the running totals of each row's last child.
+
+    Args:
+        parent: The parent's rows, plans included.
+        schema: Their schema.
+        child: Name of the child table.
+        totals: Its running totals.
+        children: Its rows, sorted by parent and time.
+        rows: The parent's row number of each child, shape (n,).
+    """
+    columns: dict[str, Column] = {}
+    for one in totals:
+        name = closing_column(child, one)
+        closing = pd.to_numeric(children[one.column]).groupby(rows).last().reindex(np.arange(len(parent)))
+        parent = parent.assign(**{name: closing.to_numpy(np.float64, na_value=np.nan)})
+        columns[name] = Numeric(name=name, decimals=one.decimals, nullable=True)
+    return parent, replace(schema, columns={**schema.columns, **columns})
+
+
+def closing_column(child: str, total: RunningTotal) -> str:
+    """Return the name of the column with the last of a running total."""
+    return f"{child}.{total.column}.last"
+
+
+def read_ends(parent: pd.DataFrame, child: str, totals: Sequence[RunningTotal], orphans: int) -> tuple[Floats, Floats]:
+    """Return what each parent's running totals start from, and with what they end, shape (parents, totals) each.
+
+    Args:
+        parent: Parents with their plan columns.
+        child: Name of the child table.
+        totals: Its running totals.
+        orphans: Number of rows without a parent, which come last.
+
+    Returns:
+        NaN where a total is unknown, or its first row is free.
+    """
+    out = np.full((2, len(parent) + orphans, len(totals)), np.nan)
+    for at, one in enumerate(totals):
+        for side, name in enumerate((one.start_column, closing_column(child, one))):
+            if name in parent:
+                own = pd.to_numeric(parent[name]).to_numpy(np.float64, na_value=np.nan)
+                out[side, : len(parent), at] = own
+        if one.start is not None:
+            out[0, :, at] = one.start
+    return out[0], out[1]
 
 
 def add_kinds(parent: pd.DataFrame, schema: Schema, child: str, kinds: Integers | None) -> tuple[pd.DataFrame, Schema]:

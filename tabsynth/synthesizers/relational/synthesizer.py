@@ -16,12 +16,13 @@ from tabsynth.common.validation import check_positive_integers, random_seed, val
 from tabsynth.errors import ConditionError, InputError, NotFittedError, PrivacyError, quote
 from tabsynth.privacy.accounting.explanation import explain_ledger
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.relations.linked.linked_relations import LinkedRelations
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.private_fit import REFUSAL_REASONS, guarantee_statement
 from tabsynth.synthesizers.relational.database_model import DatabaseModel, fit_database
 from tabsynth.synthesizers.relational.histories.conditions import check_child_columns
-from tabsynth.synthesizers.relational.histories.series import Series, join_series, split_series
+from tabsynth.synthesizers.relational.histories.series import Series, history_totals, join_series, split_series
 from tabsynth.synthesizers.relational.links import check_tables
 from tabsynth.synthesizers.relational.private.database_model import PrivateDatabase
 from tabsynth.synthesizers.relational.private.fit import fit_private_database
@@ -66,6 +67,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
     _model: DatabaseModel | PrivateDatabase
     _series: tuple[Series, ...]
     _columns: dict[str, list[str]]
+    _linked: LinkedRelations
 
     def __init__(
         self, *, epochs: int | None = None, min_group: int = 5, max_children: Mapping[str, int] | None = None
@@ -108,11 +110,13 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         check_tables(tables, schema)
         self.seed_ = random_seed() if seed is None else validate_seed(seed)
         self.rows_ = {name: len(frame) for name, frame in tables.items()}
+        self._linked, tables = LinkedRelations.discover(tables, schema, min_group=self.min_group)
         within, inner, self._series = split_series(tables, schema, min_group=self.min_group)
         self._columns = {split.table: tables[split.table].columns.tolist() for split in self._series}
         self._model = fit_database(
             within,
             inner,
+            totals=history_totals(self._linked, schema, self._series),
             epochs=self.epochs,
             min_group=self.min_group,
             seed=self.seed_,
@@ -136,7 +140,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         self.seed_ = random_seed() if privacy.insecure_seed is None else privacy.insecure_seed
         run = FitOptions(self.seed_, progress)
         self._model = fit_private_database(tables, public, privacy, self.max_children or {}, run)
-        self._series, self._columns = (), {}
+        self._series, self._columns, self._linked = (), {}, LinkedRelations()
         self.rows_, self.schema_ = self._model.rows, public.schema
         return self
 
@@ -178,7 +182,8 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         wanted, conditions = self._root_rows(n, scale), self._conditions(given)
         rng = np.random.default_rng(random_seed() if seed is None else validate_seed(seed))
         drawn = self._model.sample(wanted, conditions, rng, progress)
-        return join_series(drawn, self._series, self._columns)
+        held = {(table, column) for table, own in conditions.items() for column in own}
+        return self._linked.apply(join_series(drawn, self._series, self._columns), self.schema_, held)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file that ``RelationalSynthesizer.load`` reads.
@@ -194,6 +199,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             "schema": self.schema_.to_dict(),
             "series": [split.to_dict() for split in self._series],
             "columns": self._columns,
+            "linked_relations": self._linked.to_list(),
         }
         model = self._model
         file = to_private_file(model, facts) if isinstance(model, PrivateDatabase) else to_file(model, facts)
@@ -217,6 +223,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         model._model, model.schema_ = fitted, DatabaseSchema.from_dict(facts["schema"])
         model._series = tuple(Series.from_dict(item) for item in facts["series"])
         model._columns = {name: list(columns) for name, columns in facts["columns"].items()}
+        model._linked = LinkedRelations.from_list(facts.get("linked_relations", ()))
         return model
 
     def card(self) -> dict[str, Any]:
@@ -230,6 +237,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             **self._privacy_card(),
             "links": [link.to_dict() for link in self.schema_.foreign_keys],
             "relations": self._model.relations(),
+            "linked_relations": self._linked.describe(),
         }
 
     def _privacy_card(self) -> dict[str, Any]:
@@ -277,6 +285,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
                 raise ConditionError(f"given names the table {name!r}; conditions are on {quote(known)}")
             if name not in self.schema_.roots:
                 check_child_columns(name, own, self._model.visible[name], self._model.timelines.get(name))
+        self._linked.check_conditions(given)
         return dict(given)
 
     def _check_fitted(self) -> None:

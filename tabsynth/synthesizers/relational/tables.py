@@ -12,12 +12,13 @@ from tabsynth.codec.column_values import numeric_values
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError
+from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.columns import Categorical, Column, Numeric
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.kinds import kinds_of
 from tabsynth.synthesizers.relational.links import parent_rows, root_rows
-from tabsynth.synthesizers.relational.plan import add_kinds, add_plan
+from tabsynth.synthesizers.relational.plan import add_closing, add_kinds, add_plan
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 
@@ -83,13 +84,18 @@ def sort_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> d
 
 
 def prepare_tables(
-    tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, *, min_group: int
+    tables: Mapping[str, pd.DataFrame],
+    schema: DatabaseSchema,
+    totals: Mapping[str, tuple[RunningTotal, ...]],
+    *,
+    min_group: int,
 ) -> dict[str, TrainingTable]:
     """Prepare sorted tables for learning.
 
     Args:
         tables: Result of ``sort_tables``.
         schema: The database's schema.
+        totals: Running totals of each table.
         min_group: The ends of each window rest on the times of this many roots.
     """
     main = {name: parent_rows(tables, schema, link) for name in tables if (link := schema.main_key(name)) is not None}
@@ -136,6 +142,11 @@ def prepare_tables(
                 bounds,
                 part.rows[: part.linked],
                 None if part.times is None else part.times[: part.linked],
+            )
+            linked = slice(part.linked)
+            own_totals = [one for one in totals.get(name, ()) if one.column in part.learned]
+            above.learned, above.learned_schema = add_closing(
+                above.learned, above.learned_schema, name, own_totals, part.learned[linked], part.rows[linked]
             )
     return out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.context import RunningContext
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS
 from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
+from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
 
 GAP = "_gap"
 PERSON = "_person"
@@ -45,6 +47,7 @@ class History:
         stay_bias: Correction of the logit by which a slot repeats the previous sibling, by that sibling's token.
         ratio_bias: Correction of the gap's ratios, by class of remaining rows, shape (classes, ratios).
         longest: Longest gap as a share of the remaining time, by class of remaining rows, shape (classes,).
+        totals: Running totals of its columns.
     """
 
     codec: Codec
@@ -59,6 +62,7 @@ class History:
     stay_bias: list[npt.NDArray[np.float32]]
     ratio_bias: npt.NDArray[np.float32]
     longest: Floats
+    totals: RunningSlots
 
     @property
     def has_gaps(self) -> bool:
@@ -74,6 +78,7 @@ class History:
         """Return plain data and arrays for ``from_state``."""
         config, arrays = combined_state(self.codec, self.relations)
         running, edges = self.running.state()
+        totals, held = self.totals.state()
         weights = {f"net.{name}": w.numpy() for name, w in self.network.state_dict().items()}
         return (
             {
@@ -82,11 +87,13 @@ class History:
                 "order": self.order,
                 "running": running,
                 "parents": self.parents,
+                "totals": totals,
                 "width": self.network.width,
                 "memory": self.network.keep.out_features // N_MEANS,
             },
             {
                 **arrays,
+                **held,
                 **{f"running.{name}": a for name, a in edges.items()},
                 **{f"allowed.{i}": a for i, a in enumerate(self.allowed)},
                 **{f"bias.{i}": a for i, a in enumerate(self.bias)},
@@ -108,7 +115,8 @@ class History:
         running = RunningContext.from_state(config["running"], under("running."))
         order = [int(i) for i in config["order"]]
         sizes = [codec.slots[i].size for i in order]
-        context = [*config["parents"], *running.early_sizes]
+        totals = RunningSlots.from_state(codec, order, config.get("totals", ()), arrays)
+        context = [*config["parents"], *running.early_sizes, *totals.sizes]
         network = HistoryNetwork(
             sizes,
             context,
@@ -128,12 +136,30 @@ class History:
         ratio_bias, longest = arrays["ratio_bias"], arrays["longest"]
         parents = list(config["parents"])
         return cls(
-            codec, relations, rules, order, allowed, running, parents, network, bias, stay_bias, ratio_bias, longest
+            codec,
+            relations,
+            rules,
+            order,
+            allowed,
+            running,
+            parents,
+            network,
+            bias,
+            stay_bias,
+            ratio_bias,
+            longest,
+            totals,
         )
 
 
 def vocabulary(
-    frame: pd.DataFrame, schema: Schema, persons: Integers, *, min_group: int, tokens: int | None = None
+    frame: pd.DataFrame,
+    schema: Schema,
+    persons: Integers,
+    *,
+    min_group: int,
+    tokens: int | None = None,
+    computed: Collection[str] = (),
 ) -> tuple[Codec, Relations]:
     """Return the codec and relations of a table whose rows belong to persons, without identifiers of its own.
 
@@ -143,13 +169,14 @@ def vocabulary(
         persons: The root's row number of each row, shape (n,): released values rest on ``min_group`` roots.
         min_group: The floor.
         tokens: Approximate number of tokens of a numeric column.
+        computed: Columns that are computed from other rows, whose relations within a row are no relations of the model.
     """
     columns = {name: column for name, column in schema.items() if column.role != "person"}
     refused = tuple(rule for rule in schema.constraints if isinstance(rule, RefusedRule))
     own = Schema({**columns, PERSON: Identifier(name=PERSON, role="person")}, refused)
     table = Table(frame[list(columns)].assign(**{PERSON: persons.astype(str)}), own)
     codec = Codec.measure(table, min_group=min_group, tokens=tokens)
-    relations = Relations.discover(table, codec)
+    relations = Relations.discover(table, codec, without=computed)
     schema = Schema({name: codec.schema[name] for name in columns})
     coders = {name: codec.coders[name] for name in columns}
     patterns = {name: pattern for name, pattern in codec.patterns.items() if name in columns}

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.codec.pandas_dtypes import dtype_name, value_series
+from tabsynth.relations.linked.linked_relations import LinkedRelations
+from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
@@ -119,6 +121,24 @@ def join_series(
             values = pd.Series(list(split.codes), dtype=object).take(places).to_numpy()
             shared[code] = value_series(values, split.dtype, list(split.codes), False)
         out[split.table] = pd.concat([shared, rows.reset_index(drop=True)], axis=1)[columns[split.table]]
+    return out
+
+
+def history_totals(
+    relations: LinkedRelations, schema: DatabaseSchema, splits: tuple[Series, ...]
+) -> dict[str, tuple[RunningTotal, ...]]:
+    """Return the running totals of each table that run along the histories by which its rows are drawn.
+
+    Args:
+        relations: Relations of the tables before they were split.
+        schema: Their schema.
+        splits: Result of ``split_series``.
+    """
+    shared, out = {split.table: split.shared[:2] for split in splits}, {}
+    for name in schema.tables:
+        main = schema.main_key(name)
+        keys = shared.get(name, () if main is None else (main.column,))
+        out[name] = tuple(one for one in relations.totals(name) if one.keys == keys)
     return out
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.synthesizers.relational.histories.context import Clock
 from tabsynth.synthesizers.relational.histories.gaps import GapTokens, left_class, mean_gap_left
 from tabsynth.synthesizers.relational.histories.history import GAP, History
@@ -41,6 +41,7 @@ def draw_histories(
     bounds: tuple[Floats, Floats],
     plan: tuple[Integers, Floats, Floats],
     rng: np.random.Generator,
+    ends: tuple[Floats, Floats] | None = None,
 ) -> Drawn:
     """Draw the children of many parents.
 
@@ -50,7 +51,9 @@ def draw_histories(
         bounds: Origin and end of each parent's history, shape (parents,) each.
         plan: Number of children of each parent, and the times of its first and last child, shape (parents,) each.
         rng: Random generator.
+        ends: What each parent's running totals start from and end with, NaN where unknown, shape (parents, totals).
     """
+    ends = (np.full((len(bounds[0]), len(history.totals.totals)), np.nan),) * 2 if ends is None else ends
     (low, high), (counts, first, last) = bounds, plan
     first, last = _reachable(history, low, high, counts, first, last)
     order = np.argsort(-counts, kind="stable")
@@ -58,7 +61,10 @@ def draw_histories(
     parts = []
     for begin in range(0, len(order), MAX_ABREAST):
         own = order[begin : begin + MAX_ABREAST]
-        parts.append(_draw_abreast(history, parent_tokens[own], own, counts[own], low[own], first[own], last[own], rng))
+        spans = low[own], first[own], last[own]
+        parts.append(
+            _draw_abreast(history, parent_tokens[own], own, counts[own], *spans, ends[0][own], ends[1][own], rng)
+        )
     if not parts:
         return Drawn(
             np.zeros(0, np.int64), np.zeros(0), np.zeros((0, len(history.order)), np.int64), np.zeros(0, np.int64)
@@ -91,6 +97,8 @@ def _draw_abreast(
     low: Floats,
     first: Floats,
     last: Floats,
+    totals: Floats,
+    closing: Floats,
     rng: np.random.Generator,
 ) -> tuple[Integers, Integers, Floats, Integers, Integers]:
     """Draw the children of parents whose counts descend, step by step."""
@@ -102,6 +110,8 @@ def _draw_abreast(
     moment, before = low.copy(), np.zeros(len(counts))
     recurrence = history.running.recurrence
     recurred = recurrence.none_yet(len(counts))
+    running = history.totals
+    totals = totals.copy()
     parts: list[tuple[Integers, Integers, Floats, Integers, Integers]] = []
     for place in range(int(counts[0]) if len(counts) else 0):
         here = int(np.searchsorted(-counts, -place, side="left"))  # counts descend: those that have more than ``place``
@@ -109,7 +119,8 @@ def _draw_abreast(
         clock = Clock(
             np.full(here, place), count, low[:here], first[:here], last[:here], start, before[:here], recurred[:here]
         )
-        context = np.concatenate([parent_tokens[:here], history.running.early(clock)], axis=1)
+        early = running.early(totals[:here], closing[:here], count - place)
+        context = np.concatenate([parent_tokens[:here], history.running.early(clock), early], axis=1)
         tokens = np.zeros((here, len(sizes)), np.int64)
         times, ratio = first[:here].copy(), np.zeros(here, np.int64)
         if not len(sizes):
@@ -128,8 +139,11 @@ def _draw_abreast(
                 tokens[:, 0] = np.where(pinned, tokens[:, 0], drawn)
         late = torch.from_numpy(history.running.late(clock, times))
         for slot in range(len(sizes)):
-            if slot > 0 or gap is None:
-                tokens[:, slot] = _draw_slot(history, stream, slot, previous[:here, slot], rng)
+            if (slot > 0 or gap is None) and running.is_free(slot, totals[:here]).any():
+                beyond = running.beyond(slot, tokens, totals[:here])
+                tokens[:, slot] = _draw_slot(history, stream, slot, previous[:here, slot], beyond, rng)
+            if slot in running.places:
+                tokens[:, slot] = running.compute(slot, tokens, totals[:here], rng)
             stream = stream + net.embed(torch.from_numpy(tokens[:, slot]), slot)
             if slot == 0:
                 stream = stream + net.after(late)
@@ -178,10 +192,18 @@ def _corrected(history: History, logits: Tensor, slot: int, previous: Integers) 
     return out.scatter_add(1, at, torch.from_numpy(stay[previous][:, None]))
 
 
-def _draw_slot(history: History, stream: Tensor, slot: int, previous: Integers, rng: np.random.Generator) -> Integers:
+def _draw_slot(
+    history: History,
+    stream: Tensor,
+    slot: int,
+    previous: Integers,
+    beyond: Bools | None,
+    rng: np.random.Generator,
+) -> Integers:
     """Return the tokens of one slot for all rows, shape (n,)."""
+    excluded = ~history.allowed[slot] if beyond is None else ~history.allowed[slot] | beyond
     logits = _corrected(history, history.network.logits(stream, slot, torch.zeros(len(stream), 0)), slot, previous)
-    return _draw(logits.masked_fill(~torch.from_numpy(history.allowed[slot]), -torch.inf), rng)
+    return _draw(logits.masked_fill(torch.from_numpy(excluded), -torch.inf), rng)
 
 
 def _draw(logits: Tensor, rng: np.random.Generator) -> Integers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Floats, Integers, Tokens
 from tabsynth.relations.enforcement import Relations
+from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.columns import Numeric
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.context import Clock, RunningContext
@@ -24,6 +26,7 @@ from tabsynth.synthesizers.relational.histories.gaps import (
 )
 from tabsynth.synthesizers.relational.histories.history import GAP, MAX_TOKENS, vocabulary
 from tabsynth.synthesizers.relational.histories.recurrence import Recurrence
+from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.variable_order import chain_order, mutual_information
 
@@ -67,9 +70,11 @@ def prepare(
     window: float,
     seconds: float | None,
     step: float,
+    totals: Sequence[RunningTotal] = (),
+    starts_from: Floats | None = None,
     *,
     min_group: int,
-) -> tuple[Codec, Relations, list[int], list[npt.NDArray[np.bool_]], RunningContext, Siblings]:
+) -> tuple[Codec, Relations, list[int], list[npt.NDArray[np.bool_]], RunningContext, RunningSlots, Siblings]:
     """Return the vocabulary, drawing order and training rows of a child table.
 
     Args:
@@ -84,6 +89,8 @@ def prepare(
         window: Start of the window.
         seconds: Length of a unit of time; None without order.
         step: Length of which the distance of any two times is a multiple.
+        totals: Running totals of its columns.
+        starts_from: What the totals of each row's parent start from, NaN where the first row is free.
         min_group: The floor on roots.
     """
     gaps = None if times is None or len(starts) > len(frame) else sibling_gaps(times, starts)
@@ -95,9 +102,10 @@ def prepare(
         )
         frame = frame[list(schema)]
     tokens = int(np.clip(1.4 * np.sqrt(len(frame)), 16, MAX_TOKENS))
-    codec, relations = vocabulary(frame, schema, persons, min_group=min_group, tokens=tokens)
+    computed = [name for total in totals for name in (total.column, total.opening) if name]
+    codec, relations = vocabulary(frame, schema, persons, min_group=min_group, tokens=tokens, computed=computed)
     encoded = codec.encode(frame)
-    order = _drawing_order(codec, encoded)
+    order = _totals_last(codec, _drawing_order(codec, encoded), totals)
     drawn = encoded[:, order].astype(np.int64)
     count = np.repeat(np.diff(starts), np.diff(starts))
     place = np.arange(len(frame)) - np.repeat(starts[:-1], np.diff(starts))
@@ -114,9 +122,16 @@ def prepare(
         ratios = GapTokens.of(codec.numeric_coders[GAP]).ratios(mean_gap_left(clock))
         longest = longest_shares(gaps, clock, persons, min_group)
         known[:, 0] = first | (place == count - 1)
+    slots = RunningSlots.of(codec, order, totals)
+    begun = np.zeros((len(frame), 0)) if starts_from is None else starts_from
+    begun = begun[:, [one in slots.totals for one in totals]]
+    for at, own in slots.known(first, begun).items():
+        known[:, at] = own
+    before, closing = _totals(slots, frame, starts, begun)
+    slots = slots.with_edges(before, closing, count - place)
     siblings = Siblings(
         drawn,
-        np.concatenate([parent_tokens, running.early(clock)], axis=1),
+        np.concatenate([parent_tokens, running.early(clock), slots.early(before, closing, count - place)], axis=1),
         running.late(clock, moments),
         previous,
         known,
@@ -126,7 +141,23 @@ def prepare(
         longest,
     )
     allowed = [_allowed(codec, encoded, i) for i in order]
-    return codec, relations, order, allowed, running, siblings
+    return codec, relations, order, allowed, running, slots, siblings
+
+
+def _totals(slots: RunningSlots, frame: pd.DataFrame, starts: Integers, begun: Floats) -> tuple[Floats, Floats]:
+    """Return the running totals before each row, and those of its parent's last child, shape (n, totals) each."""
+    after = np.zeros((len(frame), len(slots.totals)))
+    for at, one in enumerate(slots.totals):
+        after[:, at] = slots.codec.numeric_values(one.column, frame[one.column])
+    before = np.concatenate([after[:1], after[:-1]])
+    before[starts[:-1]] = np.nan_to_num(begun[starts[:-1]])
+    return before, np.repeat(after[starts[1:] - 1], np.diff(starts), axis=0)
+
+
+def _totals_last(codec: Codec, order: list[int], totals: Sequence[RunningTotal]) -> list[int]:
+    """Return the slots with those of running totals after all that they are computed from."""
+    rank = {total.column: number + 1 for number, total in enumerate(totals)}
+    return sorted(order, key=lambda i: rank.get(codec.slots[i].column, 0))
 
 
 def clock_of(

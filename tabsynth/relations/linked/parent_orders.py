@@ -1,0 +1,137 @@
+"""Order between a column of child rows and columns of their parent: no visit before birth, no dose after discharge."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.common.arrays import Floats
+from tabsynth.relations.linked.linked_tables import Cell, LinkedTables, rounding_unit, unit_seconds
+from tabsynth.relations.row_rule_discovery import MIN_ROWS, Columns, order_rule
+from tabsynth.schema.columns import Datetime
+from tabsynth.schema.database.database_schema import ForeignKey
+
+
+@dataclass(frozen=True)
+class ParentOrder:
+    """A column that lies between columns of the row's parent.
+
+    Attributes:
+        table, column: The column.
+        key: The foreign key to the parent.
+        parent: The parent.
+        low: Columns of the parent that it is not below.
+        high: Columns of the parent that it is not above.
+        unit: The step of the column, for dates in seconds.
+        is_order: Whether the column orders the rows, so that a row moves no further than to the bound.
+    """
+
+    table: str
+    column: str
+    key: str
+    parent: str
+    low: tuple[str, ...]
+    high: tuple[str, ...]
+    unit: float
+    is_order: bool
+
+    def __str__(self) -> str:
+        """Return the rule as users read it, such as ``patients.born <= visits.day``."""
+        low, high = (" and ".join(f"{self.parent}.{name}" for name in names) for names in (self.low, self.high))
+        return f"{low} <= " * bool(low) + f"{self.table}.{self.column}" + f" <= {high}" * bool(high)
+
+    @property
+    def targets(self) -> tuple[Cell, ...]:
+        """The column that is moved."""
+        return ((self.table, self.column),)
+
+    @property
+    def reads(self) -> tuple[Cell, ...]:
+        """The columns that are read."""
+        return tuple((self.parent, name) for name in (*self.low, *self.high))
+
+    def apply(self, tables: LinkedTables) -> None:
+        """Reflect values beyond a bound at the bound."""
+        own = tables.numbers(self.table, self.column)
+        least, most = self._bounds(tables)
+        if self.unit:  # the outermost whole steps between the bounds
+            least = np.ceil(np.round(least / self.unit, 6)) * self.unit
+            most = np.floor(np.round(most / self.unit, 6)) * self.unit
+        with np.errstate(invalid="ignore"):
+            below, above = own < least, own > most
+        if not (below | above).any():
+            return
+        moved = own.copy()
+        if not self.is_order:
+            moved[below], moved[above] = (2 * least - own)[below], (2 * most - own)[above]
+        moved = np.minimum(np.maximum(moved, least), np.maximum(most, least))
+        tables.put(self.table, self.column, np.where(below | above, moved, own))
+
+    def _bounds(self, tables: LinkedTables) -> tuple[Floats, Floats]:
+        rows = len(tables.frames[self.table])
+        low = [tables.from_parent(self.table, self.key, name) for name in self.low]
+        high = [tables.from_parent(self.table, self.key, name) for name in self.high]
+        least = np.fmax.reduce([np.full(rows, -np.inf), *low])
+        return least, np.fmin.reduce([np.full(rows, np.inf), *high])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what ``to_dict`` writes."""
+        return cls(**{**data, "low": tuple(data["low"]), "high": tuple(data["high"])})
+
+
+def discover_parent_orders(
+    tables: LinkedTables, link: ForeignKey, computed: Collection[Cell], min_group: int
+) -> list[ParentOrder]:
+    """Find the columns of a child table that lie between columns of its parent in all rows.
+
+    Args:
+        tables: The database.
+        link: The child's foreign key.
+        computed: Columns that are computed, which cannot be moved.
+        min_group: As in ``discover_rules``.
+    """
+    rows = tables.parents(link.table, link.column)
+    if (rows >= 0).sum() < MIN_ROWS or link.parent == link.table:
+        return []
+    out = []
+    for column in tables.numeric(link.table, dates=True):
+        if (link.table, column) in computed:
+            continue
+        own, is_date = tables.numbers(link.table, column), isinstance(tables.column(link.table, column), Datetime)
+        bounds: dict[bool, list[str]] = {True: [], False: []}
+        outermost = {True: pd.Series(own).groupby(rows).min(), False: pd.Series(own).groupby(rows).max()}
+        for name in tables.numeric(link.parent, dates=True):
+            if isinstance(tables.column(link.parent, name), Datetime) == is_date:
+                above: Floats = np.append(tables.numbers(link.parent, name), np.nan)
+                for is_low, side in outermost.items():
+                    pair: tuple[Floats, Floats] = above[side.index.to_numpy()], np.asarray(side, np.float64)
+                    low, high = pair if is_low else pair[::-1]
+                    if _ordered(low, high, min_group):
+                        bounds[is_low].append(name)
+        if bounds[True] or bounds[False]:
+            kind = tables.column(link.table, column)
+            unit = unit_seconds(kind) if is_date else rounding_unit(own)
+            is_order = column == tables.schema.order.get(link.table)
+            low_names, high_names = tuple(bounds[True]), tuple(bounds[False])
+            out.append(ParentOrder(link.table, column, link.column, link.parent, low_names, high_names, unit, is_order))
+    return out
+
+
+def _ordered(low: Floats, high: Floats, min_group: int) -> bool:
+    """Return whether one column is at most another in all rows, with evidence."""
+    with np.errstate(invalid="ignore"):
+        if (low > high).any():
+            return False
+    numbers = {"a": low, "b": high}
+    steps = {side: rounding_unit(data[~np.isnan(data)][:1000]) for side, data in numbers.items()}
+    columns = Columns(numbers, dict.fromkeys(numbers, "number"), steps, {}, {}, {}, (), min_group)
+    return order_rule("a", "b", 0.0, columns) is not None

@@ -1,0 +1,184 @@
+"""Slots of running totals: computed from the row's other slots while histories are drawn, and read as context."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from tabsynth.codec.categorical_encoder import ValueCoder
+from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Arrays, Bools, Floats, Integers
+from tabsynth.relations.linked.running_totals import RunningTotal
+
+N_BINS = 64
+"""Number of equal-mass bins of what is left of a total."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunningSlots:
+    """Running totals whose column is a slot.
+
+    Attributes:
+        codec: Vocabulary of the rows.
+        order: The slots in the order in which they are drawn.
+        totals: The totals.
+        places: Place of each total's slot in that order.
+        edges: Inner edges of the bins of what is left of each total, and of that by row.
+    """
+
+    codec: Codec
+    order: Sequence[int]
+    totals: tuple[RunningTotal, ...]
+    places: tuple[int, ...]
+    edges: tuple[Floats, ...] = ()
+
+    @classmethod
+    def of(cls, codec: Codec, order: Sequence[int], totals: Sequence[RunningTotal]) -> Self:
+        """Return the totals whose columns are slots that are drawn."""
+        at = {codec.slots[i].column: place for place, i in enumerate(order) if codec.slots[i].digit is None}
+        held = [
+            one
+            for one in totals
+            if one.column in at
+            and {one.column, *dict(one.terms)} <= set(codec.numeric_coders)
+            and (not one.sign or isinstance(codec.coders.get(one.sign), ValueCoder))
+        ]
+        return cls(codec, order, tuple(held), tuple(at[one.column] for one in held))
+
+    def with_edges(self, before: Floats, closing: Floats, left: Integers) -> Self:
+        """Return the slots with bins of what is left of each total in training rows; arguments as of ``early``."""
+        shares = np.arange(1, N_BINS) / N_BINS
+        data = [column[~np.isnan(column)] for column in _left(before, closing, left)]
+        return replace(self, edges=tuple(np.unique(np.quantile(own, shares)) if len(own) else own for own in data))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of tokens of each feature; the last is of unknown totals."""
+        return [len(edges) + 2 for edges in self.edges]
+
+    def early(self, before: Floats, closing: Floats, left: Integers) -> Integers:
+        """Return the tokens of what is left of each total, shape (n, features).
+
+        Args:
+            before: Totals of the previous sibling, shape (n, totals).
+            closing: Totals of the parent's last child, NaN where unknown, shape (n, totals).
+            left: Number of the parent's remaining rows, this one included, shape (n,).
+        """
+        columns = [
+            np.where(np.isnan(data), len(edges) + 1, np.searchsorted(edges, data, side="right"))
+            for data, edges in zip(_left(before, closing, left), self.edges, strict=True)
+        ]
+        return np.stack(columns, axis=1) if columns else np.zeros((len(before), 0), np.int64)
+
+    def known(self, first: Bools, begun: Floats) -> dict[int, Bools]:
+        """Return the rows in which each slot is computed, by its place, shape (n,).
+
+        Args:
+            first: Rows without an earlier sibling, shape (n,).
+            begun: What each total starts from, NaN where the first row is free, shape (n, totals).
+        """
+        return {place: ~first | ~np.isnan(begun[:, number]) for number, place in enumerate(self.places)}
+
+    def is_free(self, place: int, before: Floats) -> Bools:
+        """Return the rows in which the slot at a place is drawn, shape (n,)."""
+        if place not in self.places:
+            return np.ones(len(before), bool)
+        return np.isnan(before[:, self.places.index(place)])
+
+    def compute(self, place: int, tokens: Integers, before: Floats, rng: np.random.Generator) -> Integers:
+        """Return the tokens of a slot, shape (n,); the totals are put in place, where the slot was drawn from it.
+
+        Args:
+            place: The slot.
+            tokens: The row's tokens so far, shape (n, slots).
+            before: Totals of the previous sibling, NaN in a first row whose slot is drawn, shape (n, totals).
+            rng: Random generator.
+        """
+        number = self.places.index(place)
+        total = self.totals[number]
+        change = np.full(len(tokens), total.constant)
+        for name, factor in total.terms:
+            change += factor * np.nan_to_num(self._numbers(name, tokens, rng))
+        if total.sign:
+            change *= self._factors(total)[self._tokens(total.sign, tokens)]
+        free = np.isnan(before[:, number])
+        drawn = self._numbers(total.column, tokens, rng) if free.any() else change
+        before[:, number] = np.where(free, np.nan_to_num(drawn), before[:, number] + change)
+        own = self.codec.numeric_coders[total.column].encode(before[:, number]).astype(np.int64)
+        return np.where(free, tokens[:, place], own)
+
+    def beyond(self, place: int, tokens: Integers, before: Floats) -> Bools | None:
+        """Return the tokens of a slot by which a total would leave its range, shape (n, size); None without a total.
+
+        Totals of one column are bounded by whichever is drawn later, the column or its sign.
+        """
+        out = None
+        for number, total in enumerate(self.totals):
+            columns = [self.codec.slots[i].column for i in self.order]
+            term = total.terms[0][0] if len(total.terms) == 1 else ""
+            if columns[place] not in (term, total.sign) or not {term, total.sign or term} <= set(columns):
+                continue
+            at_term, at_sign = columns.index(term), columns.index(total.sign or term)
+            if place == max(at_term, at_sign) and self.codec.slots[self.order[at_term]].digit is None:
+                own = self._beyond(total, place == at_term, at_term, at_sign, tokens, before[:, number])
+                own &= ~np.isnan(before[:, [number]])
+                out = own if out is None else out | own
+        return out
+
+    def _beyond(
+        self, total: RunningTotal, is_term: bool, at_term: int, at_sign: int, tokens: Integers, before: Floats
+    ) -> Bools:
+        coder, own = self.codec.numeric_coders[total.terms[0][0]], self.codec.numeric_coders[total.column]
+        size = self.codec.slots[self.order[at_term]].size
+        bounds = [np.append(ends, np.zeros(size - len(ends))) for ends in coder.token_bounds()]  # missing counts as 0
+        if is_term:
+            low, high = (ends[None, :] for ends in bounds)
+            factor = self._factors(total)[tokens[:, at_sign]][:, None] if total.sign else np.ones((len(tokens), 1))
+        else:
+            at = np.minimum(tokens[:, at_term], size - 1)
+            low, high = (ends[at][:, None] for ends in bounds)
+            factor = self._factors(total)[None, :]
+        factor = factor * total.terms[0][1]
+        ends = before[:, None] + factor * low, before[:, None] + factor * high
+        least, most = np.minimum(*ends), np.maximum(*ends)
+        below = most < own.low[0] if total.floor is None else least < total.floor
+        out = np.where(factor < 0, below, least > own.high[-1])
+        nearest = np.abs(ends[0] + ends[1] - 2 * before[:, None])  # the smallest change is always left
+        return np.asarray(out & (nearest > nearest.min(axis=1, keepdims=True)))
+
+    def _tokens(self, column: str, tokens: Integers) -> Integers:
+        """Return the drawn tokens of a column, shape (n,); the frequent one where it has one only."""
+        own = [place for place, i in enumerate(self.order) if self.codec.slots[i].column == column]
+        if own:
+            return tokens[:, own[0]]
+        return np.full(len(tokens), int(np.argmax(self.codec.coders[column].counts)))
+
+    def _numbers(self, column: str, tokens: Integers, rng: np.random.Generator) -> Floats:
+        return self.codec.numeric_coders[column].decode(self._tokens(column, tokens).astype(np.int32), rng)
+
+    def _factors(self, total: RunningTotal) -> Floats:
+        """Return the factor of each token of the sign's column."""
+        coder = self.codec.coders[total.sign]
+        assert isinstance(coder, ValueCoder)
+        return total.factor_of([*map(str, coder.values), "", ""])
+
+    def state(self) -> tuple[list[dict[str, Any]], Arrays]:
+        """Return plain data and arrays for ``from_state``."""
+        arrays: dict[str, npt.NDArray[Any]] = {f"totals.{i}": edges for i, edges in enumerate(self.edges)}
+        return [one.to_dict() for one in self.totals], arrays
+
+    @classmethod
+    def from_state(cls, codec: Codec, order: Sequence[int], plain: Sequence[Mapping[str, Any]], arrays: Arrays) -> Self:
+        """Rebuild from a state."""
+        out = cls.of(codec, order, [RunningTotal.from_dict(item) for item in plain])
+        return replace(out, edges=tuple(arrays[f"totals.{i}"] for i in range(2 * len(out.totals))))
+
+
+def _left(before: Floats, closing: Floats, left: Integers) -> list[Floats]:
+    """Return what is left of each total, then that by remaining row."""
+    rest = (closing - np.nan_to_num(before)).T
+    return [column for own in rest for column in (own, own / np.maximum(left, 1))]
