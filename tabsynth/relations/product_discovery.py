@@ -37,9 +37,10 @@ def discover_products(columns: Mapping[str, Floats], known: Sequence[ArithmeticR
     with np.errstate(divide="ignore"):
         logs = np.log(np.abs(scan))
     present = np.isfinite(logs)
-    centres = np.mean(logs, axis=1, where=present, keepdims=True) if present.any() else 0.0
+    counts = np.maximum(present.sum(axis=1, keepdims=True), 1)  # a column may have zeros and missing values only
+    centres = np.sum(logs, axis=1, where=present, keepdims=True) / counts
     # Centred, single precision resolves the spread that matters at twice the speed.
-    logs = np.where(present, logs - np.nan_to_num(centres), 0.0).astype(np.float32)
+    logs = np.where(present, logs - centres, 0.0).astype(np.float32)
     mask = present.astype(np.float32)
     computed = {relation.column for relation in known}
     free = [(at, name) for at, name in enumerate(names) if name not in computed]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.mixing.matching.column_profiles import MAX_CODES
-from tabsynth.mixing.plan.entries import code_text
+from tabsynth.mixing.plan.entries import code_text, code_texts
 
 MIN_CELL_ROWS = 5
 """Codes with fewer rows are pooled."""
@@ -29,9 +29,11 @@ def draw_distributions(series: Mapping[str, pd.Series]) -> dict[str, Any] | None
     if not present:
         return None
     plain = {source: _to_numbers(values) for source, values in present.items()}
+    dates = all(pd.api.types.is_datetime64_any_dtype(values.dtype) for values in present.values())
     many = max(values.nunique() for values in present.values()) > MAX_CODES
     if many and all(values is not None for values in plain.values()):
-        return _draw_outlines({source: values for source, values in plain.items() if values is not None})
+        numbers = {source: values for source, values in plain.items() if values is not None}
+        return _draw_outlines(numbers, dates=dates)
     return _draw_bars(present)
 
 
@@ -44,7 +46,7 @@ def _to_numbers(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]] | No
     return None
 
 
-def _draw_outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]) -> dict[str, Any]:
+def _draw_outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]], *, dates: bool) -> dict[str, Any]:
     """Step outlines between the 1 % and 99 % quantiles, which do not disclose extremes."""
     low = min(float(np.quantile(values, 0.01)) for values in series.values())
     high = max(float(np.quantile(values, 0.99)) for values in series.values())
@@ -62,7 +64,25 @@ def _draw_outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]) 
         for i, part in enumerate(share):
             path += f"V{HEIGHT - (HEIGHT - 4) * part / top:.1f}H{(i + 1) * step:.1f}"
         lines.append({"source": source, "path": f"{path}V{HEIGHT:g}"})
-    return {"lines": lines, "left": f"{low:.4g}", "right": f"{high:.4g}"}
+    return {"lines": lines, "left": _axis_label(low, dates=dates), "right": _axis_label(high, dates=dates)}
+
+
+def _axis_label(value: float, *, dates: bool) -> str:
+    """Return a number of four digits, of all digits if it is large, or a date."""
+    if dates:
+        return str(np.datetime64(round(value), "D"))
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+
+
+def count_keys(series: Mapping[str, pd.Series]) -> list[str]:
+    """Return for each source how many different keys or texts it has, and how many of them are in another source."""
+    found = {source: set(code_texts(values.dropna())) for source, values in series.items()}
+    out = []
+    for source, own in found.items():
+        shared = own & set().union(*(values for name, values in found.items() if name != source))
+        words = f"{source}: {len(own):,} different values in {len(series[source]):,} rows"
+        out.append(f"{words}, {len(shared):,} of them in another source" if len(found) > 1 else words)
+    return out
 
 
 def _draw_bars(series: Mapping[str, pd.Series]) -> dict[str, Any]:
@@ -83,5 +103,5 @@ def _draw_bars(series: Mapping[str, pd.Series]) -> dict[str, Any]:
         for source, found in counts.items()
     ]
     if any(part["share"] for part in rest):
-        rows.append({"code": "rarer", "parts": rest})
+        rows.append({"code": "all others", "parts": rest})
     return {"rows": rows}

@@ -12,9 +12,12 @@ from tabsynth.mixing.harmonise import preview
 from tabsynth.mixing.inputs import load_inputs
 from tabsynth.mixing.plan.entries import HarmonisationRule, Match
 from tabsynth.mixing.plan.plan import Plan
-from tabsynth.mixing.review.charts import draw_distributions
+from tabsynth.mixing.review.charts import count_keys, draw_distributions
 from tabsynth.mixing.review.diff import describe_changes
 from tabsynth.reporting.html import environment
+
+KEY_KINDS = ("identifier", "text")
+"""Kinds of columns that are counted, not drawn: their values are of one person each."""
 
 
 def render(plan: Plan) -> str:
@@ -73,8 +76,9 @@ def _card(match: Match, plan: Plan, frames: dict[str, pd.DataFrame]) -> dict[str
         "questions": questions,
         "names": [(source, match.joiner.join(names)) for source, names in match.sources.items()],
         "absent": [source for source in frames if source not in match.sources],
-        "before": draw_distributions(raw),
-        "after": draw_distributions(after) if entries else None,
+        "keys": count_keys(raw) if match.kind in KEY_KINDS else [],
+        "before": None if match.kind in KEY_KINDS else draw_distributions(raw),
+        "after": draw_distributions(after) if entries and match.kind not in KEY_KINDS else None,
         "failed": failed,
         "entries": [
             {"section": "map" if item is match else "harmonise", "status": item.status, "yaml": _yaml(item)}

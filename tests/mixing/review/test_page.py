@@ -58,6 +58,17 @@ def test_the_page_is_well_formed_and_loads_nothing(plan: Plan) -> None:
     assert all(later - earlier <= 1 for earlier, later in pairwise(levels))
 
 
+def test_keys_are_counted_and_dates_are_written_as_dates() -> None:
+    numbers = range(1, 61)
+    born = pd.Timestamp("1950-01-01") + pd.to_timedelta(np.arange(60) * 200, unit="D")
+    a = pd.DataFrame({"person_id": [f"P{i:03}" for i in numbers], "birth_date": born.strftime("%d/%m/%Y")})
+    b = pd.DataFrame({"person_id": [f"P{i + 40:03}" for i in numbers], "birth_date": born.strftime("%Y-%m-%d")})
+    page = render(ts.suggest({"a": a, "b": b}))
+    assert "a: 60 different values in 60 rows, 20 of them in another source" in page
+    assert "P041" not in page.partition("The whole plan")[0]
+    assert re.search(r"<span>195\d-\d\d-\d\d</span><span>198\d-\d\d-\d\d</span>", page)
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (500, False)])
 def test_a_browser_draws_it_without_complaint(plan: Plan, tmp_path: Path, width: int, dark: bool) -> None:

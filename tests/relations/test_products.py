@@ -1,0 +1,20 @@
+"""Products of columns."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from tabsynth.relations.product_discovery import discover_products
+
+
+def test_a_column_of_zeros_and_gaps_warns_of_nothing() -> None:
+    rng = np.random.default_rng(0)
+    price, count = rng.lognormal(size=400), rng.integers(1, 9, 400).astype(float)
+    empty = np.where(np.arange(400) % 2, 0.0, np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = discover_products({"empty": empty, "price": price, "count": count, "total": price * count}, [])
+    assert [relation.column for relation in found] != []
+    assert all("empty" not in relation.to_dict().__repr__() for relation in found)
