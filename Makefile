@@ -5,6 +5,7 @@ VENV ?= .venv
 DATA ?=
 TARGET ?=
 WORKERS ?= 2
+NOTEBOOKS ?=
 
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.tabsynth-installed
@@ -15,7 +16,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 PYTEST := $(ONE_THREAD) $(PY) -m pytest -n $(WORKERS) --dist loadgroup --doctest-modules
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format docs bench bench-short licences vulnerabilities clean
+.PHONY: help setup demo test test-all check format docs notebooks bench bench-short licences vulnerabilities clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ format: setup ## Bring the code into the house style
 
 docs: setup ## The documentation, in build/site: strict, no broken link
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+
+notebooks: setup ## Execute the notebooks of examples/ and keep their outputs, small: NOTEBOOKS="quickstart.ipynb" for some
+	$(ONE_THREAD) $(PY) examples/execute_notebooks.py $(NOTEBOOKS)
 
 bench: setup ## Every benchmark, in full
 	@set -e; for file in benchmarks/[!_]*.py; do echo "== $$file"; $(PY) "$$file"; done

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from tabsynth.errors import DataError
+from tabsynth.errors import DataError, quote
 from tabsynth.schema.columns import Numeric
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import check_against_schema, check_frame, is_missing_marker, to_numbers
@@ -26,6 +26,9 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def __repr__(self) -> str:
+        return f"<Table of {len(self.frame):,} rows and {len(self.schema)} columns: {quote(self.schema, 8)}>"
 
     def _repr_html_(self) -> str:
         """Return the schema and the first rows, for notebooks."""

@@ -94,6 +94,11 @@ class Schema(Mapping[str, Column]):
     def __len__(self) -> int:
         return len(self.columns)
 
+    def __str__(self) -> str:
+        width = max((len(name) for name in self.columns), default=0)
+        rows = [f"{name:{width}}  {column.kind:11}  {column.role or ''}" for name, column in self.columns.items()]
+        return "\n".join(row.rstrip() for row in rows)
+
     def with_role(self, role: str) -> list[str]:
         """Return the names of the columns that have a role."""
         return [name for name, column in self.columns.items() if column.role == role]
@@ -114,6 +119,18 @@ class Schema(Mapping[str, Column]):
             name, {**facts, "kind": kind, "origin": "declared", "why": "", "question": "", **changes}
         )
         return Schema({**self.columns, name: new}, self.constraints, self.sdv, self.ledger)
+
+    def drop(self, *names: str) -> Schema:
+        """Return a copy without some columns, as ``frame.drop(columns=...)`` for the frame.
+
+        Raises:
+            SchemaError: There is no such column, or a constraint names it.
+        """
+        unknown = [name for name in names if name not in self.columns]
+        if unknown:
+            raise SchemaError(f"no column {quote(unknown)}; there are {quote(self.columns)}")
+        kept = {name: column for name, column in self.columns.items() if name not in names}
+        return Schema(kept, self.constraints, self.sdv, self.ledger)
 
     @property
     def questions(self) -> dict[str, str]:

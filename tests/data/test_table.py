@@ -38,6 +38,9 @@ class TestOf:
         assert table.schema is schema
         assert len(table) == len(toy)
 
+    def test_a_printed_table_is_one_line(self, toy: pd.DataFrame) -> None:
+        assert repr(Table.of(toy)).startswith(f"<Table of {len(toy)} rows and {len(toy.columns)} columns: ")
+
     def test_frames_of_polars_and_arrow_are_taken(self) -> None:
         frame = pd.DataFrame({"x": [1, 2, 3], "c": ["a", "b", None]})
         arrow = pa.table({"x": [1, 2, 3], "c": ["a", "b", None]})
