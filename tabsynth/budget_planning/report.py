@@ -15,7 +15,7 @@ from tabsynth.privacy.budget import zcdp_rho
 from tabsynth.reporting.charts import HEAT_STEPS, heat
 from tabsynth.reporting.html import environment
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 320.0, 56.0, 110.0, 16.0, 40.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 440.0, 260.0, 44.0, 96.0, 16.0, 40.0
 COLOURS = ("#0b6e99", "#c2571a", "#5b7f2b", "#7a4b9e")
 LABEL_HEIGHT = 15.0
 TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -111,6 +111,11 @@ def summarise(plan: PrivacyPlan) -> str:
     )
 
 
+def advise(plan: PrivacyPlan) -> str:
+    """Return when to use DP-SGD, if the plan has it."""
+    return DP_SGD_ADVICE if any(one.mechanism == "masked" for one in plan.expected) else ""
+
+
 def explain_attackers(plan: PrivacyPlan) -> list[str]:
     """Return what an attacker can learn at each epsilon."""
     unit = "row" if plan.rows_per_person == 1 else "person"
@@ -139,7 +144,7 @@ def render_svg(plan: PrivacyPlan) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
         'aria-label="expected error of pairs against epsilon" font-family="system-ui, sans-serif" font-size="12" '
-        'fill="currentColor" style="width:100%;height:auto">'
+        'fill="currentColor" style="width:100%;max-width:640px;height:auto">'
     ]
     for tick in (tick for tick in TICKS if low <= tick <= high):
         parts.append(f'<path d="M{LEFT:g} {y(tick):.1f}H{WIDTH - RIGHT:g}" stroke="#8883"/>')
@@ -174,7 +179,7 @@ def render_page(plan: PrivacyPlan) -> str:
     worst = worst_rows(plan)
     return template.render(
         summary=summarise(plan),
-        advice=DP_SGD_ADVICE,
+        advice=advise(plan),
         attackers=explain_attackers(plan),
         chart=Markup(render_svg(plan)),
         header=HEADER,

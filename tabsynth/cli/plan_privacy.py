@@ -80,5 +80,5 @@ def run(args: Namespace) -> int:
     parts = [report.summarise(plan), format_table(report.HEADER, report.table_rows(plan)), report.summarise_pairs(plan)]
     if worst := report.worst_rows(plan):
         parts.append(f"Pairs with the largest errors:\n{format_table(report.worst_header(plan), worst)}")
-    parts += [report.summarise_structure(plan), "\n".join(report.explain_attackers(plan)), report.DP_SGD_ADVICE]
+    parts += [report.summarise_structure(plan), "\n".join(report.explain_attackers(plan)), report.advise(plan)]
     return print_result(plan.to_dict(), "\n\n".join(part for part in parts if part))
