@@ -99,7 +99,7 @@ class AutoregressiveModel:
         """Return the rows of the skip matrix for known tokens, shape (rows, len(slots))."""
         offsets = torch.tensor([self.layout.offsets[slot] for slot in slots], device=self.device)
         group: Tensor = self.net.group  # type: ignore[assignment]
-        return group[offsets + tokens.clamp(min=0)]
+        return group.take(offsets + tokens.clamp(min=0))
 
     def draw(
         self,
@@ -233,8 +233,9 @@ class Prefixes:
             key = before * (self.chain.layout.sizes[slot] + 1) + self.tokens[:, slot] + 1
             values, self.of = torch.unique(key, return_inverse=True)
             if len(values) > MAX_SHARED * len(rows):
-                self.of, self.known, self.hidden = None, self.tokens, self.hidden[before]
+                self.of, self.known, self.hidden = None, self.tokens, self.hidden.index_select(0, before)
             else:
                 first = torch.empty(len(values), dtype=torch.long, device=rows.device).index_copy_(0, self.of, rows)
-                self.known, self.hidden = self.tokens[first], self.hidden[before[first]]
+                self.known = self.tokens.index_select(0, first)
+                self.hidden = self.hidden.index_select(0, before[first])
         self.chain.add(self.hidden, slot, self.known[:, slot])
