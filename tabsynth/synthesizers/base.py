@@ -6,7 +6,6 @@ import platform
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -120,8 +119,8 @@ class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
         if not self.supports_weights:
             row_weights.check_unused(type(self).__name__)
         self.schema_, self.rows_, self.mixed_ = table.schema, len(table), get_provenance(table.frame)
-        run = FitOptions(self.seed_, progress, Path(checkpoint) if checkpoint else None, tuple(callbacks), row_weights)
-        run = replace(run, warm_start=warm_start)
+        state = Path(checkpoint) if checkpoint else None
+        run = FitOptions(self.seed_, progress, state, tuple(callbacks), row_weights=row_weights, warm_start=warm_start)
         try:
             self._fit(RuleSet.of(table.schema).training_table(table), run)
             self._constraint_facts = {"violations": training.card, "repaired": count_repairs(self)}

@@ -88,17 +88,20 @@ class GANSynthesizer(LatentSynthesizer):
         width = critic_width or (96 if self.sizing_.width <= 96 else 256)
         self.net_ = self._network(run.seed).to(device)
         critic = Critic(self.layout_, width=width, generator=torch.Generator().manual_seed(run.seed)).to(device)
-        self.trees_ = GanFit(
+        parts = split_rows(tokens, run.seed, device)
+        fit = GanFit(
             self.net_,
             critic,
             self.order_,
             self.sizing_,
-            split_rows(tokens, run.seed, device),
+            parts,
             self._n_epochs(),
             self._draw_candidates,
             run,
-            self._fingerprint(tokens, run) if run.checkpoint else "",
-        )()
+        )
+        stages = fit()
+        self._fit_discriminator(parts, run)
+        stages.clear()
         return critic
 
     def _n_epochs(self) -> int:

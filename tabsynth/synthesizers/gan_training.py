@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from tabsynth.synthesizers.options import FitOptions
-from tabsynth.synthesizers.sampling.discriminator_selection import CandidateFn, fit_discriminator
-from tabsynth.synthesizers.vae import EvidenceLowerBound
+from tabsynth.synthesizers.sampling.discriminator_selection import CandidateFn
+from tabsynth.synthesizers.vae import EvidenceLowerBound, latent_training
 from tabsynth.training.gan_losses import Adversaries
-from tabsynth.training.loop import train, validation_interval
+from tabsynth.training.loop import Objective
 from tabsynth.training.marginal_matching import Moments
 from tabsynth.training.networks.discriminator import Critic
 from tabsynth.training.networks.generator import Generator
 from tabsynth.training.networks.vae import LatentSizing
 from tabsynth.training.stages import Stages
 from tabsynth.training.training_state import TrainingConfig
-from tabsynth.training.trees.discriminator import TreeDiscriminator
 from tabsynth.training.validation_split import TrainValidation
 
 ADVERSARIAL_STEPS_RATIO = 0.3
@@ -51,9 +47,8 @@ class GanFit:
         sizing: Sizes of the warm start.
         parts: Training and validation rows.
         epochs: Epochs of the warm start.
-        pool: Samples rows for the tree discriminator.
-        run: The fit's seed, callbacks and checkpoint.
-        fingerprint: Identifies the fit.
+        pool: Samples rows for the validation score.
+        run: Options of the fit.
     """
 
     net: Generator
@@ -64,48 +59,26 @@ class GanFit:
     epochs: int
     pool: CandidateFn
     run: FitOptions
-    fingerprint: str
 
-    def __call__(self) -> TreeDiscriminator | None:
-        """Fit generator and critic in place; the encoder is dropped at the end.
-
-        Returns:
-            A tree discriminator that selects rows, or None if it does not help.
-        """
-        stages = Stages(self.run.checkpoint, self.fingerprint)
+    def __call__(self) -> Stages:
+        """Fit generator and critic in place; the encoder is dropped at the end. Return the stages, to be cleared."""
+        stages = Stages(self.run)
         self._warm_start(stages)
         self._train_adversarially(stages, int(np.random.SeedSequence([self.run.seed, 3]).generate_state(1)[0]))
-        trees = None
-        if self.run.fit_discriminator:
-            trees = fit_discriminator(self.net.layout, self.parts, self.pool, self.run.seed, self.run.progress)
-        stages.clear()
-        return trees
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps per epoch."""
-        return max(len(self.parts.training) // self.sizing.batch, 1)
+        return stages
 
     def _warm_start(self, stages: Stages) -> None:
         """Train the generator as the decoder of a VAE."""
-        objective = EvidenceLowerBound(self.net)
-        config = TrainingConfig(
-            steps=self.epochs * self.steps_per_epoch,
-            eval_every=validation_interval(self.steps_per_epoch),
-            batch=self.sizing.batch,
-            rate=self.sizing.rate,
-            decay=self.sizing.decay,
-            clip=5.0,
-        )
-        validation = self.parts.validation
-        parts = objective.loss, lambda: objective.validation_loss(validation)
-        self._stage(stages, "warm", self.net, parts, config, self.run.seed, objective.on_step)
+        config = latent_training(self.sizing, self.epochs, len(self.parts.training))
+        objective = EvidenceLowerBound(self.net).objective(self.parts.validation)
+        stages.train("warm", self.net, objective, self.parts.training, config)
         self.net.shed()
 
     def _train_adversarially(self, stages: Stages, seed: int) -> None:
         """Adversarial training; undone if it worsens the validation score."""
         training, layout = self.parts.training, self.net.layout
-        steps = max(round(ADVERSARIAL_STEPS_RATIO * self.epochs * self.steps_per_epoch), 1)
+        steps_per_epoch = max(len(training) // self.sizing.batch, 1)
+        steps = max(round(ADVERSARIAL_STEPS_RATIO * self.epochs * steps_per_epoch), 1)
         both = Adversaries(self.net, self.critic, Moments(layout, self.order, training), steps)
         held = Moments(layout, self.order, self.parts.validation, least=MIN_GROUP_ROWS)
 
@@ -126,34 +99,7 @@ class GanFit:
             beta2=0.9,
             lr_multipliers={"critic.": CRITIC_LR / GENERATOR_LR},
         )
-        after = self._stage(stages, "generator", both, (both.loss, validation_loss), config, seed, both.on_step)
+        objective = Objective(both.loss, validation_loss, both.on_step)
+        after = stages.train("generator", both, objective, training, config, seed=seed)
         if after is None or after > before:
             self.net.load_state_dict(own)
-
-    def _stage(
-        self,
-        stages: Stages,
-        name: str,
-        module: nn.Module,
-        parts: tuple[Callable[[Tensor, torch.Generator], Tensor], Callable[[], float]],
-        config: TrainingConfig,
-        seed: int,
-        on_step: Callable[[float], None] | None = None,
-    ) -> float | None:
-        """Train a module as one stage."""
-
-        def fit(checkpoint: Path | None, fingerprint: str) -> float | None:
-            return train(
-                module,
-                *parts,
-                self.parts.training,
-                config,
-                seed=seed,
-                checkpoint=checkpoint,
-                fingerprint=fingerprint,
-                callbacks=self.run.callbacks,
-                progress=self.run.progress,
-                on_step=on_step,
-            )
-
-        return stages.run(name, module, fit)

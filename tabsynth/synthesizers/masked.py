@@ -21,7 +21,7 @@ from tabsynth.data.table import Table
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.imputation import impute_rows, predict_in_chunks
-from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer, fit_network, split_fit
+from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer, split_fit
 from tabsynth.synthesizers.options import FitOptions, fit_facts
 from tabsynth.synthesizers.private.masked import fit_masked
 from tabsynth.synthesizers.sampling.autoregressive import AutoregressiveSampler
@@ -29,7 +29,7 @@ from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK_ROWS
 from tabsynth.synthesizers.sampling.slot_sampler import RowOptions
 from tabsynth.synthesizers.sampling.tree_refinement import TreeConditionals, fit_tree_conditionals, refine_rows
 from tabsynth.synthesizers.warm_start.fit import fit_warm
-from tabsynth.training.loop import chosen_device
+from tabsynth.training.loop import Objective, chosen_device
 from tabsynth.training.masked_loss import any_order_loss
 from tabsynth.training.model_size import MAX_SMALL_ROWS, Sizing
 from tabsynth.training.networks.autoregressive import AutoregressiveModel
@@ -164,9 +164,9 @@ class MaskedSynthesizer(NetworkSynthesizer):
         rows = parts.rows + len(parts.validation)
         self.sizing_ = Sizing.of(rows, self.layout_, explained, crossed=bool(self.cross_))
         self.net_ = self._network(torch.Generator().manual_seed(run.seed)).to(device)
-        self._train(parts, run, self._fingerprint(tokens, run) if run.checkpoint else "")
+        self._train(parts, run)
 
-    def _train(self, parts: TrainValidation, run: FitOptions, fingerprint: str) -> None:
+    def _train(self, parts: TrainValidation, run: FitOptions) -> None:
         rank = torch.empty(len(self.order_), dtype=torch.long, device=self._device())
         rank[self.order_] = torch.arange(len(self.order_), device=self._device())
         in_files, net = parts.shards is not None, self.net_
@@ -175,18 +175,11 @@ class MaskedSynthesizer(NetworkSynthesizer):
         done = [config.steps]
         if in_files:
             run = replace(run, callbacks=(*run.callbacks, lambda progress: done.append(progress.step)))
-        score, self.trees_ = fit_network(
-            net,
-            self.layout_,
+        objective = Objective(
             lambda batch, noise: any_order_loss(net, batch, rank, noise),
             lambda: self._validation_loss(parts.validation[:N_VALIDATION_ROWS]),
-            parts,
-            config,
-            self._draw_candidates,
-            run,
-            fingerprint,
-            trained=lambda: self._fit_conditionals(parts, run),
         )
+        score = self._train_network(objective, parts, config, run, lambda: self._fit_conditionals(parts, run))
         self.score_ = score if self.copula_ is None else self._validation_loss(parts.validation)
         self.row_visits_ = done[-1] * config.batch if in_files else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.sampling.discriminator_selection import (
-    CandidateFn,
     DiscriminatorSelection,
     fit_discriminator,
     sample_rows,
@@ -23,13 +21,11 @@ from tabsynth.synthesizers.sampling.discriminator_selection import (
 )
 from tabsynth.synthesizers.sampling.slot_sampler import RowOptions, SlotSampler
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
-from tabsynth.training.loop import chosen_device, train
+from tabsynth.training.loop import Objective, chosen_device
 from tabsynth.training.model_size import MAX_SMALL_ROWS
-from tabsynth.training.networks.layout import Layout
 from tabsynth.training.precision import precision_name
 from tabsynth.training.stages import Stages
 from tabsynth.training.training_state import TrainingConfig
-from tabsynth.training.trees.discriminator import TreeDiscriminator
 from tabsynth.training.validation_split import TrainValidation, split_rows
 from tabsynth.training.variable_order import chain_order, mutual_information, strongest_predecessors
 
@@ -72,6 +68,35 @@ class NetworkSynthesizer(TokenSynthesizer):
         choice = DiscriminatorSelection.by(self.trees_, self._allowed_tokens)
         return sample_rows(self._fill, self._refine, choice, fixed, limits, draw, self._device())
 
+    def _train_network(
+        self,
+        objective: Objective,
+        parts: TrainValidation,
+        config: TrainingConfig,
+        run: FitOptions,
+        trained: Callable[[], None] = lambda: None,
+    ) -> float | None:
+        """Train the network, then a discriminator of its rows; return the network's validation score.
+
+        Args:
+            objective: The loss.
+            parts: The rows of the fit.
+            config: The training configuration.
+            run: Options of the fit.
+            trained: Called before the discriminator is fitted.
+        """
+        stages, rows = Stages(run), parts.training if parts.shards is None else parts.shards
+        score = stages.train("network", self.net_, objective, rows, config, weights=parts.weights)
+        trained()
+        self._fit_discriminator(parts, run)
+        stages.clear()
+        return score
+
+    def _fit_discriminator(self, parts: TrainValidation, run: FitOptions) -> None:
+        """Fit a discriminator of the network's rows, which is kept if it helps."""
+        if run.fit_discriminator:
+            self.trees_ = fit_discriminator(self.layout_, parts, self._draw_candidates, run.seed, run.progress)
+
     @torch.inference_mode()
     def _draw_candidates(self, count: int, seed: int, finished: bool) -> Tensor:
         """Return the candidate rows, shape (count, slots)."""
@@ -100,57 +125,3 @@ def split_fit(tokens: Tokens, run: FitOptions, device: torch.device) -> TrainVal
     if run.shards is not None:
         return TrainValidation.of_shards(run.shards, tokens, device)
     return split_rows(tokens, run.seed, device, run.row_weights.weights)
-
-
-def fit_network(
-    net: nn.Module,
-    layout: Layout,
-    loss: Callable[[Tensor, torch.Generator], Tensor],
-    validation_loss: Callable[[], float],
-    parts: TrainValidation,
-    config: TrainingConfig,
-    pool: CandidateFn,
-    run: FitOptions,
-    fingerprint: str,
-    on_step: Callable[[float], None] | None = None,
-    trained: Callable[[], None] | None = None,
-) -> tuple[float | None, TreeDiscriminator | None]:
-    """Train a network in place; return its validation score, and a tree discriminator of its rows if it helps.
-
-    Args:
-        net: The network.
-        layout: The slots.
-        loss: Loss of a batch; see ``train``.
-        validation_loss: Loss of the network on the validation rows.
-        parts: The rows of the fit.
-        config: The training configuration.
-        pool: Samples rows for the discriminator.
-        run: The fit's seed, callbacks and checkpoint.
-        fingerprint: Identifies the fit in its checkpoint.
-        on_step: Called before every step with the completed share of the fit.
-        trained: Called after training of the network, before the discriminator is fitted.
-    """
-
-    def fit(checkpoint: Path | None, fingerprint: str) -> float | None:
-        return train(
-            net,
-            loss,
-            validation_loss,
-            parts.training if parts.shards is None else parts.shards,
-            config,
-            seed=run.seed,
-            checkpoint=checkpoint,
-            fingerprint=fingerprint,
-            callbacks=run.callbacks,
-            progress=run.progress,
-            on_step=on_step,
-            weights=parts.weights,
-        )
-
-    stages = Stages(run.checkpoint, fingerprint)
-    score = stages.run("network", net, fit)
-    if trained is not None:
-        trained()
-    trees = fit_discriminator(layout, parts, pool, run.seed, run.progress) if run.fit_discriminator else None
-    stages.clear()
-    return score, trees

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +12,9 @@ import pandas as pd
 from tabsynth.common.validation import validate_seed
 from tabsynth.errors import ConditionError, InputError
 from tabsynth.synthesizers.row_weights import RowWeights
+from tabsynth.training.training_run import TrainingRun
 
 if TYPE_CHECKING:
-    from tabsynth.common.progress import Progress
     from tabsynth.synthesizers.base import Synthesizer
     from tabsynth.training.batches import TokenShards
 
@@ -23,24 +22,16 @@ Given = Mapping[str, Any] | pd.DataFrame
 
 
 @dataclass(frozen=True)
-class FitOptions:
-    """Options of one fit.
+class FitOptions(TrainingRun):
+    """Options of one fit, with how it runs.
 
     Attributes:
-        seed: Random seed of the fit.
-        progress: Whether to show a progress bar; None shows one on a terminal.
-        checkpoint: State file, from which an interrupted fit resumes.
-        callbacks: Called with a ``Progress`` after every evaluation interval.
         row_weights: Weights of the rows, and which cells each row has.
         fit_discriminator: Whether to fit the discriminator that selects sampled rows.
         warm_start: A fitted model from which the fit continues.
         shards: Files of the training rows, where these do not fit in memory.
     """
 
-    seed: int
-    progress: bool | None = None
-    checkpoint: Path | None = None
-    callbacks: tuple[Callable[[Progress], None], ...] = field(default=())
     row_weights: RowWeights = field(default_factory=RowWeights)
     fit_discriminator: bool = True
     warm_start: Synthesizer | None = None

@@ -81,7 +81,7 @@ class TokenSynthesizer(Synthesizer):
             run = replace(run, shards=(shards := run.shards.of_slots(self.active_)))
             for rows in shards.each():
                 self.functions_ = restrict(self.functions_, rows)
-        self._fit_tokens(learned, run)
+        self._fit_tokens(learned, self._identified(learned, run))
 
     def _prepare(self, counts: list[npt.NDArray[np.int64]], partial: list[int]) -> None:
         """Choose the slots to learn, given the training rows of each token and the partially absent slots."""
@@ -123,13 +123,15 @@ class TokenSynthesizer(Synthesizer):
             out.append(self.codec_.digit_share(slot, emit) > 0 if paired else self._emittable_tokens(position))
         return out
 
-    def _fingerprint(self, tokens: Tokens, run: FitOptions) -> str:
-        """Identifies a fit in its checkpoint: kind, data, options and seed."""
+    def _identified(self, tokens: Tokens, run: FitOptions) -> FitOptions:
+        """Return the options with what identifies the fit in its checkpoint: kind, data, options and seed."""
+        if run.checkpoint is None:
+            return run
         facts = [self.kind, self.epochs, self.min_group, run.seed, list(tokens.shape), list(self.layout_.sizes)]
         digest = hashlib.sha256(json.dumps(facts).encode() + np.ascontiguousarray(tokens).tobytes())
         if run.row_weights.weights is not None:
             digest.update(run.row_weights.weights.tobytes())
-        return digest.hexdigest()
+        return replace(run, fingerprint=digest.hexdigest())
 
     def _order_digits(self, order: list[int]) -> list[int]:
         """Return an order of the learned slots in which a wide column's high digit comes before its low one."""

@@ -17,11 +17,10 @@ from tabsynth.common.arrays import Arrays, Tokens
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.latent_synthesizer import LatentSynthesizer
-from tabsynth.synthesizers.network_synthesizer import fit_network
 from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.private.distillation import fit_distilled, uses_dp_sgd
 from tabsynth.synthesizers.private.vae import fit_vae
-from tabsynth.training.loop import chosen_device, validation_interval
+from tabsynth.training.loop import Objective, chosen_device, validation_interval
 from tabsynth.training.networks.vae import LatentNet, LatentSizing, some_hidden
 from tabsynth.training.training_state import TrainingConfig
 from tabsynth.training.validation_split import split_rows
@@ -80,28 +79,10 @@ class VAESynthesizer(LatentSynthesizer):
         self.sizing_ = LatentSizing.of(len(tokens), self.layout_)
         parts = split_rows(tokens, run.seed, device, run.row_weights.weights)
         self.net_ = self._network(run.seed).to(device)
-        steps_per_epoch = max(len(parts.training) // self.sizing_.batch, 1)
-        objective = EvidenceLowerBound(self.net_)
-        config = TrainingConfig(
-            steps=(self.sizing_.epochs if self.epochs is None else self.epochs) * steps_per_epoch,
-            eval_every=validation_interval(steps_per_epoch),
-            batch=self.sizing_.batch,
-            rate=self.sizing_.rate,
-            decay=self.sizing_.decay,
-            clip=5.0,
-        )
-        self.score_, self.trees_ = fit_network(
-            self.net_,
-            self.layout_,
-            objective.loss,
-            lambda: objective.validation_loss(parts.validation),
-            parts,
-            config,
-            self._draw_candidates,
-            run,
-            self._fingerprint(tokens, run) if run.checkpoint else "",
-            objective.on_step,
-        )
+        epochs = self.sizing_.epochs if self.epochs is None else self.epochs
+        config = latent_training(self.sizing_, epochs, len(parts.training))
+        objective = EvidenceLowerBound(self.net_).objective(parts.validation)
+        self.score_ = self._train_network(objective, parts, config, run)
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
         if uses_dp_sgd(self.private_training):
@@ -126,6 +107,19 @@ class VAESynthesizer(LatentSynthesizer):
             self.score_ = config["score"]
 
 
+def latent_training(sizing: LatentSizing, epochs: int, rows: int) -> TrainingConfig:
+    """Return the training configuration of encoder and decoder."""
+    steps_per_epoch = max(rows // sizing.batch, 1)
+    return TrainingConfig(
+        steps=epochs * steps_per_epoch,
+        eval_every=validation_interval(steps_per_epoch),
+        batch=sizing.batch,
+        rate=sizing.rate,
+        decay=sizing.decay,
+        clip=5.0,
+    )
+
+
 class EvidenceLowerBound:
     """Training loss: the negative evidence lower bound, and the negative log-density of latents given part of a row.
 
@@ -136,6 +130,10 @@ class EvidenceLowerBound:
     def __init__(self, net: LatentNet) -> None:
         self.net = net
         self.weight = 1.0
+
+    def objective(self, validation: Tensor) -> Objective:
+        """Return the loss of a training run with these validation rows."""
+        return Objective(self.loss, lambda: self.validation_loss(validation), self.on_step)
 
     def on_step(self, share: float) -> None:
         """Set the weight of the KL divergence for the completed share of the fit."""

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from tabsynth.common.model_file import load, save
 from tabsynth.common.progress import Progress, progress_bar
 from tabsynth.errors import InputError, TrainingError
 from tabsynth.training.batches import TokenShards, derived_seed, shuffled_batches
+from tabsynth.training.training_run import TrainingRun
 from tabsynth.training.training_state import TrainingConfig, TrainingState
 
 MIN_RANK_USE = 1_000
@@ -31,36 +32,38 @@ CHECKPOINT_SECONDS = 5.0
 """Minimum seconds between checkpoints; the first is written after the first validation pass."""
 
 
+@dataclass(frozen=True)
+class Objective:
+    """Loss of a training run.
+
+    Attributes:
+        loss: Mean loss of a batch of tokens (batch, slots), given a random generator. A loss that requires no gradient
+            has added the gradients to the parameters itself.
+        validation_loss: Loss of the module's weights on the validation rows; called with the averaged weights in place.
+        on_step: Called before every step with the completed share of the fit.
+    """
+
+    loss: Callable[[Tensor, torch.Generator], Tensor]
+    validation_loss: Callable[[], float]
+    on_step: Callable[[float], None] = lambda share: None
+
+
 def train(
     module: nn.Module,
-    loss: Callable[[Tensor, torch.Generator], Tensor],
-    validation_loss: Callable[[], float],
+    objective: Objective,
     tokens: Tensor | TokenShards,
     config: TrainingConfig,
-    *,
-    seed: int,
-    checkpoint: Path | None = None,
-    fingerprint: str = "",
-    callbacks: tuple[Callable[[Progress], None], ...] = (),
-    progress: bool | None = None,
-    on_step: Callable[[float], None] | None = None,
+    run: TrainingRun,
     weights: npt.NDArray[np.float64] | None = None,
 ) -> float | None:
     """Train a module in place and leave its best averaged weights in it.
 
     Args:
         module: The module, on its device.
-        loss: Mean loss of a batch of tokens (batch, slots), given a random generator. A loss that requires no gradient
-            has added the gradients to the parameters itself.
-        validation_loss: Loss of the module's weights on the validation rows; called with the averaged weights in place.
+        objective: The loss.
         tokens: Training rows on the module's device, shape (rows, slots), or in files.
         config: The training configuration.
-        seed: Seed of the batches and of the loss.
-        checkpoint: File of the state, from which the fit resumes; removed at the end.
-        fingerprint: Identifies the fit, so that checkpoints of other fits are refused.
-        callbacks: Called after every validation pass.
-        progress: Whether to show a progress bar.
-        on_step: Called before every step with the completed share of the fit.
+        run: Seed of the batches and of the loss, checkpoint and callbacks.
         weights: Row weights, shape (rows,): the average number of times that a row occurs in an epoch.
 
     Returns:
@@ -72,25 +75,25 @@ def train(
     """
     state = TrainingState(module, config)
     device = state.weights[0].device
-    batches = shuffled_batches(tokens, config.batch, seed, device, weights)
+    batches = shuffled_batches(tokens, config.batch, run.seed, device, weights)
+    checkpoint = run.checkpoint
     if checkpoint is not None and checkpoint.exists():
-        state.restore(load(checkpoint), fingerprint, checkpoint)
+        state.restore(load(checkpoint), run.fingerprint, checkpoint)
     began = written = time.monotonic()
     noise, rank = torch.Generator(device), process_rank()
     end = config.steps * max(-(-state.step // config.steps), 1)
-    with progress_bar(end, "fit", "step", progress, state.step) as shown:
+    with progress_bar(end, "fit", "step", run.progress, state.step) as shown:
         while state.step < end or state.is_improving():
             end = config.steps * (state.step // config.steps + 1)
             shown.total = end
-            noise.manual_seed(derived_seed(seed, 1 if not rank else MIN_RANK_USE + rank, state.step))
+            noise.manual_seed(derived_seed(run.seed, 1 if not rank else MIN_RANK_USE + rank, state.step))
             total = torch.zeros((), device=device)
             stop = min(state.step + config.eval_every, end)
             interval = stop - state.step
             module.train()
             while state.step < stop:
-                if on_step is not None:
-                    on_step(state.step / config.steps)
-                value = loss(own_rows(batches.at(state.step)), noise)
+                objective.on_step(state.step / config.steps)
+                value = objective.loss(own_rows(batches.at(state.step)), noise)
                 if value.requires_grad:
                     value.backward()  # type: ignore[no-untyped-call]
                 state.advance()
@@ -101,12 +104,12 @@ def train(
                 raise TrainingError(
                     f"the training loss is {mean} at step {state.step}: lower the learning rate or report it"
                 )
-            score = state.evaluate(validation_loss)
-            for callback in callbacks:
+            score = state.evaluate(objective.validation_loss)
+            for callback in run.callbacks:
                 callback(Progress(state.step, end, mean, score, time.monotonic() - began))
             now = time.monotonic()
             if checkpoint is not None and not rank and (now - written >= CHECKPOINT_SECONDS or state.step == interval):
-                save(checkpoint, state.to_file(fingerprint))
+                save(checkpoint, state.to_file(run.fingerprint))
                 written = now
     state.finish()
     if checkpoint is not None and not rank:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tabsynth.common.data_parallel import process_rank
 from tabsynth.common.model_file import ModelFile, load, save
 from tabsynth.errors import ModelFileError
+from tabsynth.training.batches import TokenShards
+from tabsynth.training.loop import Objective, train
+from tabsynth.training.training_run import TrainingRun
+from tabsynth.training.training_state import TrainingConfig
 
 
 @dataclass
@@ -20,30 +25,43 @@ class Stages:
     """Stores the weights of each finished stage beside the checkpoint of the current one.
 
     Attributes:
-        checkpoint: Checkpoint file of the current stage; None stores nothing.
-        fingerprint: Identifies the fit.
+        run: How the fit runs; without a checkpoint, nothing is stored.
         kept: Files of finished stages.
     """
 
-    checkpoint: Path | None
-    fingerprint: str
+    run: TrainingRun
     kept: list[Path] = field(default_factory=list)
 
-    def run(self, name: str, module: nn.Module, fit: Callable[[Path | None, str], float | None]) -> float | None:
-        """Run a stage that trains a module in place, or load its stored weights.
+    def train(
+        self,
+        name: str,
+        module: nn.Module,
+        objective: Objective,
+        tokens: Tensor | TokenShards,
+        config: TrainingConfig,
+        *,
+        seed: int | None = None,
+        weights: npt.NDArray[np.float64] | None = None,
+    ) -> float | None:
+        """Train a module in place, or load the weights of a finished stage; return its score.
 
         Args:
             name: The stage's name, unique within the fit.
-            module: The module.
-            fit: Trains the module, given checkpoint and fingerprint of the stage, and returns its score.
+            module: The module, on its device.
+            objective: The loss.
+            tokens: Training rows; see ``train``.
+            config: The training configuration.
+            seed: Seed of the stage, by default that of the fit.
+            weights: Row weights; see ``train``.
 
         Raises:
             ModelFileError: The stored weights belong to another fit.
         """
-        fingerprint = f"{self.fingerprint}.{name}"
-        if self.checkpoint is None:
-            return fit(None, fingerprint)
-        path = self.checkpoint.with_name(f"{self.checkpoint.name}.{name}")
+        fingerprint, checkpoint = f"{self.run.fingerprint}.{name}", self.run.checkpoint
+        run = replace(self.run, fingerprint=fingerprint, seed=self.run.seed if seed is None else seed)
+        if checkpoint is None:
+            return train(module, objective, tokens, config, run, weights)
+        path = checkpoint.with_name(f"{checkpoint.name}.{name}")
         if path.exists():
             file = load(path)
             if file.kind != "stage" or file.config.get("fingerprint") != fingerprint:
@@ -55,7 +73,7 @@ class Stages:
             module.eval()
             score: float | None = file.config["score"]
         else:
-            score = fit(self.checkpoint, fingerprint)
+            score = train(module, objective, tokens, config, run, weights)
             arrays = {key: value.cpu().numpy() for key, value in module.state_dict().items()}
             if process_rank() == 0:
                 save(path, ModelFile("stage", {"fingerprint": fingerprint, "score": score}, arrays))

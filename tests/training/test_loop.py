@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.common.progress import Progress
-from tabsynth.training.loop import train
+from tabsynth.training.loop import Objective, train
+from tabsynth.training.training_run import TrainingRun
 from tabsynth.training.training_state import TrainingConfig
 from tabsynth.training.validation_split import resample_rows
 
@@ -38,17 +39,8 @@ def fit(
         return out
 
     recipe = TrainingConfig(steps=40, eval_every=5, batch=64, rate=rate, decay=0.0, average=0.5, cycles=cycles)
-    train(
-        module,
-        loss,
-        lambda: float(loss(tokens, torch.Generator()).detach()),
-        tokens,
-        recipe,
-        seed=0,
-        checkpoint=checkpoint,
-        callbacks=(note,),
-        progress=False,
-    )
+    objective = Objective(loss, lambda: float(loss(tokens, torch.Generator()).detach()))
+    train(module, objective, tokens, recipe, TrainingRun(0, False, checkpoint, (note,)))
     return steps[-1], module.weight.detach().clone()
 
 

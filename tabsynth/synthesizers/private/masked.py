@@ -14,11 +14,12 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.private.dp_sgd_fit import prepare_dp_sgd
 from tabsynth.synthesizers.sampling.tree_refinement import TreeConditionals
-from tabsynth.training.loop import chosen_device, train, validation_interval
+from tabsynth.training.loop import Objective, chosen_device, train, validation_interval
 from tabsynth.training.model_size import Sizing
 from tabsynth.training.networks.autoregressive import AutoregressiveModel
 from tabsynth.training.networks.masked import slot_losses
 from tabsynth.training.precision import product_autocast
+from tabsynth.training.training_run import TrainingRun
 from tabsynth.training.training_state import TrainingConfig
 from tabsynth.training.validation_split import split_rows
 
@@ -100,7 +101,7 @@ def _pretrain(model: MaskedSynthesizer, drawn: Tokens, places: Tensor, run: FitO
         batch=512,
         rate=2e-3,
     )
-    train(model.net_, loss, validation_loss, parts.training, config, seed=run.seed, progress=run.progress)
+    train(model.net_, Objective(loss, validation_loss), parts.training, config, TrainingRun(run.seed, run.progress))
 
 
 def draw_masks(rows: int, places: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

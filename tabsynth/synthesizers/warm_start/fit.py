@@ -80,7 +80,7 @@ def fit_warm(model: MaskedSynthesizer, start: MaskedSynthesizer, table: Table, r
         return
     information = mutual_information(learned, model.layout_)
     if not start.active_:
-        model._fit_tokens(learned, run)
+        model._fit_tokens(learned, model._identified(learned, run))
         return
     model._choose_order(learned)
     at = {own.slot: new for new, own in enumerate(origins) if own is not None}
@@ -97,7 +97,7 @@ def fit_warm(model: MaskedSynthesizer, start: MaskedSynthesizer, table: Table, r
     copy_weights(start.net_, net, origins)
     model.net_ = net.to(device)
     parts = split_rows(learned, run.seed, device)
-    model._train(parts, run, model._fingerprint(learned, run) if run.checkpoint else "")
+    model._train(parts, model._identified(learned, run))
 
 
 def _kept_relations(

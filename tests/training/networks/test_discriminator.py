@@ -16,12 +16,15 @@ from tabsynth.synthesizers.sampling.importance_resampling import (
     resample_per_group,
     resample_systematically,
 )
+from tabsynth.training.loop import Objective
 from tabsynth.training.marginal_matching import Moments
 from tabsynth.training.networks.discriminator import Critic, drawn_losses, real_losses, steepness
 from tabsynth.training.networks.generator import Bag, Drawn, Generator
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.vae import LatentSizing
 from tabsynth.training.stages import Stages
+from tabsynth.training.training_run import TrainingRun
+from tabsynth.training.training_state import TrainingConfig
 
 SIZES = (3, 12, 2)
 
@@ -196,23 +199,23 @@ def test_rows_are_taken_in_proportion_and_not_twice() -> None:
 
 
 def test_a_finished_stage_is_not_run_again(tmp_path: Path) -> None:
-    def fit(checkpoint: Path | None, fingerprint: str) -> float:
-        with torch.no_grad():
-            module.weight.fill_(3.0)
-        return 0.5
-
-    def never(checkpoint: Path | None, fingerprint: str) -> float:
+    def never(batch: torch.Tensor, noise: torch.Generator) -> torch.Tensor:
         raise AssertionError("run again")
 
-    module = torch.nn.Linear(1, 1, bias=False)
-    first = Stages(tmp_path / "fit", "one")
-    assert first.run("warm", module, fit) == 0.5
+    def stages(fingerprint: str) -> Stages:
+        return Stages(TrainingRun(0, False, tmp_path / "fit", fingerprint=fingerprint))
+
+    module, rows = torch.nn.Linear(1, 1, bias=False), torch.ones(8, 1)
+    config = TrainingConfig(steps=4, eval_every=4, batch=4, rate=0.1)
+    objective = Objective(lambda batch, noise: (module(batch) - 3).square().mean(), lambda: 0.5)
+    assert stages("one").train("warm", module, objective, rows, config) == 0.5
+    trained = float(module.weight.detach())
     with torch.no_grad():
         module.weight.zero_()
-    again = Stages(tmp_path / "fit", "one")
-    assert again.run("warm", module, never) == 0.5
-    assert float(module.weight.detach()) == 3.0
+    again = stages("one")
+    assert again.train("warm", module, Objective(never, lambda: 0.5), rows, config) == 0.5
+    assert float(module.weight.detach()) == trained
     with pytest.raises(ModelFileError, match="another fit"):
-        Stages(tmp_path / "fit", "other").run("warm", module, fit)
+        stages("other").train("warm", module, objective, rows, config)
     again.clear()
     assert not list(tmp_path.iterdir())
