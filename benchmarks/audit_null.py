@@ -60,13 +60,13 @@ def attacks(runs: int) -> dict[str, Any]:
         frame = population(int(ends[-1]), np.random.default_rng([seed, 1]))
         parts = [frame[end - size : end].reset_index(drop=True) for end, size in zip(ends, ROWS, strict=True)]
         train, made, held = encode_tables(parts, SCHEMA)
-        findings = run_attacks(train, made, held, ["k", "c"], ["k"], seed).findings
-        shares = list(share_level([item.name for item in findings]).values())
-        corrected = holm_correction([1.0 if item.p is None else item.p for item in findings], shares)
+        tests = run_attacks(train, made, held, ["k", "c"], ["k"], seed).tests
+        shares = list(share_level([item.name for item in tests]).values())
+        corrected = holm_correction([1.0 if item.p is None else item.p for item in tests], shares)
         any_alarm += bool((corrected <= VIOLATION_LEVEL).any())
-        trials.update(item.name for item in findings)
-        alarms.update(item.name for item in findings if item.p is not None and item.p <= LEVEL)
-        above.update(item.name for item in findings if item.interval[0] > item.floor)
+        trials.update(item.name for item in tests)
+        alarms.update(item.name for item in tests if item.p is not None and item.p <= LEVEL)
+        above.update(item.name for item in tests if item.interval[0] > item.floor)
     single = {
         name: {"trials": count, "p_at_5_percent": round(alarms[name] / count, 4)}
         | {"interval_above_chance": round(above[name] / count, 4)}

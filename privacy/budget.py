@@ -21,14 +21,14 @@ class Privacy:
     """The privacy that a fit must guarantee.
 
     Attributes:
-        epsilon: The most privacy that the fit may spend.
-        delta: Its delta. Left out, it is min(1e-6, 1 / (10 n_public)).
+        epsilon: Maximum privacy loss of the fit.
+        delta: Probability that the guarantee fails. Default: min(1e-6, 1 / (10 n_public)).
         unit: The protected unit: ``row``, or the name of the column that identifies persons.
-        rows_per_person: With a person as the unit, how many rows of each are used at most (chosen at random).
-        ledger: The data set's ledger, or the path of its file (created on first use, with this budget); a fit
-            that would exceed its remaining budget is refused. Default: the fit is counted alone.
+        rows_per_person: Maximum number of rows used of each person, if the unit is a person; chosen at random.
+        ledger: The data set's ledger, or the path of its file, which is created on first use with this budget. A fit
+            that would exceed the remaining budget is refused. Default: a ledger of this fit alone.
         n_public: Approximate number of rows, if it is public knowledge; never the private count itself.
-        insecure_seed: For tests only: noise from this seed. Every output is stamped NOT DP.
+        insecure_seed: Seed of the noise, for tests only. Every output is stamped NOT DP.
 
     Example:
         >>> Privacy(epsilon=1.0, delta=1e-6).unit
@@ -44,9 +44,9 @@ class Privacy:
     insecure_seed: int | None = None
 
     def __post_init__(self) -> None:
-        if not _number(self.epsilon) or not 0 < self.epsilon < math.inf:
+        if not _is_number(self.epsilon) or not 0 < self.epsilon < math.inf:
             raise PrivacyError(f"epsilon must be a finite number above 0, not {self.epsilon!r}")
-        if self.delta is not None and (not _number(self.delta) or not 0 <= self.delta < 1):
+        if self.delta is not None and (not _is_number(self.delta) or not 0 <= self.delta < 1):
             raise PrivacyError(f"delta must be a number from 0 to below 1, not {self.delta!r}")
         if not isinstance(self.unit, str) or not self.unit:
             raise PrivacyError(f"unit must be 'row' or the name of the column of persons, not {self.unit!r}")
@@ -58,7 +58,7 @@ class Privacy:
             raise PrivacyError("rows_per_person needs a person as the unit: name their column with unit=")
         if self.unit != "row" and self.rows_per_person is None:
             raise PrivacyError(
-                f"unit {self.unit!r} needs rows_per_person: how many rows of a person are used at most; choose it "
+                f"unit {self.unit!r} needs rows_per_person, the maximum number of rows used of each person; choose it "
                 "without looking at the data"
             )
         if self.insecure_seed is not None and (
@@ -79,9 +79,9 @@ class Privacy:
     def opened(self) -> Privacy:
         """Return a copy with a resolved delta and an open ledger of this fit alone.
 
-        Its charges go to the data set's ledger too, where there is one: the first reserves the whole epsilon there,
-        so that a fit that the budget cannot bear is refused before it has read anything. A private fit receives this
-        form, and settles the ledger at its end.
+        If the data set has a ledger, the first charge reserves the whole epsilon there, so a fit that would exceed
+        the budget is refused before it reads any data. A private fit works with this copy and settles the ledger at
+        its end.
 
         Raises:
             PrivacyError: The data set's ledger is damaged, or counts another unit or neighbouring relation.
@@ -99,11 +99,11 @@ class Privacy:
             raise PrivacyError(
                 f"the data set's ledger counts by {parent.unit!r} and this fit by {self.unit!r}; use one unit"
             )
-        whole = None
+        reservation = None
         if parent is not None:
-            whole = {"type": "ZCDpEvent", "rho": zcdp_rho(self.epsilon, delta), "xi": 0.0}
-        own = PrivacyLedger(self.epsilon, delta, unit=self.unit, parent=parent, whole=whole)
-        return replace(self, delta=delta, ledger=own)
+            reservation = {"type": "ZCDpEvent", "rho": zcdp_rho(self.epsilon, delta), "xi": 0.0}
+        ledger = PrivacyLedger(self.epsilon, delta, unit=self.unit, parent=parent, whole=reservation)
+        return replace(self, delta=delta, ledger=ledger)
 
     @property
     def open_ledger(self) -> PrivacyLedger:
@@ -126,7 +126,7 @@ class Privacy:
 
 
 def default_delta(n_public: int | None) -> float:
-    """Return the min(1e-6, 1 / (10 n)) for a public row count n; 1e-6 without one."""
+    """Return min(1e-6, 1 / (10 n)) for a public row count n; 1e-6 without one."""
     return MAX_DEFAULT_DELTA if n_public is None else min(MAX_DEFAULT_DELTA, 1 / (10 * n_public))
 
 
@@ -136,12 +136,12 @@ def zcdp_rho(epsilon: float, delta: float) -> float:
     Raises:
         PrivacyError: No zCDP guarantee gives such an epsilon and delta.
     """
-    if not _number(epsilon) or not 0 < epsilon < math.inf:
+    if not _is_number(epsilon) or not 0 < epsilon < math.inf:
         raise PrivacyError(f"epsilon must be a finite number above 0, not {epsilon!r}")
-    if not _number(delta) or not 0 < delta < 1:
+    if not _is_number(delta) or not 0 < delta < 1:
         raise PrivacyError(f"Gaussian noise needs a delta above 0 and below 1, not {delta!r}")
     return largest_rho(float(epsilon), float(delta))
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)

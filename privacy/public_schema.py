@@ -1,4 +1,4 @@
-"""Requirements of a private fit on its schema: every fact that shapes the output is declared or was measured."""
+"""Schema checks of a private fit: every fact that shapes the output must be declared or measured under DP."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ _PUBLISHED = frozenset({
     "name", "nullable", "role", "origin", "values", "ordered", "low", "high", "decimals", "format", "resolution",
     "pattern", "replacement",
 })  # fmt: skip
-"""The facts of a column that a private model keeps. What inference said of the rows, or another tool, is not among
-them."""
+"""Facts of a column that a private model may keep; all others, such as notes of the inference, could leak."""
 
 
 def private_schema(schema: Schema, unit: str = "row") -> None:
-    """Check that a schema is public enough for a private fit, from the schema alone.
+    """Check that a schema is public enough for a private fit. No data is read.
 
-    A column that is not declared ``nullable`` has no missing values: cells that are missing count as its last value.
+    In a column that is not declared ``nullable``, missing cells count as the last declared value.
 
     Args:
         schema: The schema.
@@ -52,7 +51,7 @@ def private_schema(schema: Schema, unit: str = "row") -> None:
 
 
 def to_public_schema(schema: Schema) -> Schema:
-    """Copy only the facts that shape a private model's output."""
+    """Return a copy of the schema with only the facts that shape a private model's output."""
     columns = {}
     for name, column in schema.items():
         facts = {item.name: getattr(column, item.name) for item in fields(column) if item.name in _PUBLISHED}
@@ -64,7 +63,7 @@ def _find_fault(column: Column) -> str:
     """Return why a column is not public and the remedy; empty if it is."""
     name = f"column {column.name!r}"
     if column.role == "weight":
-        return f"{name} holds weights, which multiply what one row can do: leave it out of a private fit"
+        return f"{name} holds weights, which multiply the influence of a row: leave it out of a private fit"
     if column.origin == "inferred":
         return f"{name} was inferred from the data: declare it (schema.replace({column.name!r}, ...)), {MEASURE}"
     if isinstance(column, Categorical) and column.values is None:
@@ -77,7 +76,7 @@ def _find_fault(column: Column) -> str:
 
 
 def _find_inexact_values(column: Column) -> str:
-    """Return why a column's values are ambiguous, so that one row could change how others are read; or empty."""
+    """Return why a column's values are ambiguous, so that one row could change how others are parsed; empty if not."""
     name = f"column {column.name!r}"
     if isinstance(column, Categorical) and (why := find_ambiguity(column.values or ())):
         return f"{name}: among its values, {why}"
@@ -91,7 +90,7 @@ def _find_inexact_values(column: Column) -> str:
 
 
 def public_dtypes(schema: Schema) -> dict[str, str]:
-    """Return the pandas dtype of each synthetic column, from the schema alone, as ``Codec.dtypes`` spells it."""
+    """Return the pandas dtype of each synthetic column as in ``Codec.dtypes``, from the schema alone."""
     return {name: _dtype(column) for name, column in schema.items()}
 
 

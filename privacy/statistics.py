@@ -1,12 +1,11 @@
-"""Statistics of a private model with valid intervals, which include sampling error, privacy noise and model error.
+"""Statistics of a private model with confidence intervals for sampling error, privacy noise and model error.
 
-An interval computed from synthetic rows as if they were real ones is far too short. Here the whole procedure is
-repeated on its own output (the parametric bootstrap; Efron and Tibshirani 1993, chapter 6; for private statistics
-Ferrando, Wang and Sheldon, arXiv 2006.07749): tables of as many rows as there were are drawn from the fitted model,
-each is fitted again under the same budget, and how far its statistic falls from the model's own is how far the model's
-own may be from the truth. That also shows, and takes off, most of a bias that the procedure has: dependence between
-columns is weakened where the budget is tiny, and there intervals of coefficients may still miss. All of it is
-post-processing.
+An interval that treats synthetic rows as real ones is far too short. This module uses the parametric bootstrap (Efron
+and Tibshirani 1993, chapter 6; for private statistics Ferrando, Wang and Sheldon, arXiv 2006.07749): it samples tables
+of the original size from the fitted model, fits a model to each under the same budget, and takes the deviations of
+their statistics from the model's own as the error distribution. Their mean estimates the bias of the procedure and is
+subtracted. With a tiny budget the dependence between columns is weakened, and intervals of coefficients may still miss
+the truth. All of this is post-processing.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class Model(Protocol):
 
     @property
     def ledger_(self) -> PrivacyLedger:
-        """The privacy loss of the fit."""
+        """The ledger of the fit."""
 
     def sample(
         self,
@@ -57,9 +56,9 @@ class Estimate:
 
     Attributes:
         name: Name of the estimate.
-        value: The estimate, with the procedure's bias taken off.
+        value: The bias-corrected estimate.
         interval: Confidence interval at the requested level.
-        naive: The statistic of the synthetic rows as they are.
+        naive: The statistic of the synthetic rows, without correction.
     """
 
     name: str
@@ -74,8 +73,8 @@ class Replicates:
 
     Attributes:
         tables: Synthetic tables of the model itself; statistics are averaged over them.
-        again: Synthetic tables of models that were fitted to the model's own rows.
-        level: Chance with which intervals hold.
+        again: Synthetic tables of models that were fitted to synthetic rows of the model.
+        level: Coverage probability of the intervals.
     """
 
     tables: tuple[pd.DataFrame, ...]
@@ -86,14 +85,14 @@ class Replicates:
     def of(
         cls, model: Model, *, tables: int = 10, replicates: int = 40, level: float = 0.95, seed: int = 0
     ) -> Replicates:
-        """Refit a private model repeatedly to its own rows.
+        """Fit a private model again to synthetic rows of its own, several times.
 
         Args:
             model: The fitted model, with its ledger.
             tables: Synthetic tables of the model itself.
-            replicates: Models that are fitted again; each takes as long as the first.
-            level: Chance with which intervals hold, between 0 and 1.
-            seed: Seed of everything; no real row is read.
+            replicates: Number of refitted models; each takes as long as the first fit.
+            level: Coverage probability of the intervals, between 0 and 1.
+            seed: Random seed. No real row is read.
 
         Raises:
             InputError: Too few replicates for the level.
@@ -105,40 +104,40 @@ class Replicates:
             raise InputError(f"at least 10 replicates and 1 table are needed, not {replicates} and {tables}")
         rng = np.random.default_rng(seed)
         privacy = _get_privacy(model)
-        # The replicates take the measured domain as given: what it cost is not spent again.
+        # The replicates take the measured domain as declared, so its cost is not spent again.
         columns = {name: replace(column, origin="declared") for name, column in model.schema_.items()}
         schema = replace(model.schema_, columns=columns)
         again = []
         for _ in range(replicates):
             synthetic = _sample_persons(model, privacy, int(rng.integers(2**31)))
-            own = replace(privacy, insecure_seed=int(rng.integers(2**31)))  # nothing private: the rows are synthetic
-            other = clone(model).fit(synthetic, schema=schema, privacy=own, progress=False)
-            again.append(other.sample(model.rows_, seed=int(rng.integers(2**31)), progress=False))
+            seeded = replace(privacy, insecure_seed=int(rng.integers(2**31)))  # not private: the rows are synthetic
+            refitted = clone(model).fit(synthetic, schema=schema, privacy=seeded, progress=False)
+            again.append(refitted.sample(model.rows_, seed=int(rng.integers(2**31)), progress=False))
         drawn = [model.sample(seed=int(rng.integers(2**31)), progress=False) for _ in range(tables)]
         return cls(tuple(drawn), tuple(again), level)
 
     def estimate(self, statistic: Statistic) -> dict[str, Estimate]:
-        """Return a statistic with intervals that count sample, noise and model.
+        """Estimate a statistic, with intervals that include sampling error, privacy noise and model error.
 
         Args:
-            statistic: Gives named numbers of a table, such as ``mean("age")``.
+            statistic: Function of a table that returns named numbers, such as ``mean("age")``.
         """
-        own = pd.DataFrame([dict(statistic(table)) for table in self.tables]).mean()
-        others = pd.DataFrame([dict(statistic(table)) for table in self.again])
+        values = pd.DataFrame([dict(statistic(table)) for table in self.tables]).mean()
+        replicates = pd.DataFrame([dict(statistic(table)) for table in self.again])
         out = {}
-        for name, value in own.items():
-            off = others[name].to_numpy(np.float64) - value
-            off = off[np.isfinite(off)]
-            # Studentless basic bootstrap with a normal shape, which needs far fewer replicates than quantiles do.
-            bias, spread = float(off.mean()), float(off.std(ddof=1)) * np.sqrt(1 + 1 / len(off))
-            reach = _student_t_quantile(self.level, len(off) - 1) * spread
+        for name, value in values.items():
+            errors = replicates[name].to_numpy(np.float64) - value
+            errors = errors[np.isfinite(errors)]
+            # Basic bootstrap with a normal error distribution, which needs far fewer replicates than quantiles do.
+            bias, spread = float(errors.mean()), float(errors.std(ddof=1)) * np.sqrt(1 + 1 / len(errors))
+            half_width = _student_t_quantile(self.level, len(errors) - 1) * spread
             centre = float(value) - bias
-            out[str(name)] = Estimate(str(name), centre, (centre - reach, centre + reach), float(value))
+            out[str(name)] = Estimate(str(name), centre, (centre - half_width, centre + half_width), float(value))
         return out
 
 
 def mean(column: str) -> Statistic:
-    """Return the mean of a numeric column, missing cells left out."""
+    """Return the statistic: mean of a numeric column, without missing cells."""
 
     def statistic(table: pd.DataFrame) -> dict[str, float]:
         return {f"mean of {column}": float(pd.to_numeric(table[column]).mean())}
@@ -147,7 +146,7 @@ def mean(column: str) -> Statistic:
 
 
 def proportion(column: str, value: Any) -> Statistic:
-    """Return the share of a value among the cells that are not missing."""
+    """Return the statistic: share of a value among the cells that are not missing."""
 
     def statistic(table: pd.DataFrame) -> dict[str, float]:
         return {f"share of {column} = {value}": float((table[column].dropna() == value).mean())}
@@ -156,13 +155,13 @@ def proportion(column: str, value: Any) -> Statistic:
 
 
 def regression(target: str, features: Sequence[str]) -> Statistic:
-    """Coefficients of least squares of a number (or a true and false) on numbers; rows with missing cells left out."""
+    """Return the statistic: least-squares coefficients of a number or truth value on numbers, over complete rows."""
 
     def statistic(table: pd.DataFrame) -> dict[str, float]:
         rows = table[[target, *features]].dropna().astype(np.float64)
         design = np.column_stack([np.ones(len(rows)), rows[list(features)].to_numpy()])
-        found = np.linalg.lstsq(design, rows[target].to_numpy(), rcond=None)[0]
-        return {f"{target} on {name}": float(value) for name, value in zip(("1", *features), found, strict=True)}
+        coefficients = np.linalg.lstsq(design, rows[target].to_numpy(), rcond=None)[0]
+        return {f"{target} on {name}": float(value) for name, value in zip(("1", *features), coefficients, strict=True)}
 
     return statistic
 
@@ -178,8 +177,8 @@ def _get_privacy(model: Model) -> Privacy:
 
 
 def _sample_persons(model: Model, privacy: Privacy, seed: int) -> pd.DataFrame:
-    """Sample as many rows as the model was fitted to; with persons, as many of each as are allowed."""
-    # Independent draws: evenly dealt ones would vary less than a real sample does.
+    """Sample as many rows as the model was fitted to; if the unit is a person, each gets the maximum number of rows."""
+    # Independent draws: stratified ones would vary less than a real sample does.
     synthetic = model.sample(model.rows_, seed=seed, progress=False, calibrate=False, stratify=False)
     if privacy.rows_per_person and isinstance(model.schema_.columns.get(privacy.unit), Identifier):
         synthetic[privacy.unit] = (np.arange(len(synthetic)) // privacy.rows_per_person).astype(str)

@@ -1,1 +1,1 @@
-"""The ledger of what was spent, and the accountant that composes it."""
+"""The privacy ledger, and the accountant that composes its charges."""

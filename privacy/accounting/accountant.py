@@ -1,7 +1,7 @@
-"""Composition of privacy events: the smaller epsilon of Renyi and privacy-loss accounting, both upper bounds.
+"""Composition of privacy events: the smaller epsilon of Renyi and privacy-pld_accountant-distribution (PLD) accounting.
 
-Events are plain data. An event that dp-accounting does not know, or that is not listed here,
-is an error, never a guess.
+Both are upper bounds. Events are plain data. Events that dp-accounting does not support, or that are not listed here,
+are rejected.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import numpy.typing as npt
 from tabsynth.errors import PrivacyError
 
 NEIGHBOURS = "add_or_remove_one"
-"""The neighbouring relation: two data sets are neighbours when one has one unit (row or person) more."""
+"""The neighbouring relation: one data set is the other with one unit (row or person) added."""
 
 RENYI_ORDERS: npt.NDArray[np.float64] = np.exp(np.linspace(math.log(1.02), math.log(1e6), 1500))
-"""Renyi orders of events whose curve costs nothing: a grid of 1 % steps loses less than 0.01 % of epsilon."""
+"""Renyi orders of events whose curve is cheap: a grid of 1 % steps loses less than 0.01 % of epsilon."""
 
 SUBSAMPLED_RENYI_ORDERS: tuple[float, ...] = (
     *(1 + i / 10 for i in range(10, 100)),
     *(float(i) for i in range(11, 64)),
     *(72.0, 80.0, 96.0, 112.0, 128.0, 160.0, 192.0, 224.0, 256.0, 320.0, 384.0, 448.0, 512.0, 768.0, 1024.0),
 )
-"""Renyi orders of subsampled events, whose curve is dear."""
+"""Renyi orders of subsampled events, whose curve is expensive."""
 
 LOSS_STEP = 5e-4
-"""Steps of privacy losses, rounded up: against steps five times finer, epsilon rises by less than 3e-4."""
+"""Discretisation of privacy losses, rounded up; compared with steps five times finer, epsilon rises by < 3e-4."""
 
 _FIELDS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "NoOpDpEvent": {},
@@ -45,17 +45,17 @@ _FIELDS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "ComposedDpEvent": {},
     "RepeatAndSelectDpEvent": {"mean": float, "shape": float},
 }
-"""The events that a ledger takes, with their numbers; those that hold other events have them under ``event(s)``."""
+"""Events that a ledger accepts, with their parameters; composite ones hold others under ``event`` or ``events``."""
 
 _POSITIVE = {"noise_multiplier", "noise_parameter", "sensitivity", "mean"}
-_HOLDING_ONE = {"PoissonSampledDpEvent", "SelfComposedDpEvent", "RepeatAndSelectDpEvent"}
+_WITH_INNER_EVENT = {"PoissonSampledDpEvent", "SelfComposedDpEvent", "RepeatAndSelectDpEvent"}
 
 
 def event_to_data(event: Any) -> dict[str, Any]:
     """Return a dp-accounting event as plain data.
 
     Raises:
-        PrivacyError: No event of dp-accounting, or one that no ledger takes.
+        PrivacyError: Not an event of dp-accounting, or one that the ledger does not accept.
     """
     name = type(event).__name__
     if name not in _FIELDS or not type(event).__module__.startswith("dp_accounting"):
@@ -63,7 +63,7 @@ def event_to_data(event: Any) -> dict[str, Any]:
             f"{event!r} is not an event that the ledger can account for; it accepts {', '.join(sorted(_FIELDS))}"
         )
     data: dict[str, Any] = {"type": name, **{field: getattr(event, field) for field in _FIELDS[name]}}
-    if name in _HOLDING_ONE:
+    if name in _WITH_INNER_EVENT:
         data["event"] = event_to_data(event.event)
     if name == "ComposedDpEvent":
         data["events"] = [event_to_data(part) for part in event.events]
@@ -71,27 +71,27 @@ def event_to_data(event: Any) -> dict[str, Any]:
 
 
 def validate_event(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an event as data, its numbers checked and plain.
+    """Validate an event as data and return it with plain numbers.
 
     Raises:
-        PrivacyError: Not an event that the ledger knows, or one with numbers that no accountant can use.
+        PrivacyError: The event is unknown, or one of its parameters is invalid.
     """
     name = data.get("type")
     if not isinstance(name, str) or name not in _FIELDS:
         raise PrivacyError(f"{dict(data)!r} is not an event of the ledger; it accepts {', '.join(sorted(_FIELDS))}")
     out: dict[str, Any] = {"type": name}
-    for field, number in _FIELDS[name].items():
+    for field, convert in _FIELDS[name].items():
         value = data.get(field)
         if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise PrivacyError(f"{name}.{field} must be a number, not {value!r}")
         if not math.isfinite(value) or value < 0 or (field in _POSITIVE and value == 0):
-            raise PrivacyError(f"{name}.{field} is {value!r}, which no accountant can use")
-        if number is int and value != int(value):
+            raise PrivacyError(f"{name}.{field} must be finite and positive, not {value!r}")
+        if convert is int and value != int(value):
             raise PrivacyError(f"{name}.{field} must be a whole number, not {value!r}")
-        out[field] = number(value)
+        out[field] = convert(value)
     if out.get("sampling_probability", 0) > 1:
         raise PrivacyError(f"{name}.sampling_probability is {out['sampling_probability']}, above 1")
-    inner = {"event"} if name in _HOLDING_ONE else {"events"} if name == "ComposedDpEvent" else set()
+    inner = {"event"} if name in _WITH_INNER_EVENT else {"events"} if name == "ComposedDpEvent" else set()
     if set(data) != {"type", *_FIELDS[name], *inner}:
         raise PrivacyError(f"{name} as data has {sorted(_FIELDS[name])} and {sorted(inner)}, not {sorted(data)}")
     if inner == {"event"}:
@@ -102,10 +102,10 @@ def validate_event(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def event_from_data(data: Mapping[str, Any]) -> Any:
-    """Rebuild the output of ``event_to_data``.
+    """Rebuild a dp-accounting event from the output of ``event_to_data``.
 
     Raises:
-        PrivacyError: Not such data.
+        PrivacyError: The data do not describe an event.
     """
     from dp_accounting import dp_event
 
@@ -122,8 +122,8 @@ def compose_epsilon(events: Sequence[Mapping[str, Any]], delta: float, *, quick:
 
     Args:
         events: Results of ``event_to_data``.
-        delta: The delta at which epsilon is wanted.
-        quick: Leave out the accountant of privacy losses, which is dear, where Renyi's can do alone.
+        delta: The delta at which epsilon is computed.
+        quick: Skip the expensive PLD accountant if the Renyi accountant supports the events.
 
     Raises:
         PrivacyError: Neither accountant can compose the events.
@@ -142,26 +142,26 @@ def _epsilon(events: str, delta: float, quick: bool) -> float:
 
     parts = [event_from_data(data) for data in json.loads(events)]
     whole = dp_event.ComposedDpEvent(parts)
-    dear = "PoissonSampledDpEvent" in events or "RepeatAndSelectDpEvent" in events
-    found = []
-    renyi = rdp.RdpAccountant(SUBSAMPLED_RENYI_ORDERS if dear else RENYI_ORDERS)
+    expensive = "PoissonSampledDpEvent" in events or "RepeatAndSelectDpEvent" in events
+    bounds = []
+    renyi = rdp.RdpAccountant(SUBSAMPLED_RENYI_ORDERS if expensive else RENYI_ORDERS)
     if renyi.supports(whole):
         renyi.compose(whole)
-        found.append(_converted(renyi.orders, renyi.rdp, delta))
-    loss = pld.PLDAccountant(value_discretization_interval=LOSS_STEP)
-    if not (quick and found) and loss.supports(whole):
-        loss.compose(whole)
-        found.append(float(loss.get_epsilon(delta)))
-    if not found:
+        bounds.append(_epsilon_from_renyi(renyi.orders, renyi.rdp, delta))
+    pld_accountant = pld.PLDAccountant(value_discretization_interval=LOSS_STEP)
+    if not (quick and bounds) and pld_accountant.supports(whole):
+        pld_accountant.compose(whole)
+        bounds.append(float(pld_accountant.get_epsilon(delta)))
+    if not bounds:
         kinds = sorted({name for name in _FIELDS if f'"{name}"' in events})
         raise PrivacyError(
             f"no accountant composes {' with '.join(kinds)}; charge the mechanism as a ZCDpEvent instead"
         )
-    return min(found)
+    return min(bounds)
 
 
-def _converted(orders: npt.NDArray[np.float64], curve: npt.NDArray[np.float64], delta: float) -> float:
-    """Return the epsilon of a Renyi curve (Proposition 12 of arXiv 2004.00010v4), at its best order."""
+def _epsilon_from_renyi(orders: npt.NDArray[np.float64], curve: npt.NDArray[np.float64], delta: float) -> float:
+    """Return the smallest epsilon over the orders of a Renyi curve (Proposition 12 of arXiv 2004.00010v4)."""
     if delta <= 0:
         return math.inf
     bound = curve + np.log1p(-1 / orders) - (math.log(delta) + np.log(orders)) / (orders - 1)
@@ -169,12 +169,12 @@ def _converted(orders: npt.NDArray[np.float64], curve: npt.NDArray[np.float64], 
 
 
 def largest_rho(epsilon: float, delta: float) -> float:
-    """Return the largest rho whose zCDP events have at most this epsilon by ``compose_epsilon``.
+    """Return the largest rho of zCDP events for which ``compose_epsilon`` gives at most this epsilon.
 
     With rho-zCDP, the Renyi bound at order a is rho a + log(1 - 1/a) - log(delta a) / (a - 1) (Proposition 12 of
-    Canonne, Kamath and Steinke, arXiv 2004.00010v4), linear in rho: the best order is found by looking at all of them.
+    Canonne, Kamath and Steinke, arXiv 2004.00010v4). It is linear in rho, so each order is solved for rho.
     """
     orders = RENYI_ORDERS
     fixed = np.log1p(-1 / orders) - math.log(delta) / (orders - 1) - np.log(orders) / (orders - 1)
-    # A hair below, so that no rounding of shares of rho sums to more than was asked for.
+    # Slightly smaller, so that rounded shares of rho never sum to more than requested.
     return float(np.max((epsilon - fixed) / orders)) * (1 - 1e-9)

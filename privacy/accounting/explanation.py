@@ -1,9 +1,9 @@
 """Explain a privacy guarantee in words, from the trade-off function of its mechanism.
 
 The trade-off function gives the largest true-positive rate of any membership attack at a false-positive rate (Dong,
-Roth and Su, "Gaussian differential privacy", JRSS B 84, 2022). It also bounds reconstruction: who would guess a secret
-with probability p without the release succeeds at most as often as a test of false-positive rate p (Hayes, Mahloujifar
-and Balle, "Bounding training data reconstruction in DP-SGD", NeurIPS 2023).
+Roth and Su, "Gaussian differential privacy", JRSS B 84, 2022). It also bounds reconstruction: an attacker who guesses a
+secret with probability p without the release succeeds with at most the true-positive rate at false-positive rate p
+(Hayes, Mahloujifar and Balle, "Bounding training data reconstruction in DP-SGD", NeurIPS 2023).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PRIOR = 0.001
 
 
 def max_tpr(profile: Iterable[tuple[float, float]], fpr: float) -> float:
-    """Return the largest true-positive rate that all (epsilon, delta) guarantees of a mechanism allow at a false one.
+    """Return the largest true-positive rate at ``fpr`` that all (epsilon, delta) guarantees of a mechanism allow.
 
     Example:
         >>> round(max_tpr([(1.0, 1e-6)], 0.01), 4)
@@ -37,19 +37,19 @@ def max_tpr(profile: Iterable[tuple[float, float]], fpr: float) -> float:
 
 
 def explain_ledger(ledger: PrivacyLedger) -> str:
-    """Explain the charges of a ledger for a member; empty without a guarantee."""
+    """Explain what the charges of a ledger mean for a training record; empty without a guarantee."""
     if not len(ledger) or not ledger.secure or math.isinf(ledger.epsilon()):
         return ""
     return _explain(profile_of(ledger), ledger.unit)
 
 
 def profile_of(ledger: PrivacyLedger) -> list[tuple[float, float]]:
-    """Return the points (epsilon, delta) of a ledger's privacy profile, from its own delta on."""
+    """Return points (epsilon, delta) of a ledger's privacy profile, for its own delta and larger ones."""
     return [(ledger.epsilon(delta), delta) for delta in sorted({ledger.delta, *_above(ledger.delta)})]
 
 
 def explain_zcdp(epsilon: float, delta: float, rho: float, unit: str = "row") -> str:
-    """Explain a zCDP budget rho of Gaussian noise."""
+    """Explain a budget of rho-zCDP."""
     event = {"type": "ZCDpEvent", "rho": rho, "xi": 0.0}
     return _explain([(epsilon, delta), *((compose_epsilon([event], d), d) for d in _above(delta))], unit)
 

@@ -60,5 +60,5 @@ def gdp_auc(mu: float) -> float:
 
 
 def gdp_mu_from_auc(auc: float) -> float:
-    """Smallest mu that allows an area under the ROC curve; 0 at 0.5 and below (no absolute value is taken)."""
+    """Return the smallest mu that allows an area under the ROC curve; 0 for areas up to 0.5."""
     return max(0.0, math.sqrt(2) * float(norm.ppf(min(auc, 1 - 1e-15)))) if auc > 0.5 else 0.0

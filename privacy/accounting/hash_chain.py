@@ -1,7 +1,7 @@
 """A hash-chained, append-only list of records, in memory or in a file that several processes may append to.
 
-Each record holds the SHA-256 of the one before it, so an edit, a swap or a removal in the middle is found. Someone who
-rewrites the whole chain is not: compare ``tip`` with the one kept elsewhere (each model file holds the tip of its own).
+Each record holds the SHA-256 of the previous one, so an edit, a swap or a removal in the middle is detected. A rewrite
+of the whole chain is not: compare ``tip`` with a copy stored elsewhere (each model file holds the tip of its ledger).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Record = dict[str, Any]
 
 
 def canonical(data: Any) -> bytes:
-    """Return the canonical JSON of a record, which is what is hashed."""
+    """Return the canonical JSON of a record, the input of its hash."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -39,12 +39,12 @@ def hash_record(previous: str, body: Mapping[str, Any]) -> str:
 
 
 def hash_head(head: Mapping[str, Any]) -> str:
-    """Return the hash that the first record follows: that of the head."""
+    """Return the hash of a head, which the first record follows."""
     return hash_record("", head)
 
 
 def link_record(head: Mapping[str, Any], records: list[Record], body: Mapping[str, Any]) -> Record:
-    """Append a body to a chain: the record with its hashes."""
+    """Return a record with its hashes, to be appended to a chain."""
     previous = get_tip(head, records)
     return {**body, "previous": previous, "hash": hash_record(previous, body)}
 
@@ -53,15 +53,15 @@ def check_chain(head: Mapping[str, Any], records: list[Record], tip: str, where:
     """Raise if a chain was changed after it was written.
 
     Raises:
-        PrivacyError: A record, the order or the end is not what was written; the message says which.
+        PrivacyError: A record was changed, moved or removed; the message names the first one.
     """
     previous = hash_head(head)
     for number, record in enumerate(records):
         body = {key: value for key, value in record.items() if key not in ("previous", "hash")}
         if record.get("previous") != previous or record.get("hash") != hash_record(previous, body):
             raise PrivacyError(
-                f"{where}: record {number} was changed after it was written; restore the file from a copy, "
-                "this one does not show what was spent"
+                f"{where}: record {number} was changed after it was written, so the ledger is not valid evidence; "
+                "restore the file from a copy"
             )
         previous = record["hash"]
     if tip != previous:
@@ -101,13 +101,13 @@ def read(path: Path) -> tuple[dict[str, Any], list[Record]]:
     """Read and validate a ledger's file: its head and records.
 
     Raises:
-        PrivacyError: The file cannot be read, has several names, or is not an unchanged ledger.
+        PrivacyError: The file cannot be read, has several hard links, or is not an unchanged ledger.
     """
     try:
         if path.stat().st_nlink > 1:
             raise PrivacyError(
-                f"the ledger {str(path)!r} has several names (hard links), and a charge under one of them would not be "
-                "seen under the others: keep one and remove the rest"
+                f"the ledger {str(path)!r} has several names (hard links), and a charge under one of them would be "
+                "missing under the others: keep one and remove the rest"
             )
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -118,7 +118,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Record]]:
 
 
 def write(path: Path, head: Mapping[str, Any], records: list[Record]) -> None:
-    """Write a chain atomically, and wait until it is on the disk: a charge must outlive a crash after the read."""
+    """Write a chain atomically and flush it to the disk: a charge must survive a crash after the read."""
     with replace_atomically(path, private=True) as temporary:
         data = to_data(head, records)
         temporary.write_bytes(json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False).encode())

@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INSECURE = "insecure seed"
-"""Prefix of the kind of random sources that are for tests only."""
+"""Prefix of the kind of a random source that is for tests only."""
 
 
 class PrivacyLedger:
     """Append-only list of charges against a budget, one ledger per data set.
 
     Args:
-        epsilon: The budget; infinity keeps count without a bound.
+        epsilon: The budget; infinity counts without a limit.
         delta: The delta at which it is counted, fixed from the start.
         unit: The protected unit: ``row``, or the column that names a person.
         neighbours: The neighbouring relation.
         path: Its file, created or continued; several processes may charge one file. Default: in memory.
-        parent: A data set's ledger that every charge goes to as well, before it counts here.
-        whole: An event as data that is reserved in the parent before the first charge and holds them all; ``settle``
-            releases what is left of it.
+        parent: A data set's ledger; every charge is made there first.
+        whole: An event as data that is reserved in the parent before the first charge and covers all charges;
+            ``settle`` releases the unspent part.
 
     Raises:
         PrivacyError: The budget is invalid, or the file is damaged or has another budget.
@@ -60,7 +60,7 @@ class PrivacyLedger:
             raise PrivacyError(f"the neighbouring relation {neighbours!r} is not supported; use {NEIGHBOURS!r}")
         self.epsilon_budget, self.delta = float(epsilon), float(delta)
         self.unit, self.neighbours, self.parent = unit, neighbours, parent
-        # The file itself, not a name of it, so that all who charge it hold the same lock.
+        # Links are resolved, so that all processes that charge the file use the same lock.
         self.path = None if path is None else Path(os.path.realpath(path))
         self._reserved_event = whole
         self._reservation: int | None = None
@@ -74,7 +74,7 @@ class PrivacyLedger:
 
     @classmethod
     def open(cls, path: str | Path) -> PrivacyLedger:
-        """Continue the ledger of a file, with the budget that it holds.
+        """Open the ledger of a file, with the budget stored in it.
 
         Raises:
             PrivacyError: There is no such file, or it was changed.
@@ -104,19 +104,19 @@ class PrivacyLedger:
         delta: float = 0.0,
         rng: str = "",
     ) -> Entry:
-        """Charge a read that is about to happen.
+        """Charge the next read of private data.
 
         Args:
             event: The privacy event of the mechanism: an event of dp-accounting, or one as data.
-            purpose: Purpose of the read.
+            purpose: What the data is read for.
             columns: The columns that will be read.
-            sensitivity: The most by which one unit moves what is read.
-            delta: Probability, on top of the event, that its guarantee fails.
-            rng: Where the noise will come from.
+            sensitivity: Maximum change of the read values by one unit.
+            delta: Probability, in addition to the event's, that the guarantee fails.
+            rng: Kind of the random source.
 
         Raises:
-            PrivacyError: The event is unknown, or the charge would exceed the budget; then nothing has changed, in
-                memory or on disk, and the read must not happen.
+            PrivacyError: The event is unknown, or the charge would exceed the budget. Nothing has changed in memory
+                or on disk, and the data must not be read.
         """
         if not 0 <= delta < 1:
             raise PrivacyError(f"delta must be from 0 to below 1, not {delta!r}")
@@ -159,22 +159,22 @@ class PrivacyLedger:
                 self._check(body)
             if body["kind"] == "charge" and self.parent is not None:
                 self.parent._append(self._draw_on_reservation(self.parent, body))
-            dated = body if self.path is None else {**body, "date": _today()}
-            more = [*self._records, chain.link_record(self._head, self._records, dated)]
+            record = body if self.path is None else {**body, "date": _today()}
+            records = [*self._records, chain.link_record(self._head, self._records, record)]
             if self.path is not None:
-                chain.write(self.path, self._head, more)
-            self._records = more
+                chain.write(self.path, self._head, records)
+            self._records = records
 
     def _draw_on_reservation(self, parent: PrivacyLedger, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parent's record of a charge; the first charge makes the reservation for all of them."""
+        """Return the record of a charge for the parent; before the first one, reserve the whole event there."""
         if self._reserved_event is not None and self._reservation is None:
             purpose = f"a fit at epsilon {self.epsilon_budget:g}"
             parent._append(
                 {"kind": "reservation", "purpose": purpose, "event": dict(self._reserved_event), "delta": 0.0}
             )
             self._reservation = sum(record["kind"] == "reservation" for record in parent._records) - 1
-        own = {key: value for key, value in body.items() if key != "reservation"}
-        return own if self._reservation is None else {**own, "reservation": self._reservation}
+        charge = {key: value for key, value in body.items() if key != "reservation"}
+        return charge if self._reservation is None else {**charge, "reservation": self._reservation}
 
     def _check(self, body: Mapping[str, Any]) -> None:
         """Raise if a charge or a reservation would exceed the budget."""
@@ -185,11 +185,11 @@ class PrivacyLedger:
             raise PrivacyError(
                 f"{what} would bring the privacy spent to epsilon {total:.6g} at delta {self.delta:.3g}; "
                 f"the budget is {self.epsilon_budget:.6g}, of which {self.epsilon():.6g} is spent or reserved. "
-                "Nothing was read or charged: ask for less, or release what there is"
+                "Nothing was read or charged: use a smaller epsilon, or release the existing outputs"
             )
 
     def _refresh(self) -> None:
-        """Reload the file; the records in memory must be its beginning."""
+        """Reload the file; the records in memory must be its first ones."""
         if self.path is None:
             return
         head, records = chain.read(self.path)
@@ -215,10 +215,10 @@ class PrivacyLedger:
         return len(self._charges)
 
     def epsilon(self, delta: float | None = None) -> float:
-        """Return the total spending, an upper bound; a reservation of a running or broken fit counts whole.
+        """Return an upper bound on the spent epsilon. The reservation of a running or failed fit counts in full.
 
         Args:
-            delta: The delta at which to count; by default the ledger's own.
+            delta: The delta at which epsilon is computed; default: the ledger's.
         """
         delta = self.delta if delta is None else delta
         charged, reserved = self._charges, spent_records(self._records)
@@ -226,14 +226,14 @@ class PrivacyLedger:
         return spent if reserved == charged else max(spent, compose_charges(reserved, delta))
 
     def epsilon_with(self, event: Mapping[str, Any], delta: float = 0.0, *, quick: bool = False) -> float:
-        """Return the total spending after a further charge; ``event`` as data, ``quick`` as in ``compose_epsilon``."""
+        """Return the spent epsilon after a further charge; ``event`` is data, ``quick`` as in ``compose_epsilon``."""
         return compose_charges(
             [*spent_records(self._records), {"event": dict(event), "delta": delta}], self.delta, quick
         )
 
     @property
     def remaining(self) -> float:
-        """Epsilon of the budget that is not spent; epsilons do not add up, so this is a bound, not a promise."""
+        """The unspent epsilon of the budget. Composition is not additive, so this is a bound only."""
         return max(self.epsilon_budget - self.epsilon(), 0.0)
 
     @property
@@ -242,10 +242,10 @@ class PrivacyLedger:
         return not any(charge["rng"].startswith(INSECURE) for charge in self._charges)
 
     def verify(self) -> None:
-        """Raise if the chain in memory or in the file was changed.
+        """Check that the records in memory and in the file are unchanged.
 
         Raises:
-            PrivacyError: It was; the message says where.
+            PrivacyError: A record was changed; the message names it.
         """
         data = chain.to_data(self._head, self._records)
         chain.check_chain(self._head, self._records, data["tip"], "the ledger")
@@ -266,7 +266,7 @@ class PrivacyLedger:
         """Rebuild the output of ``to_dict``.
 
         Raises:
-            PrivacyError: Not a ledger, or changed.
+            PrivacyError: The data are not an unchanged ledger.
         """
         head, records = chain.from_data(data, "the ledger")
         ledger = cls(**parse_head(head))

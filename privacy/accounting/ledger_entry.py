@@ -17,17 +17,17 @@ class Entry:
     """One charge.
 
     Attributes:
-        index: Its number in the ledger.
-        purpose: Purpose of the read.
+        index: Number of the charge in the ledger.
+        purpose: What the data was read for.
         columns: The columns that were read.
         event: The dp-accounting event as data.
-        delta: Probability, on top of the event, that its guarantee fails (a threshold's; 0 for most).
-        sensitivity: The most by which one unit moves what was read, in the norm that the event speaks of.
+        delta: Probability, in addition to the event's, that the guarantee fails (0 except for thresholds).
+        sensitivity: Maximum change of the read values by one unit, in the norm of the event.
         neighbours: The neighbouring relation.
         code: Version of tabsynth.
-        rng: Where the noise came from.
-        date: The day, UTC; only in the file of a data set's ledger, for how long a fit took depends on the rows.
-        output: SHA-256 of what was produced, once it is known.
+        rng: Kind of the random source.
+        date: The day, UTC; only in the file of a data set's ledger, because the time of a charge depends on the rows.
+        output: SHA-256 of the output, once it is known.
     """
 
     index: int
@@ -46,7 +46,7 @@ class Entry:
 def parse_entries(records: Sequence[Record]) -> tuple[Entry, ...]:
     """Return the charges among a ledger's records, each with the hash of its output."""
     outputs = {record["entry"]: record["sha256"] for record in records if record["kind"] == "output"}
-    kept = ("purpose", "event", "delta", "sensitivity", "neighbours", "code", "rng")
+    copied = ("purpose", "event", "delta", "sensitivity", "neighbours", "code", "rng")
     charges = (record for record in records if record["kind"] == "charge")
     return tuple(
         Entry(
@@ -54,18 +54,18 @@ def parse_entries(records: Sequence[Record]) -> tuple[Entry, ...]:
             columns=tuple(r["columns"]),
             date=r.get("date", ""),
             output=outputs.get(i),
-            **{key: r[key] for key in kept},
+            **{key: r[key] for key in copied},
         )
         for i, r in enumerate(charges)
     )
 
 
 def spent_records(records: Sequence[Record], own: int | None = None) -> list[Record]:
-    """Return the records that count as spent: charges, and every open reservation in place of its charges.
+    """Return the records that count as spent: each open reservation in place of its charges, and all other charges.
 
     Args:
-        records: A ledger's.
-        own: A reservation of which only the charges count.
+        records: Records of a ledger.
+        own: A reservation that counts by its charges instead.
     """
     released = {record["reservation"] for record in records if record["kind"] == "release"}
     reserved = [record for record in records if record["kind"] == "reservation"]
@@ -76,16 +76,16 @@ def spent_records(records: Sequence[Record], own: int | None = None) -> list[Rec
 
 def compose_charges(charges: Sequence[Mapping[str, Any]], delta: float, quick: bool = False) -> float:
     """Return the composed epsilon of charges at a delta, an upper bound; ``quick`` as in ``compose_epsilon``."""
-    # A guarantee that may fail with probability delta_i adds up over charges: what is left is the events' own
-    # (approximate zCDP, Lemma 8.2 of Bun and Steinke, arXiv 1605.02065).
-    left = delta - sum(charge["delta"] for charge in charges)
-    if left < 0 or (left == 0 and delta > 0):
+    # The failure probabilities of the charges add up, and the events are composed at the rest of delta (approximate
+    # zCDP, Lemma 8.2 of Bun and Steinke, arXiv 1605.02065).
+    event_delta = delta - sum(charge["delta"] for charge in charges)
+    if event_delta < 0 or (event_delta == 0 and delta > 0):
         return math.inf
-    return compose_epsilon([charge["event"] for charge in charges], left, quick=quick)
+    return compose_epsilon([charge["event"] for charge in charges], event_delta, quick=quick)
 
 
 def parse_head(head: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a head as the constructor's arguments."""
+    """Return the arguments of ``PrivacyLedger`` from a head."""
     if set(head) != {"epsilon", "delta", "unit", "neighbours"}:
         raise PrivacyError(f"the ledger's head has {sorted(head)}; it is not one of this version")
     return {**head, "epsilon": math.inf if head["epsilon"] is None else head["epsilon"]}

@@ -37,26 +37,26 @@ def to_frame(ledger: PrivacyLedger) -> pd.DataFrame:
 
 
 def check_contains_model(ledger: PrivacyLedger, model: PrivacyLedger, where: str) -> None:
-    """Raise if a data set's ledger does not begin with the records that it had when a model was fitted.
+    """Check that a data set's ledger still begins with the records that it had when a model was fitted.
 
     Args:
-        ledger: The data set's.
-        model: The model's.
+        ledger: The data set's ledger.
+        model: The model's ledger.
         where: The model's name in the message.
 
     Raises:
-        PrivacyError: The file was rolled back, recreated, or is not the model's data set's.
+        PrivacyError: The file was rolled back, recreated, or belongs to other data.
     """
     ends = [record for record in model.to_dict()["records"] if record["kind"] == "dataset"]
     if not ends:
-        raise PrivacyError(f"{where} was fitted without a data set's ledger")
+        raise PrivacyError(f"{where} was fitted without the ledger of a data set")
     data = ledger.to_dict()
     for end in ends:
         if chain.get_tip(data["head"], data["records"][: end["records"]]) != end["tip"]:
             raise PrivacyError(
-                f"{where} was fitted when the data set's ledger had {end['records']} records, and they are not the "
-                f"first of the {len(data['records'])} that this one has: it was rolled back, recreated or belongs to "
-                "other data; restore it from a copy"
+                f"{where} was fitted when the data set's ledger had {end['records']} records, which are not the first "
+                f"of the {len(data['records'])} records of this one: it was rolled back, recreated or belongs to other "
+                "data; restore it from a copy"
             )
 
 
@@ -87,8 +87,8 @@ def describe(event: dict[str, Any]) -> str:
     if name == "Composed":
         parts = [describe(part) for part in event["events"]]
         return " + ".join(parts[:3]) + (f" + {len(parts) - 3} more" if len(parts) > 3 else "")
-    held = f" of ({describe(event['event'])})" if "event" in event else ""
-    return f"{name} {', '.join(numbers)}".strip() + held
+    inner = f" of ({describe(event['event'])})" if "event" in event else ""
+    return f"{name} {', '.join(numbers)}".strip() + inner
 
 
 def _format_columns(columns: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""The charges for measuring a schema: they travel with it into the ledger of every model fitted with it."""
+"""Charges for measuring a schema, which become part of the ledger of every model fitted with it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tabsynth.schema.schema import Schema
 
 
 def get_measurement_ledger(schema: Schema) -> PrivacyLedger | None:
-    """Return the ledger of what was charged for a schema; None if nothing of it was measured.
+    """Return the ledger of the charges for measuring a schema; None if nothing was measured.
 
     Raises:
-        PrivacyError: Columns were measured, and the charges for them are not in the schema.
+        PrivacyError: The schema has measured columns, but not the charges for them.
     """
     if schema.ledger:
         return PrivacyLedger.from_dict(schema.ledger)
     measured = [name for name, column in schema.items() if column.origin == "measured"]
     if measured:
         raise PrivacyError(
-            f"the facts of {quote(measured)} were measured, but the schema does not hold what that cost: use the "
-            "schema that measure returned (or its JSON file), unchanged in its ledger"
+            f"columns {quote(measured)} were measured, but the schema does not hold the charges for that: use the "
+            "schema that measure returned (or its JSON file) with its ledger unchanged"
         )
     return None
 
 
 def check_same_dataset(measured: PrivacyLedger | None, unit: str, dataset: PrivacyLedger | None) -> None:
-    """Raise if a fit cannot be composed with the measurements of its schema.
+    """Check that a fit can be composed with the measurements of its schema.
 
     Args:
         measured: Charges for measuring the schema.
@@ -39,7 +39,7 @@ def check_same_dataset(measured: PrivacyLedger | None, unit: str, dataset: Priva
         dataset: The data set's ledger, where there is one.
 
     Raises:
-        PrivacyError: It was measured for another unit, or the data set's ledger does not hold its charges.
+        PrivacyError: The schema was measured for another unit, or the data set's ledger does not hold its charges.
     """
     if measured is None:
         return
@@ -49,12 +49,12 @@ def check_same_dataset(measured: PrivacyLedger | None, unit: str, dataset: Priva
         )
     if dataset is not None and _charge_counts(measured) - _charge_counts(dataset):
         raise PrivacyError(
-            "the schema was measured under another ledger than this fit's; give the fit the ledger that measure had"
+            "the schema was measured under another ledger than this fit's; give the fit the ledger that measure used"
         )
 
 
 def _charge_counts(ledger: PrivacyLedger) -> Counter[bytes]:
-    """Return the charges of a ledger, without place and time of writing."""
+    """Count the charges of a ledger, ignoring their place and date."""
     facts: list[dict[str, Any]] = [
         {"purpose": entry.purpose, "columns": list(entry.columns), "event": entry.event, "delta": entry.delta}
         for entry in ledger.entries
@@ -63,18 +63,18 @@ def _charge_counts(ledger: PrivacyLedger) -> Counter[bytes]:
 
 
 def compose_ledgers(first: PrivacyLedger | None, second: PrivacyLedger) -> PrivacyLedger:
-    """Concatenate two ledgers of one data set; the delta is the larger one."""
+    """Return the concatenation of two ledgers of one data set; its delta is the larger one."""
     if first is None:
         return second
     data = [first.to_dict(), second.to_dict()]
     epsilon, delta = first.epsilon_budget + second.epsilon_budget, max(first.delta, second.delta)
     head = {**data[1]["head"], "epsilon": None if math.isinf(epsilon) else epsilon, "delta": delta}
     records: list[chain.Record] = []
-    for part, before in zip(data, (0, len(first)), strict=True):
+    for part, offset in zip(data, (0, len(first)), strict=True):
         for record in part["records"]:
             body = {key: value for key, value in record.items() if key not in ("previous", "hash")}
             if body["kind"] == "output":
-                body["entry"] += before
+                body["entry"] += offset
             records.append(chain.link_record(head, records, body))
         if part is data[0]:
             body = {"kind": "measured", "epsilon": data[0]["head"]["epsilon"], "charges": len(first)}
@@ -83,7 +83,7 @@ def compose_ledgers(first: PrivacyLedger | None, second: PrivacyLedger) -> Priva
 
 
 def fit_share(ledger: PrivacyLedger) -> tuple[float, tuple[Entry, ...]]:
-    """Return the budget and charges of the fit alone, without those for measuring its schema."""
+    """Return the budget and the charges of a fit without those for measuring its schema."""
     marks = [record for record in ledger.to_dict()["records"] if record["kind"] == "measured"]
     if not marks:
         return ledger.epsilon_budget, ledger.entries

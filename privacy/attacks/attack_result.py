@@ -13,30 +13,30 @@ Records = Literal["random", "isolated", "exposed"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
-    """The outcome of one attack on one set of records.
+class AttackResult:
+    """Result of one attack on one set of records.
 
     Attributes:
-        name: The key of its score.
-        group: The question to which it belongs.
-        attack: The attack's name for people.
-        records: Which records were attacked: random ones, the most isolated ones, or those that lie nearest to the
-            synthetic table (both chosen without looking at membership).
-        title: The figure's name for people.
-        value: The figure.
-        interval: Its 95 % interval.
-        floor: Its value if the synthetic table reveals nothing of its training rows.
-        p: p-value under that hypothesis; None for a figure that is not tested.
+        name: Name of the score.
+        group: The risk that the attack measures.
+        attack: Display name of the attack.
+        records: Attacked records: random ones, the most isolated ones, or those nearest to the synthetic table (the
+            last two selected without use of membership).
+        title: Display name of the value.
+        value: The measured value.
+        interval: Its 95 % confidence interval.
+        floor: Expected value if the synthetic table reveals nothing about its training rows.
+        p: p-value under that hypothesis; None if it is not tested.
         unit: As in ``Score``.
-        success: The attack's own rate on training records, 0 to 1, where it has one.
-        control: The same on records that were not learned.
-        baseline: The same on training records for who does not have the synthetic table.
-        description: Meaning of the figure, in one line.
-        method: How it was found, and after whom.
-        detail: The figure by column or subgroup.
-        counts: Records that the attack names and all records: of the members attacked, then of the controls.
-        p_reverse: p-value of the opposite: that controls are recognised more than members.
-        evidence: The most certain of several figures, if it is not ``value``.
+        success: Success rate of the attack on training records, 0 to 1, if it has one.
+        control: Success rate on control records, which were not in the training table.
+        baseline: Success rate on training records without the synthetic table.
+        description: Meaning of the value, in one line.
+        method: Method of computation, with references.
+        detail: The value by column or subgroup.
+        counts: Successes and trials on members, then successes and trials on controls.
+        p_reverse: p-value of the reverse hypothesis, that controls are recognised more than members.
+        evidence: The most significant of several tested values, if it is not ``value``.
     """
 
     name: str
@@ -61,11 +61,11 @@ class Finding:
 
     @property
     def summary(self) -> str:
-        """The finding in a few words: its most significant figure."""
+        """The title with the most significant value."""
         return f"{self.title} {self.evidence or format_number(self.value, self.unit)}"
 
     def score(self) -> Score:
-        """Return the finding as a score."""
+        """Convert to a score."""
         return Score(
             name=self.name,
             title=self.title,
@@ -86,5 +86,5 @@ class Finding:
 
 
 def bonferroni(p: list[float]) -> float:
-    """One p-value for the smallest of several."""
+    """Return the Bonferroni-corrected smallest p-value."""
     return min(1.0, len(p) * min(p))

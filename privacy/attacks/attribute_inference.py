@@ -1,9 +1,9 @@
-"""Attribute inference: guess a secret column of a record from its nearest synthetic row.
+"""Attribute inference: guess the value of a secret column of a record from its nearest synthetic row.
 
 Article 29 Working Party, WP216, third criterion; Giomi et al. (PoPETs 2023, section 5.3): the intruder knows all
-columns of a record but one and takes the secret from the nearest synthetic row. What holds in the population is
-inferred of anybody: only the difference between records that were learned and records that were not is a leak. The
-baseline is the same attack with held-out rows in the place of the synthetic ones.
+columns of a record except one, and takes that one from the nearest synthetic row. Patterns of the population allow
+correct guesses for anybody, so only the difference between training records and control records is a leak. The
+baseline is the same attack with held-out rows instead of synthetic ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tabsynth.common.arrays import Floats
 from tabsynth.common.binomial import newcombe
 from tabsynth.evaluation.score import Part
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.privacy.attacks.attack_result import Finding, Records, bonferroni
+from tabsynth.privacy.attacks.attack_result import AttackResult, Records, bonferroni
 from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
 from tabsynth.privacy.attacks.rate_tests import fisher_p_value
@@ -25,45 +25,46 @@ MAX_TARGETS_PER_SECRET = 1_500
 
 MAX_SECRETS = 40
 MAX_RANK_DISTANCE = 0.025
-"""A guessed number is right if the truth is within this share of the population's ranks on either side."""
+"""A guessed number is correct if its rank in the population differs from the true one by at most this share."""
 
 
 def attack_attributes(
     game: MembershipGame, secrets: list[str], sets: dict[Records, npt.NDArray[np.int64]]
-) -> list[Finding]:
-    """Attack each secret column: share of right guesses on members minus that on controls."""
+) -> list[AttackResult]:
+    """Attack each secret column: share of correct guesses on members minus that on controls."""
     n = len(game.members)
-    asked: dict[Records, npt.NDArray[np.int64]] = {
+    target_sets: dict[Records, npt.NDArray[np.int64]] = {
         "random": np.concatenate(
             [np.arange(n)[:MAX_TARGETS_PER_SECRET], n + np.arange(len(game.controls))[:MAX_TARGETS_PER_SECRET]]
         ),
         "isolated": sets["isolated"],
     }
     names = list(game.train.encoding.names)
-    found = []
+    results = []
     for secret in secrets[:MAX_SECRETS]:
         j = names.index(secret)
-        for records, chosen in asked.items():
-            member = game.is_member[chosen]
-            if len(names) < 2 or member.all() or not member.any():
+        for records, targets in target_sets.items():
+            is_member = game.is_member[targets]
+            if len(names) < 2 or is_member.all() or not is_member.any():
                 continue
-            right = _guess_secret(game, chosen, j, game.synthetic)
-            base = _guess_secret(game, chosen[member], j, game.reference)
-            found.append(_finding(secret, records, right[member], right[~member], float(base.mean())))
-    return found
+            correct = _guess_secret(game, targets, j, game.synthetic)
+            baseline = _guess_secret(game, targets[is_member], j, game.reference)
+            results.append(_result(secret, records, correct[is_member], correct[~is_member], float(baseline.mean())))
+    return results
 
 
-def select_worst_secret(found: list[Finding], records: Records) -> Finding | None:
+def select_worst_secret(results: list[AttackResult], records: Records) -> AttackResult | None:
     """Select the most significant secret, with its p-value corrected for their number."""
-    some = [item for item in found if item.records == records]
-    if not some:
+    candidates = [item for item in results if item.records == records]
+    if not candidates:
         return None
-    worst = min(some, key=lambda item: (item.p, -item.value))
-    low, high = newcombe(*worst.counts, n_comparisons=len(some))
+    worst = min(candidates, key=lambda item: (item.p, -item.value))
+    low, high = newcombe(*worst.counts, n_comparisons=len(candidates))
     parts = tuple(
-        Part(columns=(item.title,), value=item.value, floor=0.0) for item in sorted(some, key=lambda item: -item.value)
+        Part(columns=(item.title,), value=item.value, floor=0.0)
+        for item in sorted(candidates, key=lambda item: -item.value)
     )
-    return Finding(
+    return AttackResult(
         name=f"inference_{records}",
         group="inference",
         attack="Nearest synthetic row",
@@ -72,15 +73,15 @@ def select_worst_secret(found: list[Finding], records: Records) -> Finding | Non
         value=worst.value,
         interval=(100 * low, 100 * high),
         floor=0.0,
-        p=min(1.0, len(some) * (worst.p if worst.p is not None else 1.0)),
-        p_reverse=bonferroni([item.p_reverse for item in some]),
+        p=min(1.0, len(candidates) * (worst.p if worst.p is not None else 1.0)),
+        p_reverse=bonferroni([item.p_reverse for item in candidates]),
         counts=worst.counts,
         success=worst.success,
         control=worst.control,
         baseline=worst.baseline,
-        description=f"Right guesses of {worst.title!r} on training records less those on others: the surest of "
-        f"{len(some)} secrets.",
-        method=worst.method + f" Corrected for {len(some)} secrets.",
+        description=f"Share of correct guesses of {worst.title!r} on training records minus that on controls; the most "
+        f"significant of {len(candidates)} secrets.",
+        method=worst.method + f" Corrected for {len(candidates)} secrets.",
         detail=parts,
     )
 
@@ -88,27 +89,27 @@ def select_worst_secret(found: list[Finding], records: Records) -> Finding | Non
 def _guess_secret(
     game: MembershipGame, chosen: npt.NDArray[np.int64], secret: int, source: EncodedTable
 ) -> npt.NDArray[np.bool_]:
-    """Return whether the secret of each target is guessed, shape (n,)."""
+    """Return whether the secret of each target is guessed correctly, shape (n,)."""
     columns = [j for j in range(len(source.encoding.names)) if j != secret]
     n = len(game.members)
     targets = [game.members.take(chosen[chosen < n]), game.controls.take(chosen[chosen >= n] - n)]
-    # the rows come back as members, then controls; `chosen` need not be sorted that way
+    # ``points`` holds members, then controls; ``order`` maps them back to the order of ``chosen``.
     order = np.concatenate([np.flatnonzero(chosen < n), np.flatnonzero(chosen >= n)])
     points = np.concatenate([game.space.points(table, columns) for table in targets])
     near = find_nearest(points, game.space.points(source, columns), 1)[1][:, 0]
     if source.encoding.continuous[secret]:
         at = int(np.cumsum(source.encoding.continuous)[secret]) - 1
         truth = np.concatenate([table.values[:, at] for table in targets])
-        right = _is_close(truth, source.values[near, at], game.reference.values[:, at])
+        correct = _is_close(truth, source.values[near, at], game.reference.values[:, at])
     else:
-        right = np.concatenate([table.codes[:, secret] for table in targets]) == source.codes[near, secret]
+        correct = np.concatenate([table.codes[:, secret] for table in targets]) == source.codes[near, secret]
     out = np.empty(len(chosen), dtype=bool)
-    out[order] = right
+    out[order] = correct
     return out
 
 
 def _is_close(truth: Floats, guess: Floats, population: Floats) -> npt.NDArray[np.bool_]:
-    """Return whether two numbers are within ``MAX_RANK_DISTANCE`` of each other's rank; missing equals missing only."""
+    """Return whether the ranks of two numbers differ by at most ``MAX_RANK_DISTANCE``; missing equals only missing."""
     known = np.sort(population[~np.isnan(population)])
     missing = np.isnan(truth) | np.isnan(guess)
     low, high = np.fmin(truth, guess), np.fmax(truth, guess)
@@ -117,12 +118,16 @@ def _is_close(truth: Floats, guess: Floats, population: Floats) -> npt.NDArray[n
     return np.where(missing, np.isnan(truth) & np.isnan(guess), near)
 
 
-def _finding(
-    secret: str, records: Records, yes: npt.NDArray[np.bool_], no: npt.NDArray[np.bool_], baseline: float
-) -> Finding:
-    a, n, b, m = int(yes.sum()), len(yes), int(no.sum()), len(no)
+def _result(
+    secret: str,
+    records: Records,
+    members_correct: npt.NDArray[np.bool_],
+    controls_correct: npt.NDArray[np.bool_],
+    baseline: float,
+) -> AttackResult:
+    a, n, b, m = int(members_correct.sum()), len(members_correct), int(controls_correct.sum()), len(controls_correct)
     low, high = newcombe(a, n, b, m)
-    return Finding(
+    return AttackResult(
         name=f"inference_{records}_{secret}",
         group="inference",
         attack="Nearest synthetic row",
@@ -137,7 +142,7 @@ def _finding(
         success=a / n,
         control=b / m,
         baseline=baseline,
-        description=f"Right guesses of {secret!r} on training records, less the same share of others.",
+        description=f"Share of correct guesses of {secret!r} on training records minus that on controls.",
         method=f"{n:,} members and {m:,} controls; all other columns are known, the nearest synthetic row gives the "
         "guess (WP216; Giomi et al., 2023); Newcombe interval, Fisher's exact test. Baseline: nearest held-out row.",
     )

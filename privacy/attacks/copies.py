@@ -1,10 +1,10 @@
-"""Copies, near copies, smoke tests for memorisation, and k-map counts of quasi-identifiers.
+"""Exact and near copies, smoke tests for memorisation, and k-map counts of quasi-identifiers.
 
-Exact and near copies are attacks: a training record that occurs in the synthetic table, against records that were
-not learned. The distance to the closest record (DCR) and its ratio to the second (NNDR; both after Zhao, Kunar, Birke,
-Chen, "CTAB-GAN", 2021) are smoke tests for memorisation, no measure of privacy: they miss leaks that touch few records
-(Yao et al., "The DCR delusion", 2025). The k-map counts follow Sweeney ("k-anonymity", 2002) and El Emam and Dankar
-("Protecting privacy using k-anonymity", JAMIA 2008).
+Copies are attacks: they compare how often training records and control records occur in the synthetic table. The
+distance to the closest record (DCR) and its ratio to the distance of the second closest (NNDR; both after Zhao, Kunar,
+Birke, Chen, "CTAB-GAN", 2021) are smoke tests for memorisation and do not measure privacy: they miss leaks of few
+records (Yao et al., "The DCR delusion", 2025). The k-map counts follow Sweeney ("k-anonymity", 2002) and El Emam and
+Dankar ("Protecting privacy using k-anonymity", JAMIA 2008).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tabsynth.common.binomial import newcombe, wilson
 from tabsynth.evaluation.metrics.memorisation import memorisation_scores
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.privacy.attacks.attack_result import Finding
+from tabsynth.privacy.attacks.attack_result import AttackResult
 from tabsynth.privacy.attacks.holdout_overlap import round_significant
 from tabsynth.privacy.attacks.membership import TargetScores
 from tabsynth.privacy.attacks.membership_game import MembershipGame
@@ -28,7 +28,7 @@ from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
 from tabsynth.privacy.attacks.rate_tests import fisher_p_value
 
 NEAR_COPY_QUANTILE = 0.01
-"""A near copy lies nearer to a synthetic row than this share of all records lies to a reference row."""
+"""Quantile of the targets' distances to the reference rows; a near copy has a synthetic row within that distance."""
 
 MAX_SMOKE_ROWS = 4_000
 KMAP_BINS = (("none", 0, 0), ("1", 1, 1), ("2 to 4", 2, 4), ("5 to 10", 5, 10), ("more than 10", 11, None))
@@ -37,13 +37,13 @@ KMAP_BINS = (("none", 0, 0), ("1", 1, 1), ("2 to 4", 2, 4), ("5 to 10", 5, 10), 
 
 def attack_copies(
     game: MembershipGame, attacks: TargetScores, holdout: EncodedTable, synthetic: EncodedTable
-) -> list[Finding]:
+) -> list[AttackResult]:
     """Compare the shares of training and held-out records that occur in the synthetic table.
 
     Args:
-        game: The rows attacked.
-        attacks: Their distances to the nearest rows.
-        holdout: All held-out rows: an exact copy needs no reference.
+        game: The attacked rows.
+        attacks: Distances of the targets to their nearest rows.
+        holdout: All held-out rows, because exact copies need no reference rows.
         synthetic: All synthetic rows.
     """
     synthetic_points = np.unique(hash_rows(synthetic))
@@ -51,8 +51,8 @@ def attack_copies(
     close = attacks.to_synthetic <= np.quantile(attacks.to_reference, NEAR_COPY_QUANTILE)
     near = [close[game.is_member], close[~game.is_member]]
     return [
-        _finding("copies_exact", "Exact copies", exact, "occur in the synthetic table"),
-        _finding(
+        _result("copies_exact", "Exact copies", exact, "occur in the synthetic table"),
+        _result(
             "copies_near",
             "Near copies",
             near,
@@ -64,7 +64,7 @@ def attack_copies(
 def score_smoke_tests(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, game: MembershipGame, rng: np.random.Generator
 ) -> list[Score]:
-    """Return the DCR and NNDR, labelled as smoke tests."""
+    """Compute the DCR and NNDR scores, labelled as smoke tests."""
     dcr = memorisation_scores(train, synthetic, holdout, rng)[0]
     synthetic_points = game.points["synthetic"][:MAX_SMOKE_ROWS]
     ratios = []
@@ -78,31 +78,31 @@ def score_smoke_tests(
         Score.from_dict({**dcr.to_dict(), "name": "smoke_dcr_share", "method": f"{dcr.method} {warning}"}),
         Score(
             name="smoke_nndr_share",
-            title="Closer call with training",
+            title="Nearest-neighbour distance ratio",
             value=100 * wins / len(synthetic_points),
             interval=(100 * low, 100 * high),
             better="target",
             target=50.0,
             floor=50.0,
             unit="%",
-            description="Synthetic rows whose nearest training row is more distinct among training rows (NNDR) than "
-            "the nearest held-out row does among held-out rows; 50 % if none was memorised.",
+            description="Synthetic rows whose ratio of the distances to the nearest and second nearest row is smaller "
+            "among training rows than among held-out rows; 50 % without memorisation.",
             method=f"{len(synthetic_points):,} synthetic rows; Wilson interval over them. {warning}",
         ),
     ]
 
 
 def count_kmap(game: MembershipGame, columns: list[str]) -> dict[str, Any]:
-    """Count the training records that share the quasi-identifiers of a synthetic row, and of controls.
+    """Count the training records that share the quasi-identifiers of each synthetic row and of each control.
 
     Returns:
-        ``columns``, and for ``synthetic`` and ``controls`` the share of rows by size of the group, in percent;
-        ``unique`` counts the members that are alone with theirs, ``unique_met`` the share of them that a synthetic row
-        meets.
+        ``columns``; for ``synthetic`` and ``controls`` the percentage of rows by size of the group; ``unique``, the
+        number of members with unique quasi-identifiers, and ``unique_met``, the percentage of them that share theirs
+        with a synthetic row.
     """
-    at = [game.train.encoding.names.index(name) for name in columns]
+    indices = [game.train.encoding.names.index(name) for name in columns]
     members, controls, synthetic_points = (
-        _hash_columns(table, at) for table in (game.members, game.controls, game.synthetic)
+        _hash_columns(table, indices) for table in (game.members, game.controls, game.synthetic)
     )
     sizes = pd.Series(members).value_counts()
     out: dict[str, Any] = {"columns": columns}
@@ -112,9 +112,9 @@ def count_kmap(game: MembershipGame, columns: list[str]) -> dict[str, Any]:
             label: 100 * float(((count >= low) & (count <= (np.inf if high is None else high))).mean())
             for label, low, high in KMAP_BINS
         }
-    alone = sizes[sizes == 1].index.to_numpy()
-    out["unique"] = len(alone)
-    out["unique_met"] = 100 * float(np.isin(alone, synthetic_points).mean()) if len(alone) else 0.0
+    unique = sizes[sizes == 1].index.to_numpy()
+    out["unique"] = len(unique)
+    out["unique_met"] = 100 * float(np.isin(unique, synthetic_points).mean()) if len(unique) else 0.0
     return out
 
 
@@ -127,16 +127,16 @@ def hash_rows(table: EncodedTable) -> npt.NDArray[np.uint64]:
     return np.asarray(pd.util.hash_pandas_object(frame, index=False).to_numpy(), dtype=np.uint64)
 
 
-def _hash_columns(table: EncodedTable, columns: list[int]) -> npt.NDArray[np.uint64]:
-    """Return a hash of some columns' codes, a number by its bin, shape (n,)."""
-    codes: Integers = table.codes[:, columns]
+def _hash_columns(table: EncodedTable, indices: list[int]) -> npt.NDArray[np.uint64]:
+    """Return a hash of some columns of each row, with numbers as bins, shape (n,)."""
+    codes: Integers = table.codes[:, indices]
     return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(codes), index=False).to_numpy(), dtype=np.uint64)
 
 
-def _finding(name: str, title: str, found: list[npt.NDArray[np.bool_]], what: str) -> Finding:
-    a, n, b, m = int(found[0].sum()), len(found[0]), int(found[1].sum()), len(found[1])
+def _result(name: str, title: str, is_copy: list[npt.NDArray[np.bool_]], predicate: str) -> AttackResult:
+    a, n, b, m = int(is_copy[0].sum()), len(is_copy[0]), int(is_copy[1].sum()), len(is_copy[1])
     low, high = newcombe(a, n, b, m)
-    return Finding(
+    return AttackResult(
         name=name,
         group="copies",
         attack=title,
@@ -151,6 +151,6 @@ def _finding(name: str, title: str, found: list[npt.NDArray[np.bool_]], what: st
         success=a / n,
         control=b / m,
         baseline=b / m,
-        description=f"Training records that {what}, less the same share of others.",
+        description=f"Share of training records that {predicate} minus that of held-out records.",
         method=f"{a:,} of {n:,} training and {b:,} of {m:,} held-out records; Newcombe interval, Fisher's exact test.",
     )

@@ -1,8 +1,8 @@
-"""Linkability: join two halves of a record by their nearest synthetic rows.
+"""Linkability: link two halves of a record through their nearest synthetic rows.
 
 Article 29 Working Party, Opinion 05/2014 (WP216), second criterion, as Giomi, Boenisch, Wehmeyer and Tasnadi measure it
-("A unified framework for quantifying privacy risk in synthetic data", PoPETs 2023, section 5.2): half of the columns is
-in one place, half in the other. A record is linked if a synthetic row is among the nearest ones by both halves.
+("A unified framework for quantifying privacy risk in synthetic data", PoPETs 2023, section 5.2): the intruder holds two
+data sets, each with half of the columns. A record is linked if one synthetic row is among the nearest of both halves.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.binomial import newcombe
-from tabsynth.privacy.attacks.attack_result import Finding, Records
+from tabsynth.privacy.attacks.attack_result import AttackResult, Records
 from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
 from tabsynth.privacy.attacks.rate_tests import fisher_p_value
 
 N_NEAREST = 5
-"""Synthetic rows by each half that may be the record's."""
+"""Number of nearest synthetic rows of each half."""
 
 MAX_TARGETS = 4_000
 """Members, and controls, that are attacked."""
@@ -25,8 +25,8 @@ MAX_TARGETS = 4_000
 
 def attack_linkability(
     game: MembershipGame, sets: dict[Records, npt.NDArray[np.int64]], rng: np.random.Generator
-) -> list[Finding]:
-    """Compare the shares of members and controls that are linked, on random and on isolated records."""
+) -> list[AttackResult]:
+    """Compare the shares of linked members and controls, for random and for isolated records."""
     if len(game.train.encoding.names) < 2:
         return []
     linked = np.full(len(game.is_member), -1, dtype=np.int64)
@@ -34,43 +34,45 @@ def attack_linkability(
         [np.arange(len(game.members))[:MAX_TARGETS], len(game.members) + np.arange(len(game.controls))[:MAX_TARGETS]]
     )
     target_sets = {"random": random, "isolated": sets["isolated"]}
-    every = np.unique(np.concatenate(list(target_sets.values())))
-    linked[every] = _link_halves(game, every, rng, "synthetic")
-    baseline = _link_halves(game, every[game.is_member[every]], rng, "reference").mean()
-    return [_finding(game, linked, chosen, records, float(baseline)) for records, chosen in target_sets.items()]  # type: ignore[arg-type]
+    all_targets = np.unique(np.concatenate(list(target_sets.values())))
+    linked[all_targets] = _link_halves(game, all_targets, rng, "synthetic")
+    baseline = _link_halves(game, all_targets[game.is_member[all_targets]], rng, "reference").mean()
+    return [_result(game, linked, chosen, records, float(baseline)) for records, chosen in target_sets.items()]  # type: ignore[arg-type]
 
 
 def _link_halves(
     game: MembershipGame, rows: npt.NDArray[np.int64], rng: np.random.Generator, table: str
 ) -> npt.NDArray[np.int64]:
-    """Return whether a table links each target, shape (n,); every table uses the same halves."""
+    """Return whether each target is linked through a table, shape (n,); all tables use the same halves."""
     columns = np.random.default_rng(len(game.train.encoding.names)).permutation(len(game.train.encoding.names))
     halves = columns[: len(columns) // 2], columns[len(columns) // 2 :]
     others = game.synthetic if table == "synthetic" else game.reference
     members = rows[rows < len(game.members)]
     controls = rows[rows >= len(game.members)] - len(game.members)
-    order = rng.permutation(len(others))  # rows at one distance are taken by lot, by the same one for both halves
-    found = []
+    order = rng.permutation(len(others))  # breaks ties at random, in the same order for both halves
+    nearest = []
     for half in halves:
         targets = np.concatenate(
             [game.space.points(game.members.take(members), half), game.space.points(game.controls.take(controls), half)]
         )
-        found.append(find_nearest(targets, game.space.points(others.take(order), half), min(N_NEAREST, len(others)))[1])
-    linked: npt.NDArray[np.bool_] = (found[0][:, :, None] == found[1][:, None, :]).any(axis=(1, 2))
+        nearest.append(
+            find_nearest(targets, game.space.points(others.take(order), half), min(N_NEAREST, len(others)))[1]
+        )
+    linked: npt.NDArray[np.bool_] = (nearest[0][:, :, None] == nearest[1][:, None, :]).any(axis=(1, 2))
     return linked.astype(np.int64)
 
 
-def _finding(
+def _result(
     game: MembershipGame,
     linked: npt.NDArray[np.int64],
     chosen: npt.NDArray[np.int64],
     records: Records,
     baseline: float,
-) -> Finding:
-    yes, no = linked[chosen][game.is_member[chosen]], linked[chosen][~game.is_member[chosen]]
-    a, n, b, m = int(yes.sum()), len(yes), int(no.sum()), len(no)
+) -> AttackResult:
+    members_linked, controls_linked = linked[chosen][game.is_member[chosen]], linked[chosen][~game.is_member[chosen]]
+    a, n, b, m = int(members_linked.sum()), len(members_linked), int(controls_linked.sum()), len(controls_linked)
     low, high = newcombe(a, max(n, 1), b, max(m, 1))
-    return Finding(
+    return AttackResult(
         name=f"linkability_{records}",
         group="linkability",
         attack="Two halves of the columns",
@@ -85,7 +87,7 @@ def _finding(
         success=a / max(n, 1),
         control=b / max(m, 1),
         baseline=baseline,
-        description="Training records whose two halves lead to one synthetic row, less the same share of others.",
+        description="Share of training records whose halves are linked by a synthetic row, minus that of controls.",
         method=f"{n:,} members and {m:,} controls, the {N_NEAREST} nearest synthetic rows by each half (WP216; Giomi "
         "et al., 2023); Newcombe interval, Fisher's exact test. Baseline: held-out rows in place of synthetic ones.",
     )

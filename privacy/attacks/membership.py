@@ -1,16 +1,16 @@
 """Membership inference from a synthetic table.
 
-Four attacks, each a score for a record that is higher where the record is believed a member:
+Each of four attacks assigns a score to a record, which is higher if the record is more likely a member:
 
-* *density ratio*: the synthetic density at the record over the population's, both by nearest neighbours (van Breugel,
+* *density ratio*: the synthetic density at the record over the population density, by nearest neighbours (van Breugel,
   Sun, Qian, van der Schaar, "Membership inference attacks against synthetic data through overfitting detection"
   (DOMIAS), AISTATS 2023, equation 2; the estimator of Wang, Kulkarni and Verdu, IEEE Trans. Inf. Theory 55, 2009);
-* *likelihood ratio*: how much likelier the synthetic rows around the record are under a reference model to which the
-  record is added (Ward, Wang, Cheng, "Privacy auditing synthetic data release through local likelihood attacks", 2025);
-* *neighbourhood*: nearness of the closest synthetic row (Hilprecht, Härterich, Bernau, PoPETs 2019; Chen, Yu, Zhang,
-  Fritz, "GAN-Leaks", CCS 2020);
-* *classifier*: vote of trees that separate synthetic rows from the reference (a density ratio again; fully
-  grown trees remember single rows).
+* *likelihood ratio*: increase of the likelihood of nearby synthetic rows if the record is added to a reference model
+  (Ward, Wang, Cheng, "Privacy auditing synthetic data release through local likelihood attacks", 2025);
+* *neighbourhood*: negative distance to the closest synthetic row (Hilprecht, Härterich, Bernau, PoPETs 2019; Chen, Yu,
+  Zhang, Fritz, "GAN-Leaks", CCS 2020);
+* *classifier*: votes of fully grown trees that separate synthetic from reference rows (another density ratio, which
+  memorises single rows).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tabsynth.common.binomial import clopper_pearson
 from tabsynth.evaluation.stats.auc import delong_auc
 from tabsynth.evaluation.stats.boosted_trees import draw_seed
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.privacy.attacks.attack_result import Finding, Records, bonferroni
+from tabsynth.privacy.attacks.attack_result import AttackResult, Records, bonferroni
 from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
 from tabsynth.privacy.attacks.rate_tests import Rate, mann_whitney_p_value, tpr_at_fpr, tpr_in_set
@@ -37,7 +37,7 @@ RATES = (0.001, 0.01, 0.1)
 """False-positive rates at which the true-positive rate is reported."""
 
 RATES_EXPOSED = (0.001, 0.01)
-"""The same for exposed records, a tenth of all: at 10 % all of them would be flagged."""
+"""False-positive rates for exposed records. They are a tenth of all records, so 10 % would flag all of them."""
 
 TITLES = {
     "density_ratio": "Density ratio",
@@ -47,31 +47,31 @@ TITLES = {
 }
 SETS: tuple[Records, ...] = ("random", "isolated", "exposed")
 SET_SHARE = 0.1
-"""Share of all attacked records that counts as the most isolated, and as the most exposed."""
+"""Share of the attacked records in the set of isolated records, and in the set of exposed records."""
 
 EXPOSED_NOTE = (
-    " (a tenth of all is pointed at, blind to membership; who is not counts as not mistaken, so that chance recognises "
-    "1 % of all controls over their share in the set)"
+    " (the attack selects a tenth of all records without use of membership; controls outside that set count as true "
+    "negatives, so the chance level is 1 % divided by the share of controls in the set)"
 )
 
 N_NEIGHBOURS = 3
 N_TREES = 60
 MAX_CLASSIFIER_ROWS = 10_000
-"""Rows of each side that the classifier learns."""
+"""Maximum training rows of the classifier in each class."""
 
 MIN_SET_RECORDS = 40
-"""Controls, and members, below which a set of records is not attacked on its own."""
+"""Minimum number of members, and of controls, in a set of records that is attacked separately."""
 
 
 @dataclass(frozen=True, eq=False)
 class TargetScores:
-    """Scores of all targets (members, then controls), and their sets.
+    """Scores of all targets (members, then controls), and sets of targets.
 
     Attributes:
-        scores: For each attack, shape (n,).
-        isolation: Distance to the nearest reference rows, shape (n,).
+        scores: Scores by attack, shape (n,) each.
+        isolation: Mean distance to the nearest reference rows, shape (n,).
         sets: Row numbers of each set of records.
-        exposure: How near the nearest synthetic row is compared with the nearest reference row, shape (n,).
+        exposure: Log ratio of the distances to the nearest reference row and the nearest synthetic row, shape (n,).
         to_synthetic: Distance to the nearest synthetic row, shape (n,).
         to_reference: Distance to the nearest reference row, shape (n,).
     """
@@ -85,77 +85,83 @@ class TargetScores:
 
 
 def score_targets(game: MembershipGame, rng: np.random.Generator) -> TargetScores:
-    """Score every target by every attack."""
+    """Compute the scores of all attacks for every target."""
     targets = game.targets()
-    to_synthetic, which = find_nearest(targets, game.points["synthetic"], N_NEIGHBOURS)
+    to_synthetic, nearest = find_nearest(targets, game.points["synthetic"], N_NEIGHBOURS)
     to_reference, _ = find_nearest(targets, game.points["reference"], N_NEIGHBOURS)
-    usual = float(np.median(to_reference[:, 0]))
-    ratio = _density_ratio(to_synthetic, to_reference, usual)
+    scale = float(np.median(to_reference[:, 0]))
+    ratio = _density_ratio(to_synthetic, to_reference, scale)
     isolation = to_reference.mean(axis=1)
     scores = {
         "density_ratio": ratio,
-        "likelihood_ratio": _likelihood_ratio(game, to_synthetic, which, usual),
+        "likelihood_ratio": _likelihood_ratio(game, to_synthetic, nearest, scale),
         "neighbourhood": -to_synthetic[:, 0],
         "classifier": _classifier(game, rng),
     }
     count = max(1, round(SET_SHARE * len(targets)))
-    gap = _exposure(to_synthetic[:, 0], to_reference[:, 0], usual)
+    exposure = _exposure(to_synthetic[:, 0], to_reference[:, 0], scale)
     sets: dict[Records, npt.NDArray[np.int64]] = {
         "random": np.arange(len(targets)),
         "isolated": _select_largest(isolation, count, rng),
-        "exposed": _select_largest(gap, count, rng),
+        "exposed": _select_largest(exposure, count, rng),
     }
-    return TargetScores(scores, isolation, sets, gap, to_synthetic[:, 0], to_reference[:, 0])
+    return TargetScores(scores, isolation, sets, exposure, to_synthetic[:, 0], to_reference[:, 0])
 
 
 def score_exposure(game: MembershipGame, attacks: TargetScores, table: EncodedTable) -> tuple[Floats, Floats]:
-    """Exposure and isolation of rows that are not targets, shape (n,) each, as ``score_targets`` computes them."""
+    """Return exposure and isolation of other rows, shape (n,) each, as in ``score_targets``."""
     points = game.space.points(table)
     to_reference = find_nearest(points, game.points["reference"], N_NEIGHBOURS)[0]
     to_synthetic = find_nearest(points, game.points["synthetic"], 1)[0][:, 0]
-    usual = float(np.median(attacks.to_reference))
-    return _exposure(to_synthetic, to_reference[:, 0], usual), to_reference.mean(axis=1)
+    scale = float(np.median(attacks.to_reference))
+    return _exposure(to_synthetic, to_reference[:, 0], scale), to_reference.mean(axis=1)
 
 
-def summarise_membership(game: MembershipGame, attacks: TargetScores) -> tuple[list[Finding], list[dict[str, object]]]:
-    """One finding per attack and set of records, and the rates at every false-positive rate."""
-    findings, rows = [], []
+def summarise_membership(
+    game: MembershipGame, attacks: TargetScores
+) -> tuple[list[AttackResult], list[dict[str, object]]]:
+    """Return a result for each attack and set of records, and the rates at every false-positive rate."""
+    results, rows = [], []
     for records, chosen in attacks.sets.items():
-        member = game.is_member[chosen]
-        if min(member.sum(), (~member).sum()) < (1 if records == "random" else MIN_SET_RECORDS):
+        is_member = game.is_member[chosen]
+        if min(is_member.sum(), (~is_member).sum()) < (1 if records == "random" else MIN_SET_RECORDS):
             continue
         for name, scores in attacks.scores.items():
-            yes, no = scores[chosen][member], scores[chosen][~member]
-            rates = [_compute_rate(records, yes, no, len(game.controls), fpr) for fpr in _rates_of(records)]
-            finding = _finding(name, records, member, scores[chosen], rates)
-            findings.append(finding)
+            member_scores, control_scores = scores[chosen][is_member], scores[chosen][~is_member]
+            rates = [
+                _compute_rate(records, member_scores, control_scores, len(game.controls), fpr)
+                for fpr in _rates_of(records)
+            ]
+            result = _result(name, records, is_member, scores[chosen], rates)
+            results.append(result)
             rows += [_rate_record(name, records, rate) for rate in rates]
-    return findings, rows
+    return results, rows
 
 
-def summarise_exposed(game: MembershipGame, attacks: TargetScores) -> Finding:
-    """Return the share of members among the records that an intruder would name first, chosen blind to membership."""
+def summarise_exposed(game: MembershipGame, attacks: TargetScores) -> AttackResult:
+    """Return the share of members among the exposed records, which are selected without use of membership."""
     chosen = attacks.sets["exposed"]
     count, members, total = len(chosen), len(game.members), len(game.is_member)
-    found = int(game.is_member[chosen].sum())
+    hits = int(game.is_member[chosen].sum())
     prior = members / total
-    low, high = clopper_pearson(found, count)
-    return Finding(
+    low, high = clopper_pearson(hits, count)
+    return AttackResult(
         name="exposed_members",
         group="membership",
         attack="Nearest to the synthetic table",
         records="exposed",
         title="Members among exposed records",
-        value=100 * found / count,
+        value=100 * hits / count,
         interval=(100 * low, 100 * high),
         floor=100 * prior,
-        p=float(hypergeom.sf(found - 1, total, members, count)),
-        p_reverse=float(hypergeom.cdf(found, total, members, count)),
-        success=found / count,
+        p=float(hypergeom.sf(hits - 1, total, members, count)),
+        p_reverse=float(hypergeom.cdf(hits, total, members, count)),
+        success=hits / count,
         control=prior,
         baseline=prior,
-        description="Training records among those whose nearest synthetic row is nearest for how common they are.",
-        method=f"The first {count:,} of {total:,} records, chosen blind to membership; exact hypergeometric test.",
+        description="Share of training records among the exposed records: those nearest to the synthetic table "
+        "relative to their distance to real rows.",
+        method=f"The first {count:,} of {total:,} records, ranked without membership; exact hypergeometric test.",
     )
 
 
@@ -163,48 +169,56 @@ def _rates_of(records: Records) -> tuple[float, ...]:
     return RATES_EXPOSED if records == "exposed" else RATES
 
 
-def _compute_rate(records: Records, yes: Floats, no: Floats, controls: int, fpr: float) -> Rate:
-    """The exposure is a claim of the attack itself, so its false positives count over all controls."""
-    return tpr_in_set(yes, no, controls - len(no), fpr) if records == "exposed" else tpr_at_fpr(yes, no, fpr)
+def _compute_rate(records: Records, member_scores: Floats, control_scores: Floats, controls: int, fpr: float) -> Rate:
+    """Compute a rate; for exposed records, which the attack itself selects, over all controls."""
+    return (
+        tpr_in_set(member_scores, control_scores, controls - len(control_scores), fpr)
+        if records == "exposed"
+        else tpr_at_fpr(member_scores, control_scores, fpr)
+    )
 
 
-def _finding(name: str, records: Records, member: npt.NDArray[np.bool_], score: Floats, rates: list[Rate]) -> Finding:
-    """Return the rates of one attack on one set as one finding."""
-    auc, (low, high) = delong_auc(member, score)
-    one = rates[1]
-    tests = [mann_whitney_p_value(score[member], score[~member]), *(rate.p for rate in rates)]
-    others = "all others" if records == "exposed" else "others"
-    surest = int(np.argmin(tests))
-    rate = rates[max(surest - 1, 0)]
-    seen = (
-        f"AUC {auc:.3f}" if surest == 0 else f"{format_number(100 * rate.value, '%')} at {100 * rate.fpr:g} % mistakes"
+def _result(
+    name: str, records: Records, is_member: npt.NDArray[np.bool_], scores: Floats, rates: list[Rate]
+) -> AttackResult:
+    """Return the result of one attack on one set of records."""
+    auc, (low, high) = delong_auc(is_member, scores)
+    main = rates[1]
+    tests = [mann_whitney_p_value(scores[is_member], scores[~is_member]), *(rate.p for rate in rates)]
+    others = "all controls" if records == "exposed" else "controls"
+    most_significant = int(np.argmin(tests))
+    rate = rates[max(most_significant - 1, 0)]
+    evidence = (
+        f"AUC {auc:.3f}"
+        if most_significant == 0
+        else f"{format_number(100 * rate.value, '%')} at {100 * rate.fpr:g} % false positives"
     )
     percents = ", ".join(f"{100 * rate.fpr:g}" for rate in rates[:-1]) + f" and {100 * rates[-1].fpr:g} %"
-    return Finding(
+    return AttackResult(
         name=f"{name}_{records}_tpr",
         group="membership",
         attack=TITLES[name],
         records=records,
         title=f"{TITLES[name]}, {records} records",
-        value=100 * one.value,
-        interval=(100 * one.interval[0], 100 * one.interval[1]),
-        floor=100 * one.chance,
+        value=100 * main.value,
+        interval=(100 * main.interval[0], 100 * main.interval[1]),
+        floor=100 * main.chance,
         p=bonferroni(tests),
         p_reverse=bonferroni(
             [
-                mann_whitney_p_value(score[~member], score[member]),
-                *(tpr_at_fpr(score[~member], score[member], fpr).p for fpr in _rates_of(records)),
+                mann_whitney_p_value(scores[~is_member], scores[is_member]),
+                *(tpr_at_fpr(scores[~is_member], scores[is_member], fpr).p for fpr in _rates_of(records)),
             ]
         ),
-        evidence=seen,
-        success=one.value,
-        control=one.chance,
-        baseline=one.chance,
-        description=f"Training records{' pointed at' if records == 'exposed' else ''} that are recognised where 1 % of "
-        f"{others} are mistaken for one; AUC {auc:.3f} ({low:.3f} to {high:.3f}).",
-        method=f"{one.members:,} members and {one.controls:,} controls{EXPOSED_NOTE if records == 'exposed' else ''}; "
-        f"exact interval that covers the threshold's noise. Tested: AUC and the rates at {percents}, corrected for "
-        "their number.",
+        evidence=evidence,
+        success=main.value,
+        control=main.chance,
+        baseline=main.chance,
+        description=f"True-positive rate{' among the selected records' if records == 'exposed' else ''} where 1 % of "
+        f"{others} are false positives; AUC {auc:.3f} ({low:.3f} to {high:.3f}).",
+        method=f"{main.members:,} members and {main.controls:,} controls{EXPOSED_NOTE if records == 'exposed' else ''};"
+        f" exact interval that includes the error of the threshold. Tests of the AUC and the rates at {percents}, "
+        "corrected for their number.",
     )
 
 
@@ -222,40 +236,37 @@ def _rate_record(name: str, records: Records, rate: Rate) -> dict[str, object]:
     }
 
 
-def _offset_distance(distance: Floats, usual: float) -> Floats:
-    """Return the distances plus a thousandth of the usual distance between real rows, so that none is zero."""
-    return distance + 0.001 * (usual if usual > 0 else 1.0)
+def _offset_distance(distance: Floats, scale: float) -> Floats:
+    """Add a thousandth of the typical distance between real rows, so that no distance is zero."""
+    return distance + 0.001 * (scale if scale > 0 else 1.0)
 
 
-def compute_exposure(to_synthetic: Floats, to_reference: Floats) -> Floats:
-    """Return the exposure of all targets from the distances to their nearest rows."""
-    return _exposure(to_synthetic, to_reference, float(np.median(to_reference)))
+def _exposure(to_synthetic: Floats, to_reference: Floats, scale: float) -> Floats:
+    """Return the log ratio of the distances to the nearest reference row and the nearest synthetic row."""
+    return np.asarray(np.log(_offset_distance(to_reference, scale)) - np.log(_offset_distance(to_synthetic, scale)))
 
 
-def _exposure(to_synthetic: Floats, to_reference: Floats, usual: float) -> Floats:
-    """Log of how much nearer the nearest synthetic row is than the nearest reference row."""
-    return np.asarray(np.log(_offset_distance(to_reference, usual)) - np.log(_offset_distance(to_synthetic, usual)))
-
-
-def _density_ratio(to_synthetic: Floats, to_reference: Floats, usual: float) -> Floats:
-    """Log ratio of the two densities, up to a constant and the dimension, which change no rank."""
+def _density_ratio(to_synthetic: Floats, to_reference: Floats, scale: float) -> Floats:
+    """Return the log density ratio up to a factor and a constant, which do not change the ranks."""
     return np.asarray(
-        np.log(_offset_distance(to_reference, usual)).mean(axis=1)
-        - np.log(_offset_distance(to_synthetic, usual)).mean(axis=1)
+        np.log(_offset_distance(to_reference, scale)).mean(axis=1)
+        - np.log(_offset_distance(to_synthetic, scale)).mean(axis=1)
     )
 
 
-def _likelihood_ratio(game: MembershipGame, to_synthetic: Floats, which: npt.NDArray[np.int64], usual: float) -> Floats:
-    """log(1 + K(s, x) / sum_r K(s, r)) for the nearest synthetic row s, with K(d) = exp(-d / h): a locality of one."""
-    near, place = np.unique(which[:, 0], return_inverse=True)
-    width = usual / 10 if usual > 0 else 0.1
-    others, _ = find_nearest(game.points["synthetic"][near], game.points["reference"], N_NEIGHBOURS)
-    density = np.exp(-np.minimum(others / width, 500)).sum(axis=1)[place]
+def _likelihood_ratio(
+    game: MembershipGame, to_synthetic: Floats, nearest: npt.NDArray[np.int64], scale: float
+) -> Floats:
+    """Return log(1 + K(s, x) / sum_r K(s, r)) for the nearest synthetic row s, with K(d) = exp(-d / h)."""
+    unique, index = np.unique(nearest[:, 0], return_inverse=True)
+    width = scale / 10 if scale > 0 else 0.1
+    distances, _ = find_nearest(game.points["synthetic"][unique], game.points["reference"], N_NEIGHBOURS)
+    density = np.exp(-np.minimum(distances / width, 500)).sum(axis=1)[index]
     return np.asarray(np.log1p(np.exp(-np.minimum(to_synthetic[:, 0] / width, 500)) / density))
 
 
 def _classifier(game: MembershipGame, rng: np.random.Generator) -> Floats:
-    """Return the share of the trees' votes for synthetic against reference, shape (n,)."""
+    """Return the share of trees that classify each target as synthetic, shape (n,)."""
     count = min(len(game.synthetic), len(game.reference), MAX_CLASSIFIER_ROWS)
     sides = [table.take(rng.permutation(len(table))[:count]) for table in (game.synthetic, game.reference)]
     features = np.concatenate([np.nan_to_num(side.features(), nan=-1.0) for side in sides]).astype(np.float32)
@@ -267,6 +278,6 @@ def _classifier(game: MembershipGame, rng: np.random.Generator) -> Floats:
 
 def _select_largest(values: Floats, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Return the indices of the largest values, ties broken at random."""
-    lot = rng.permutation(len(values))
-    chosen: npt.NDArray[np.int64] = lot[np.argsort(-values[lot], kind="stable")[:count]]
+    shuffled = rng.permutation(len(values))
+    chosen: npt.NDArray[np.int64] = shuffled[np.argsort(-values[shuffled], kind="stable")[:count]]
     return chosen

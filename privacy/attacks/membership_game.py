@@ -1,9 +1,9 @@
-"""The membership game that every attack plays: members against exchangeable controls.
+"""Membership game: the attacked members, exchangeable controls, and the reference rows of the intruder.
 
-The held-out rows are split once: the *reference* is what an intruder knows of the population, the *controls* are
-attacked. If the synthetic table says nothing of its training rows that it does not say of the population, members and
-controls are exchangeable for any attack on the synthetic and the reference rows; every p-value relies on
-that alone.
+The held-out rows are split once, into *reference* rows, which represent the intruder's knowledge of the population, and
+*controls*, which are attacked. If the synthetic table reveals no more about its training rows than about the
+population, members and controls are exchangeable for any attack that uses the synthetic and the reference rows. The
+p-values rely on this alone.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ MAX_SYNTHETIC_ROWS = 40_000
 MAX_REFERENCE_ROWS = 10_000
 
 REFERENCE_SHARE = 1 / 3
-"""Share of the held-out rows that is the intruder's own knowledge."""
+"""Share of the held-out rows that becomes the reference."""
 
 
 @dataclass(frozen=True, eq=False)
 class MembershipGame:
-    """One audit's rows.
+    """The rows of an audit.
 
     Attributes:
         train: All training rows.
-        synthetic: The rows that the attacks see.
+        synthetic: The synthetic rows available to the attacks.
         members: The training rows that are attacked, as many as there are controls.
         controls: Held-out rows that are attacked.
-        reference: Held-out rows that the intruder has.
+        reference: Held-out rows available to the intruder.
         member_rows: Row numbers of the members in the training table.
         control_rows: Row numbers of the controls in the holdout.
     """
@@ -52,7 +52,7 @@ class MembershipGame:
 
     @cached_property
     def space(self) -> DistanceSpace:
-        """The scale of distances."""
+        """The distance space, scaled by the reference rows."""
         return DistanceSpace.of(self.reference)
 
     @cached_property
@@ -74,15 +74,15 @@ class MembershipGame:
 def split_targets(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, rng: np.random.Generator
 ) -> MembershipGame:
-    """Split the rows at random."""
+    """Draw members, controls, reference rows and synthetic rows at random."""
     order = rng.permutation(len(holdout))
     count = max(1, round(REFERENCE_SHARE * len(holdout)))
     reference, controls = order[:count][:MAX_REFERENCE_ROWS], order[count:][: min(MAX_TARGETS, len(train))]
     members = rng.permutation(len(train))[: len(controls)]
-    seen = rng.permutation(len(synthetic))[:MAX_SYNTHETIC_ROWS]
+    synthetic_rows = rng.permutation(len(synthetic))[:MAX_SYNTHETIC_ROWS]
     return MembershipGame(
         train=train,
-        synthetic=synthetic.take(seen),
+        synthetic=synthetic.take(synthetic_rows),
         members=train.take(members),
         controls=holdout.take(controls),
         reference=holdout.take(reference),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.privacy.attacks.attack_result import Finding
+from tabsynth.privacy.attacks.attack_result import AttackResult
 from tabsynth.privacy.attacks.attribute_inference import attack_attributes, select_worst_secret
 from tabsynth.privacy.attacks.copies import attack_copies, hash_rows, score_smoke_tests
 from tabsynth.privacy.attacks.linkability import attack_linkability
@@ -25,21 +25,21 @@ STAGES = ("membership", "singling out", "linkability", "inference", "copies")
 
 @dataclass(frozen=True, eq=False)
 class AttackResults:
-    """Results of all attacks.
+    """Results of all attacks on a release.
 
     Attributes:
-        findings: The tested ones; their p-values are corrected for their number by the caller.
-        secrets: Attribute inference for each secret and set of records, of which the findings hold the surest.
+        tests: Results that are tested; the caller corrects their p-values for their number.
+        secrets: Attribute inference for each secret and set of records; ``tests`` has the most significant of them.
         rates: Membership rates at each false-positive rate.
-        smoke: Scores that are not attacks.
+        smoke: Scores of the smoke tests, which are not attacks.
         copied: Which training rows occur in the synthetic table, shape (n,).
-        pooled: Scores of all real rows by the attacks that need no reference.
+        pooled: Results of the attacks on all real rows at once.
     """
 
     game: MembershipGame
     attacks: TargetScores
-    findings: list[Finding]
-    secrets: list[Finding]
+    tests: list[AttackResult]
+    secrets: list[AttackResult]
     rates: list[dict[str, object]]
     smoke: list[Score]
     copied: npt.NDArray[np.bool_]
@@ -55,37 +55,37 @@ def run_attacks(
     seed: int,
     on_stage: Callable[[str], None] = lambda stage: None,
 ) -> AttackResults:
-    """Run every attack that needs nothing but tables.
+    """Run all attacks that need tables only.
 
     Args:
-        train: The rows that were learned.
+        train: The training rows.
         synthetic: The synthetic rows.
-        holdout: Rows of the same population that were not learned.
+        holdout: Rows of the same population that were not used for training.
         secrets: Columns that an intruder infers.
-        groups: Columns whose values define the subgroups.
-        seed: Fixes every draw.
+        groups: Columns whose values define subgroups.
+        seed: Random seed.
         on_stage: Called with the name of each stage as it begins.
     """
     rngs = [np.random.default_rng([seed, i]) for i in range(6)]
     on_stage("membership")
     game = split_targets(train, synthetic, holdout, rngs[0])
     attacks = score_targets(game, rngs[1])
-    findings, rates = summarise_membership(game, attacks)
-    findings.append(summarise_exposed(game, attacks))
+    tests, rates = summarise_membership(game, attacks)
+    tests.append(summarise_exposed(game, attacks))
     worst = find_worst_subgroup(game, attacks, groups)
-    findings += [] if worst is None else [worst]
+    tests += [] if worst is None else [worst]
     on_stage("singling out")
-    findings += attack_singling_out(game, rngs[2])
+    tests += attack_singling_out(game, rngs[2])
     on_stage("linkability")
-    findings += attack_linkability(game, attacks.sets, rngs[3])
+    tests += attack_linkability(game, attacks.sets, rngs[3])
     on_stage("inference")
     inferred = attack_attributes(game, secrets, attacks.sets)
-    surest = [select_worst_secret(inferred, "random"), select_worst_secret(inferred, "isolated")]
-    findings += [item for item in surest if item is not None]
+    most_significant = [select_worst_secret(inferred, "random"), select_worst_secret(inferred, "isolated")]
+    tests += [item for item in most_significant if item is not None]
     on_stage("copies")
-    findings += attack_copies(game, attacks, holdout, synthetic)
+    tests += attack_copies(game, attacks, holdout, synthetic)
     pooled = attack_pooled_rows(train, holdout, synthetic, rngs[5])
-    findings += pooled.findings
+    tests += pooled.results
     smoke = score_smoke_tests(train, synthetic, holdout, game, rngs[4])
     copied = np.isin(hash_rows(train), np.unique(hash_rows(synthetic)))
-    return AttackResults(game, attacks, findings, inferred, rates, smoke, copied, pooled)
+    return AttackResults(game, attacks, tests, inferred, rates, smoke, copied, pooled)

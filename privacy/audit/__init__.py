@@ -1,4 +1,4 @@
-"""Audits: what a synthetic table discloses, and whether a private fit keeps its epsilon."""
+"""Audits: attacks on a synthetic table, and tests of the epsilon of a private fit."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from tabsynth.evaluation.inputs import Inputs, check_inputs, collect_provenance
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
-from tabsynth.privacy.attacks.attack_result import Finding, bonferroni
+from tabsynth.privacy.attacks.attack_result import AttackResult, bonferroni
 from tabsynth.privacy.attacks.copies import hash_rows
 from tabsynth.privacy.attacks.holdout_overlap import check_overlap
 from tabsynth.privacy.attacks.rate_tests import LEVEL, VIOLATION_LEVEL, holm_correction, share_level
@@ -43,7 +43,7 @@ from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 
 MAX_P_REVERSED = 1e-3
-"""Probability of refusing tables in which members and controls have the same distribution."""
+"""Significance level of the check that train and holdout are not exchanged."""
 
 MIN_HOLDOUT_ROWS = 6
 """Minimum number of held-out rows."""
@@ -65,31 +65,32 @@ def audit(
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
 ) -> AuditReport:
-    """Attack a synthetic table and report what it reveals of its training rows.
+    """Attack a synthetic table and report what it reveals about its training rows.
 
-    Every attack is held against the same attack on rows that were not learned; the verdict counts only what chance
-    explains with less than 1 % over all tests together.
+    Every attack is compared with the same attack on control rows, which were not used for training. The verdict is
+    based on tests with a family-wise error rate of 1 %.
 
     Args:
-        train: The real rows that the model learned from: a frame, a Table or a path. Mappings of frames by name are
-            linked tables, of which each root row with all rows below it is a record.
+        train: The training rows of the model: a frame, a Table or a path. A mapping of frames by name is a set of
+            linked tables; each root row with all rows below it is a record.
         synthetic: The synthetic rows, with the same columns.
-        holdout: Real rows of the same population that it has not seen, drawn at random. Without them there is no
-            verdict.
+        holdout: Real rows of the same population that were not used for training, drawn at random. Without them there
+            is no verdict.
         schema: The schema, for linked tables a ``DatabaseSchema``. Columns with the role ``sensitive`` are the secrets
-            that an intruder infers (none: every column), those with ``quasi_identifier`` are counted together.
+            that an intruder infers (default: every column in turn). Columns with the role ``quasi_identifier`` are used
+            together for k-map counts.
         privacy: The claimed guarantee, with which the measured epsilon is compared.
-        fit: The model at hand, ``fit(frame, seed) -> synthetic frame``: adds a shadow-model attack on the ten most
-            exposed records. It is called 24 times.
-        seed: Fixes every draw.
-        progress: Called with the stage and the share done, from 0 to 1; default: a bar on a terminal.
+        fit: The fitting procedure, ``fit(frame, seed) -> synthetic frame``. It enables a shadow-model attack on the ten
+            most exposed records, and is called 24 times.
+        seed: Random seed.
+        progress: Called with the stage and the share of completed work, from 0 to 1; default: a bar on a terminal.
 
     Returns:
         The report: ``.verdict``, ``.scores``, ``.save("audit.html")``.
 
     Raises:
         SchemaError: Columns differ, or the schema does not fit ``train``.
-        DataError: A table is empty or holds values of another type, or held-out rows are training rows.
+        DataError: A table is empty or has values of another type, or held-out rows are training rows.
 
     Example:
         >>> import numpy as np, pandas as pd
@@ -112,85 +113,84 @@ def audit(
     if inputs.holdout is not None:
         if len(inputs.holdout) < MIN_HOLDOUT_ROWS:
             raise DataError(
-                f"the holdout has {len(inputs.holdout)} rows; an audit needs at least {MIN_HOLDOUT_ROWS}, and a "
-                "hundred times as many to detect anything"
+                f"the holdout has {len(inputs.holdout)} rows; an audit needs at least {MIN_HOLDOUT_ROWS}, and about a "
+                "hundred times as many to detect leaks"
             )
         shared = check_overlap(inputs.train, inputs.holdout)
         if shared:
-            notes.append(f"{shared:,} held-out rows equal a training row, about as many as chance brings.")
-    coded = encode_tables([frame for _, frame in inputs.named()], inputs.schema)
+            notes.append(f"{shared:,} held-out rows equal a training row, about as many as expected by chance.")
+    encoded = encode_tables([frame for _, frame in inputs.named()], inputs.schema)
     if inputs.holdout is None:
-        return _audit_without_holdout(coded[0], coded[1], privacy, provenance, notes)
+        return _audit_without_holdout(encoded[0], encoded[1], privacy, provenance, notes)
     with StageProgress(
         progress, [*STAGES, *(["shadow models"] * N_SHADOW_MODELS if fit is not None else [])]
     ) as on_stage:
-        found = run_attacks(
-            coded[0],
-            coded[1],
-            coded[2],
+        attack_results = run_attacks(
+            encoded[0],
+            encoded[1],
+            encoded[2],
             _select_secrets(inputs, notes),
-            _select_groups(inputs, coded[0]),
+            _select_groups(inputs, encoded[0]),
             seed,
             on_stage.stage,
         )
-        findings = list(found.findings)
+        tests = list(attack_results.tests)
         if fit is not None:
-            named = [record["row"] for record in rank_records(found)[:N_RECORDS]]
-            step = partial(on_stage.stage, "shadow models")
-            added, shadows = attack_with_shadow_models(fit, inputs.train, inputs.schema, named, seed, step)
-            findings += added
-    _check_direction(findings)
-    names = [item.name for item in findings]
+            exposed = [record["row"] for record in rank_records(attack_results)[:N_RECORDS]]
+            on_fit = partial(on_stage.stage, "shadow models")
+            shadow_tests, shadows = attack_with_shadow_models(fit, inputs.train, inputs.schema, exposed, seed, on_fit)
+            tests += shadow_tests
+    _check_direction(tests)
+    names = [item.name for item in tests]
     shares = share_level(names)
-    corrected = holm_correction([1.0 if item.p is None else item.p for item in findings], list(shares.values()))
-    order = np.argsort(corrected, kind="stable")
-    significant = [findings[i] for i in order if corrected[i] <= VIOLATION_LEVEL]
-    scores = {score.name: score for score in [*(item.score() for item in findings), *found.smoke]}
-    power = compute_power(found, names) | ({"shadows": shadows} if fit is not None else {})
-    planted = find_planted(found, {name: VIOLATION_LEVEL * share for name, share in shares.items()}, seed)
+    corrected_p = holm_correction([1.0 if item.p is None else item.p for item in tests], list(shares.values()))
+    order = np.argsort(corrected_p, kind="stable")
+    significant = [tests[i] for i in order if corrected_p[i] <= VIOLATION_LEVEL]
+    scores = {score.name: score for score in [*(item.score() for item in tests), *attack_results.smoke]}
+    power = compute_power(attack_results, names) | ({"shadows": shadows} if fit is not None else {})
+    planted = find_planted(attack_results, {name: VIOLATION_LEVEL * share for name, share in shares.items()}, seed)
     power["planted"] = planted
     if privacy is None:
         claim = None
         titles = [item.summary for item in significant]
         verdict, text = judge_attacks(titles, is_powered(planted), describe_planted(planted))
     else:
-        measured = _measure_epsilon(found, privacy)
+        measured = _measure_epsilon(attack_results, privacy)
         claim = {**measured.to_dict(), "unit": privacy.unit}
         verdict, text = judge_claim(measured, [item.summary for item in significant])
         text += f" {describe_planted(planted)}" if verdict != "VIOLATION" else ""
-    worst = rank_records(found)
-    copies = sum(record["exact_copy"] and record["isolation_percentile"] >= 90 for record in worst)
+    ranked = rank_records(attack_results)
+    copies = sum(record["exact_copy"] and record["isolation_percentile"] >= 90 for record in ranked)
     if copies:
         notes.append(
-            f"{copies:,} isolated training records occur exactly in the synthetic table; the internal file "
-            "names each of them."
+            f"{copies:,} isolated training records occur exactly in the synthetic table; the internal file lists them."
         )
-    said_names = [item.name for item in significant]
+    significant_names = [item.name for item in significant]
     return AuditReport(
         verdict=verdict,
         text=text,
         scores=scores,
-        tests=[{**item.to_dict(), "p_corrected": float(p)} for item, p in zip(findings, corrected, strict=True)],
-        significant=said_names,
+        tests=[{**item.to_dict(), "p_corrected": float(p)} for item, p in zip(tests, corrected_p, strict=True)],
+        significant=significant_names,
         claim=claim,
-        questions=answer_questions(scores, claim, said_names, provenance, VIOLATION_LEVEL, len(findings), True),
-        details=collect_details(found, inputs, power),
+        questions=answer_questions(scores, claim, significant_names, provenance, VIOLATION_LEVEL, len(tests), True),
+        details=collect_details(attack_results, inputs, power),
         notes=notes,
         provenance=provenance,
-        worst=worst,
+        worst=ranked,
     )
 
 
 def _read_inputs(
     train: Data, synthetic: Data, holdout: Data | None, schema: Schema | DatabaseSchema | None, fit: Fit | None
 ) -> tuple[Inputs, list[str]]:
-    """Check one table, or the histories of linked tables; and return notes for the report."""
+    """Validate one table, or the histories of linked tables, and return them with notes for the report."""
     if isinstance(train, Mapping):
         if fit is not None:
             raise DataError("fit= is for one table; leave it out in an audit of linked tables")
-        rows, made, others, columns = audit_rows(train, synthetic, holdout, schema)
+        rows, synthetic_rows, holdout_rows, columns = audit_rows(train, synthetic, holdout, schema)
         note = "A record is a row of the root table with a summary of all rows below it."
-        return check_inputs(rows, made, others, None, columns), [note]
+        return check_inputs(rows, synthetic_rows, holdout_rows, None, columns), [note]
     if isinstance(synthetic, Mapping) or isinstance(holdout, Mapping) or isinstance(schema, DatabaseSchema):
         raise DataError("train is one table; give linked tables as mappings of frames by name, for every argument")
     return check_inputs(train, synthetic, holdout, None, schema), []
@@ -203,7 +203,7 @@ def _audit_without_holdout(
     provenance: dict[str, Any],
     notes: list[str],
 ) -> AuditReport:
-    """Return the report without controls: the share of exact copies only."""
+    """Return a report without controls: the share of exact copies only."""
     copied = np.isin(hash_rows(train), np.unique(hash_rows(synthetic)))
     low, high = clopper_pearson(int(copied.sum()), len(copied))
     score = Score(
@@ -213,16 +213,16 @@ def _audit_without_holdout(
         interval=(100 * low, 100 * high),
         better="lower",
         unit="%",
-        description="Training records that occur in the synthetic table; how many would by chance is not known.",
+        description="Share of training records that occur in the synthetic table; the chance level is not known.",
         method=f"{int(copied.sum()):,} of {len(copied):,} training records; Clopper-Pearson interval.",
     )
     claim = None
     if privacy is not None:
         claim = {"epsilon": privacy.epsilon, "delta": privacy.resolved_delta, "unit": privacy.unit}
-    notes.append("Every attack needs held-out rows: give real rows that were not learned as the holdout.")
+    notes.append("All attacks need a holdout: real rows that were not used for training.")
     return AuditReport(
         verdict=None,
-        text="Without held-out rows, copying cannot be distinguished from what holds for anybody.",
+        text="Without held-out rows, leaks cannot be distinguished from patterns of the population.",
         scores={score.name: score},
         claim=claim,
         questions=answer_questions({score.name: score}, claim, [], provenance, VIOLATION_LEVEL, 0, False),
@@ -231,65 +231,67 @@ def _audit_without_holdout(
     )
 
 
-def _check_direction(findings: list[Finding]) -> None:
-    """Refuse tables whose controls are recognised more than their members: who was learned is the other way round."""
-    if bonferroni([item.p_reverse for item in findings]) <= MAX_P_REVERSED:
-        worst = min(findings, key=lambda item: item.p_reverse)
+def _check_direction(tests: list[AttackResult]) -> None:
+    """Reject tables whose controls are recognised more than their members: train and holdout are exchanged."""
+    if bonferroni([item.p_reverse for item in tests]) <= MAX_P_REVERSED:
+        worst = min(tests, key=lambda item: item.p_reverse)
         raise DataError(
             f"the held-out rows are recognised in the synthetic table more than the training rows ({worst.title}): the "
-            "model learned the holdout, or train and holdout are exchanged; give the rows that it learned as train"
+            "model was trained on the holdout, or train and holdout are exchanged; pass its training rows as train"
         )
 
 
-def _measure_epsilon(found: AttackResults, privacy: Privacy) -> Claim:
-    """Compare the claim with the best attack's bound, corrected for the number of attacks."""
-    delta, member = privacy.resolved_delta, found.game.is_member
+def _measure_epsilon(results: AttackResults, privacy: Privacy) -> Claim:
+    """Compute the largest lower bound on epsilon of all attacks, corrected for their number."""
+    delta, is_member = privacy.resolved_delta, results.game.is_member
     attacks = [
-        (scores[chosen], member[chosen])
-        for chosen in found.attacks.sets.values()
-        for scores in [*found.attacks.scores.values(), found.attacks.exposure]
-        if member[chosen].any() and not member[chosen].all()
+        (scores[chosen], is_member[chosen])
+        for chosen in results.attacks.sets.values()
+        for scores in [*results.attacks.scores.values(), results.attacks.exposure]
+        if is_member[chosen].any() and not is_member[chosen].all()
     ]
-    counts = [item.counts for item in found.findings if item.counts[0] + item.counts[2]]
+    counts = [item.counts for item in results.tests if item.counts[0] + item.counts[2]]
     level = LEVEL / (len(attacks) + len(counts))
     bounds = [epsilon_from_scores(*attack, delta, level)[0] for attack in attacks]
     bounds += [epsilon_from_guesses(a, a + b, n + m, delta, level, n / m) for a, n, b, m in counts]
-    twice = 2 * privacy.epsilon
-    power = power_against(privacy.epsilon, delta, len(member), gdp_mu(twice, delta))
+    doubled = 2 * privacy.epsilon
+    power = power_against(privacy.epsilon, delta, len(is_member), gdp_mu(doubled, delta))
     return Claim(
         epsilon=privacy.epsilon,
         delta=delta,
         measured=max(bounds),
-        most=max_epsilon_from_guesses(len(member), len(member), delta),
+        most=max_epsilon_from_guesses(len(is_member), len(is_member), delta),
         power=power,
-        method=f"Guesses of membership on {len(member):,} records of one release (Steinke et al., 2023, theorem 5.2), "
-        f"the best of {len(bounds)} attacks, at 95 % confidence; assumes that the holdout was drawn at random. Power: "
-        "the same test if each record leaked alone, at twice the claim. Informative: canaries see more.",
+        method=f"Membership guesses on {len(is_member):,} records of one release (Steinke et al., 2023, theorem 5.2), "
+        f"the best of {len(bounds)} attacks, at 95 % confidence; assumes that the holdout was drawn at random. The "
+        "power is for twice the claimed epsilon, with independent leaks of the records. Canary audits have more power.",
     )
 
 
 def _select_secrets(inputs: Inputs, notes: list[str]) -> list[str]:
     """Return the columns that an intruder infers."""
-    learned = [name for name, column in inputs.schema.items() if not isinstance(column, (Identifier, Text))]
-    declared = [name for name in inputs.schema.with_role("sensitive") if name in learned]
+    attackable = [name for name, column in inputs.schema.items() if not isinstance(column, (Identifier, Text))]
+    declared = [name for name in inputs.schema.with_role("sensitive") if name in attackable]
     if not declared:
-        notes.append("No column has the role 'sensitive': every column is taken for a secret in turn.")
-    return declared or learned
+        notes.append("No column has the role 'sensitive': every column is attacked as a secret in turn.")
+    return declared or attackable
 
 
 def _select_groups(inputs: Inputs, train: EncodedTable) -> list[str]:
-    """Return the columns that define subgroups: those with a role, or the first with few categories."""
-    book = train.encoding
-    few = [
-        n for n, size, number in zip(book.names, book.sizes, book.continuous, strict=True) if not number and size <= 12
+    """Return the columns that define subgroups: those with a role, or the first ones with few categories."""
+    encoding = train.encoding
+    small = [
+        n
+        for n, size, number in zip(encoding.names, encoding.sizes, encoding.continuous, strict=True)
+        if not number and size <= 12
     ]
     roles = [name for role in ("sensitive", "target", "quasi_identifier") for name in inputs.schema.with_role(role)]
-    return [name for name in roles if name in book.names][:5] or few[:5]
+    return [name for name in roles if name in encoding.names][:5] or small[:5]
 
 
 def _list_exclusions(inputs: Inputs) -> list[str]:
     skipped = [name for name, column in inputs.schema.items() if isinstance(column, (Identifier, Text))]
-    notes = [f"Identifiers and free text are in no attack: {quote(skipped)}."] if skipped else []
+    notes = [f"Identifiers and free text are not attacked: {quote(skipped)}."] if skipped else []
     if not inputs.schema.with_role("quasi_identifier"):
-        notes.append("No column has the role 'quasi_identifier': groups of equal ones (k-map) are not counted.")
+        notes.append("No column has the role 'quasi_identifier': k-map counts are not computed.")
     return notes

@@ -1,4 +1,4 @@
-"""The report of a canary audit, and its verdict in words."""
+"""Report of a canary audit."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class CanaryReport:
     Attributes:
         verdict: ``VIOLATION``, ``CONSISTENT, powered`` or ``INCONCLUSIVE``.
         text: The verdict in a sentence.
-        claim: Claimed and measured epsilon; the measured one is a lower bound, never the privacy.
+        claim: Claimed and measured epsilon. The measured one is a lower bound, not a guarantee.
         mu: For a Gaussian claim: ``claim``, ``estimate``, ``low`` and ``power`` against twice the claim; else None.
-        runs: Runs a side.
-        detectable: A true epsilon of so many times the claim would have been found with probability 0.8; None if
-            that is not known, or if none of up to 30 times would have been.
-        threat: Who the adversary is and what it sees.
-        one_run: The audit of one run, if requested: ``epsilon``, ``most`` and the guesses; informative only.
+        runs: Number of runs with the canary, and of runs without it.
+        detectable: Smallest ratio of true to claimed epsilon that is detected with probability 0.8; None if that is
+            not known, or if not even a ratio of 30 is detected.
+        threat: The threat model: powers and view of the adversary.
+        one_run: Result of the one-run audit, if requested: ``epsilon``, ``most`` and the guesses; informative only.
     """
 
     verdict: Kind
@@ -39,7 +39,7 @@ class CanaryReport:
 
     @property
     def exit_code(self) -> int:
-        """For a program that audits: 3 on a violation, else 0."""
+        """Exit code of the command: 3 on a violation, else 0."""
         return 3 if self.verdict == "VIOLATION" else 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,12 +62,12 @@ class CanaryReport:
         write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", private=True)
 
     def __str__(self) -> str:
-        lines = [f"{self.verdict}. {self.text}", f"{self.threat} {self.runs:,} runs a side."]
+        lines = [f"{self.verdict}. {self.text}", f"{self.threat} {self.runs:,} runs with and without the canary each."]
         if self.mu is not None:
             lines.append("mu: claimed {claim:.3f}, estimated {estimate:.3f}, at least {low:.3f}".format(**self.mu))
         if self.one_run is not None:
             lines.append(
-                "one run (informative): at least {epsilon:.2f}, at most {most:.2f} visible".format(**self.one_run)
+                "one run (informative): at least {epsilon:.2f}, at most {most:.2f} measurable".format(**self.one_run)
             )
         return "\n".join(lines)
 
@@ -80,19 +80,19 @@ def describe_verdict(
     runs: int,
     detectable: float | None,
 ) -> str:
-    """Return the verdict in words: the measured bound, the claim, and the power of the audit."""
+    """Describe the verdict, with the measured bound, the claim, and the power of the audit."""
     summary = f"Epsilon at least {claim.measured:.2f} measured, {claim.epsilon:g} claimed (delta {claim.delta:.0e})"
     if mu is not None:
         summary += f"; mu at least {mu['low']:.3f} measured, {mu['claim']:.3f} claimed"
     if verdict == "VIOLATION":
-        return f"The claim is broken. {summary}."
-    could = f"twice the claim would have been found with probability {claim.power:.2f}"
+        return f"The claim does not hold. {summary}."
+    power = f"twice the claim would have been detected with probability {claim.power:.2f}"
     if not white_box:
-        could = "whether the synthetic rows would have shown twice the claim is not known"
+        power = "the power against twice the claim is not known for a score of the synthetic rows"
     elif claim.delta > 0:
         times = f"from {detectable:g} times the claim on" if detectable else "even of 30 times the claim"
-        found = "would have been found" if detectable else "might have been missed"
-        could += f"; with {runs:,} runs a side a true epsilon {times} {found}"
-    lead = "Nothing contradicts the claim" if verdict != "INCONCLUSIVE" else "No statement"
+        outcome = "would have been detected" if detectable else "might have been missed"
+        power += f"; with {runs:,} runs each a true epsilon {times} {outcome}"
+    lead = "No evidence against the claim" if verdict != "INCONCLUSIVE" else "No conclusion"
     most = f"at most {claim.most:.2f} could have been measured"
-    return f"{lead}. {summary}; {could}, and {most}. A bound is not the privacy."
+    return f"{lead}. {summary}; {power}, and {most}. A lower bound is not a guarantee."

@@ -1,4 +1,4 @@
-"""Evidence behind an audit's verdict: power, plotted figures and records at risk."""
+"""Evidence for an audit's verdict: power, data of the charts, and records at risk."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from tabsynth.privacy.attacks.run_all import AttackResults
 from tabsynth.privacy.attacks.subgroups import compute_risk_by_percentile, compute_roc
 
 POWER_FPR = 0.01
-"""The false-positive rate at which the audit's power is stated."""
+"""The false-positive rate at which the power is reported."""
 
 MAX_NAMED_RECORDS = 25
-"""Records that the internal file names."""
+"""Minimum number of records in the internal file."""
 
 ISOLATED_QUANTILE = 0.9
-"""Training records as far from others as the farthest tenth of the controls are isolated."""
+"""Quantile of the controls' isolation from which a training record is isolated."""
 
 MAX_RANKED_ROWS = 100_000
-"""Up to so many training records all are ranked, beyond that only those that were attacked."""
+"""Maximum number of training records that are all ranked; of larger tables only attacked records are ranked."""
 
 CURVES: tuple[Records, ...] = ("random", "isolated")
 
 
-def compute_power(found: AttackResults, names: list[str]) -> dict[str, Any]:
-    """Power of this audit, whose tests are named."""
-    members, controls = len(found.game.members), len(found.game.controls)
-    # Holm's first step, over the four tests of a finding
+def compute_power(results: AttackResults, names: list[str]) -> dict[str, Any]:
+    """Compute the power of an audit with the given tests."""
+    members, controls = len(results.game.members), len(results.game.controls)
+    # Level of Holm's first step, divided by the four tests of a result.
     level = VIOLATION_LEVEL * share_level(names)["density_ratio_random_tpr"] / 4
     return {
         "fpr": POWER_FPR,
@@ -45,50 +45,61 @@ def compute_power(found: AttackResults, names: list[str]) -> dict[str, Any]:
     }
 
 
-def collect_details(found: AttackResults, inputs: Inputs, power: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures for the pictures and tables of the page."""
-    game, attacks = found.game, found.attacks
+def collect_details(results: AttackResults, inputs: Inputs, power: dict[str, Any]) -> dict[str, Any]:
+    """Return the data of the charts and tables of the page."""
+    game, attacks = results.game, results.attacks
     curves = []
     for records in CURVES:
         chosen = attacks.sets[records]
-        member = game.is_member[chosen]
-        if member.any() and not member.all():
+        is_member = game.is_member[chosen]
+        if is_member.any() and not is_member.all():
             for name, scores in attacks.scores.items():
-                points = compute_roc(scores[chosen][member], scores[chosen][~member])
+                points = compute_roc(scores[chosen][is_member], scores[chosen][~is_member])
                 curves.append({"attack": name, "records": records, "points": points})
-    known = [name for name in inputs.schema.with_role("quasi_identifier") if name in game.train.encoding.names]
+    columns = [name for name in inputs.schema.with_role("quasi_identifier") if name in game.train.encoding.names]
     return {
         "roc": curves,
-        "rates": found.rates,
+        "rates": results.rates,
         "percentiles": compute_risk_by_percentile(game, attacks),
-        "secrets": [{**item.to_dict(), "title": item.title, "value": item.value} for item in found.secrets],
-        "kmap": count_kmap(game, known) if known else None,
+        "secrets": [{**item.to_dict(), "title": item.title, "value": item.value} for item in results.secrets],
+        "kmap": count_kmap(game, columns) if columns else None,
         "power": power,
     }
 
 
-def rank_records(found: AttackResults) -> list[dict[str, Any]]:
-    """Return the most exposed training records, each with the share of controls that are as exposed and as isolated."""
-    game, count = found.game, len(found.game.members)
+def rank_records(results: AttackResults) -> list[dict[str, Any]]:
+    """Return the most exposed training records, with the shares of controls that are as exposed and as isolated."""
+    game, count = results.game, len(results.game.members)
     rows = game.member_rows
-    gap, isolation = (values[:count] for values in (found.attacks.exposure, found.attacks.isolation))
+    exposure, isolation = (values[:count] for values in (results.attacks.exposure, results.attacks.isolation))
     if len(game.train) <= MAX_RANKED_ROWS:
-        rest = np.setdiff1d(np.arange(len(game.train)), rows)
-        others = score_exposure(game, found.attacks, game.train.take(rest)) if len(rest) else (np.empty(0), np.empty(0))
-        order = np.argsort(np.concatenate([rows, rest]))
+        other_rows = np.setdiff1d(np.arange(len(game.train)), rows)
+        others = (
+            score_exposure(game, results.attacks, game.train.take(other_rows))
+            if len(other_rows)
+            else (np.empty(0), np.empty(0))
+        )
+        order = np.argsort(np.concatenate([rows, other_rows]))
         rows = np.arange(len(game.train))
-        gap, isolation = (np.concatenate(both)[order] for both in zip((gap, isolation), others, strict=True))
-    controls, apart = np.sort(found.attacks.exposure[count:]), np.sort(found.attacks.isolation[count:])
-    # Every exact copy of an isolated record comes first, however many there are.
-    copied = found.copied[rows] & (isolation >= np.quantile(apart, ISOLATED_QUANTILE)) & (isolation > 0)
-    order = np.argsort(-gap, kind="stable")
+        exposure, isolation = (np.concatenate(both)[order] for both in zip((exposure, isolation), others, strict=True))
+    control_exposure, control_isolation = (
+        np.sort(results.attacks.exposure[count:]),
+        np.sort(results.attacks.isolation[count:]),
+    )
+    # All exact copies of isolated records come first.
+    copied = results.copied[rows] & (isolation >= np.quantile(control_isolation, ISOLATED_QUANTILE)) & (isolation > 0)
+    order = np.argsort(-exposure, kind="stable")
     chosen = np.concatenate([order[copied[order]], order[~copied[order]]])
     return [
         {
             "row": int(rows[i]),
-            "exact_copy": bool(found.copied[rows[i]]),
-            "false_positive_rate": float(1 - np.searchsorted(controls, gap[i], "left") / len(controls)),
-            "isolation_percentile": round(100 * float(np.searchsorted(apart, isolation[i]) / len(apart)), 1),
+            "exact_copy": bool(results.copied[rows[i]]),
+            "false_positive_rate": float(
+                1 - np.searchsorted(control_exposure, exposure[i], "left") / len(control_exposure)
+            ),
+            "isolation_percentile": round(
+                100 * float(np.searchsorted(control_isolation, isolation[i]) / len(control_isolation)), 1
+            ),
         }
         for i in chosen[: max(MAX_NAMED_RECORDS, int(copied.sum()))]
     ]

@@ -1,4 +1,4 @@
-"""Histories of linked tables as rows: one for each root row, with its columns and a summary of all rows below it."""
+"""Histories of linked tables as rows: a row for each root row, with its columns and a summary of all rows below it."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from tabsynth.schema.schema import Schema
 Tables = Mapping[str, pd.DataFrame]
 
 N_VALUES = 5
-"""Most frequent values of a category of which a history's share is a column."""
+"""Number of most frequent categories whose shares in a history become columns."""
 
 
 def audit_rows(
     train: Tables, synthetic: Any, holdout: Any, schema: Any
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None, Schema]:
-    """Return the histories of three databases as tables that an audit of rows attacks, and their schema.
+    """Convert linked tables to tables of histories, for an audit of rows, and return their schema.
 
     Args:
-        train: The real tables that the model learned from.
+        train: The training tables.
         synthetic: The synthetic tables.
         holdout: Real tables of other root rows, or None.
-        schema: The database's schema.
+        schema: The schema of the linked tables.
 
     Raises:
-        InputError: An argument is no mapping of tables by name, or a table is missing.
-        DataError: The root table has no rows, or holds a held-out key.
+        InputError: An argument is not a mapping of tables by name, or a table is missing.
+        DataError: The root table has no rows.
     """
     if not isinstance(schema, DatabaseSchema):
         raise InputError("an audit of linked tables needs their DatabaseSchema as schema=")
@@ -65,10 +65,10 @@ def table_fingerprints(train: Any, synthetic: Any, holdout: Any) -> dict[str, An
 
 
 def join_histories(databases: Sequence[Tables], schema: DatabaseSchema) -> tuple[list[pd.DataFrame], Schema]:
-    """Return one row for each root row of each database, and the schema of these rows.
+    """Return a row for each root row of each database, and the schema of these rows.
 
-    Of every table below the root a row has the number of its rows; of a number or date its mean, least and greatest; of
-    a category the first and the last, the number of different ones and the shares of the most frequent.
+    For every table below the root, a row has the number of its rows; for numbers and dates the mean, minimum and
+    maximum; for categories the first and last value, the number of distinct ones and the shares of the most frequent.
 
     Args:
         databases: Their tables by name.
@@ -79,41 +79,50 @@ def join_histories(databases: Sequence[Tables], schema: DatabaseSchema) -> tuple
     """
     root = root_table(schema)
     if any(not len(tables[root]) for tables in databases):
-        raise DataError(f"the root table {root!r} has no rows; its rows are the units of the audit")
-    columns = dict(_attacked(schema, root))
+        raise DataError(f"the root table {root!r} has no rows; its rows are the records of the audit")
+    columns = dict(_attackable_columns(schema, root))
     if columns and not Schema(columns).with_role("sensitive"):
         columns = {name: replace(column, role=column.role or "sensitive") for name, column in columns.items()}
     frames = [tables[root][list(columns)].reset_index(drop=True) for tables in databases]
     roots = [root_rows(tables, schema) for tables in databases]
     for name in tables_below(schema, root)[1:]:
-        parts = [_sorted(tables[name], own[name], schema, name) for tables, own in zip(databases, roots, strict=True)]
-        made: list[dict[str, pd.Series]] = [
+        parts = [
+            _sort_by_root(tables[name], values_or_rows[name], schema, name)
+            for tables, values_or_rows in zip(databases, roots, strict=True)
+        ]
+        summaries: list[dict[str, pd.Series]] = [
             {f"{name}.count": pd.Series(np.bincount(rows, minlength=len(frame)))}
             for (_, rows), frame in zip(parts, frames, strict=True)
         ]
         columns[f"{name}.count"] = Numeric(name=f"{name}.count", decimals=0)
-        for column in _attacked(schema, name).values():
-            for part, own in zip(made, _summaries(column, parts), strict=True):
-                part |= {f"{name}.{column.name}.{what}": values for what, values in own.items()}
-        for item, values in made[0].items():
+        for column in _attackable_columns(schema, name).values():
+            for part, values_or_rows in zip(summaries, _summarise(column, parts), strict=True):
+                part |= {f"{name}.{column.name}.{what}": values for what, values in values_or_rows.items()}
+        for item, values in summaries[0].items():
             kind = Numeric if pd.api.types.is_numeric_dtype(values.dtype) else Categorical
             columns.setdefault(item, kind(name=item, nullable=True))
         frames = [
             pd.concat([frame, pd.DataFrame(part).reindex(frame.index)], axis=1)
-            for frame, part in zip(frames, made, strict=True)
+            for frame, part in zip(frames, summaries, strict=True)
         ]
     return frames, Schema(columns)
 
 
-def _attacked(schema: DatabaseSchema, name: str) -> dict[str, Column]:
-    """Return the columns of a table that are no keys, identifiers or text."""
+def _attackable_columns(schema: DatabaseSchema, name: str) -> dict[str, Column]:
+    """Return the columns of a table other than keys, identifiers and text."""
     keys = {schema.primary_keys.get(name), *(key.column for key in schema.foreign_keys if key.table == name)}
-    own = schema.tables[name].items()
-    return {column: kind for column, kind in own if column not in keys and not isinstance(kind, (Identifier, Text))}
+    schema_columns = schema.tables[name].items()
+    return {
+        column: kind
+        for column, kind in schema_columns
+        if column not in keys and not isinstance(kind, (Identifier, Text))
+    }
 
 
-def _sorted(frame: pd.DataFrame, roots: Integers, schema: DatabaseSchema, name: str) -> tuple[pd.DataFrame, Integers]:
-    """Return the rows that have a root, sorted by root and time, and their roots."""
+def _sort_by_root(
+    frame: pd.DataFrame, roots: Integers, schema: DatabaseSchema, name: str
+) -> tuple[pd.DataFrame, Integers]:
+    """Return the rows that have a root row, sorted by root row and time, and the numbers of their root rows."""
     order = schema.order.get(name)
     times = np.zeros(len(frame)) if order is None else numeric_values(schema.tables[name][order], frame[order])
     chosen = np.lexsort((times, roots))
@@ -121,21 +130,21 @@ def _sorted(frame: pd.DataFrame, roots: Integers, schema: DatabaseSchema, name: 
     return frame.iloc[chosen].reset_index(drop=True), roots[chosen]
 
 
-def _summaries(column: Column, parts: Sequence[tuple[pd.DataFrame, Integers]]) -> list[dict[str, pd.Series]]:
-    """Return what the rows of each history add up to in one column, for each database."""
+def _summarise(column: Column, parts: Sequence[tuple[pd.DataFrame, Integers]]) -> list[dict[str, pd.Series]]:
+    """Return the summaries of a column over the rows of each history, for each database."""
     if isinstance(column, (Numeric, Datetime)):
-        found = [pd.Series(numeric_values(column, frame[column.name])).groupby(rows) for frame, rows in parts]
-        return [{"mean": own.mean(), "least": own.min(), "greatest": own.max()} for own in found]
-    text = [frame[column.name].astype(object).map(_spelled, na_action="ignore") for frame, _ in parts]
-    often = pd.concat(text).value_counts().index[:N_VALUES]
+        groups = [pd.Series(numeric_values(column, frame[column.name])).groupby(rows) for frame, rows in parts]
+        return [{"mean": group.mean(), "least": group.min(), "greatest": group.max()} for group in groups]
+    text = [frame[column.name].astype(object).map(_to_text, na_action="ignore") for frame, _ in parts]
+    frequent = pd.concat(text).value_counts().index[:N_VALUES]
     out = []
     for values, (_, rows) in zip(text, parts, strict=True):
-        own = values.groupby(rows)
-        shares = {f"share {value}": (values == value).groupby(rows).mean() for value in often}
-        out.append({"first": own.first(), "last": own.last(), "different": own.nunique().astype(float), **shares})
+        group = values.groupby(rows)
+        shares = {f"share {value}": (values == value).groupby(rows).mean() for value in frequent}
+        out.append({"first": group.first(), "last": group.last(), "different": group.nunique().astype(float), **shares})
     return out
 
 
-def _spelled(value: Any) -> str:
-    """Return a category as text; whole numbers are spelled alike in every dtype."""
+def _to_text(value: Any) -> str:
+    """Return a category as text; whole numbers have the same text in every dtype."""
     return str(int(value)) if isinstance(value, (float, np.floating)) and float(value).is_integer() else str(value)

@@ -1,4 +1,4 @@
-"""The audit's HTML page, rendered from the report's plain data, without scripts or external files."""
+"""HTML page of an audit, rendered from the report's plain data, without scripts or external files."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tabsynth.privacy.attacks.rate_tests import VIOLATION_LEVEL
 from tabsynth.reporting.html import environment
 from tabsynth.reporting.number_format import format_number
 
 MIN_LOG_RATE = -3.5
-"""The ROC's axes begin at 10 to this power."""
+"""Logarithm (base 10) of the smallest rate on the axes of the ROC chart."""
 
 ROC_SIZE = 300.0
-"""Width and height of a ROC's drawing area."""
+"""Width and height of the plot area of a ROC chart."""
 
 FOREST_WIDTH = 520.0
-"""Width of the forest plot's drawing area."""
+"""Width of the plot area of the forest plot."""
 
 ROW_HEIGHT = 26.0
 LABELS = {
@@ -29,7 +28,7 @@ LABELS = {
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """One self-contained HTML page from ``AuditReport.to_dict()``."""
+    """Render one self-contained HTML page from ``AuditReport.to_dict()``."""
     tests = {test["name"]: test for test in report["tests"]}
     details = report["details"]
     return (
@@ -63,7 +62,7 @@ def _log_position(rate: float) -> float:
 
 
 def _roc(curves: list[dict[str, Any]], records: str) -> dict[str, Any] | None:
-    """Return the paths of the attacks' curves, steps from left to right, and the ticks of both axes."""
+    """Return the curves of the attacks as SVG paths, and the ticks of both axes."""
     chosen = [curve for curve in curves if curve["records"] == records]
     if not chosen:
         return None
@@ -79,13 +78,13 @@ def _roc(curves: list[dict[str, Any]], records: str) -> dict[str, Any] | None:
 
 
 def _above_chance(score: Mapping[str, Any], value: float) -> float:
-    """Return the points of percent above chance; an AUC counts as percent."""
+    """Return the percentage points above the chance level; an AUC is converted to percent."""
     scale = 100.0 if score["unit"] == "AUC" else 1.0
     return float(scale) * float(value - (score["floor"] or 0.0))
 
 
 def _forest(scores: list[dict[str, Any]], significant: list[str]) -> dict[str, Any] | None:
-    """Return each tested score's distance from chance with its interval, on one scale."""
+    """Return the layout of the forest plot: each tested score above its chance level, with its interval."""
     if not scores:
         return None
     bounds = [_above_chance(score, bound) for score in scores for bound in score["interval"]]
@@ -101,8 +100,8 @@ def _forest(scores: list[dict[str, Any]], significant: list[str]) -> dict[str, A
             "low": x(_above_chance(score, score["interval"][0])),
             "high": x(_above_chance(score, score["interval"][1])),
             "at": x(_above_chance(score, score["value"])),
-            "found": score["name"] in significant,
-            "text": f"{score['title']}: {format_number(score['value'], score['unit'])}, by chance "
+            "significant": score["name"] in significant,
+            "text": f"{score['title']}: {format_number(score['value'], score['unit'])}, chance level "
             f"{format_number(score['floor'] or 0.0, score['unit'])}",
         }
         for i, score in enumerate(scores)
@@ -117,7 +116,7 @@ def _forest(scores: list[dict[str, Any]], significant: list[str]) -> dict[str, A
 
 
 def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Bars of the true-positive rate by isolation, with intervals, and the chance line."""
+    """Return the layout of the bar chart of true-positive rates by isolation, with intervals and the chance level."""
     if not rows:
         return None
     top = max(0.2, max(row["interval"][1] for row in rows))
@@ -131,12 +130,12 @@ def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
             "x": round(width * row["percentile"][0] / 10 + 5, 1),
             "middle": round(width * (row["percentile"][0] / 10 + 0.5), 1),
             "y": y(row["tpr"]),
-            "tall": round(height - y(row["tpr"]), 1),
+            "height": round(height - y(row["tpr"]), 1),
             "low": y(row["interval"][0]),
             "high": y(row["interval"][1]),
             "label": f"{row['percentile'][0]}–{row['percentile'][1]}",
             "text": f"Isolation percentile {row['percentile'][0]} to {row['percentile'][1]}: "
-            f"{format_number(100 * row['tpr'], '%')} recognised, {format_number(100 * row['fpr'], '%')} by chance",
+            f"{format_number(100 * row['tpr'], '%')} recognised, chance level {format_number(100 * row['fpr'], '%')}",
         }
         for row in rows
     ]
@@ -150,7 +149,7 @@ def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _planted(leaks: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Curves of the share of plantings that are detected, by the share of records that leak (log axis)."""
+    """Return the layout of the power curves: detection rate by share of leaked records (log axis)."""
     if not leaks:
         return None
     width, height = 460.0, 200.0
@@ -167,7 +166,7 @@ def _planted(leaks: list[dict[str, Any]]) -> dict[str, Any] | None:
         "lines": [
             {
                 "name": leak["name"],
-                # Curves that coincide are drawn beside each other.
+                # Coinciding curves are offset by 3 pixels.
                 "points": " ".join(
                     f"{x(share)},{height * (1 - rate) + 3 * i - 7:.1f}"
                     for share, rate in zip(shares, leak["detected"], strict=True)
@@ -217,7 +216,6 @@ def _row(score: Mapping[str, Any], test: Mapping[str, Any] | None) -> dict[str, 
         "interval": [format_number(bound, score["unit"]) for bound in score["interval"]] if score["interval"] else None,
         "floor": format_number(score["floor"], score["unit"]) if score["floor"] is not None else None,
         "p": None if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}",
-        "found": p is not None and p <= VIOLATION_LEVEL,
         "shown": shown,
         "description": score["description"],
         "method": score["method"],

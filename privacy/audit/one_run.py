@@ -1,9 +1,9 @@
-"""A lower bound on epsilon from one release, by the number of right guesses of membership.
+"""Lower bound on epsilon from one release, from the number of correct membership guesses.
 
-Under (epsilon, delta)-DP, guesses on records that were in or out by a fair coin cannot be right much more often than
-e^epsilon / (1 + e^epsilon): Steinke, Nasr and Jagielski, "Privacy auditing with one (1) training run", NeurIPS 2023,
-theorem 5.2. One run sees little (about 0.2 at a true epsilon of 1), so the bound is informative only; it is never the
-privacy itself.
+Under (epsilon, delta)-DP, guesses on records that are included with probability 1/2 cannot be correct much more often
+than e^epsilon / (1 + e^epsilon): Steinke, Nasr and Jagielski, "Privacy auditing with one (1) training run", NeurIPS
+2023, theorem 5.2. One run has little power (a bound of about 0.2 at a true epsilon of 1), so the bound is informative
+only. It is not an estimate of the privacy loss.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scipy.stats import binom
 from tabsynth.common.arrays import Floats
 
 GUESS_SHARES = (0.01, 0.05, 0.2, 1.0)
-"""Shares of the records on which a guess is made: the highest scores are guessed in, the lowest out."""
+"""Shares of the records that are guessed: those with the highest scores as included, the lowest as excluded."""
 
 MAX_EPSILON = 50.0
 
@@ -25,15 +25,15 @@ MAX_EPSILON = 50.0
 def p_value_of_guesses(
     right: int, guesses: int, records: int, epsilon: float, delta: float, odds: float = 1.0
 ) -> float:
-    """Return the chance of so many right guesses, at most, under (epsilon, delta)-DP.
+    """Return an upper bound on the probability of this number of correct guesses under (epsilon, delta)-DP.
 
     Args:
-        right: Right guesses.
-        guesses: Guesses made.
-        records: Records that were in or out by a coin, whether guessed or not.
-        epsilon: Of the claim.
-        delta: Of the claim.
-        odds: Prior odds of membership where only records believed in are guessed; 1 for a fair coin.
+        right: Number of correct guesses.
+        guesses: Number of guesses.
+        records: Number of records that were randomly included, with or without a guess.
+        epsilon: Epsilon of the claim.
+        delta: Delta of the claim.
+        odds: Prior odds of membership if only members are guessed; 1 for inclusion with probability 1/2.
     """
     if right <= 0:
         return 1.0
@@ -47,7 +47,7 @@ def p_value_of_guesses(
 def epsilon_from_guesses(
     right: int, guesses: int, records: int, delta: float, level: float = 0.05, odds: float = 1.0
 ) -> float:
-    """Return the largest epsilon that so many right guesses rule out at a level; 0 if they rule out none."""
+    """Return the largest epsilon that this number of correct guesses rejects at a level; 0 if it rejects none."""
     low, high = 0.0, MAX_EPSILON
     if p_value_of_guesses(right, guesses, records, 0.0, delta, odds) > level:
         return 0.0
@@ -61,20 +61,20 @@ def epsilon_from_guesses(
 
 
 def max_epsilon_from_guesses(guesses: int, records: int, delta: float, level: float = 0.05) -> float:
-    """Return the largest bound that one run can reach: every guess right."""
+    """Return the largest bound that one run can reach, with every guess correct."""
     return epsilon_from_guesses(guesses, guesses, records, delta, level)
 
 
 def epsilon_from_scores(
     score: Floats, member: npt.NDArray[np.bool_], delta: float, level: float = 0.05
 ) -> tuple[float, dict[str, float]]:
-    """Return the largest bound over several numbers of guesses, corrected for them, and the guesses that gave it.
+    """Return the largest bound over several numbers of guesses, corrected for multiple testing, and its guesses.
 
     Args:
-        score: Higher for records believed in, shape (n,).
+        score: Score of each record, higher for likely members, shape (n,).
         member: Whether each was in the training table, shape (n,).
-        delta: Of the claim.
-        level: Chance of a bound above the truth.
+        delta: Delta of the claim.
+        level: Probability that the bound exceeds the true epsilon.
     """
     n, best = len(score), (0.0, {"right": 0.0, "guesses": 0.0, "records": float(len(score))})
     for right, guesses in _count_guesses(score, member):
@@ -85,33 +85,33 @@ def epsilon_from_scores(
 
 
 def _count_guesses(score: Floats, member: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return the right guesses and guesses, by how many of the highest, or highest and lowest, scores are guessed."""
-    # Ties are broken at random: members come first in an audit's targets.
-    lot = np.random.default_rng(len(score)).permutation(len(score))
-    order, out = lot[np.argsort(-score[lot], kind="stable")], []
+    """Return numbers of correct and all guesses, for several numbers of highest, or highest and lowest, scores."""
+    # Ties are broken at random, because members come first among the targets.
+    shuffled = np.random.default_rng(len(score)).permutation(len(score))
+    order, out = shuffled[np.argsort(-score[shuffled], kind="stable")], []
     for share in GUESS_SHARES:
         each = max(1, round(share * len(score) / 2))
-        top, bottom = int(member[order[:each]].sum()), int((~member[order[-each:]]).sum())
-        out += [(top, each), (top + bottom, 2 * each)]
+        true_members, true_controls = int(member[order[:each]].sum()), int((~member[order[-each:]]).sum())
+        out += [(true_members, each), (true_members + true_controls, 2 * each)]
     return out
 
 
 def power_against(claim: float, delta: float, records: int, mu: float, trials: int = 200) -> float:
-    """Share of one-run audits that would refute ``claim`` if every record leaked like a Gaussian mechanism of ``mu``.
+    """Return the share of simulated one-run audits that refute ``claim`` if each record leaks like a mu-GDP mechanism.
 
     Args:
-        claim: The epsilon to be refuted.
-        delta: Of the claim.
-        records: Records that are in or out.
-        mu: Distance, in deviations, of the scores of records that are in from those that are out.
-        trials: Simulated audits.
+        claim: The claimed epsilon.
+        delta: Delta of the claim.
+        records: Number of records that are randomly included.
+        mu: Difference between the mean scores of included and excluded records, in standard deviations.
+        trials: Number of simulated audits.
     """
     rng = np.random.default_rng(0)
-    found = 0
+    refuted = 0
     for _ in range(trials):
         member = rng.random(records) < 0.5
-        found += any(
+        refuted += any(
             p_value_of_guesses(right, guesses, records, claim, delta) <= 0.05 / (2 * len(GUESS_SHARES))
             for right, guesses in _count_guesses(rng.normal(size=records) + mu * member, member)
         )
-    return found / trials
+    return refuted / trials

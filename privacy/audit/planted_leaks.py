@@ -1,8 +1,8 @@
-"""Power of an audit: leaks of known strength are planted in the synthetic table and attacked again.
+"""Power of an audit: leaks of known strength are planted in the synthetic table and tested again.
 
-The tests are those of the audit that compare all real rows, at a quarter of their level, so that a leak that is said to
-be found is not found by luck; the other attacks may find more. A planted row changes the scores of the records that it
-was made from, so that nothing is searched again.
+Only the tests on all real rows are repeated, at a quarter of their level, so that a reported detection is not due to
+chance; the other attacks may detect more. A planted row changes only the scores of the records from which it was made,
+so no nearest neighbours are searched again.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from tabsynth.privacy.attacks.rate_tests import fisher_p_value
 from tabsynth.privacy.attacks.run_all import AttackResults
 
 SHARES = (0.005, 0.01, 0.02, 0.05, 0.1)
-"""Shares of the training records that leak."""
+"""Strengths of the leaks: shares of the training records that leak."""
 
 N_TRIALS = 5
-"""Plantings of each leak; it counts as found if all of them are."""
+"""Number of plantings of each leak; a leak counts as detected if all of them are."""
 
 SAFETY_FACTOR = 4
-"""A planting counts as found at this part of the level of a test."""
+"""Divisor of the level of each test."""
 
 ISOLATED_SHARE = 0.1
 
 LEAKS_OF_POWER = ("verbatim copies", "copies with 1 % noise")
 MAX_UNDETECTED_SHARE = 0.02
-"""An audit that would miss these leaks of this share of the records has no power."""
+"""An audit is powered if it detects the leaks ``LEAKS_OF_POWER`` of this share of the records."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ class Planted:
 
     Attributes:
         rows: The synthetic rows.
-        origins: For each row the members that it was made from, shape (k, 1 or 2).
-        interpolated: Whether the rows lie between their origins.
+        origins: Members from which each row was made, shape (k, 1 or 2).
+        interpolated: Whether the rows are interpolations of their origins.
     """
 
     rows: EncodedTable
@@ -57,11 +57,11 @@ class Planted:
 
 
 Plant = Callable[[RealRows, Integers, Integers, np.random.Generator], Planted]
-"""Makes rows from some real rows, and from as many others where a leak needs two."""
+"""Makes synthetic rows from real rows, and from other real rows if a leak needs two."""
 
 
 def add_noise(noise: float) -> Plant:
-    """Copies whose numbers have noise of a share of the column's spread."""
+    """Return a leak: copies with noise on the numbers, in units of the column's spread."""
 
     def plant(real: RealRows, rows: Integers, others: Integers, rng: np.random.Generator) -> Planted:
         copies = real.table.take(rows)
@@ -74,23 +74,23 @@ def add_noise(noise: float) -> Plant:
 
 
 def recombine(real: RealRows, rows: Integers, others: Integers, rng: np.random.Generator) -> Planted:
-    """Half of the columns of a record, and the rest of another's."""
-    own, other = real.table.take(rows), real.table.take(others)
-    order = rng.random(own.codes.shape).argsort(axis=1)
-    first = order < (own.codes.shape[1] + 1) // 2
+    """Combine half of the columns of a record with the other half of another record."""
+    first, second = real.table.take(rows), real.table.take(others)
+    order = rng.random(first.codes.shape).argsort(axis=1)
+    from_first = order < (first.codes.shape[1] + 1) // 2
     mixed = replace(
-        own,
-        codes=np.where(first, own.codes, other.codes),
-        values=np.where(first[:, own.encoding.continuous], own.values, other.values),
+        first,
+        codes=np.where(from_first, first.codes, second.codes),
+        values=np.where(from_first[:, first.encoding.continuous], first.values, second.values),
     )
     return Planted(mixed, np.column_stack([rows, others]))
 
 
 def interpolate(real: RealRows, rows: Integers, others: Integers, rng: np.random.Generator) -> Planted:
-    """Numbers between those of two records, and the categories of the first."""
-    own, other = real.table.take(rows), real.table.take(others)
-    values = own.values + rng.random((len(rows), 1)) / 2 * (other.values - own.values)
-    leaked = replace(own, values=_round_like(real, values))
+    """Interpolate the numbers of two records, with the categories of the first."""
+    first, second = real.table.take(rows), real.table.take(others)
+    values = first.values + rng.random((len(rows), 1)) / 2 * (second.values - first.values)
+    leaked = replace(first, values=_round_like(real, values))
     return Planted(leaked, np.column_stack([rows, others]), interpolated=True)
 
 
@@ -102,22 +102,22 @@ LEAKS: dict[str, Plant] = {
     "recombined rows": recombine,
     "copies of isolated records": add_noise(0.0),
 }
-"""The last one is planted in the most isolated members alone."""
+"""Leaks by name; the last one affects the most isolated members only."""
 
 
-def find_planted(found: AttackResults, levels: Mapping[str, float], seed: int) -> list[dict[str, Any]]:
-    """Plant each leak at each strength in the members, and test.
+def find_planted(results: AttackResults, levels: Mapping[str, float], seed: int) -> list[dict[str, Any]]:
+    """Plant each leak at each strength, and test whether it is detected.
 
     Args:
-        found: The audit's attacks.
-        levels: Level of each test after the correction for their number.
-        seed: Fixes the plantings.
+        results: Results of the audit's attacks.
+        levels: Level of each test, corrected for the number of tests.
+        seed: Random seed of the plantings.
 
     Returns:
-        For each leak its ``name``, the ``detected`` share of plantings by strength, and the smallest strength from
-        which all are detected (``least``, None if there is none).
+        For each leak its ``name``, the strengths (``shares``), the share of plantings ``detected`` by strength, and the
+        smallest strength from which all plantings are detected (``least``, None if there is none).
     """
-    real = found.pooled.real
+    real = results.pooled.real
     copied = np.isin(hash_rows(real.table), np.unique(hash_rows(real.synthetic)))
     out = []
     for name, plant in LEAKS.items():
@@ -125,16 +125,16 @@ def find_planted(found: AttackResults, levels: Mapping[str, float], seed: int) -
         for share in SHARES:
             rng, hits = np.random.default_rng([seed, 17]), 0
             for _ in range(N_TRIALS):
-                # Who is a member is drawn again, so that a leak that is there does not count as the planted one.
+                # Membership is permuted, so that an existing leak is not counted as the planted one.
                 member = rng.permutation(real.is_member)
                 members = rng.permutation(np.flatnonzero(member))
                 if name == "copies of isolated records":
-                    isolation = found.pooled.pairs.to_real[members]
+                    isolation = results.pooled.pairs.to_real[members]
                     members = members[np.argsort(-isolation, kind="stable")][: round(ISOLATED_SHARE * len(members))]
                     members = rng.permutation(members)
                 rows = members[: max(1, round(share * real.n_members))]
                 planted = plant(real, rows, rng.choice(members, len(rows)), rng)
-                hits += _is_detected(found, planted, member, copied, levels, rng)
+                hits += _is_detected(results, planted, member, copied, levels, rng)
             detected.append(hits / N_TRIALS)
         sure = [all(rate == 1 for rate in detected[i:]) for i in range(len(SHARES))]
         least = next((share for share, good in zip(SHARES, sure, strict=True) if good), None)
@@ -143,7 +143,7 @@ def find_planted(found: AttackResults, levels: Mapping[str, float], seed: int) -
 
 
 def is_powered(planted: list[dict[str, Any]]) -> bool:
-    """Whether copies, also with a little noise, would have been found from a small share of the records on."""
+    """Return whether exact and slightly noisy copies of a small share of the records would be detected."""
     return all(
         leak["least"] is not None and leak["least"] <= MAX_UNDETECTED_SHARE
         for leak in planted
@@ -152,45 +152,45 @@ def is_powered(planted: list[dict[str, Any]]) -> bool:
 
 
 def describe_planted(planted: list[dict[str, Any]]) -> str:
-    """What would have been found and what would not, in a sentence."""
-    seen = [f"{leak['name']} ({100 * leak['least']:g} %)" for leak in planted if leak["least"]]
+    """Describe which leaks would be detected and which would not."""
+    detected = [f"{leak['name']} ({100 * leak['least']:g} %)" for leak in planted if leak["least"]]
     missed = [leak["name"] for leak in planted if not leak["least"]]
-    most = f"{100 * SHARES[-1]:g} %"
-    if not seen:
-        return f"The rows are too few to find any leak that was planted, up to {most} of the records."
-    text = f"From these shares of the records on, leaks would have been found: {', '.join(seen)}"
-    return f"{text}. Up to {most} would not: {', '.join(missed)}." if missed else f"{text}."
+    max_share = f"{100 * SHARES[-1]:g} %"
+    if not detected:
+        return f"There are too few rows to detect any of the planted leaks, up to {max_share} of the records."
+    text = f"The audit would have detected leaks from these shares of the records on: {', '.join(detected)}"
+    return f"{text}. It would have missed, up to {max_share}: {', '.join(missed)}." if missed else f"{text}."
 
 
 def _is_detected(
-    found: AttackResults,
+    results: AttackResults,
     planted: Planted,
     member: npt.NDArray[np.bool_],
     copied: npt.NDArray[np.bool_],
     levels: Mapping[str, float],
     rng: np.random.Generator,
 ) -> bool:
-    """Whether one of the tests of all real rows finds the leak."""
+    """Return whether one of the tests on all real rows detects the leak."""
     copies = copied.copy()
-    copies[planted.origins[_equal_origins(found.pooled.real, planted), 0]] = True
-    # The test of copies is on all rows of the tables, of which the pool may be a part.
-    _, n, _, m = next(finding.counts for finding in found.findings if finding.name == "copies_exact")
+    copies[planted.origins[_equal_origins(results.pooled.real, planted), 0]] = True
+    # The copy test uses all rows of the tables, of which the pool may be a part.
+    _, n, _, m = next(test.counts for test in results.tests if test.name == "copies_exact")
     a, b = (round(size * float(copies[side].mean())) for size, side in ((n, member), (m, ~member)))
     if fisher_p_value(a, n, b, m) <= levels["copies_exact"] / SAFETY_FACTOR:
         return True
     scores = {"nearest_pairs": _pair_score, "shared_cells": _cell_score, "interpolated_rows": _interpolation_score}
     return any(
-        scan_members(found.pooled.real, scores[name](found.pooled, planted, rng), member).p
+        scan_members(results.pooled.real, scores[name](results.pooled, planted, rng), member).p
         <= levels[name] / SAFETY_FACTOR
-        for name in found.pooled.scores
+        for name in results.pooled.scores
     )
 
 
 def _equal_origins(real: RealRows, planted: Planted) -> npt.NDArray[np.bool_]:
-    """Which planted rows are exact copies."""
-    own, leaked = real.table.take(planted.origins[:, 0]), planted.rows
-    codes = (own.codes == leaked.codes)[:, ~own.encoding.continuous].all(axis=1)
-    values = ((own.values == leaked.values) | (np.isnan(own.values) & np.isnan(leaked.values))).all(axis=1)
+    """Return which planted rows are exact copies of their first origin."""
+    originals, leaked = real.table.take(planted.origins[:, 0]), planted.rows
+    codes = (originals.codes == leaked.codes)[:, ~originals.encoding.continuous].all(axis=1)
+    values = ((originals.values == leaked.values) | (np.isnan(originals.values) & np.isnan(leaked.values))).all(axis=1)
     return np.asarray(codes & values, dtype=bool)
 
 
@@ -210,7 +210,7 @@ def _cell_score(pooled: PooledResults, planted: Planted, rng: np.random.Generato
 
 
 def _interpolation_score(pooled: PooledResults, planted: Planted, rng: np.random.Generator) -> Floats:
-    """Of the planted rows as large a share is searched for as of all synthetic rows."""
+    """Update the scores for planted rows, with the same share of tested rows as in the audit."""
     score = pooled.scores["interpolated_rows"]
     if not planted.interpolated:
         return score
@@ -219,7 +219,7 @@ def _interpolation_score(pooled: PooledResults, planted: Planted, rng: np.random
 
 
 def _round_like(real: RealRows, values: Floats) -> Floats:
-    """Whole numbers where all real ones are."""
-    own = real.table.values
-    whole = ((own == np.rint(own)) | np.isnan(own)).all(axis=0)
+    """Round the columns whose real values are all whole numbers."""
+    real_values = real.table.values
+    whole = ((real_values == np.rint(real_values)) | np.isnan(real_values)).all(axis=0)
     return np.where(whole, np.rint(values), values)

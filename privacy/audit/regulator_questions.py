@@ -1,4 +1,4 @@
-"""Nine questions that a report on a release must answer, from the measurements or marked as open.
+"""Answers to nine questions that a report on a release must address, or a note that they remain open.
 
 After NIST SP 800-226, the Article 29 opinion WP216, EDPB 28/2024, the ICO's anonymisation guidance and HIPAA
 164.514(b)(1).
@@ -13,7 +13,7 @@ from tabsynth.evaluation.score import Score
 from tabsynth.privacy.accounting.explanation import explain_claim
 from tabsynth.reporting.number_format import format_number
 
-NOT = "not answered"
+OPEN = "not answered"
 PARTLY = "partly answered"
 ANSWERED = "answered"
 
@@ -27,21 +27,21 @@ def answer_questions(
     tests: int,
     held_out: bool,
 ) -> list[dict[str, str]]:
-    """Return the question, status and answer, nine of them."""
+    """Return nine items, each with question, status and answer."""
     return [
         _guarantee(claim),
         _item(
             "Which accesses to the data are outside the guarantee?",
             *(
-                (NOT, "An audit of tables cannot see them; the release's ledger lists what was charged.")
+                (OPEN, "An audit of tables cannot detect them; the release's ledger lists all charges.")
                 if claim
-                else (ANSWERED, "All of them: no guarantee was stated for this table.")
+                else (ANSWERED, "All of them: no guarantee was claimed for this table.")
             ),
         ),
         _item(
             "Trust model, random numbers, floating point, side channels?",
-            NOT,
-            "Nothing of this can be seen in a table; the maker of the release must say.",
+            OPEN,
+            "An audit of tables cannot answer this; the publisher of the release must.",
         ),
         _criteria(scores, held_out),
         _intruder(scores, significant, level, tests, held_out),
@@ -49,19 +49,19 @@ def answer_questions(
         _item(
             "Which threshold of 'very small', who chose it, by what method, with what result?",
             PARTLY,
-            f"The audit's own: an attack counts when chance explains it with less than {level:.0%} over all {tests} "
-            "tests (Holm). Which risk is acceptable for this release is for its controller to set and to record.",
+            f"Of the audit: attacks are significant at a family-wise error rate of {level:.0%} over all {tests} tests "
+            "(Holm). The controller must decide and record which risk is acceptable for this release.",
         ),
         _item(
             "Utility, bias and limits for the stated use?",
-            NOT,
+            OPEN,
             "See the evaluation report of the same table; this audit measures risk only.",
         ),
         _item(
             "Who approved, which recipients, when is it reviewed, is the evidence reproducible?",
             PARTLY,
             f"Reproducible: seed {provenance.get('seed')}, fingerprints of all tables and versions are below. "
-            "Approval, recipients and review date are for the controller to record.",
+            "The controller must record approval, recipients and review date.",
         ),
     ]
 
@@ -73,7 +73,7 @@ def _item(question: str, status: str, answer: str) -> dict[str, str]:
 def _guarantee(claim: Mapping[str, Any] | None) -> dict[str, str]:
     question = "Epsilon, delta, unit, neighbouring relation, number of releases?"
     if claim is None:
-        return _item(question, ANSWERED, "None was stated: epsilon is infinite.")
+        return _item(question, ANSWERED, "None was claimed: epsilon is infinite.")
     return _item(
         question,
         PARTLY,
@@ -88,7 +88,7 @@ def _criteria(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
     named = [name for name in scores if name.startswith(("singling_out", "linkability", "inference"))]
     if not held_out or not named:
         return _item(
-            question, NOT, "Without held-out rows, a risk cannot be distinguished from what holds for anybody."
+            question, OPEN, "Without held-out rows, a risk cannot be distinguished from patterns of the population."
         )
     return _item(question, ANSWERED, "; ".join(_format_score(scores[name]) for name in named) + ".")
 
@@ -98,16 +98,15 @@ def _intruder(
 ) -> dict[str, str]:
     question = "A motivated intruder: with what knowledge, and what is reasonably likely?"
     if not held_out:
-        return _item(question, NOT, "Without held-out rows, no attack can be distinguished from guessing.")
+        return _item(question, OPEN, "Without held-out rows, no attack can be distinguished from guessing.")
     best = [scores[name] for name in scores if name.endswith("_random_tpr")]
     strongest = max(best, key=lambda score: score.interval[0] if score.interval else 0.0)
     return _item(
         question,
         PARTLY,
         "The intruder holds the synthetic table, whole records of persons in question and rows of the same population, "
-        f"but not the model. {len(significant)} of {tests} attacks are beyond chance at {level:.0%}. The best on "
-        f"random records: {_format_score(strongest)}. Other knowledge, and attacks that are not known yet, are not "
-        "covered.",
+        f"but not the model. {len(significant)} of {tests} attacks are significant at {level:.0%}. The best on "
+        f"random records: {_format_score(strongest)}. Other knowledge and unknown attacks are not covered.",
     )
 
 
@@ -115,7 +114,7 @@ def _worst(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
     question = "The worst-affected records and subgroups?"
     names = [name for name in scores if name.endswith(("isolated_tpr", "exposed_tpr")) or name == "subgroup_auc"]
     if not held_out or not names:
-        return _item(question, NOT, "There are too few held-out rows to test parts of the table.")
+        return _item(question, OPEN, "There are too few held-out rows to test parts of the table.")
     above = {name: scores[name].value - (scores[name].floor or 0.0) for name in names if name != "subgroup_auc"}
     worst = max(above, key=above.__getitem__, default=None)
     summary = [
@@ -127,7 +126,7 @@ def _worst(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
 
 
 def _format_score(score: Score) -> str:
-    """Return a score in a few words."""
+    """Format a score with its interval and chance level."""
     bounds = "" if score.interval is None else " to ".join(format_number(bound, score.unit) for bound in score.interval)
     chance = format_number(score.floor or 0.0, score.unit)
-    return f"{score.title} {format_number(score.value, score.unit)} ({bounds}; {chance} by chance)"
+    return f"{score.title} {format_number(score.value, score.unit)} ({bounds}; chance level {chance})"

@@ -1,8 +1,7 @@
-"""The report of an audit: JSON first; page, notebook view and text are rendered from the JSON."""
+"""Report of an audit, as JSON; the page, the notebook view and the text are rendered from the JSON data."""
 
 from __future__ import annotations
 
-import html as escaping
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +12,10 @@ from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import DataError, SourceError
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
-from tabsynth.reporting.report_files import write_report
+from tabsynth.reporting.report_files import notebook_frame, write_report
 
 VERSION = 1
-"""Version of the JSON form; a later one is refused."""
+"""Version of the JSON format; later versions are rejected."""
 
 FORMAT = "tabsynth-audit"
 
@@ -26,17 +25,17 @@ class AuditReport:
     """Result of an audit.
 
     Attributes:
-        verdict: ``VIOLATION``, ``CONSISTENT, powered`` or ``INCONCLUSIVE``; None where a verdict is refused.
+        verdict: ``VIOLATION``, ``CONSISTENT, powered`` or ``INCONCLUSIVE``; None without a holdout.
         text: The verdict in a sentence.
         scores: Scores by name.
-        tests: For each tested score its p-value, the one corrected for the number of tests, and the attack's own rates.
-        significant: Names of the scores beyond chance after correction, the surest first.
-        claim: The claimed and the measured epsilon, if a claim was given.
+        tests: For each tested score its p-value, the p-value corrected for multiple testing, and the attack's rates.
+        significant: Names of the significant scores after correction, most significant first.
+        claim: The claimed and the measured epsilon, if there is a claim.
         questions: The nine questions with status and answer.
-        details: Figures for the pictures: ROC curves, risk by percentile, rates, secrets, k-map counts, power.
+        details: Data of the charts: ROC curves, risk by percentile, rates, secrets, k-map counts, power.
         notes: Omissions and their reasons.
-        provenance: Contents' fingerprints, seed and versions.
-        worst: Training records most at risk, by row number; neither in the JSON nor on the page.
+        provenance: Fingerprints of the tables, seed and versions.
+        worst: Training records most at risk, by row number; not in the JSON and not on the page.
     """
 
     verdict: str | None
@@ -52,11 +51,11 @@ class AuditReport:
     worst: list[dict[str, Any]] = field(default_factory=list, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain data, which JSON can hold; without the records named in ``worst``."""
+        """Return the report as plain data for JSON, without ``worst``."""
         return {
             "format": FORMAT,
             "version": VERSION,
-            "internal": "Shows figures of the real table: for internal use.",
+            "internal": "Contains statistics of the real table: for internal use.",
             "verdict": self.verdict,
             "text": self.text,
             "scores": [score.to_dict() for score in self.scores.values()],
@@ -74,7 +73,7 @@ class AuditReport:
         """Rebuild the output of ``to_dict``.
 
         Raises:
-            DataError: Not a report of an audit, or one of a later version.
+            DataError: The data are not an audit report, or one of a later version.
         """
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             raise DataError(f'not an audit report: "format" should be "{FORMAT}"')
@@ -90,32 +89,32 @@ class AuditReport:
             raise DataError(f"the audit report has no {error}") from error
 
     def save(self, path: str | Path) -> None:
-        """Write the report; the suffix decides: ``.html``, ``.json`` or ``.md``.
+        """Write the report in the format of the suffix: ``.html``, ``.json`` or ``.md``.
 
         Raises:
-            SourceError: Another suffix, or the file cannot be written.
+            SourceError: The suffix is another one, or the file cannot be written.
         """
         write_report(self, path)
 
     def save_internal(self, path: str | Path) -> None:
-        """Write the training records most at risk, by row number, into a file that says it is internal.
+        """Write the training records most at risk, by row number, to a file marked as internal.
 
         Raises:
-            SourceError: The file's name does not hold the word *internal*, or it cannot be written.
+            SourceError: The file name does not contain the word *internal*, or the file cannot be written.
         """
         if "internal" not in Path(path).name.lower():
-            raise SourceError(f"{str(path)!r} names single records: its name must hold the word 'internal'")
+            raise SourceError(f"{str(path)!r} identifies single records: its name must contain the word 'internal'")
         data = {
             "format": f"{FORMAT}-records",
             "version": VERSION,
-            "internal": "INTERNAL: names single training records by row number. Never publish or send.",
+            "internal": "INTERNAL: identifies single training records by row number. Never publish or send.",
             "records": self.worst,
             "provenance": self.provenance,
         }
         write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n", private=True)
 
     def to_html(self) -> str:
-        """One self-contained page."""
+        """Render the report as one self-contained page."""
         from tabsynth.privacy.audit.html import render
 
         return render(self.to_dict())
@@ -123,23 +122,23 @@ class AuditReport:
     def to_markdown(self) -> str:
         """Return the verdict, scores and questions as Markdown."""
         lines = ["# Privacy audit of a synthetic table", "", f"**{self.headline}**", ""]
-        lines += ["| Score | Value | 95 % interval | By chance | p, corrected |", "|---|---:|---:|---:|---:|"]
+        lines += ["| Score | Value | 95 % interval | Chance level | p, corrected |", "|---|---:|---:|---:|---:|"]
         lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in self._rows()]
         lines += ["", "## Nine questions", ""]
         for i, item in enumerate(self.questions, 1):
             lines.append(f"{i}. **{_cell(item['question'])}** *{item['status']}*: {_cell(item['answer'])}")
         if self.notes:
             lines += ["", "## Notes", "", *(f"- {_cell(note)}" for note in self.notes)]
-        lines += ["", "Figures of the real table are shown: for internal use.", ""]
+        lines += ["", "Contains statistics of the real table: for internal use.", ""]
         return "\n".join(lines)
 
     @property
     def headline(self) -> str:
-        """Verdict and sentence in one line."""
+        """The verdict and its sentence in one line."""
         return f"{self.verdict or 'No verdict'}. {self.text}"
 
     def __str__(self) -> str:
-        rows = [("score", "value", "95 % interval", "by chance", "p, corrected"), *self._rows()]
+        rows = [("score", "value", "95 % interval", "chance level", "p, corrected"), *self._rows()]
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         lines = [self.headline, ""]
         for row in rows:
@@ -148,16 +147,10 @@ class AuditReport:
         return "\n".join([*lines, *self.notes])
 
     def _repr_html_(self) -> str:
-        """Return the page in a frame, so that its style stays its own."""
-        page = escaping.escape(self.to_html(), quote=True)
-        title = escaping.escape(self.headline, quote=True)
-        return (
-            f'<div><iframe title="{title}" srcdoc="{page}" sandbox="" loading="lazy" '
-            'style="width:100%;height:720px;border:1px solid #8884;border-radius:8px"></iframe></div>'
-        )
+        return notebook_frame(self.headline, self.to_html())
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Return the scores' cells for a table of text."""
+        """Return the scores as rows of text."""
         adjusted = {test["name"]: test["p_corrected"] for test in self.tests}
         rows = []
         for score in self.scores.values():
@@ -176,5 +169,5 @@ class AuditReport:
 
 
 def _cell(text: str) -> str:
-    """Return the text that a Markdown table cell can hold."""
+    """Escape text for a cell of a Markdown table."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,4 +1,4 @@
-"""Progress of an audit, reported to the caller or as a bar on a terminal."""
+"""Progress of an audit, by a callback or as a bar on a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 
 class StageProgress:
-    """Reports the audit's progress to the caller, or as a bar on a terminal."""
+    """Progress reporter: calls a function, or shows a bar on a terminal."""
 
     def __init__(self, progress: Callable[[str, float], None] | None, stages: list[str]) -> None:
         self.progress, self.stages = progress, stages
@@ -21,7 +21,7 @@ class StageProgress:
         return self
 
     def stage(self, name: str) -> None:
-        """A stage begins."""
+        """Begin a stage."""
         self.bar.set_description(f"audit: {name}", refresh=False)
         self.bar.update(min(self.begun, 1))
         if self.progress is not None:

@@ -1,6 +1,6 @@
-"""Verdicts of an audit: violation, consistency with a stated power, or inconclusive. Never that a release is safe.
+"""Verdicts of an audit: violation, consistent with sufficient power, or inconclusive; never that a release is safe.
 
-A lower bound on epsilon is never presented as the privacy, and silence counts only where a leak would have been heard.
+A lower bound on epsilon is not a guarantee, and a negative result is evidence only if the audit has enough power.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 Kind = Literal["VIOLATION", "CONSISTENT, powered", "INCONCLUSIVE"]
 
 MIN_POWER = 0.8
-"""Chance of finding a leak of twice what is claimed from which silence means something."""
+"""Minimum power against twice the claimed epsilon for the verdict *consistent*."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,12 @@ class Claim:
     """A claimed epsilon, and the measured lower bound.
 
     Attributes:
-        epsilon: The claimed epsilon; 0 if the claim is that nothing can be learned of a record (no privacy was stated).
-        delta: Of the claim.
+        epsilon: The claimed epsilon.
+        delta: Delta of the claim.
         measured: Lower bound on epsilon, at 95 % confidence.
-        most: The most that the audit could have measured, had every guess been right.
-        power: Chance that a truth of twice the claim would have been found.
-        method: How it was measured.
+        most: Largest bound that the audit could have measured, with every guess correct.
+        power: Probability of detecting twice the claimed epsilon.
+        method: Description of the measurement.
     """
 
     epsilon: float
@@ -42,50 +42,50 @@ class Claim:
 
 
 def decide(violated: bool, powered: bool) -> Kind:
-    """The verdict."""
+    """Return the verdict."""
     if violated:
         return "VIOLATION"
     return "CONSISTENT, powered" if powered else "INCONCLUSIVE"
 
 
-def judge_claim(claim: Claim, found: Sequence[str] = ()) -> tuple[Kind, str]:
-    """Return the verdict on a claimed epsilon, and a sentence for it.
+def judge_claim(claim: Claim, significant: Sequence[str] = ()) -> tuple[Kind, str]:
+    """Return the verdict on a claimed epsilon, and a sentence that explains it.
 
     Args:
         claim: The claimed and the measured epsilon.
-        found: The attacks that are significant after correction, the surest first.
+        significant: The significant attacks after correction, most significant first.
     """
-    kind = decide(claim.measured > claim.epsilon, claim.power >= MIN_POWER)
-    seen = f"measured at least {claim.measured:.2f} against the claimed {claim.epsilon:g} (delta {claim.delta:.0e})"
-    if kind == "VIOLATION":
-        return kind, f"Epsilon is above its claim: {seen}."
-    could = f"twice the claim would have been found with probability {claim.power:.2f}"
-    if found:
-        rest = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        return kind, (
-            f"Training rows are recognised beyond chance ({found[0][0].lower()}{found[0][1:]}{rest}), no more surely "
-            f"than the claim allows: {seen}, and {could}."
+    verdict = decide(claim.measured > claim.epsilon, claim.power >= MIN_POWER)
+    summary = f"measured at least {claim.measured:.2f}, claimed {claim.epsilon:g} (delta {claim.delta:.0e})"
+    if verdict == "VIOLATION":
+        return verdict, f"Epsilon exceeds the claim: {summary}."
+    power = f"twice the claim would have been detected with probability {claim.power:.2f}"
+    if significant:
+        others = f" and {len(significant) - 1} more" if len(significant) > 1 else ""
+        return verdict, (
+            f"Training rows are recognised beyond chance ({significant[0][0].lower()}{significant[0][1:]}{others}), "
+            f"but not beyond the claim: {summary}, and {power}."
         )
-    if kind == "INCONCLUSIVE":
-        return kind, f"No statement: {seen}, but {could}; at most {claim.most:.2f} could have been measured."
-    return kind, f"Nothing contradicts the claim: {seen}, and {could}. The lower bound is not the privacy."
+    if verdict == "INCONCLUSIVE":
+        return verdict, f"No conclusion: {summary}, but {power}; at most {claim.most:.2f} could have been measured."
+    return verdict, f"No evidence against the claim: {summary}, and {power}. A lower bound is not a guarantee."
 
 
-def judge_attacks(found: Sequence[str], powered: bool, planted: str) -> tuple[Kind, str]:
-    """The verdict where nothing was claimed: whether any attack distinguishes training rows from others.
+def judge_attacks(significant: Sequence[str], powered: bool, planted: str) -> tuple[Kind, str]:
+    """Return the verdict without a claim: whether any attack distinguishes training rows from controls.
 
     Args:
-        found: The attacks that are significant after correction, the surest first.
-        powered: Whether small leaks would have been found.
-        planted: Which leaks would have been found and which would not, in a sentence.
+        significant: The significant attacks after correction, most significant first.
+        powered: Whether small leaks would have been detected.
+        planted: Sentence that lists the leaks that would have been detected.
     """
-    kind = decide(bool(found), powered)
-    if kind == "VIOLATION":
-        rest = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    verdict = decide(bool(significant), powered)
+    if verdict == "VIOLATION":
+        others = f" and {len(significant) - 1} more" if len(significant) > 1 else ""
         return (
-            kind,
-            f"The synthetic table reveals rows that it was trained on: {found[0][0].lower()}{found[0][1:]}{rest}.",
+            verdict,
+            f"The synthetic table reveals training rows: {significant[0][0].lower()}{significant[0][1:]}{others}.",
         )
-    if kind == "INCONCLUSIVE":
-        return kind, f"No statement: no attack is beyond chance, but small leaks would have been missed. {planted}"
-    return kind, f"No violation found: no attack distinguishes training rows from others beyond chance. {planted}"
+    if verdict == "INCONCLUSIVE":
+        return verdict, f"No conclusion: no attack is significant, but small leaks would have been missed. {planted}"
+    return verdict, f"No violation found: no attack distinguishes training rows from controls beyond chance. {planted}"

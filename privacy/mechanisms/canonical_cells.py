@@ -1,8 +1,8 @@
-"""One canonical form for each cell, independent of the type of its column.
+"""Canonical form of each cell, independent of the type of its column.
 
-One word among numbers turns a column of numbers into one of text: 7 becomes "007", 0.5 becomes "0.50", True becomes
-"true". So that no cell of one row decides what becomes of the others, text that pandas would read as a number or a
-truth value counts as that, and numbers are read from text by pandas' own rules.
+A single word in a column of numbers makes a file reader return the whole column as text: 7 becomes "007", 0.5 becomes
+"0.50", True becomes "true". Here no row affects another row's value: text that pandas would parse as a number or a
+truth value is converted to it, by the rules of pandas.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import pandas as pd
 from tabsynth.common.arrays import Floats
 
 MAX_EXACT_INTEGER = 2.0**53
-"""Whole numbers from here on are not exact in a column of floating-point numbers."""
+"""Whole numbers from this one on are not exact as floating-point numbers."""
 
 UNREADABLE = "\0unreadable"
-"""Stands for a cell that no category can be: a list, an object, a whole number that a float cannot hold exactly."""
+"""Replaces a cell that cannot be a category: a list, an object, a whole number that is not exact as a float."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _INFINITE = re.compile(r"([+-]?)inf(inity)?", re.IGNORECASE | re.ASCII)
@@ -34,12 +34,12 @@ _BLANK = " \t\n\r\f\v"
 
 
 def to_text(values: pd.Series) -> npt.NDArray[np.object_]:
-    """Convert a column to canonical text, shape (n,), None where missing: 7, 7.0, "7" and "007" are all spelled "7"."""
+    """Convert a column to canonical text, shape (n,), None where missing: 7, 7.0, "7" and "007" all become "7"."""
     return map_unique(values, cells_to_text)
 
 
 def to_numbers(values: pd.Series) -> Floats:
-    """Convert a column to numbers, shape (n,); NaN where a cell is missing or no number."""
+    """Convert a column to numbers, shape (n,); NaN where a cell is missing or not a number."""
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_complex_dtype(values.dtype):
         return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
     return map_unique(values, lambda cells: list(_cells_to_numbers(cells))).astype(np.float64)
@@ -49,43 +49,43 @@ def to_date_text(values: pd.Series, format: str | None) -> npt.NDArray[np.object
     """Return the text of the cells that are dates in text or digits, None for all others, shape (n,)."""
     form = digit_format(format)
 
-    def spelled(cells: Sequence[Any]) -> list[str | None]:
+    def convert(cells: Sequence[Any]) -> list[str | None]:
         out: list[str | None] = []
         for cell, number in zip(cells, _cells_to_numbers(cells), strict=True):
             text = cell if isinstance(cell, str) else None
             if math.isfinite(number):
-                # 020124 is text in one table and a number in another, which loses the zero.
-                other = isinstance(cell, (bool, np.bool_)) or text in _TRUTH or abs(number) >= MAX_EXACT_INTEGER
-                text = None if other else f"{number:{form}}" if form else format_number(number)
+                # 020124 may be text in one table and a number without its first zero in another.
+                is_other_kind = isinstance(cell, (bool, np.bool_)) or text in _TRUTH or abs(number) >= MAX_EXACT_INTEGER
+                text = None if is_other_kind else f"{number:{form}}" if form else format_number(number)
             out.append(text)
         return out
 
-    return map_unique(values, spelled)
+    return map_unique(values, convert)
 
 
 def digit_format(format: str | None) -> str:
-    """Format code of a number for a date format of digits only, such as "%Y%m%d"; empty for other formats."""
+    """Return the number format code of a date format of digits only, such as "%Y%m%d"; empty for other formats."""
     sample = datetime.datetime(2000, 1, 1).strftime(format) if format else ""
-    digits = re.fullmatch(r"\d+(?:\.(\d+))?", sample, re.ASCII)
-    return f"0{len(sample)}.{len(digits[1] or '')}f" if digits else ""
+    match = re.fullmatch(r"\d+(?:\.(\d+))?", sample, re.ASCII)
+    return f"0{len(sample)}.{len(match[1] or '')}f" if match else ""
 
 
 def find_ambiguity(values: Sequence[Any]) -> str:
-    """Return why some declared values are equal or inexact to some reader of files; empty if none is."""
+    """Return why some declared values are equal or inexact to some file reader; empty if none is."""
     first: dict[str, Any] = {}
     for value, text, number in zip(values, cells_to_text(values), _cells_to_numbers(values), strict=True):
         if text is None or text == UNREADABLE or (math.isfinite(number) and float(format_number(number)) != number):
             return f"{value!r} is not an exact number to every file reader: use at most 15 digits, or a letter in front"
         if "\0" in text:
-            return f"{value!r} holds a NUL character, at which text ends for many a reader"
+            return f"{value!r} holds a NUL character, where many file readers end the text"
         if text in first:
-            return f"{first[text]!r} and {value!r} are one value to a reader of numbers, truth values or dates"
+            return f"{first[text]!r} and {value!r} are equal as numbers, truth values or dates to some file reader"
         first[text] = value
     return ""
 
 
 def map_unique(values: pd.Series, function: Callable[[Sequence[Any]], Sequence[Any]]) -> npt.NDArray[np.object_]:
-    """Apply a function to every cell, computed once for equal cells of one type."""
+    """Apply a function to every cell, once for equal cells of one type."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         table = np.append(map_unique(pd.Series(values.cat.categories), function), _object_array(function, [None]))
         return table[values.cat.codes.to_numpy()]
@@ -105,10 +105,10 @@ def map_unique(values: pd.Series, function: Callable[[Sequence[Any]], Sequence[A
     return _object_array(function, cells)[at]
 
 
-def encode_text(found: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.int64], list[str | None]]:
-    """Factorise text; not by pandas, for which text ends at a NUL character."""
+def encode_text(texts: npt.NDArray[np.object_]) -> tuple[npt.NDArray[np.int64], list[str | None]]:
+    """Factorise text. ``pandas.factorize`` is not used, because it ends text at a NUL character."""
     seen: dict[str | None, int] = {}
-    codes = np.fromiter((seen.setdefault(text, len(seen)) for text in found), np.int64, len(found))
+    codes = np.fromiter((seen.setdefault(text, len(seen)) for text in texts), np.int64, len(texts))
     return codes, list(seen)
 
 
@@ -118,7 +118,7 @@ def cells_to_text(cells: Sequence[Any]) -> list[str | None]:
 
 
 def format_number(number: float) -> str:
-    """Return a number as canonical text, with 15 significant digits: as many as survive any reader."""
+    """Return a number as canonical text with 15 significant digits, which every file reader preserves."""
     if math.isinf(number):
         return "inf" if number > 0 else "-inf"
     return str(int(number)) if number == int(number) and abs(number) < MAX_EXACT_INTEGER else f"{number:.15g}"
@@ -145,7 +145,7 @@ def _cell_to_text(cell: Any, number: float) -> str | None:
 
 
 def _normalise_date(text: str) -> str:
-    """Return a date in ISO 8601 as a column of dates has it; other text as it is."""
+    """Return a date in the ISO 8601 form of a datetime column, and other text unchanged."""
     if _DAY.fullmatch(text):
         try:
             return _iso(pd.Timestamp(text))
@@ -159,28 +159,28 @@ def _iso(instant: pd.Timestamp) -> str:
 
 
 def _cells_to_numbers(cells: Sequence[Any]) -> Floats:
-    """Return each cell as a number, NaN where it is none, shape (n,)."""
+    """Return each cell as a number, NaN where it is not one, shape (n,)."""
     out = np.full(len(cells), np.nan)
-    spelled: dict[int, str] = {}
+    numeric_text: dict[int, str] = {}
     for i, cell in enumerate(cells):
         if isinstance(cell, str):
             text = cell.strip(_BLANK)
-            infinite = _INFINITE.fullmatch(text)
+            infinity = _INFINITE.fullmatch(text)
             if cell in _TRUTH:
                 out[i] = float(_TRUTH[cell])
-            elif infinite:
-                out[i] = -math.inf if infinite[1] == "-" else math.inf
+            elif infinity:
+                out[i] = -math.inf if infinity[1] == "-" else math.inf
             elif _NUMBER.fullmatch(text):
-                spelled[i] = text
+                numeric_text[i] = text
         elif isinstance(cell, (int, float, np.number, np.bool_, decimal.Decimal)):
             try:
                 out[i] = float(cell)
             except (TypeError, ValueError, OverflowError):
                 continue
-    if spelled:
+    if numeric_text:
         # With a fraction, pandas parses whole numbers as in a column of fractions.
-        parsed = pd.to_numeric(pd.Series([*spelled.values(), "0.5"], dtype=object), errors="coerce")
-        out[list(spelled)] = parsed.to_numpy(np.float64)[:-1]
+        parsed = pd.to_numeric(pd.Series([*numeric_text.values(), "0.5"], dtype=object), errors="coerce")
+        out[list(numeric_text)] = parsed.to_numpy(np.float64)[:-1]
     return out
 
 

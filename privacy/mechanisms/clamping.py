@@ -1,9 +1,9 @@
 """Row-wise preprocessing under a public schema: parse, clamp, default. No row affects another row's result.
 
-Values beyond the bounds are clamped; what cannot be read as its column's kind counts as missing. An undeclared category
-becomes "other" where that is declared, and else counts as missing. What is missing where the column is not nullable
-becomes the last value: the largest number, the last declared category. Never an error, a warning, a column or a type
-that depends on the data.
+Values beyond the bounds are clamped; values that cannot be parsed as their column's kind count as missing. An
+undeclared category becomes "other" if that is declared, otherwise it counts as missing. In a column that is not
+nullable, missing cells become the last value: the largest number, the last declared category. Errors, warnings, columns
+and types never depend on the data.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from tabsynth.schema.schema import Schema
 _FIRST, _LAST = pd.Timestamp.min.ceil("D").to_pydatetime(), pd.Timestamp.max.floor("D").to_pydatetime()
 
 OTHER = "other"
-"""The category that stands for all undeclared ones, where it is declared."""
+"""The category that replaces all undeclared ones, if it is declared."""
 
 
 def private_table(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Preprocess a table; called inside a mechanism's read, after the charge.
 
     Args:
-        frame: The raw rows, at most so many of each person as the budget says.
-        schema: A schema that ``private_schema`` found public enough.
+        frame: The raw rows, with bounded contributions of each person.
+        schema: A schema that passes ``private_schema``.
 
     Returns:
         Columns in the schema's order: numbers as float64, dates as naive UTC ``datetime64[ns]``, categories and
-        booleans as objects of the schema's own values; identifiers and text only say ``"present"`` or are None.
+        booleans as objects of the schema's own values, identifiers and text as ``"present"`` or None.
     """
     out = {name: private_column(frame[name], column) for name, column in schema.items()}
     return pd.DataFrame(out, index=pd.RangeIndex(len(frame)))
@@ -48,25 +48,25 @@ def private_column(values: pd.Series, column: Column) -> pd.Series:
         return pd.Series(_clamp_numbers(column, to_numbers(values)))
     if isinstance(column, Datetime):
         return pd.Series(_clamp_dates(column, to_dates(values, column.format)))
-    found = to_text(values)
+    texts = to_text(values)
     if isinstance(column, Boolean):
-        truth = None if column.nullable else True
-        return _map_to_declared(found, _SPELLINGS, truth, truth)
+        default = None if column.nullable else True
+        return _map_to_declared(texts, _SPELLINGS, default, default)
     if isinstance(column, Categorical):
         declared = column.values or ()
         known = {text: value for text, value in zip(cells_to_text(declared), declared, strict=True) if text is not None}
         absent = None if column.nullable else (column.values or (None,))[-1]
-        return _map_to_declared(found, known, absent, OTHER if OTHER in known else absent)
-    present = {text: "present" for text in found if text is not None}
-    return _map_to_declared(found, present, None if column.nullable else "present", "present")
+        return _map_to_declared(texts, known, absent, OTHER if OTHER in known else absent)
+    present = {text: "present" for text in texts if text is not None}
+    return _map_to_declared(texts, present, None if column.nullable else "present", "present")
 
 
 _SPELLINGS = {"False": False, "True": True, "0": False, "1": True}
 
 
-def _map_to_declared(found: npt.NDArray[np.object_], known: dict[str, Any], absent: Any, unknown: Any) -> pd.Series:
-    """Declared values of texts, ``absent`` for missing ones and ``unknown`` for those that are not declared."""
-    codes, uniques = encode_text(found)
+def _map_to_declared(texts: npt.NDArray[np.object_], known: dict[str, Any], absent: Any, unknown: Any) -> pd.Series:
+    """Return the declared values of texts, ``absent`` for missing and ``unknown`` for undeclared ones."""
+    codes, uniques = encode_text(texts)
     table = np.empty(len(uniques), dtype=object)
     table[:] = [absent if text is None else known.get(text, unknown) for text in uniques]
     return pd.Series(table[codes], dtype=object)
@@ -77,7 +77,7 @@ def _clamp_numbers(column: Numeric, data: Floats) -> Floats:
     high = math.inf if column.high is None else column.high
     if not column.nullable:
         data = np.where(np.isnan(data), high, data)
-    data = np.clip(data, low, high)  # before rounding, which would overflow far out
+    data = np.clip(data, low, high)  # before rounding, which would overflow for large numbers
     return data if column.decimals is None else np.clip(np.round(data, column.decimals), low, high)
 
 
@@ -102,14 +102,14 @@ def to_dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64
         low, high = (np.datetime64(end).astype(plain.dtype) for end in (_FIRST, _LAST))
         return np.asarray(np.minimum(np.maximum(plain, low), high).astype("datetime64[ns]"))
     out = np.full(len(values), np.datetime64("NaT"), "datetime64[ns]")
-    found = to_date_text(values, format)
-    spelled = found != None  # noqa: E711 - cell by cell
-    if spelled.any():
-        codes, uniques = encode_text(found[spelled])
+    text = to_date_text(values, format)
+    is_text = text != None  # noqa: E711 - cell by cell
+    if is_text.any():
+        codes, uniques = encode_text(text[is_text])
         parsed = pd.to_datetime(pd.Series(uniques), format=format or "ISO8601", errors="coerce", utc=True)
-        out[spelled] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")[codes]
-    rest = np.flatnonzero(~spelled)
-    out[rest] = np.array([_date(cell) for cell in values.astype(object).to_numpy()[rest]], "datetime64[ns]")
+        out[is_text] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")[codes]
+    others = np.flatnonzero(~is_text)
+    out[others] = np.array([_date(cell) for cell in values.astype(object).to_numpy()[others]], "datetime64[ns]")
     return out
 
 

@@ -1,4 +1,4 @@
-"""Contribution bounding: exact keys of persons, and at most so many rows of each."""
+"""Contribution bounding: exact keys of persons, and a random choice of at most k rows of each."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tabsynth.privacy.mechanisms.noise import Noise
 _WHOLE = re.compile(r"([+-]?)0*(\d+)(?:\.0*)?", re.ASCII)
 
 NO_KEY = "\0no key"
-"""The key of a row whose cell is not an exact key, such as a fraction or a list; such rows are left out."""
+"""The key of a row whose cell is not an exact key, such as a fraction or a list; such rows are excluded."""
 
 
 def check_person_column(persons: pd.Series) -> None:
-    """Raise if a column's type cannot hold exact keys; no cell is read.
+    """Check that a column's type can hold exact keys. No cell is read.
 
     Raises:
         PrivacyError: The column holds floating-point numbers, dates or truth values.
@@ -33,40 +33,40 @@ def check_person_column(persons: pd.Series) -> None:
     )
     if not exact:
         raise PrivacyError(
-            f"column {persons.name!r} identifies persons and is of type {dtype}, in which two keys may become one: "
-            "give its keys as text or as whole numbers (dtype='string' or 'Int64')"
+            f"column {persons.name!r} identifies persons, but in its type {dtype} two keys may become equal: store the "
+            "keys as text or as whole numbers (dtype='string' or 'Int64')"
         )
 
 
 def person_keys(persons: pd.Series) -> npt.NDArray[np.object_]:
     """Return the key of each row's person as text, shape (n,): None if missing, ``NO_KEY`` if the cell is not a key.
 
-    Text is a key as it is spelled, but for whole numbers, which a reader may have taken for numbers: 7, 7.0, "7" and
-    "007" are one key.
+    Text is used unchanged, except whole numbers, which a file reader may return as numbers: 7, 7.0, "7" and "007" are
+    one key.
     """
     return map_unique(persons, lambda cells: [_cell_to_key(cell) for cell in cells])
 
 
-def bound_contributions(persons: pd.Series, most: int, noise: Noise) -> npt.NDArray[np.bool_]:
-    """Choose at most ``most`` rows of each person at random: a mask, shape (n,).
+def bound_contributions(persons: pd.Series, max_rows: int, noise: Noise) -> npt.NDArray[np.bool_]:
+    """Return a mask of at most ``max_rows`` random rows of each person, shape (n,).
 
-    One person then changes counts by at most ``most`` in Euclidean norm, for all the rows may fall into one cell, and k
-    vectors of counts by ``most * sqrt(k)`` together.
+    One person then changes a vector of counts by at most ``max_rows`` in Euclidean norm (all rows may fall into one
+    cell), and k vectors together by at most ``max_rows * sqrt(k)``.
 
     Args:
-        persons: The column that identifies persons; all missing entries are one person.
-        most: The cap.
-        noise: Decides which rows of a person are kept.
+        persons: The column that identifies persons; all missing entries count as one person.
+        max_rows: Maximum number of rows of a person.
+        noise: Source of the random choice.
     """
-    named = person_keys(persons)
-    who = encode_text(named)[0]
-    order = np.lexsort((noise.words(len(who)), who))
-    ranked = who[order]
-    first = np.flatnonzero(np.diff(ranked, prepend=-1))
-    rank = np.arange(len(who)) - np.repeat(first, np.diff(np.append(first, len(who))))
-    kept = np.zeros(len(who), bool)
-    kept[order] = rank < most
-    return np.asarray(kept & (named != NO_KEY))
+    keys = person_keys(persons)
+    codes = encode_text(keys)[0]
+    order = np.lexsort((noise.words(len(codes)), codes))
+    sorted_codes = codes[order]
+    first = np.flatnonzero(np.diff(sorted_codes, prepend=-1))
+    rank = np.arange(len(codes)) - np.repeat(first, np.diff(np.append(first, len(codes))))
+    mask = np.zeros(len(codes), bool)
+    mask[order] = rank < max_rows
+    return np.asarray(mask & (keys != NO_KEY))
 
 
 def _cell_to_key(cell: Any) -> str | None:
@@ -89,13 +89,13 @@ def _cell_to_key(cell: Any) -> str | None:
 
 
 def _integer(value: int) -> str:
-    # Python refuses to spell very long numbers in digits.
+    # Python refuses to convert very long integers to text.
     return str(value) if abs(value) < 10**4000 else NO_KEY
 
 
 def _normalise_integer(text: str) -> str:
-    """Return a whole number in text without its zeros; empty for other text."""
-    found = _WHOLE.fullmatch(text)
-    if not found:
+    """Return a whole number in text without leading zeros; empty for other text."""
+    match = _WHOLE.fullmatch(text)
+    if not match:
         return ""
-    return f"-{found[2]}" if found[1] == "-" and found[2] != "0" else found[2]
+    return f"-{match[2]}" if match[1] == "-" and match[2] != "0" else match[2]

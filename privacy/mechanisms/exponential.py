@@ -27,16 +27,16 @@ def exponential(
 ) -> int:
     """Select a candidate by the exponential mechanism, with probability proportional to exp(eps s / 2 d).
 
-    Sampled exactly, by rejection; how long it takes depends on the scores.
+    The candidate is sampled exactly, by rejection, so the run time depends on the scores.
 
     Args:
-        read_scores: Gives a whole-number score of each candidate; how many there are is public.
-        sensitivity: The most by which one unit changes any score (d).
+        read_scores: Returns a whole-number score for each candidate; their number is public.
+        sensitivity: Maximum change of any score by one unit (d).
         ledger: The ledger; charged eps^2 / 8 of zCDP, by the bounded range of the mechanism (Cesar and Rogers, arXiv
             2004.07223, Lemma 3.4).
-        purpose: Purpose of the selection, for the ledger.
+        purpose: Purpose of the selection, as recorded in the ledger.
         columns: The columns that the scores are of.
-        noise: Where the randomness comes from.
+        noise: Source of randomness.
         epsilon: The mechanism's eps; give this or ``rho``.
         rho: The zCDP to spend, eps^2 / 8.
         monotone: Whether one more unit can only raise scores (or only lower them); then exp(eps s / d) costs the same.
@@ -45,7 +45,7 @@ def exponential(
         PrivacyError: The budget does not allow it (nothing was read), or the scores are not whole numbers.
     """
     if (epsilon is None) == (rho is None):
-        raise PrivacyError("give epsilon or rho, one of them")
+        raise PrivacyError("give either epsilon or rho")
     eps = math.sqrt(8 * rho) if rho is not None else float(epsilon or 0)
     if not (math.isfinite(eps) and eps > 0):
         raise PrivacyError(f"the exponential mechanism needs a finite epsilon above 0, not {eps!r}")
@@ -53,8 +53,8 @@ def exponential(
         raise PrivacyError(f"sensitivity must be a finite number above 0, not {sensitivity!r}")
     from dp_accounting.dp_event import ZCDpEvent
 
-    spent = ZCDpEvent(rho=eps * eps / 8 if rho is None else rho)
-    entry = ledger.charge(spent, purpose=purpose, columns=columns, sensitivity=sensitivity, rng=noise.kind)
+    event = ZCDpEvent(rho=eps * eps / 8 if rho is None else rho)
+    entry = ledger.charge(event, purpose=purpose, columns=columns, sensitivity=sensitivity, rng=noise.kind)
     scores = as_exact_integers(read_scores()).ravel()
     chosen = noise.choose_exponential(scores.max() - scores, eps / sensitivity / (1 if monotone else 2))
     ledger.record(entry, hash_arrays([np.array([chosen])]))

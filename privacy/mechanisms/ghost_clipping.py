@@ -1,6 +1,6 @@
 """Layers that compute per-row gradient norms without per-row gradients, for ghost clipping (arXiv 2110.05679).
 
-Opacus knows the usual layers; a layer of another kind brings its own formula, and is called once in a forward pass.
+Opacus supports the usual layers. Other layers define their own formula, and must be called once in a forward pass.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class GhostLayer(nn.Module):
 
         Args:
             inputs: Inputs of the layer, rows first.
-            gradients: The gradient of each row's own loss by what the layer gave.
+            gradients: Gradient of each row's loss with respect to the layer's output.
         """
         raise NotImplementedError
 
@@ -25,10 +25,10 @@ class GhostEmbedding(GhostLayer, nn.Embedding):
     """An embedding whose indices differ within each row, so that a row's gradient norm needs no search for repeats."""
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
-        """Different indices have different weights."""
+        """Return the norms; indices that differ within a row have separate weights."""
         return {self.weight: gradients.flatten(1).norm(dim=1)}
 
 
 def compute_norms(layer: GhostLayer, activations: list[Tensor], backprops: Tensor) -> dict[Tensor, Tensor]:
-    """Return the norm sampler in the form that Opacus expects."""
+    """Compute the gradient norms of a layer, with the signature of an Opacus norm sampler."""
     return layer.norms(activations[0], backprops)

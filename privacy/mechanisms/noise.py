@@ -1,9 +1,9 @@
-"""Discrete noise from a cryptographic source, drawn exactly: no floating-point number is ever part of an output.
+"""Exact samplers of discrete noise from a cryptographic source; outputs are never floating-point numbers.
 
 The samplers are those of Canonne, Kamath and Steinke, "The Discrete Gaussian for Differential Privacy" (arXiv
-2004.00010v4, Algorithms 1 to 3), on whole arrays. They rest on coins that fall heads with probability exp(-x). Such a
-coin compares a uniform number, of which 64 bits are drawn, with exp(-x) in floating point; where the two are too close
-for floating point to decide (once in some 10^8 coins), more bits are drawn and compared with exact arithmetic.
+2004.00010v4, Algorithms 1 to 3), vectorised. They use Bernoulli variables with probability exp(-x). Each compares a
+uniform number of 64 bits with exp(-x) in floating point; if the two are too close for floating point to decide (once in
+some 10^8 draws), more bits are drawn and compared in exact arithmetic.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import INSECURE
 
 FLOAT_MARGIN = 1e-9
-"""Floating point decides a coin only where it is farther than this from the edge; its error is below 1e-11."""
+"""Floating point decides only comparisons with a larger difference than this; its error is below 1e-11."""
 
 MIN_SCALE, MAX_SCALE = 1e-6, 1e12
-"""The scales that are drawn: beyond the largest, sums of counts and noise could leave 64 bits."""
+"""Range of supported scales; with larger ones, sums of counts and noise could overflow 64 bits."""
 
 N_EXTRA_BITS = 256
-"""Bits drawn at a time where 64 do not decide a coin."""
+"""Bits drawn at a time if 64 do not decide a comparison."""
 
 
 class Noise:
     """A source of discrete noise; use ``Noise.secure()``.
 
     Attributes:
-        kind: Where the randomness comes from, for the ledger.
+        kind: Kind of the random source, as recorded in the ledger.
     """
 
     def __init__(self, read: Callable[[int], bytes], kind: str, seed: tuple[int, ...] | None = None) -> None:
@@ -45,12 +45,12 @@ class Noise:
 
     @classmethod
     def secure(cls, read: Callable[[int], bytes] = os.urandom) -> Noise:
-        """Return the noise from the operating system's cryptographic source, or from that of the given function."""
+        """Return a source that uses the operating system's cryptographic generator, or another function like it."""
         return cls(read, "os.urandom")
 
     @classmethod
     def insecure(cls, seed: int) -> Noise:
-        """Return the noise that a seed decides, for tests only: outputs are stamped NOT DP."""
+        """Return a seeded source, for tests only: outputs are stamped NOT DP."""
         return cls(np.random.default_rng(seed).bytes, f"{INSECURE} {seed} (NOT DP)", (seed,))
 
     def branch(self, number: int) -> Noise:
@@ -66,23 +66,23 @@ class Noise:
         return not self.kind.startswith(INSECURE)
 
     def words(self, n: int) -> npt.NDArray[np.uint64]:
-        """Return the uniform 64-bit words, shape (n,)."""
+        """Return uniform 64-bit words, shape (n,)."""
         return np.frombuffer(self._read(8 * n), dtype="<u8")
 
     def integers_below(self, bound: int, n: int) -> Integers:
-        """Return the uniform whole numbers from 0 to ``bound - 1``, shape (n,), by rejection."""
+        """Return uniform whole numbers from 0 to ``bound - 1``, shape (n,), by rejection."""
         out = np.empty(n, np.int64)
-        left = np.arange(n)
-        last = np.uint64(2**64 - 2**64 % bound - 1)
-        while len(left):
-            drawn = self.words(len(left))
-            good = drawn <= last
-            out[left[good]] = (drawn[good] % np.uint64(bound)).astype(np.int64)
-            left = left[~good]
+        pending = np.arange(n)
+        max_word = np.uint64(2**64 - 2**64 % bound - 1)
+        while len(pending):
+            drawn = self.words(len(pending))
+            accepted = drawn <= max_word
+            out[pending[accepted]] = (drawn[accepted] % np.uint64(bound)).astype(np.int64)
+            pending = pending[~accepted]
         return out
 
     def gaussian(self, sigma: float, n: int) -> Integers:
-        """Return the discrete Gaussian noise, shape (n,): probability of z proportional to exp(-z^2 / (2 sigma^2)).
+        """Return discrete Gaussian noise, shape (n,): probability of z proportional to exp(-z^2 / (2 sigma^2)).
 
         Raises:
             PrivacyError: The scale is not above 0.
@@ -92,18 +92,20 @@ class Noise:
         centre = sigma * sigma / t
         exact = Fraction(sigma) ** 2
         out = np.empty(n, np.int64)
-        left = np.arange(n)
-        while len(left):
-            drawn = self._laplace(t, len(left))
+        pending = np.arange(n)
+        while len(pending):
+            drawn = self._laplace(t, len(pending))
             # Algorithm 3: keep y with probability exp(-(|y| - sigma^2 / t)^2 / (2 sigma^2)).
-            off: Floats = (np.abs(drawn) - centre) / sigma
-            kept = self.bernoulli_exp(off * off / 2, drawn, lambda y: (abs(y) - exact / t) ** 2 / (2 * exact))
-            out[left[kept]] = drawn[kept]
-            left = left[~kept]
+            deviation: Floats = (np.abs(drawn) - centre) / sigma
+            accepted = self.bernoulli_exp(
+                deviation * deviation / 2, drawn, lambda y: (abs(y) - exact / t) ** 2 / (2 * exact)
+            )
+            out[pending[accepted]] = drawn[accepted]
+            pending = pending[~accepted]
         return out
 
     def normal(self, n: int) -> Floats:
-        """Return the standard normal numbers in floating point, shape (n,): for gradients, not for what must be exact.
+        """Return floating-point standard normal numbers, shape (n,): for gradients only, because they are not exact.
 
         Box and Muller 1958, from 53 random bits each.
         """
@@ -113,58 +115,58 @@ class Noise:
         return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:n]
 
     def laplace(self, scale: int, n: int) -> Integers:
-        """Discrete Laplace noise, shape (n,): probability of z proportional to exp(-|z| / scale), for a whole scale."""
+        """Return discrete Laplace noise, shape (n,): probability of z proportional to exp(-|z| / scale)."""
         if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)):
             raise PrivacyError(f"the scale of discrete Laplace noise must be a whole number, not {scale!r}")
         _check_scale(float(scale))
         return self._laplace(int(scale), n)
 
-    def choose_exponential(self, short: Integers, rate: float) -> int:
-        """Return an index drawn with probability proportional to exp(-rate short), for whole numbers with a least of 0.
+    def choose_exponential(self, gaps: Integers, rate: float) -> int:
+        """Return an index drawn with probability proportional to exp(-rate gap), for whole gaps with a minimum of 0.
 
-        By rejection: a try succeeds with probability of at least 1 / len(short).
+        By rejection, with an acceptance probability of at least 1 / len(gaps).
         """
         exact = Fraction(rate)
-        block = min(2 * len(short), 1 << 16)
+        block = min(2 * len(gaps), 1 << 16)
         while True:
-            drawn = self.integers_below(len(short), block)
-            kept = self.bernoulli_exp(rate * short[drawn].astype(np.float64), short[drawn], lambda gap: exact * gap)
-            if kept.any():
-                return int(drawn[np.argmax(kept)])
+            drawn = self.integers_below(len(gaps), block)
+            accepted = self.bernoulli_exp(rate * gaps[drawn].astype(np.float64), gaps[drawn], lambda gap: exact * gap)
+            if accepted.any():
+                return int(drawn[np.argmax(accepted)])
 
     def _laplace(self, t: int, n: int) -> Integers:
-        """Return the algorithm 2 with s = 1."""
+        """Sample discrete Laplace noise by Algorithm 2 with s = 1."""
         out = np.empty(n, np.int64)
-        left = np.arange(n)
-        while len(left):
-            low = self.integers_below(t, len(left))
-            kept = self.bernoulli_exp(low.astype(np.float64) / t, low, lambda u: Fraction(u, t))
-            rows, low = left[kept], low[kept]
+        pending = np.arange(n)
+        while len(pending):
+            low = self.integers_below(t, len(pending))
+            accepted = self.bernoulli_exp(low.astype(np.float64) / t, low, lambda u: Fraction(u, t))
+            rows, low = pending[accepted], low[accepted]
             value = low + t * self._geometric(len(rows))
             negative = (self.words(len(rows)) >> np.uint64(63)).astype(bool)
-            once = ~(negative & (value == 0))  # zero has one sign only
-            out[rows[once]] = np.where(negative, -value, value)[once]
-            left = np.concatenate([left[~kept], rows[~once]])
+            single_zero = ~(negative & (value == 0))  # reject -0, so that zero is not counted twice
+            out[rows[single_zero]] = np.where(negative, -value, value)[single_zero]
+            pending = np.concatenate([pending[~accepted], rows[~single_zero]])
         return out
 
     def _geometric(self, n: int) -> Integers:
         """Sample the number of successes of probability exp(-1) before the first failure, shape (n,)."""
         out = np.zeros(n, np.int64)
-        going = np.arange(n)
-        while len(going):
-            going = going[self.bernoulli_exp(np.ones(len(going)), out[going], lambda _: Fraction(1))]
-            out[going] += 1
+        running = np.arange(n)
+        while len(running):
+            running = running[self.bernoulli_exp(np.ones(len(running)), out[running], lambda _: Fraction(1))]
+            out[running] += 1
         return out
 
     def bernoulli_exp(
         self, minus_log: Floats, of: Integers, exactly: Callable[[int], Fraction]
     ) -> npt.NDArray[np.bool_]:
-        """Return the coins that fall heads with probability exp(-x), shape (n,).
+        """Sample Bernoulli variables with probability exp(-x), shape (n,).
 
         Args:
-            minus_log: Each x, in floating point; exp(-x) must be right to ``FLOAT_MARGIN`` / 2.
+            minus_log: Each x in floating point; the error of exp(-x) must be below ``FLOAT_MARGIN`` / 2.
             of: The whole number that each x is computed from.
-            exactly: The exact x of such a number, called only where floating point cannot decide.
+            exactly: Returns the exact x of such a number; called only if floating point cannot decide.
         """
         words = self.words(len(minus_log))
         uniform = words * 2.0**-64
@@ -175,11 +177,11 @@ class Noise:
         return out
 
     def _decide_exactly(self, word: int, x: Fraction) -> bool:
-        """Return whether a uniform number that begins with ``word`` is below exp(-x), from as many bits as it takes."""
+        """Return whether a uniform number that begins with ``word`` is below exp(-x), drawing more bits as needed."""
         bits = 64
         while True:
             error = Fraction(1, 2**bits)
-            bound = Fraction(0)  # far out, exp(-x) is below the error
+            bound = Fraction(0)  # for large x, exp(-x) is below the error
             if x < 2**40:
                 with decimal.localcontext() as context:
                     context.prec = bits // 3 + 20

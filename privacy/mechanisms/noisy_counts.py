@@ -1,7 +1,7 @@
 """DP mechanisms on counts. Each charges the ledger, then reads the data once, then returns the noisy result.
 
-``read`` is a function without arguments; it is called once, after the charge. Its result's *shape* must follow from
-public facts alone. What comes back is whole numbers, summed exactly.
+``read`` is a function without arguments, called once after the charge. The *shape* of its result must depend on public
+facts only. All results are whole numbers, added exactly.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ def noisy_counts(
     columns: Iterable[str],
     noise: Noise,
 ) -> Integers:
-    """Return the whole-number counts with discrete Gaussian noise, charged as sensitivity^2 / (2 sigma^2)-zCDP.
+    """Return counts with discrete Gaussian noise, charged as sensitivity^2 / (2 sigma^2)-zCDP.
 
     Args:
-        read: Gives the counts, whole numbers of any shape that is public.
+        read: Returns the counts, whole numbers of a public shape.
         sigma: Scale of the noise, in counts.
-        sensitivity: The most by which one unit changes the counts, in Euclidean norm: 1 for a histogram of rows, k for
-            persons of up to k rows (all may fall into one cell).
+        sensitivity: Maximum change of the counts by one unit, in Euclidean norm: 1 for a histogram of rows, k for
+            persons with up to k rows (all may fall into one cell).
         ledger: The ledger that is charged.
-        purpose: Purpose of the counts, for the ledger.
-        columns: The columns that they are of.
-        noise: Where the noise comes from.
+        purpose: Purpose of the counts, as recorded in the ledger.
+        columns: The columns that are read.
+        noise: Source of the noise.
 
     Returns:
         int64, in the shape of the counts.
 
     Raises:
-        PrivacyError: The budget does not allow it (nothing was read), or ``read`` gave no whole numbers.
+        PrivacyError: The budget does not allow it (nothing was read), or ``read`` did not return whole numbers.
     """
     return noisy_count_vectors(
         [read], sigmas=[sigma], sensitivity=sensitivity, ledger=ledger, purpose=purpose, columns=columns, noise=noise
@@ -70,16 +70,16 @@ def noisy_count_vectors(
     """Release several vectors of counts for one charge; see ``noisy_counts``.
 
     Args:
-        reads: Each gives one vector.
+        reads: Functions that return one vector each.
         sigmas: Scale of the noise of each.
-        sensitivity: The most by which one unit changes any one vector, in Euclidean norm.
+        sensitivity: Maximum change of any one vector by one unit, in Euclidean norm.
         ledger: The ledger that is charged.
-        purpose: Purpose of the counts, for the ledger.
-        columns: The columns that they are of.
-        noise: Where the noise comes from.
+        purpose: Purpose of the counts, as recorded in the ledger.
+        columns: The columns that are read.
+        noise: Source of the noise.
 
     Raises:
-        PrivacyError: The budget does not allow it (nothing was read), or a read gave no whole numbers.
+        PrivacyError: The budget does not allow it (nothing was read), or a read did not return whole numbers.
     """
     if len(reads) != len(sigmas):
         raise PrivacyError(f"{len(reads)} reads need as many scales of noise, not {len(sigmas)}")
@@ -112,14 +112,14 @@ def noisy_sum(
     """Return a sum of whole numbers, each clamped to public bounds, with discrete Gaussian noise.
 
     Args:
-        read: Gives the numbers, a whole number for each row; NaN has no place here.
-        low: Numbers below are counted as this.
-        high: Numbers above are counted as this.
+        read: Returns a whole number for each row.
+        low: Lower bound; smaller numbers are clamped to it.
+        high: Upper bound; larger numbers are clamped to it.
         sigma: Scale of the noise, in units of the sum.
         ledger: The ledger that is charged.
-        purpose: Purpose of the sum, for the ledger.
-        columns: The columns that it is of.
-        noise: Where the noise comes from.
+        purpose: Purpose of the sum, as recorded in the ledger.
+        columns: The columns that are read.
+        noise: Source of the noise.
         max_rows_per_unit: Maximum rows of a unit.
 
     Raises:
@@ -143,7 +143,7 @@ def noisy_sum(
 
 
 def hash_arrays(outputs: Iterable[npt.NDArray[Any]]) -> str:
-    """Return the SHA-256 of arrays, for the ledger."""
+    """Return the SHA-256 of arrays, as recorded in the ledger."""
     total = hashlib.sha256()
     for output in outputs:
         total.update(str((output.shape, str(output.dtype))).encode())
@@ -157,9 +157,9 @@ def _gaussian_event(sigmas: list[float], sensitivity: float) -> Any:
 
     parts = []
     for sigma in dict.fromkeys(sigmas):
-        one = dp_event.ZCDpEvent(rho=sensitivity**2 / (2 * sigma**2))
-        times = sigmas.count(sigma)
-        parts.append(one if times == 1 else dp_event.SelfComposedDpEvent(one, times))
+        event = dp_event.ZCDpEvent(rho=sensitivity**2 / (2 * sigma**2))
+        count = sigmas.count(sigma)
+        parts.append(event if count == 1 else dp_event.SelfComposedDpEvent(event, count))
     return parts[0] if len(parts) == 1 else dp_event.ComposedDpEvent(parts)
 
 
@@ -169,11 +169,11 @@ def _add_noise(counts: npt.NDArray[Any], sigma: float, noise: Noise) -> Integers
 
 
 def as_exact_integers(values: npt.NDArray[Any]) -> Integers:
-    """Return the whole numbers as int64; a float could carry the low bits of something private."""
+    """Return whole numbers as int64. Floats are rejected, because their low bits could reveal private values."""
     array = np.asarray(values)
     if array.dtype.kind not in "iub":
         raise PrivacyError(f"a mechanism adds noise to whole numbers, not to {array.dtype}; scale and round them first")
-    # Clamped, so that no sum overflows: clamping brings neighbours no farther apart.
+    # Clamped, so that no sum overflows; clamping does not increase the distance of neighbours.
     if array.dtype == np.uint64:
         array = np.minimum(array, np.uint64(_MAX_COUNT))
     exact: Integers = np.clip(array.astype(np.int64), -_MAX_COUNT, _MAX_COUNT)

@@ -1,7 +1,7 @@
 """Private partition selection: the values of a column whose noisy counts reach a threshold.
 
-The values are the data's own: one is released only where its noisy count reaches a threshold that the values of one
-unit pass with probability delta at most.
+A value is released only if its noisy count reaches a threshold, which the values of a single unit exceed with
+probability at most delta.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ def discover(
     noise: Noise,
     max_rows_per_unit: int = 1,
 ) -> tuple[str, ...]:
-    """Release the values of a column that enough units have, as sorted text.
+    """Release the values of a column that many units share, as sorted text.
 
-    Counts of the values that there are get discrete Gaussian noise; a value is released where its noisy count reaches
-    ``threshold``. Conditional on no value of one unit alone being released, which fails with probability ``delta`` at
-    most, this is rho-zCDP (approximate zCDP, Bun and Steinke, arXiv 1605.02065, section 8).
+    The count of each value in the data gets discrete Gaussian noise; a value is released if its noisy count reaches
+    ``threshold``. Unless a value of a single unit is released, which happens with probability at most ``delta``, this
+    is rho-zCDP (approximate zCDP, Bun and Steinke, arXiv 1605.02065, section 8).
 
     Args:
-        read: Gives the column.
+        read: Returns the column.
         rho: The zCDP to spend.
         delta: The probability to spend.
         ledger: The ledger that is charged.
         column: The column's name.
-        noise: Where the noise comes from.
+        noise: Source of the noise.
         max_rows_per_unit: Maximum rows of a unit.
 
     Raises:
@@ -50,7 +50,7 @@ def discover(
     from dp_accounting.dp_event import ZCDpEvent
 
     sigma = max_rows_per_unit / math.sqrt(2 * rho)
-    least = threshold(sigma, delta, max_rows_per_unit)
+    min_count = threshold(sigma, delta, max_rows_per_unit)
     entry = ledger.charge(
         ZCDpEvent(rho=rho),
         purpose=f"the categories of {column!r}",
@@ -59,27 +59,29 @@ def discover(
         delta=delta,
         rng=noise.kind,
     )
-    found = to_text(read())
-    known = np.array([text is not None and text != UNREADABLE for text in found], bool)
-    codes, uniques = encode_text(found[known])
+    cells = to_text(read())
+    is_category = np.array([text is not None and text != UNREADABLE for text in cells], bool)
+    codes, uniques = encode_text(cells[is_category])
     counts = np.bincount(codes, minlength=len(uniques)).astype(np.int64)
     noisy = counts + noise.gaussian(sigma, len(counts))
-    released = tuple(sorted(str(value) for value, count in zip(uniques, noisy.tolist(), strict=True) if count >= least))
+    released = tuple(
+        sorted(str(value) for value, count in zip(uniques, noisy.tolist(), strict=True) if count >= min_count)
+    )
     ledger.record(entry, hash_arrays([np.array(released, dtype=np.str_)]))
     return released
 
 
 def threshold(sigma: float, delta: float, max_rows_per_unit: int = 1) -> int:
-    """Return the minimum noisy count for release: a value of one unit passes with probability ``delta`` at most.
+    """Return the minimum noisy count for release, which a value of a single unit reaches with probability <= delta.
 
-    A unit alone has k values at most, each of count k at most: the chance that any passes is at most
-    k P(noise >= threshold - k).
+    A unit of k rows has at most k values, each of count at most k: the probability that any reaches the threshold is at
+    most k P(noise >= threshold - k).
 
     Raises:
         PrivacyError: Delta is not above 0.
     """
     if not 0 < delta < 1:
-        raise PrivacyError(f"finding categories needs a delta above 0 and below 1, not {delta!r}")
+        raise PrivacyError(f"measuring categories needs a delta above 0 and below 1, not {delta!r}")
     reach = math.ceil(sigma * 45) + 2
     weight = np.exp(-0.5 * (np.arange(reach + 1) / sigma) ** 2)
     tail = np.cumsum(weight[::-1])[::-1] / (2 * weight.sum() - 1)  # P(noise >= m), shape (reach + 1,)

@@ -40,7 +40,7 @@ def test_fresh_rows_and_gates(files: dict[str, str], capsys: pytest.CaptureFixtu
     assert main([*line, "--gates", "exposed_members=10"]) == 3
     assert "exposed_members is" in capsys.readouterr().err
     assert main([*line, "--gates", "verdict=consistent"]) == 3
-    assert "No statement" in capsys.readouterr().err
+    assert "No conclusion" in capsys.readouterr().err
 
 
 def test_no_holdout_no_verdict(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

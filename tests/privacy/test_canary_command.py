@@ -50,7 +50,7 @@ def test_a_claim_that_is_broken(
     assert main(["canaries", "--schema", schema, "--epsilon", "8", "--runs", "80"]) == 3
     said = capsys.readouterr()
     assert json.loads(said.out)["verdict"] == "VIOLATION"
-    assert "not met: The claim is broken" in said.err
+    assert "not met: The claim does not hold" in said.err
 
 
 def test_a_person_of_several_rows(
@@ -66,7 +66,7 @@ def test_a_person_of_several_rows(
     assert main(asked) == 0
     data = json.loads(capsys.readouterr().out)
     assert 1 < data["detectable"] < 5
-    assert f"from {data['detectable']:g} times the claim on would have been found" in data["text"]
+    assert f"from {data['detectable']:g} times the claim on would have been detected" in data["text"]
     monkeypatch.setattr(NoisyCounts, "__init__", one_row_a_person)
     assert main(asked) == 3
 

@@ -113,7 +113,7 @@ MUTATIONS: dict[str, tuple[Mutation, Check]] = {
     ),
     "values that collide accepted": (
         put(public_schema, "find_ambiguity", lambda values: ""),
-        ambiguous({"values": [7, "007"]}, "7 and '007' are one value"),
+        ambiguous({"values": [7, "007"]}, "7 and '007' are equal as numbers"),
     ),
     "whole numbers beyond 2**53 taken for exact": (
         put(public_schema, "MAX_EXACT_INTEGER", np.inf),

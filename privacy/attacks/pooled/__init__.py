@@ -1,1 +1,1 @@
-"""Attacks on all real rows at once, with exact tests under exchange of members and held-out rows."""
+"""Attacks on all real rows at once, with tests that are exact if members and held-out rows are exchangeable."""

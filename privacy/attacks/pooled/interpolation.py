@@ -1,7 +1,7 @@
 """Interpolation: a synthetic row that lies exactly on the line between two real rows.
 
-SMOTE and its variants place rows between a record and another one. Such a row may be far from both, but in the numeric
-columns the directions to the two are exactly opposite, which chance does not bring. Rounded numbers hide it.
+SMOTE and its variants interpolate between two records. Such a row may be far from both, but in the numeric columns the
+directions to the two are exactly opposite, which does not happen by chance. Rounding hides it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.privacy.attacks.pooled.real_rows import RealRows
 
 MAX_INTERPOLATED_ROWS = 1_000
-"""Maximum number of synthetic rows that are searched."""
+"""Maximum number of tested synthetic rows."""
 
 MIN_NUMERIC_COLUMNS = 3
-"""Numeric columns in which the two records must differ: on a grid of whole numbers, lines in a plane are common."""
+"""Minimum number of numeric columns in which the records differ; on a grid of integers, lines in a plane are common."""
 
 TOLERANCE = 1e-10
 
@@ -26,41 +26,43 @@ def is_applicable(table: EncodedTable) -> bool:
     return bool(table.values.shape[1] >= MIN_NUMERIC_COLUMNS)
 
 
-def score_interpolation(real: RealRows, made: EncodedTable) -> Floats:
-    """Return the synthetic rows of which each real row is one of the two ends, shape (n,).
+def score_interpolation(real: RealRows, synthetic: EncodedTable) -> Floats:
+    """Return the number of synthetic rows of which each real row is an end, shape (n,).
 
-    A row that lies between many pairs, as on a grid of whole numbers, counts for none.
+    A synthetic row that lies between several pairs, as on a grid of integers, is not counted.
     """
-    ends = [pair for pair in (_find_ends(real, row) for row in made.values[:MAX_INTERPOLATED_ROWS]) if pair is not None]
+    ends = [
+        pair for pair in (_find_ends(real, row) for row in synthetic.values[:MAX_INTERPOLATED_ROWS]) if pair is not None
+    ]
     return np.bincount(np.array(ends, dtype=np.int64).ravel(), minlength=len(real.table)).astype(np.float64)
 
 
 def _find_ends(real: RealRows, row: Floats) -> tuple[int, int] | None:
-    """Return the only two real rows on a line through a row and on both sides of it, if there are."""
-    away = (real.table.values - row) / real.space.spread
-    length = np.sqrt((away**2).sum(axis=1))
+    """Return the only two real rows on a line through a row, on either side of it; None if there are more or fewer."""
+    offset = (real.table.values - row) / real.space.spread
+    length = np.sqrt((offset**2).sum(axis=1))
     usable = np.flatnonzero(length > 1e-9)  # neither a copy nor missing
     if len(usable) < 2:
         return None
-    directions = away[usable] / length[usable, None]
+    directions = offset[usable] / length[usable, None]
     projected = directions @ _random_direction(directions.shape[1])
-    ahead, behind = np.flatnonzero(projected >= 0), np.flatnonzero(projected < 0)
-    if not len(ahead) or not len(behind):
+    positive, negative = np.flatnonzero(projected >= 0), np.flatnonzero(projected < 0)
+    if not len(positive) or not len(negative):
         return None
-    behind = behind[np.argsort(-projected[behind], kind="stable")]
-    opposite = -projected[behind]
-    after = np.searchsorted(opposite, projected[ahead])
+    negative = negative[np.argsort(-projected[negative], kind="stable")]
+    opposite = -projected[negative]
+    position = np.searchsorted(opposite, projected[positive])
     ends: list[tuple[int, int]] = []
-    for at in (np.minimum(after, len(behind) - 1), np.maximum(after - 1, 0)):
-        near = np.flatnonzero(np.abs(opposite[at] - projected[ahead]) < TOLERANCE)
-        one, other = ahead[near], behind[at[near]]
-        same = np.abs(directions[one] + directions[other]).max(axis=1) < 10 * TOLERANCE
-        same &= (np.abs(directions[one]) > TOLERANCE).sum(axis=1) >= MIN_NUMERIC_COLUMNS
-        ends += zip(usable[one[same]].tolist(), usable[other[same]].tolist(), strict=True)
+    for at in (np.minimum(position, len(negative) - 1), np.maximum(position - 1, 0)):
+        near = np.flatnonzero(np.abs(opposite[at] - projected[positive]) < TOLERANCE)
+        one, other = positive[near], negative[at[near]]
+        collinear = np.abs(directions[one] + directions[other]).max(axis=1) < 10 * TOLERANCE
+        collinear &= (np.abs(directions[one]) > TOLERANCE).sum(axis=1) >= MIN_NUMERIC_COLUMNS
+        ends += zip(usable[one[collinear]].tolist(), usable[other[collinear]].tolist(), strict=True)
     distinct = set(ends)
     return distinct.pop() if len(distinct) == 1 else None
 
 
 def _random_direction(size: int) -> Floats:
-    """Return a fixed direction that no grid has."""
+    """Return a fixed direction that is not a direction of a grid."""
     return np.random.default_rng(size).normal(size=size)

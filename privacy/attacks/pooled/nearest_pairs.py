@@ -1,7 +1,7 @@
-"""Nearest pairs: a synthetic row that is much nearer to a real row than any other real row is.
+"""Nearest pairs: synthetic rows that are much nearer to a real row than any other real row.
 
-The distance to the closest synthetic row is measured against the local density of real rows (the record's distance to
-its nearest real neighbour), so that records in sparse regions and in dense ones are compared on one scale.
+The distance to the closest synthetic row is divided by the record's distance to its nearest real neighbour, so that
+records in sparse and in dense regions are comparable.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ class PairDistances:
     to_real: Floats
 
     def score(self) -> Floats:
-        """Log of how much nearer the synthetic row is; a thousandth of the usual distance keeps it finite."""
-        usual = float(np.median(self.to_real))
-        offset = 0.001 * (usual if usual > 0 else 1.0)
+        """Return the log ratio of the two distances; a thousandth of the median distance keeps it finite."""
+        scale = float(np.median(self.to_real))
+        offset = 0.001 * (scale if scale > 0 else 1.0)
         return np.asarray(np.log(self.to_real + offset) - np.log(self.to_synthetic + offset))
 
 
 def measure_pairs(real: RealRows) -> PairDistances:
-    """Return the nearest synthetic and nearest real row of every real row."""
+    """Compute the distances of every real row to the nearest synthetic and the nearest other real row."""
     rows = real.points(real.table)
     to_synthetic = find_nearest(rows, real.points(real.synthetic), 1)[0][:, 0]
     to_real = find_nearest(rows, rows, 2)[0][:, 1]  # the nearest is the row itself, or its duplicate

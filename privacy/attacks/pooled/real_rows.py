@@ -1,7 +1,7 @@
 """All real rows of an audit, members and held-out rows, without membership labels.
 
-A score that is computed from the pool, the synthetic table and the record alone is exchangeable between members and
-held-out rows if the synthetic table reveals nothing of its members, and no row is spent on a reference.
+A score that depends only on the pool, the synthetic table and the record is exchangeable between members and held-out
+rows if the synthetic table reveals nothing about its members. No rows are needed as a reference.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.privacy.attacks.nearest_neighbours import DistanceSpace, Points
 
 MAX_SIDE_ROWS = 12_000
-"""Members, and held-out rows, in the pool."""
+"""Maximum number of members, and of held-out rows, in the pool."""
 
 MAX_SYNTHETIC_ROWS = 40_000
 
 
 @dataclass(frozen=True, eq=False)
 class RealRows:
-    """The pool.
+    """The pool of real rows.
 
     Attributes:
         table: Members, then held-out rows.
         is_member: Whether each row is a member, shape (n,).
-        synthetic: The synthetic rows that the attacks see.
+        synthetic: The synthetic rows available to the attacks.
         member_rows: Row numbers of the members in the training table.
-        space: The scale of distances, from the pool.
-        lot: A random order of the pool, which breaks ties.
+        space: The distance space, scaled by the pool.
+        tie_order: A random order of the pool, which breaks ties.
     """
 
     table: EncodedTable
@@ -39,7 +39,7 @@ class RealRows:
     synthetic: EncodedTable
     member_rows: Integers
     space: DistanceSpace
-    lot: Integers
+    tie_order: Integers
 
     @classmethod
     def pool(
@@ -50,8 +50,8 @@ class RealRows:
         controls = rng.permutation(len(holdout))[:MAX_SIDE_ROWS]
         table = concatenate(train.take(members), holdout.take(controls))
         is_member = np.arange(len(table)) < len(members)
-        seen = synthetic.take(rng.permutation(len(synthetic))[:MAX_SYNTHETIC_ROWS])
-        return cls(table, is_member, seen, members, DistanceSpace.of(table), rng.permutation(len(table)))
+        synthetic_rows = synthetic.take(rng.permutation(len(synthetic))[:MAX_SYNTHETIC_ROWS])
+        return cls(table, is_member, synthetic_rows, members, DistanceSpace.of(table), rng.permutation(len(table)))
 
     @property
     def n_members(self) -> int:
@@ -59,12 +59,12 @@ class RealRows:
         return len(self.member_rows)
 
     def points(self, table: EncodedTable) -> Points:
-        """Return the rows as points on the pool's scale."""
+        """Return rows as points in the distance space."""
         return self.space.points(table)
 
 
 def concatenate(first: EncodedTable, second: EncodedTable) -> EncodedTable:
-    """Return the rows of two tables with one encoding."""
+    """Concatenate two tables with the same encoding."""
     return replace(
         first,
         codes=np.concatenate([first.codes, second.codes]),

@@ -1,8 +1,9 @@
-"""Exact test that members crowd the top of a ranking, wherever the crowd ends.
+"""Exact scan test for a concentration of members at the top of a ranking, of unknown depth.
 
-Few leaked records lie at the very top of a ranking and many weak ones reach further down, so that no depth is best. The
-statistic is the largest Berk-Jones deviation over all depths (Berk and Jones, Z. Wahrscheinlichkeitstheorie 47, 1979);
-its p-value is exact for an exchangeable order: the chance that a hypergeometric walk crosses the boundary.
+A strong leak of few records affects the very top of a ranking and a weak leak of many reaches further down, so no
+single depth is best. The statistic is the maximum Berk-Jones deviation over all depths (Berk and Jones, Z.
+Wahrscheinlichkeitstheorie 47, 1979). Its p-value, the probability that a hypergeometric walk crosses the boundary, is
+exact for an exchangeable order.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ import numpy.typing as npt
 from tabsynth.common.arrays import Floats, Integers
 
 MAX_DEPTH_SHARE = 0.1
-"""Share of all records down to which a ranking is scanned."""
+"""Maximum depth of the scan, as a share of all records."""
 
 MIN_DEPTH, MAX_DEPTH = 20, 1_000
 
 
-def rank_labels(score: Floats, member: npt.NDArray[np.bool_], lot: Integers) -> npt.NDArray[np.bool_]:
-    """Return the membership of the records with the highest scores, ties in the order of a random lot, shape (depth,).
+def rank_labels(score: Floats, is_member: npt.NDArray[np.bool_], tie_order: Integers) -> npt.NDArray[np.bool_]:
+    """Return the membership of the records with the highest scores, ties in random order, shape (depth,).
 
-    Records with the lowest score of all are left out: no order among them means anything.
+    Records with the minimum score are excluded, because their order has no meaning.
     """
-    order = lot[np.argsort(-score[lot], kind="stable")]
-    deepest = max(MIN_DEPTH, min(int(MAX_DEPTH_SHARE * len(score)), MAX_DEPTH))
-    return np.asarray(member[order[: min(deepest, int((score > score.min()).sum()))]])
+    order = tie_order[np.argsort(-score[tie_order], kind="stable")]
+    depth = max(MIN_DEPTH, min(int(MAX_DEPTH_SHARE * len(score)), MAX_DEPTH))
+    return np.asarray(is_member[order[: min(depth, int((score > score.min()).sum()))]])
 
 
 def scan_statistic(labels: npt.NDArray[np.bool_], share: float) -> tuple[float, int]:
-    """Largest deviation of the members among the first k records from a share, and that k; 0 without records."""
+    """Return the maximum deviation of the share of members among the first k records, and its k; 0 without records."""
     if not len(labels):
         return 0.0, 0
     k = np.arange(1, len(labels) + 1)
@@ -42,13 +43,13 @@ def scan_statistic(labels: npt.NDArray[np.bool_], share: float) -> tuple[float, 
 
 @lru_cache(maxsize=1024)
 def scan_p_value(statistic: float, members: int, controls: int, depth: int) -> float:
-    """Return the chance of a statistic at least as large if the order is exchangeable.
+    """Return the probability of a statistic at least as large if the order is exchangeable.
 
     Args:
-        statistic: Of ``scan_statistic``.
-        members: Members in the whole ranking.
-        controls: Other records in it.
-        depth: Number of records that were scanned.
+        statistic: The statistic of ``scan_statistic``.
+        members: Number of members in the whole ranking.
+        controls: Number of other records in it.
+        depth: Number of scanned records.
 
     Example:
         >>> from math import log
@@ -59,14 +60,14 @@ def scan_p_value(statistic: float, members: int, controls: int, depth: int) -> f
         return 1.0
     total = members + controls
     boundary = _boundary(statistic, depth, members / total)
-    walk = np.zeros(depth + 2)  # chance of each number of members so far, without a crossing
+    walk = np.zeros(depth + 2)  # probability of each number of members so far, without a crossing
     walk[0], crossed = 1.0, 0.0
-    left = np.maximum(members - np.arange(depth + 2), 0)
+    remaining = np.maximum(members - np.arange(depth + 2), 0)
     for k, bound in enumerate(boundary.tolist(), 1):
         top = min(k, bound)
-        rise = walk[:top] * left[:top] / (total - k + 1)
-        walk[:top] -= rise
-        walk[1 : top + 1] += rise
+        step = walk[:top] * remaining[:top] / (total - k + 1)
+        walk[:top] -= step
+        walk[1 : top + 1] += step
         if bound <= k:
             crossed += float(walk[bound:].sum())
             walk[bound:] = 0.0
@@ -83,7 +84,7 @@ def _deviation(count: Integers, k: Integers, share: float) -> Floats:
 
 
 def _boundary(statistic: float, depth: int, share: float) -> Integers:
-    """For each number of records the fewest members that reach a statistic; one more than all if none do."""
+    """Return, for each number of records k, the minimum members that reach a statistic; k + 1 if none do."""
     k = np.arange(1, depth + 1)
     low, high = np.zeros(depth, np.int64), k + 1
     while (high - low > 1).any():

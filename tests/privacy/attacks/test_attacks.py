@@ -35,10 +35,10 @@ def test_a_bootstrap_of_the_training_rows_is_found_by_every_attack(draw: Draw, s
     rows = draw(6000, 1)
     train, holdout = rows[:3000], rows[3000:]
     found = attacked(train, train.sample(3000, replace=True, random_state=0), holdout, schema)
-    adjusted = holm_correction([item.p or 0.0 for item in found.findings])
-    missed = [item.name for item, p in zip(found.findings, adjusted, strict=True) if p > 0.05]
+    adjusted = holm_correction([item.p or 0.0 for item in found.tests])
+    missed = [item.name for item, p in zip(found.tests, adjusted, strict=True) if p > 0.05]
     assert missed == ["interpolated_rows"]
-    groups = {item.group for item in found.findings}
+    groups = {item.group for item in found.tests}
     assert groups == {"membership", "singling_out", "linkability", "inference", "copies"}
 
 
@@ -47,7 +47,7 @@ def test_fresh_rows_raise_no_more_alarms_than_the_level(draw: Draw, schema: Sche
     runs, alarms, single, low = 40, 0, Counter[str](), Counter[str]()
     for seed in range(runs):
         rows = draw(600, seed)
-        found = attacked(rows[:200], rows[200:400], rows[400:], schema, seed).findings
+        found = attacked(rows[:200], rows[200:400], rows[400:], schema, seed).tests
         alarms += bool((holm_correction([item.p or 0.0 for item in found]) <= 0.05).any())
         single.update(item.name for item in found if item.p is not None and item.p <= 0.05)
         low.update(item.name for item in found if item.interval[0] > item.floor)
@@ -65,7 +65,7 @@ def test_a_generator_that_copies_some_rows_is_caught_on_the_records_it_copied(
     copied = np.random.default_rng(0).permutation(10_000)[:500]  # 5 %
     met = holdout[:repeated]  # rows that repeat in the population meet a synthetic row without having been copied
     found = attacked(train, pd.concat([train.iloc[copied], fresh[: 9_500 - repeated], met]), holdout, schema)
-    named = {item.name: item for item in found.findings}
+    named = {item.name: item for item in found.tests}
     pointed = named["neighbourhood_exposed_tpr"]
     assert pointed.interval[0] > 30
     assert 8 < pointed.floor < 20  # a tenth of all is pointed at, 1 % of others may be mistaken

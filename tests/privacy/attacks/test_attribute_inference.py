@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.evaluation.stats.encoded_table import encode_tables
-from tabsynth.privacy.attacks.attack_result import Finding
+from tabsynth.privacy.attacks.attack_result import AttackResult
 from tabsynth.privacy.attacks.attribute_inference import attack_attributes
 from tabsynth.privacy.attacks.membership_game import MembershipGame, split_targets
 from tabsynth.schema import Schema
@@ -40,7 +40,7 @@ def rows(n: int, seed: int) -> pd.DataFrame:
     )
 
 
-def inferred(made: pd.DataFrame, train: pd.DataFrame, held: pd.DataFrame) -> dict[str, Finding]:
+def inferred(made: pd.DataFrame, train: pd.DataFrame, held: pd.DataFrame) -> dict[str, AttackResult]:
     tables = encode_tables([train, made, held], SCHEMA)
     game: MembershipGame = split_targets(tables[0], tables[1], tables[2], np.random.default_rng(0))
     chosen = np.arange(len(game.is_member))

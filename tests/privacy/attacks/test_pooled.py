@@ -23,7 +23,7 @@ def attacked(train: pd.DataFrame, made: pd.DataFrame, held: pd.DataFrame, schema
 
 
 def p_values(results: PooledResults) -> dict[str, float]:
-    return {finding.name: 1.0 if finding.p is None else finding.p for finding in results.findings}
+    return {result.name: 1.0 if result.p is None else result.p for result in results.results}
 
 
 def test_the_p_value_of_a_scan_is_that_of_random_orders() -> None:

@@ -50,15 +50,15 @@ def test_a_model_that_does_not_look_raises_no_more_alarms_than_the_level(draw: D
         def fit(frame: pd.DataFrame, _: int, rng: np.random.Generator = rng) -> pd.DataFrame:
             return population.iloc[rng.permutation(len(population))[:40]]
 
-        (finding,), _ = attack_with_shadow_models(fit, rows, schema, range(10), seed)
-        alarms += (finding.p or 0.0) <= 0.05
+        (result,), _ = attack_with_shadow_models(fit, rows, schema, range(10), seed)
+        alarms += (result.p or 0.0) <= 0.05
     assert alarms <= binom.ppf(0.999, 40, 0.05)
 
 
 def test_bad_fits_are_refused(draw: Draw, schema: Schema) -> None:
     rows = draw(60, 24)
     for fit, error, match in (
-        (lambda frame, seed: None, DataError, "must give the synthetic frame"),
+        (lambda frame, seed: None, DataError, "must return a synthetic frame"),
         (lambda frame, seed: frame[:0], DataError, "without rows"),
         (lambda frame, seed: frame.drop(columns="age"), SchemaError, "other columns"),
     ):

@@ -67,7 +67,7 @@ def test_with_the_model_at_hand(fit: Callable[[pd.DataFrame, int], pd.DataFrame]
 
 def test_bad_input_is_refused() -> None:
     one = site(20, 0, 0.0)
-    with pytest.raises(DataError, match="on both sides"):
+    with pytest.raises(DataError, match="in took_part and in stayed_out"):
         infer_source(one, {"a": one, "b": one}, {"a": one, "c": one}, SCHEMA)
     with pytest.raises(DataError, match="two sites"):
         infer_source(one, {"a": one}, {"b": one, "c": one}, SCHEMA)

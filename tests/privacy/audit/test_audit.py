@@ -114,7 +114,7 @@ def test_ten_rows_say_nothing(draw: Draw, schema: Schema) -> None:
     rows = draw(30, 15)
     report = audit(rows[:10], rows[10:20], rows[20:], schema=schema)
     assert report.verdict == "INCONCLUSIVE"
-    assert "too few to find any leak" in report.text
+    assert "too few rows to detect any of the planted leaks" in report.text
     with pytest.raises(DataError, match="the holdout has 3 rows"):
         audit(rows[:10], rows[10:20], rows[20:23], schema=schema)
 
@@ -219,9 +219,9 @@ def test_planted_leaks_that_the_audit_finds_are_found_when_they_are_there(draw: 
     planted = {leak["name"]: leak for leak in fresh.details["power"]["planted"]}
     assert planted["verbatim copies"]["least"] <= 0.03
     assert planted["copies with 5 % noise"]["least"] > planted["verbatim copies"]["least"]
-    assert "leaks would have been found: verbatim copies (0.5 %), " in fresh.text
-    assert "Up to 10 % would not: interpolated rows." in fresh.text  # ages are rounded
-    assert "What this audit would have found" in fresh.to_html()
+    assert "detected leaks from these shares of the records on: verbatim copies (0.5 %), " in fresh.text
+    assert "missed, up to 10 %: interpolated rows." in fresh.text  # ages are rounded
+    assert "Which leaks this audit would detect" in fresh.to_html()
     for name, noise in (("verbatim copies", 0.0), ("copies with 1 % noise", 0.01)):
         least = planted[name]["least"]
         copies = rows[: round(least * 2000)].copy()

@@ -97,7 +97,7 @@ def test_power_and_the_most_that_could_be_seen_are_said(tmp_path: Path) -> None:
     report.save(tmp_path / "c.json")
     data = json.loads((tmp_path / "c.json").read_text("utf-8"))
     assert data["runs"] == 60
-    assert "not the privacy" in str(data) or "No statement" in str(data)
+    assert "not a guarantee" in str(data) or "No conclusion" in str(data)
 
 
 def test_rows_alone_give_no_powered_silence() -> None:
@@ -134,5 +134,5 @@ def test_bad_input_is_refused_before_any_run() -> None:
         canaries(never, TABLE, CLAIM, mu=3.0)
     with pytest.raises(DataError, match="no rows"):
         canaries(never, TABLE[:0], CLAIM)
-    with pytest.raises(DataError, match="no frame"):
+    with pytest.raises(DataError, match="not a frame"):
         canaries(gaussian_count(1.0), TABLE, CLAIM, runs=20)

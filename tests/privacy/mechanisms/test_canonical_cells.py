@@ -137,10 +137,10 @@ def test_days_are_spelled_alike_as_dates_and_as_text() -> None:
 @pytest.mark.parametrize(
     ("facts", "says"),
     [
-        ({"values": [7, "007"]}, "7 and '007' are one value"),
-        ({"values": ["true", True]}, "'true' and True are one value"),
-        ({"values": ["0.5", "a", ".50"]}, "'0.5' and '.50' are one value"),
-        ({"values": ["2024-01-31", "2024-01-31T00:00"]}, "are one value"),
+        ({"values": [7, "007"]}, "7 and '007' are equal as numbers"),
+        ({"values": ["true", True]}, "'true' and True are equal as numbers"),
+        ({"values": ["0.5", "a", ".50"]}, "'0.5' and '.50' are equal as numbers"),
+        ({"values": ["2024-01-31", "2024-01-31T00:00"]}, "are equal as numbers, truth values or dates"),
         ({"values": [2**53, 1]}, "9007199254740992 is not an exact number"),
         ({"values": ["12345678901234567"]}, "'12345678901234567' is not an exact number"),
         ({"values": [0.1234567890123456]}, "is not an exact number"),

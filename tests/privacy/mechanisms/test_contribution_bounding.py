@@ -103,6 +103,6 @@ def test_a_type_without_exact_keys_is_refused_before_any_charge(values: Any, ref
         lambda: MarginalSynthesizer().fit(frame, schema=SCHEMA, privacy=privacy, progress=False),
         lambda: measure(frame, SCHEMA.replace("x", values=None), privacy),
     ):
-        with pytest.raises(PrivacyError, match="column 'who' identifies persons and is of type"):
+        with pytest.raises(PrivacyError, match="column 'who' identifies persons, but in its type"):
             act()
     assert len(ledger) == 0

@@ -61,7 +61,7 @@ def test_the_noise_of_a_budget_costs_no_more_and_hardly_less(rho: float, parts: 
 
 def test_parts_that_are_too_small_are_refused_before_anything_is_charged() -> None:
     ledger = PrivacyLedger(50.0, 1e-6)
-    with pytest.raises(PrivacyError, match="ask for a smaller epsilon"):
+    with pytest.raises(PrivacyError, match="use a smaller epsilon"):
         charge_summed_counts(
             sigmas=[0.7], sizes=[4], parts=3, sensitivity=1, ledger=ledger, purpose="x", columns=["a"], rng=""
         )
