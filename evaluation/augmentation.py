@@ -1,6 +1,6 @@
 """Effect of added, balanced or adversarial rows on a classifier: AUC, parity gap, robustness.
 
-Classifiers are trained several times and tested on held-out real rows: intervals include the variance of training.
+Classifiers are trained several times and tested on held-out real rows; intervals include the variance of training.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ def augmentation_scores(
 
     Args:
         train: The real rows.
-        augmented: The same with rows added, or any other training table.
-        holdout: Real rows for the test.
+        augmented: The real rows with added rows, or another training table.
+        holdout: Real test rows.
         target: The column of classes.
         schema: The schema of the columns; by default the table's own, or inferred from ``train``.
-        seeds: How often each classifier is trained.
-        seed: Fixes every draw.
+        seeds: Number of trainings of each classifier.
+        seed: Random seed.
 
     Returns:
-        ``augmented_auc``, whose floor is what the real rows alone reach, and ``augmented_gain``, their paired
+        ``augmented_auc``, with the AUC of the real rows alone as its floor, and ``augmented_gain``, their paired
         difference.
 
     Raises:
-        InputError: The tables differ in their columns, or the target has no two classes in each of them.
+        InputError: The tables differ in their columns, or the target has fewer than two classes in one of them.
     """
     trained = RepeatedTraining.of(train, augmented, holdout, target, schema, seeds, seed)
     baseline_auc, augmented_auc = (trained.auc(predictions) for predictions in trained.predictions)
@@ -75,21 +75,21 @@ def parity_scores(
     puts into a class (Agarwal et al., "A reductions approach to fair classification", arXiv 1803.02453, definition 1).
 
     Args:
-        train: The rows to compare with: real ones, or a plain synthetic table.
+        train: The baseline table: real rows, or an unbalanced synthetic table.
         balanced: The balanced table, such as a ``balanced_sample``.
-        holdout: Real rows for the test.
+        holdout: Real test rows.
         target: The column of classes.
-        by: The column that makes the groups.
+        by: The column that defines the groups.
         schema: The schema of the columns; by default the table's own, or inferred from ``train``.
-        seeds: How often each classifier is trained.
-        seed: Fixes every draw.
+        seeds: Number of trainings of each classifier.
+        seed: Random seed.
 
     Returns:
-        ``parity_gap``, whose floor is the gap of the classifier that learned from ``train``; ``parity_reduction``, the
-        share of that gap that is gone; ``augmented_auc`` and ``augmented_gain`` as in ``augmentation_scores``.
+        ``parity_gap``, with the gap of the classifier trained on ``train`` as its floor; ``parity_reduction``, the
+        relative reduction of that gap; ``augmented_auc`` and ``augmented_gain`` as in ``augmentation_scores``.
 
     Raises:
-        InputError: As there, or fewer than two groups have ten held-out rows.
+        InputError: As in ``augmentation_scores``, or fewer than two groups have ten held-out rows.
     """
     trained = RepeatedTraining.of(train, balanced, holdout, target, schema, seeds, seed)
     groups, labels = trained.groups(by)
@@ -105,9 +105,9 @@ def parity_scores(
         better="lower",
         target=0.0,
         floor=float(plain[0]),
-        beside="the table compared with",
+        beside="the baseline table",
         description=f"Largest difference in predicted rates of {gap_name}.",
-        method=f"{trained.method} The floor is the same classifier trained on the table it is compared with.",
+        method=f"{trained.method} The floor is the same classifier trained on the baseline table.",
         detail=tuple(
             Part(columns=(f"{by} = {label}",), value=float(rates[g, rates.shape[1] - 1]))
             for g, label in enumerate(labels)
@@ -123,7 +123,7 @@ def parity_scores(
         better="higher",
         target=1.0,
         floor=0.0,
-        description=f"Share of the gap in predicted rates of {gap_name} that is gone.",
+        description=f"Relative reduction of the gap in predicted rates of {gap_name}.",
         method=f"{trained.method} Paired: both classifiers are scored on the same draws.",
     )
     baseline_auc, augmented_auc = (trained.auc(predictions) for predictions in trained.predictions)
@@ -150,12 +150,12 @@ def robustness_scores(
 
     Args:
         model: The fitted classifier.
-        holdout: Rows that it has not seen.
+        holdout: Rows that were not used for training.
         y: Their labels, shape (n,).
-        epsilon: How far each number may move, in its standard deviations; see ``adversarial_rows``.
+        epsilon: Maximum change of each number, in standard deviations; see ``adversarial_rows``.
         flips: Maximum number of changed categories of a row.
-        fixed: Columns that must not change.
-        seed: Seed of the changes.
+        fixed: Columns that are not changed.
+        seed: Random seed of the perturbation.
 
     Returns:
         ``accuracy`` and ``robust_accuracy``; the floor of the second is the first.
@@ -164,7 +164,7 @@ def robustness_scores(
     changed = adversarial_rows(model, frame, epsilon, y=truth, flips=flips, fixed=fixed, seed=seed)
     n_correct = [int((model.predict(rows) == truth).sum()) for rows in (frame, changed)]
     n = len(frame)
-    method = f"Share of {n:,} held-out rows; interval: Wilson's."
+    method = f"Share of {n:,} held-out rows; Wilson interval."
     plain = Score(
         name="accuracy",
         title="Accuracy",
@@ -184,8 +184,8 @@ def robustness_scores(
         target=1.0,
         floor=n_correct[0] / n,
         beside="unchanged rows",
-        description=f"Accuracy after moves of up to {epsilon:g} standard deviations and {flips} changed categories.",
-        method=f"{method} The floor is the accuracy on unchanged rows; a stronger attack may do more harm.",
+        description=f"Accuracy after changes of up to {epsilon:g} standard deviations and {flips} categories.",
+        method=f"{method} The floor is the accuracy on unchanged rows; stronger attacks may reduce it further.",
     )
     return {"accuracy": plain, "robust_accuracy": robust}
 
@@ -199,10 +199,10 @@ def _auc_score(trained: RepeatedTraining, augmented_auc: Floats, baseline_auc: F
         better="higher",
         target=1.0,
         floor=float(baseline_auc[0]),
-        beside="the table compared with",
+        beside="the baseline table",
         unit="AUC",
         description="How well a classifier trained on the table ranks real rows.",
-        method=f"{trained.method} The floor is the same classifier trained on the table it is compared with.",
+        method=f"{trained.method} The floor is the same classifier trained on the baseline table.",
     )
 
 
@@ -215,7 +215,7 @@ def _gain_score(trained: RepeatedTraining, augmented_auc: Floats, baseline_auc: 
         better="higher",
         floor=0.0,
         unit="AUC",
-        description="AUC of the classifier minus that of one trained on the table it is compared with.",
+        description="AUC of the classifier minus that of one trained on the baseline table.",
         method=f"{trained.method} Paired: both classifiers are scored on the same draws.",
     )
 

@@ -1,9 +1,7 @@
-"""Comparison of several synthetic tables of one real table in one report."""
+"""Comparison report of several synthetic tables of one real table."""
 
 from __future__ import annotations
 
-import html as escaping
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-from tabsynth.common.atomic_files import write_text
 from tabsynth.common.validation import checked_arguments
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, InputError, SourceError
+from tabsynth.errors import DataError, InputError
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.metric_specs import excess_over_floor
 from tabsynth.evaluation.rendering.page import render_comparison
 from tabsynth.evaluation.report import Report, markdown_cell
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
+from tabsynth.reporting.report_files import notebook_frame, write_report
 from tabsynth.schema.schema import Schema
 
 VERSION = 1
-"""Version of the JSON form; a later one is refused."""
+"""Version of the JSON format; later versions are rejected."""
 
 FORMAT = "tabsynth-comparison"
 Data = pd.DataFrame | Table | str | Path
@@ -42,19 +40,19 @@ class ComparisonReport:
 
     @property
     def scores(self) -> list[str]:
-        """The names of the scores that any of the reports has, in order."""
+        """Names of all scores of the reports, in order."""
         return list(dict.fromkeys(name for report in self.reports.values() for name in report.scores))
 
     def best(self, score: str) -> list[str]:
         """Return the tables with the best value of a score, and those whose interval overlaps with it.
 
-        A score of the real table alone has no best.
+        Scores of the real table alone have no best table.
         """
-        found = {name: report.scores[score] for name, report in self.reports.items() if score in report.scores}
-        if score.startswith("real_") or not found:
+        scores = {name: report.scores[score] for name, report in self.reports.items() if score in report.scores}
+        if score.startswith("real_") or not scores:
             return []
-        top = min(found, key=lambda name: _badness(found[name], found[name].value))
-        return [name for name in found if name == top or _overlap(found[name], found[top])]
+        best_name = min(scores, key=lambda name: _badness(scores[name], scores[name].value))
+        return [name for name in scores if name == best_name or _overlap(scores[name], scores[best_name])]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as plain data."""
@@ -67,10 +65,10 @@ class ComparisonReport:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ComparisonReport:
-        """Read what ``to_dict`` writes.
+        """Rebuild the output of ``to_dict``.
 
         Raises:
-            DataError: Not a comparison, or one of a later version.
+            DataError: The data are not a comparison, or one of a later version.
         """
         if not isinstance(data, Mapping) or data.get("format") != FORMAT or "reports" not in data:
             raise DataError(f'not a comparison: "format" should be "{FORMAT}"')
@@ -79,29 +77,19 @@ class ComparisonReport:
         return cls({name: Report.from_dict(report) for name, report in data["reports"].items()})
 
     def save(self, path: str | Path) -> None:
-        """Write the comparison; the suffix decides: ``.html``, ``.json`` or ``.md``.
+        """Write the comparison in the format of the suffix: ``.html``, ``.json`` or ``.md``.
 
         Raises:
-            SourceError: Another suffix, or the file cannot be written.
+            SourceError: The suffix is another one, or the file cannot be written.
         """
-        writers: dict[str, Callable[[], str]] = {
-            ".html": self.to_html,
-            ".md": self.to_markdown,
-            ".json": lambda: json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-        }
-        suffix = Path(path).suffix.lower()
-        if suffix not in writers:
-            raise SourceError(
-                f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md"
-            )
-        write_text(path, writers[suffix](), private=True)
+        write_report(self, path)
 
     def to_html(self) -> str:
-        """One self-contained page."""
+        """Render the comparison as one self-contained page."""
         return render_comparison(self.to_dict())
 
     def to_markdown(self) -> str:
-        """Return the verdicts and scores side by side; the best, and those that do not differ from it, in bold."""
+        """Return the verdicts and scores side by side, with the values of ``best`` in bold."""
         names = list(self.reports)
         lines = ["# Synthetic tables compared", ""]
         lines += [
@@ -112,7 +100,7 @@ class ComparisonReport:
         lines += ["|---|" + "---:|" * (len(names) + 1) + "---|"]
         for score in self.scores:
             lines.append("| " + " | ".join(self._row(score, bold=True)) + " |")
-        return "\n".join([*lines, "", "Figures of the real table are shown: for internal use.", ""])
+        return "\n".join([*lines, "", "Contains statistics of the real table: for internal use.", ""])
 
     def __repr__(self) -> str:
         return f"<ComparisonReport of {', '.join(self.reports)}>"
@@ -127,21 +115,21 @@ class ComparisonReport:
         return "\n".join(text)
 
     def _repr_html_(self) -> str:
-        page = escaping.escape(self.to_html(), quote=True)
-        return (
-            f'<div><iframe title="Synthetic tables compared" srcdoc="{page}" sandbox="" loading="lazy" '
-            'style="width:100%;height:720px;border:1px solid #8884;border-radius:8px"></iframe></div>'
-        )
+        return notebook_frame("Synthetic tables compared", self.to_html())
 
     def _row(self, score: str, *, bold: bool = False) -> list[str]:
         best = self.best(score)
         cells = [score]
-        known = next(report.scores[score] for report in self.reports.values() if score in report.scores)
+        reference = next(report.scores[score] for report in self.reports.values() if score in report.scores)
         for name, report in self.reports.items():
-            found = report.scores.get(score)
-            text = "–" if found is None else format_number(found.value, found.unit)
+            current = report.scores.get(score)
+            text = "–" if current is None else format_number(current.value, current.unit)
             cells.append(f"**{text}**" if bold and name in best else f"{text} *" if name in best else text)
-        return [*cells, "–" if known.floor is None else format_number(known.floor, known.unit), known.direction]
+        return [
+            *cells,
+            "–" if reference.floor is None else format_number(reference.floor, reference.unit),
+            reference.direction,
+        ]
 
 
 @checked_arguments
@@ -160,32 +148,32 @@ def compare(
     """Evaluate several synthetic tables of one real table, each with the same seed.
 
     Args:
-        train: The real rows that the models learned from.
-        synthetic: The synthetic tables by a name for each, such as that of the model.
-        holdout: Real rows that no model has seen.
+        train: The training rows of the models.
+        synthetic: The synthetic tables by name, such as the name of the model.
+        holdout: Real rows that were not used for training.
         target: The column to predict.
         schema: The schema of the columns; default: the Table's own, or inferred from ``train``.
         seed: Fixes every draw.
         sdmetrics: Whether to add SDMetrics' own reports.
         quick: Compute only the scores that train no model, and detection on a sample; see ``evaluate``.
-        progress: Called with table and stage, and the share done.
+        progress: Called with the table and stage, and the share of completed work.
 
     Raises:
-        InputError: No tables, or a name that is not text; errors of ``evaluate`` are raised with the table's name.
+        InputError: There is no table, or a name is not text. Errors of ``evaluate`` name the table.
     """
     if not isinstance(synthetic, Mapping) or not synthetic:
-        raise InputError("give the synthetic tables by name, such as {'masked': frame, 'vae': other}")
+        raise InputError("pass the synthetic tables by name, such as {'masked': frame, 'vae': other}")
     if not all(isinstance(name, str) and name for name in synthetic):
         raise InputError("the names of the synthetic tables must be text")
     if isinstance(train, (str, Path)) or schema is None:
         table = Table.of(train, schema)
         train, schema = table, table.schema
     reports = {}
-    for at, (name, data) in enumerate(synthetic.items()):
+    for i, (name, data) in enumerate(synthetic.items()):
 
-        def report_stage(stage: str, share: float, name: str = name, at: int = at) -> None:
+        def report_stage(stage: str, share: float, name: str = name, i: int = i) -> None:
             if progress is not None:
-                progress(f"{name}: {stage}", (at + share) / len(synthetic))
+                progress(f"{name}: {stage}", (i + share) / len(synthetic))
 
         options: dict[str, Any] = {"target": target, "schema": schema, "seed": seed, "sdmetrics": sdmetrics}
         try:
@@ -201,10 +189,10 @@ def _badness(score: Score, value: float) -> float:
     return -value if score.better == "higher" else value
 
 
-def _overlap(one: Score, top: Score) -> bool:
+def _overlap(score: Score, best: Score) -> bool:
     """Return whether the intervals of two scores overlap; without intervals only equal values do."""
-    if one.interval is None or top.interval is None:
-        return one.value == top.value
-    if one.better == "target":
-        return excess_over_floor(one) <= 0 or _badness(one, one.value) == _badness(top, top.value)
-    return one.interval[0] <= top.interval[1] and top.interval[0] <= one.interval[1]
+    if score.interval is None or best.interval is None:
+        return score.value == best.value
+    if score.better == "target":
+        return excess_over_floor(score) <= 0 or _badness(score, score.value) == _badness(best, best.value)
+    return score.interval[0] <= best.interval[1] and best.interval[0] <= score.interval[1]

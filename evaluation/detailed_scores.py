@@ -25,7 +25,7 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.table_comparison import Comparison
 
 MIN_ROWS = 20
-"""Rows that each table needs."""
+"""Minimum number of rows of each table."""
 
 
 def detailed_scores(
@@ -37,7 +37,7 @@ def detailed_scores(
     report_stage: Callable[[str], None],
     add: Callable[[Sequence[Score]], None],
 ) -> list[str]:
-    """Return the detailed scores: dependence, tails, subgroups, diversity, several models, fairness, data quality.
+    """Compute the detailed scores, and pass them to ``add``.
 
     Returns:
         Notes on omissions.
@@ -82,7 +82,7 @@ def detailed_scores(
     if not sensitive:
         notes.append("Fairness is left out: no column has the role 'sensitive' in the schema.")
     elif not groups or task is None:
-        notes.append("Fairness is left out: it needs a target and two groups of enough rows.")
+        notes.append("Fairness is left out: it needs a target and two groups with enough rows.")
     else:
         add([parity_score(comparison, task, groups)])
         add(group_model_scores(trained, groups, rng_of("fairness")) if trained is not None else [])

@@ -45,12 +45,12 @@ STAGES = (
     "learners",
     "fairness",
 )
-"""A stage's position seeds its generator, so that a new stage does not change the draws of earlier ones."""
+"""Stages of an evaluation. A stage's position seeds its generator, so new stages are appended."""
 STAGE_ORDER = (*STAGES[:4], *STAGES[6:], *STAGES[4:6])
 """The order in which stages run, for progress."""
 
 QUICK_ROWS = 2_000
-"""Rows a side for the detection of a quick evaluation."""
+"""Maximum real, and synthetic, rows for detection in a quick evaluation."""
 
 
 Data = pd.DataFrame | Table | str | Path
@@ -105,23 +105,23 @@ def evaluate(
 ) -> Report | DatabaseReport:
     """Measure fidelity, detectability, utility and memorisation of a synthetic table, or of linked tables.
 
-    Mappings of frames by name are linked tables, which ``evaluate_database`` measures by table, link and sequence.
+    Mappings of frames by name are linked tables, for which ``evaluate_database`` scores tables, links and sequences.
 
     Args:
-        train: The real rows that the model learned from: a frame, a Table or a path; or frames by name.
-        synthetic: The synthetic rows; the same columns.
-        holdout: Real rows that the model has not seen. Without them utility and memorisation are left out, and the
-            floor of fidelity comes from halves of ``train``.
+        train: The training rows of the model: a frame, a Table or a path; or frames by name.
+        synthetic: The synthetic rows, with the same columns.
+        holdout: Real rows that were not used for training. Without them utility and memorisation are left out, and
+            the floor of fidelity comes from halves of ``train``.
         target: The column to predict for utility; default: the one with the role ``target``, if any.
         schema: The schema of the columns; default: the Table's own, or inferred from ``train``.
-        seed: Fixes every draw.
-        sdmetrics: Whether to add SDMetrics' own reports; default: if the package is installed.
+        seed: Random seed.
+        sdmetrics: Whether to add the reports of SDMetrics; default: if the package is installed.
         thorough: Whether to add the detailed scores: three-way distributions, tails, missing values, subgroups,
             diversity, several models, regression conclusions, fairness and data quality. Findings depend on these.
-        quick: Compute only the scores that train no model, and detection on ``QUICK_ROWS`` rows a side; overrides
-            ``thorough``, and leaves SDMetrics' reports out unless ``sdmetrics=True``. The report's notes say so.
-        card: Facts on the model (its card, its privacy ledger) to keep in the report.
-        progress: Called with the stage and the share done, from 0 to 1.
+        quick: Compute only the scores that train no model, and detection on ``QUICK_ROWS`` rows of each table. It
+            overrides ``thorough``, and omits the reports of SDMetrics unless ``sdmetrics=True``.
+        card: Facts about the model (its card, its privacy ledger) to store in the report.
+        progress: Called with the stage and the share of completed work, from 0 to 1.
         on_scores: Called with the scores of each stage as soon as they are computed.
 
     Returns:
@@ -129,7 +129,7 @@ def evaluate(
 
     Raises:
         SchemaError: Columns differ, the schema does not fit ``train``, or the target is unknown.
-        DataError: A table is empty or holds values of another type.
+        DataError: A table is empty or has values of another type.
         MissingDependencyError: ``sdmetrics=True`` without the package.
 
     Example:
@@ -158,9 +158,9 @@ def evaluate(
             progress=progress,
         )
     if isinstance(synthetic, Mapping) or isinstance(holdout, Mapping):
-        raise DataError("train is one table and another side several; give all sides in the same form")
+        raise DataError("train is one table, but another argument is several; pass all of them in the same form")
     if isinstance(schema, DatabaseSchema):
-        raise SchemaError("a DatabaseSchema is for several tables; give frames by name")
+        raise SchemaError("a DatabaseSchema is for several tables; pass frames by name")
     inputs = check_inputs(train, synthetic, holdout, target, schema)
     frames = [frame for _, frame in inputs.named()]
     encoded_train, encoded_synthetic, *rest = encode_tables(frames, inputs.schema)
@@ -213,7 +213,7 @@ def evaluate(
         report_stage("sdmetrics")
         add(*sdmetrics_scores(inputs.train, inputs.synthetic, inputs.schema, _rng(seed, "sdmetrics")))
     elif sdmetrics is None and not quick:
-        notes.append("SDMetrics' own scores are left out: the package sdmetrics is not installed.")
+        notes.append("The scores of SDMetrics are left out: the package sdmetrics is not installed.")
     report_stage("pictures")
     tables = encoded_train, encoded_synthetic, encoded_holdout
     drilldown |= picture_data(*tables, inputs.schema, _rng(seed, "pictures"))
@@ -245,9 +245,9 @@ def _evaluate_linked(
     schema: Any,
     **options: Any,
 ) -> DatabaseReport:
-    """Check that all sides are linked tables, and evaluate them."""
+    """Check that all arguments are linked tables, and evaluate them."""
     if not isinstance(synthetic, Mapping) or not (holdout is None or isinstance(holdout, Mapping)):
-        raise DataError("train holds several tables; give synthetic and holdout as frames by name, too")
+        raise DataError("train is several tables; pass synthetic and holdout as frames by name, too")
     if target is not None:
         raise InputError(f"target={target!r} is for one table; leave it out")
     if not (schema is None or isinstance(schema, DatabaseSchema)):
@@ -256,12 +256,12 @@ def _evaluate_linked(
 
 
 def _area_position(score: Score) -> int:
-    """Sort key: the score's area."""
+    """Return the position of a score's area in the report."""
     return [*AREAS, "other", "sdmetrics"].index(area_of(score.name))
 
 
 def _rng(seed: int, stage: str) -> np.random.Generator:
-    """Return a generator for each stage, so that one stage's draws do not depend on whether another ran."""
+    """Return the generator of a stage, independent of the other stages."""
     return np.random.default_rng([seed, STAGES.index(stage)])
 
 
@@ -274,18 +274,18 @@ def _stage_reporter(progress: Callable[[str, float], None] | None) -> Callable[[
 
 
 def _omission_notes(inputs: Inputs, quick: bool) -> list[str]:
-    """List what is not measured, and why."""
+    """Return notes on scores that are not computed, with the reasons."""
     notes = []
     if quick:
         notes.append(
-            f"Quick selection: scores that train no model, and detection on at most {QUICK_ROWS:,} rows a side. "
-            "Utility and the detailed scores are left out; evaluate without quick for these."
+            f"Quick evaluation: scores that train no model, and detection on at most {QUICK_ROWS:,} rows per table. "
+            "Utility and the detailed scores are left out; evaluate without quick to compute them."
         )
     skipped = [name for name, column in inputs.schema.items() if isinstance(column, (Identifier, Text))]
     if skipped:
-        notes.append(f"Identifiers and free text are in no score: {quote(skipped)}.")
+        notes.append(f"Identifiers and free text are not scored: {quote(skipped)}.")
     if inputs.holdout is None:
-        notes.append("Utility and memorisation are left out: they need a holdout, unseen real rows.")
+        notes.append("Utility and memorisation are left out: they need a holdout.")
     elif inputs.target is None and not quick:
         notes.append("Utility is left out: it needs a target, the column to predict.")
     for title, frame in inputs.named():

@@ -1,8 +1,7 @@
-"""Findings: faults in words, each with the columns, groups or rows concerned.
+"""Findings: descriptions of faults, each with the affected columns, groups or rows.
 
-A part of a score is a fault when it lies beyond a limit in its unit, beyond a multiple of what real rows reach, and
-beyond its familywise bound. What one fault explains is not reported again: a pair is not named beside a column that is
-wrong by itself.
+A part of a score is a fault if it exceeds its floor by a limit and by a factor, and exceeds its family-wise bound.
+Consequences of a reported fault are not reported again: pairs with a faulty column are omitted.
 """
 
 from __future__ import annotations
@@ -28,23 +27,23 @@ MIN_FLOOR_RATIO = 3.0
 """Minimum ratio of a part to its floor."""
 
 MIN_GROUP_EXCESS, MIN_GROUP_DEVIATIONS = 2.5, 6.0
-"""Points, and median deviations, by which a group must lie further above its floor than the groups usually do."""
+"""Minimum excess of a faulty group over the median of all groups, in points and in median absolute deviations."""
 
 MIN_LEAK = 0.15
-"""Gain in shared information with the target, from 0 to 1, that makes a column a leak."""
+"""Minimum increase of the normalised mutual information with the target (0 to 1) of a leaking column."""
 
 MIN_BROKEN_SHARE, MIN_SHARED_INFORMATION = 0.75, 0.015
-"""Share of a column's relations that must be wrong for it to be named instead of them, and what relates two columns:
-shared information, from 0 to 1, in the real table."""
+"""Minimum share of a column's relations that are wrong if the column is reported instead of its pairs, and minimum
+normalised mutual information (0 to 1) of related columns in the real table."""
 
 MIN_BROKEN_RELATIONS = 3
-"""Wrong relations that are reported as one fault of the column that they share."""
+"""Minimum number of wrong pairs that are reported as one fault of their common column."""
 
 MAX_FINDINGS = 12
-"""Findings of one kind."""
+"""Maximum number of findings of one kind."""
 
 MIN_CATEGORY_SHARE, MIN_CATEGORY_ROWS = 0.005, 10
-"""A category that is named must hold this share of the real rows, and so many of them."""
+"""Minimum share and number of real rows of a missing category that is reported."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Finding:
 def find_faults(
     scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable, target: str | None
 ) -> list[Finding]:
-    """Return the faults that the scores show, those of single columns first."""
+    """Return the faults in the scores, those of single columns first."""
     shapes, faulty = _wrong_shapes(scores, real, synthetic)
     dropped = _missing_categories(real, synthetic)
     pairs = _wrong_pairs(scores, real, faulty | {finding.where[0] for finding in dropped})
@@ -82,7 +81,7 @@ def find_faults(
 def find_value_faults(
     inputs: Inputs, scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable
 ) -> list[Finding]:
-    """Return the columns whose synthetic values have another resolution, type or rounding, one finding for each."""
+    """Return a finding for each column whose synthetic values have another resolution, type or rounding."""
     faults = dict(find_format_faults(inputs.train, inputs.synthetic, inputs.schema))
     out = [Finding("fidelity", "value_format", (name,), text) for name, text in faults.items()]
     if (score := scores.get("rounding_error")) is None:
@@ -99,7 +98,7 @@ def _error_text(part: Part) -> str:
 
 
 def _is_fault(part: Part, score: Score) -> bool:
-    """Return whether a part is a fault; its floor is one draw, so it counts as at least the mean of all floors."""
+    """Return whether a part is a fault. Its floor is a single draw, so it is raised to the mean floor if smaller."""
     floor, limit = max(part.floor or 0.0, score.floor or 0.0), SPECS[score.name].finding or 0.0
     return part.value > MIN_FLOOR_RATIO * floor and part.value - floor > limit and part.value > (part.chance or 0.0)
 
@@ -107,7 +106,7 @@ def _is_fault(part: Part, score: Score) -> bool:
 def _wrong_shapes(
     scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable
 ) -> tuple[list[Finding], set[str]]:
-    """Return the columns whose distribution is wrong; those of changed units say so."""
+    """Return findings on column distributions, with a note on probable changes of unit, and the faulty columns."""
     if "shape_error" not in scores:
         return [], set()
     out = []
@@ -121,10 +120,10 @@ def _wrong_shapes(
 
 
 def _missing_categories(real: EncodedTable, synthetic: EncodedTable) -> list[Finding]:
-    """Categories of the real table that never occur, where chance does not leave any one of them out so easily."""
+    """Return findings on categories that never occur in the synthetic table, if that is improbable by chance."""
     out = []
     categories = int(real.encoding.sizes[~real.encoding.continuous].sum())
-    fewest = max(
+    min_count = max(
         MIN_CATEGORY_ROWS, np.log(max(categories, 1) / FAMILYWISE_RATE) / np.log(1 + len(synthetic) / len(real))
     )
     for j, name in enumerate(real.encoding.names):
@@ -135,7 +134,7 @@ def _missing_categories(real: EncodedTable, synthetic: EncodedTable) -> list[Fin
         expected = counts / len(real) * len(synthetic)
         for code in np.argsort(-counts, kind="stable"):
             share = counts[code] / len(real)
-            if not other[code] and share >= MIN_CATEGORY_SHARE and counts[code] >= fewest and expected[code] >= 10:
+            if not other[code] and share >= MIN_CATEGORY_SHARE and counts[code] >= min_count and expected[code] >= 10:
                 label = real.encoding.labels[j][code]
                 text = f"{name} = {label}, {format_number(100 * share, '%')} of real rows, never occurs"
                 out.append(Finding("diversity", "coverage", (name, label), text))
@@ -143,7 +142,7 @@ def _missing_categories(real: EncodedTable, synthetic: EncodedTable) -> list[Fin
 
 
 def _wrong_pairs(scores: Mapping[str, Score], real: EncodedTable, faulty: set[str]) -> list[Finding]:
-    """Return the pairs whose relation is wrong, or the column that they have in common."""
+    """Return findings on pairs with a wrong relation, or on the column that they have in common."""
     wrong: dict[tuple[str, ...], tuple[str, Part]] = {}
     for score in ("trend_error", "information_error"):
         for part in scores[score].detail if score in scores else ():
@@ -159,34 +158,34 @@ def _wrong_pairs(scores: Mapping[str, Score], real: EncodedTable, faulty: set[st
                 counts[name] = counts.get(name, 0) + 1
         top = max(counts, key=lambda name: (counts[name], name))
         others = max(len(related.get(top, ())), counts[top])
-        # most of its relations are wrong; or nothing is that it has no part in
+        # Most relations of the column are wrong, or all wrong relations are its own.
         if counts[top] < max(2, MIN_BROKEN_SHARE * others) and (
             counts[top] < MIN_BROKEN_RELATIONS or counts[top] < len(wrong)
         ):
             break
-        text = f"{top} has lost its relation to {counts[top]} of {others} related columns: was it shuffled?"
+        text = f"{top} has lost its relation to {counts[top]} of {others} related columns; it may have been shuffled"
         out.append(Finding("fidelity", "trend_error", (top,), text))
-        wrong = {pair: found for pair, found in wrong.items() if top not in pair}
-    for score, part in sorted(wrong.values(), key=lambda found: -found[1].excess)[:MAX_FINDINGS]:
+        wrong = {pair: fault for pair, fault in wrong.items() if top not in pair}
+    for score, part in sorted(wrong.values(), key=lambda fault: -fault[1].excess)[:MAX_FINDINGS]:
         text = f"the relation of {part.name} is {_error_text(part)}"
         out.append(Finding("fidelity", score, part.columns, text))
     return out
 
 
 def _target_leaks(real: EncodedTable, synthetic: EncodedTable, target: str | None) -> list[Finding]:
-    """Columns that predict the target far better in the synthetic table than in the real one, beyond chance."""
+    """Return findings on columns that predict the target much better in the synthetic table than in the real one."""
     if target is None or target not in real.encoding.names:
         return []
     gains = target_information_gains(real, synthetic, target, MIN_LEAK)
     texts = {n: f"{n} explains {after:.0%} of {target}, in the real table {before:.0%}" for n, before, after in gains}
     return [
-        Finding("utility", "information_error", (name, target), f"{text}: did the target leak?")
+        Finding("utility", "information_error", (name, target), f"{text}: the target may have leaked")
         for name, text in texts.items()
     ]
 
 
 def _wrong_parts(scores: Mapping[str, Score], name: str, known: set[str], text: str) -> list[Finding]:
-    """Return the parts of one score that are visible and not yet explained."""
+    """Return findings on the faulty parts of a score, without those of ``known`` columns."""
     if name not in scores or (name == "parity_error" and level_of(scores[name]) != "poor"):
         return []
     parts = [p for p in scores[name].detail if _is_fault(p, scores[name]) and not set(p.columns) & known]
@@ -202,7 +201,7 @@ def _wrong_parts(scores: Mapping[str, Score], name: str, known: set[str], text: 
 
 
 def _wrong_missingness(scores: Mapping[str, Score], faulty: set[str]) -> list[Finding]:
-    """Return findings on columns whose missing values depend on other columns in another way than in the real table."""
+    """Return findings on columns whose missing values depend on other columns differently than in the real table."""
     name = "missing_relation_error"
     if name not in scores:
         return []
@@ -214,52 +213,54 @@ def _wrong_missingness(scores: Mapping[str, Score], faulty: set[str]) -> list[Fi
     for column, parts in list(worst.items())[:MAX_FINDINGS]:
         top = sorted(parts, key=lambda part: -part.excess)[:3]
         others = ", ".join(part.columns[1] for part in top)
-        text = f"where {column} is missing depends otherwise than in the real table on {others}: missing at random?"
+        text = f"missing values of {column} depend differently on {others} than in the real table"
         out.append(Finding("fidelity", name, (column, *(part.columns[1] for part in top)), text))
     return out
 
 
 def _wrong_groups(scores: Mapping[str, Score], has_faulty_columns: bool) -> list[Finding]:
-    """Return the groups that are worse off than the groups are on average."""
+    """Return findings on groups whose excess over the floor is much larger than that of other groups."""
     if "subgroup_error" not in scores:
         return []
     parts = scores["subgroup_error"].detail
-    each = np.array([part.excess for part in parts])
-    mean_floor = float(np.median(each))
-    scatter = float(np.median(np.abs(each - mean_floor)))
-    limit = max(mean_floor, 0.0) + max(
-        MIN_GROUP_EXCESS * (2 if has_faulty_columns else 1), MIN_GROUP_DEVIATIONS * scatter
+    excesses = np.array([part.excess for part in parts])
+    median = float(np.median(excesses))
+    deviation = float(np.median(np.abs(excesses - median)))
+    limit = max(median, 0.0) + max(
+        MIN_GROUP_EXCESS * (2 if has_faulty_columns else 1), MIN_GROUP_DEVIATIONS * deviation
     )
-    found = [p for p in parts if p.excess > limit and p.value > 1.25 * (p.floor or 0.0) and p.value > (p.chance or 0.0)]
+    faulty = [
+        p for p in parts if p.excess > limit and p.value > 1.25 * (p.floor or 0.0) and p.value > (p.chance or 0.0)
+    ]
     out = []
-    for part in sorted(found, key=lambda part: -part.excess)[:MAX_FINDINGS]:
+    for part in sorted(faulty, key=lambda part: -part.excess)[:MAX_FINDINGS]:
         text = f"rows with {part.name} are {_error_text(part)}"
         out.append(Finding("fairness", "subgroup_error", part.columns, text))
     return out
 
 
 def _explained_by_chance(score: Score) -> bool:
-    """Return whether held-out real rows could score as low."""
+    """Return whether held-out real rows could have the same score by chance."""
     if score.name == "utility_gap":
         return any(part.value <= (part.chance or 0.0) for part in score.detail)
     if score.name != "conclusions":
         return excess_over_floor(score, GATE_INTERVAL_FACTOR) <= 0
-    # McNemar's exact test of what is lost to the synthetic rows alone and to the held-out ones alone
+    # McNemar's exact test of coefficients that are lost with synthetic rows only or with held-out rows only.
     lost = sum(part.value < (part.floor or 0.0) for part in score.detail)
     gained = sum(part.value > (part.floor or 0.0) for part in score.detail)
     return float(binom.sf(lost - 1, lost + gained, 0.5)) > FAMILYWISE_RATE
 
 
 def _wrong_table_scores(scores: Mapping[str, Score]) -> list[Finding]:
-    """Return the scores of the whole table that are not good."""
+    """Return findings on scores of the whole table that are not good."""
     out = []
     texts = {
-        "detection_auc": "a classifier is wrong more often than by guessing, AUC {0}: training rows may be copied",
+        "detection_auc": "a detection AUC far below 0.5 ({0}): training rows may be copied",
         "mode_loss": "a cluster of rows is missing or repeated: {1}",
         "beta_recall": "part of the real table is not covered: β-recall {0}",
         "copies": "{0} of the rows are copies of training rows",
         "dcr_share": "{0} of the rows are closer to training rows than to held-out rows",
-        "utility_gap": "models learn less from it than from real rows: {0} AUC or R² less",
+        "utility_gap": "models trained on it perform worse than models trained on real rows, by {0} AUC or R²",
         "conclusions": "only {0} of the significant regression coefficients are preserved",
     }
     for name, text in texts.items():
@@ -274,7 +275,7 @@ def _wrong_table_scores(scores: Mapping[str, Score]) -> list[Finding]:
         elif level_of(score) in (None, "good") or _explained_by_chance(score):
             continue
         elif name == "detection_auc" and score.value > 0.5:
-            continue  # the pairs, groups and columns that it detects are findings of their own
+            continue  # the pairs, groups and columns that the classifier uses have their own findings
         named = ", ".join(part.name for part in top[:3])
         where = tuple(part.name for part in top[:3]) if name == "mode_loss" else ("rows",)
         out.append(

@@ -4,12 +4,12 @@
 
     gates:
       fidelity.trend_error: {max: 2.0}          # the value itself
-      utility.utility_gap: {above_floor: 0.05}  # what lies beyond chance on the worse side of real data
+      utility.utility_gap: {above_floor: 0.05}  # excess over the floor of real data, beyond chance
     waivers:
       - {gate: fidelity.trend_error, who: A. Analyst, why: pilot only, until: 2031-01-31}
-    unmeasured: fail                            # or skip: a score that was not measured then counts as met
+    unmeasured: fail                            # or skip: gates of unmeasured scores pass
 
-A name is a score's, with or without its area before it.
+The name of a gate is that of a score, optionally with its area.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 LIMIT_KEYS = ("max", "min", "above_floor")
 DEFAULT = "default"
-"""In place of a file's name: no score of ``metric_specs`` with a gate may be poor; real rows never fail these gates."""
+"""Name of the default gates: no score of ``metric_specs`` with a gate may be poor. Real rows pass these gates."""
 
 
 @dataclass(frozen=True)
 class Waiver:
-    """Permission to miss a gate: who gave it, why, and its last day."""
+    """Permission to fail a gate, with the responsible person, the reason and the last day."""
 
     who: str
     why: str
@@ -56,10 +56,10 @@ class Gate:
 
     Attributes:
         name: The score.
-        limit: ``max`` or ``min`` for the value; ``above_floor`` for how far the better end of its 99.9 % interval may
-            lie on the worse side of what real data reach.
+        limit: ``max`` or ``min`` of the value; ``above_floor``, the maximum excess over the floor at the better end of
+            the 99.9 % interval.
         waiver: A waiver, if there is one.
-        optional: Whether a score that was not measured counts as met.
+        optional: Whether the gate passes if the score was not measured.
     """
 
     name: str
@@ -69,16 +69,16 @@ class Gate:
 
 
 def read_gates(source: str | Path | Mapping[str, Any], *, any_name: bool = False) -> list[Gate]:
-    """Read a gates file (or the same as a mapping); ``default`` names the default gates.
+    """Read a gates file or mapping; ``default`` returns the default gates.
 
     Args:
         source: The file or mapping.
-        any_name: Whether a score may have any name, as those of linked tables.
+        any_name: Whether any score name is allowed, as for linked tables.
 
     Raises:
-        SourceError: The file cannot be read, or is no YAML.
-        InputError: An unknown score, key or gate of a waiver; a limit that is not a number; a waiver that does not say
-            who, why and until when.
+        SourceError: The file cannot be read, or is not YAML.
+        InputError: A score, a key or the gate of a waiver is unknown, a limit is not a number, or a waiver is
+            incomplete.
     """
     if str(source) == DEFAULT:
         gated = {name: spec.limits for name, spec in SPECS.items() if spec.gate and spec.limits}
@@ -107,7 +107,7 @@ def read_gates(source: str | Path | Mapping[str, Any], *, any_name: bool = False
         gate, waiver = parse_waiver(entry, where)
         name = gate if any_name else _score_name(gate, where)
         if name not in gates:
-            raise InputError(f"{where}: the waiver for {gate!r} waives no gate; there are {quote(gates, 12)}")
+            raise InputError(f"{where}: there is no gate {gate!r} for the waiver; there are {quote(gates, 12)}")
         gates[name] = replace(gates[name], waiver=waiver)
     return list(gates.values())
 
@@ -115,8 +115,8 @@ def read_gates(source: str | Path | Mapping[str, Any], *, any_name: bool = False
 def apply_gates(report: Report, gates: list[Gate], today: date | None = None) -> Report:
     """Return the report with the result of each gate.
 
-    A gate for a score that was not measured is missed, unless the file says ``unmeasured: skip``; so is one whose
-    waiver has run out.
+    The gate of a score that was not measured fails, unless the file has ``unmeasured: skip``. An expired waiver has no
+    effect.
     """
     return replace(report, gates=gate_results(report.scores, gates, today))
 
@@ -128,7 +128,7 @@ def gate_results(scores: Mapping[str, Score], gates: list[Gate], today: date | N
 
 
 def failed_gates(report: Report) -> list[str]:
-    """Return the gates that are missed and not waived, in words."""
+    """Return the texts of the gates that fail and are not waived."""
     return [gate["text"] for gate in report.gates if not gate["met"]]
 
 
@@ -141,7 +141,7 @@ def _gate_result(gate: Gate, score: Score | None, day: date) -> dict[str, Any]:
         if waiver.until >= day:
             met, text = True, f"{text}; waived by {waiver.who} until {waiver.until} ({waiver.why})"
         else:
-            text = f"{text}; the waiver by {waiver.who} ran out on {waiver.until}"
+            text = f"{text}; the waiver by {waiver.who} expired on {waiver.until}"
     return {
         "name": gate.name,
         "limit": dict(gate.limit),
@@ -166,15 +166,15 @@ def _failure(gate: Gate, score: Score | None) -> str:
         if key == "min" and score.value < limit:
             wrong.append(f"{shown} is less than {format_number(limit, score.unit)}")
         if key == "above_floor" and excess_over_floor(score, GATE_INTERVAL_FACTOR) > limit:
-            far = format_number(excess_over_floor(score, GATE_INTERVAL_FACTOR), score.unit)
+            excess = format_number(excess_over_floor(score, GATE_INTERVAL_FACTOR), score.unit)
             wrong.append(
-                f"{shown} lies {far} beyond what chance allows, at most {format_number(limit, score.unit)} may be"
+                f"{shown} exceeds its floor by {excess} beyond chance; the limit is {format_number(limit, score.unit)}"
             )
     return f"{gate.name}: {' and '.join(wrong)}" if wrong else ""
 
 
 def _score_name(key: str, where: str) -> str:
-    """Return the score that a key names, with its area or without."""
+    """Return the score name of a key with or without an area."""
     known = list(SPECS)
     area, _, name = key.rpartition(".")
     if (name in known and (not area or area_of(name) == area)) or (not area and name.startswith("sdmetrics_")):
@@ -197,14 +197,14 @@ def _parse_limit(key: object, limit: object, where: str) -> dict[str, float]:
 
 
 def parse_waiver(entry: object, where: str) -> tuple[str, Waiver]:
-    """Return a waiver and the gate that it waives, from a mapping of gate, who, why and until.
+    """Parse a mapping of gate, who, why and until; return the gate's name and the waiver.
 
     Raises:
         InputError: A key is missing or unknown, or ``until`` is not a date.
     """
     keys = {"gate", "who", "why", "until"}
     if not isinstance(entry, Mapping) or set(entry) != keys or not all(str(entry[key]).strip() for key in keys):
-        raise InputError(f"{where}: a waiver says gate, who, why and until (a date); not {entry!r}")
+        raise InputError(f"{where}: a waiver needs gate, who, why and until (a date), not {entry!r}")
     until = entry["until"]
     if not isinstance(until, date):
         try:
@@ -215,10 +215,10 @@ def parse_waiver(entry: object, where: str) -> tuple[str, Waiver]:
 
 
 def unmet_requirements(report: Report | DatabaseReport, require: Mapping[str, float]) -> tuple[str, ...]:
-    """Return the requirements that scores do not meet, in words.
+    """Return the texts of the requirements that scores do not meet.
 
-    A limit is the least value of a score where higher is better, the greatest where lower is better, and the greatest
-    distance from its target where it aims at one.
+    A limit is the minimum of a score if higher is better, the maximum if lower is better, and the maximum distance from
+    the target if the score has one.
 
     Raises:
         InputError: The report has no such score.

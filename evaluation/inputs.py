@@ -1,4 +1,4 @@
-"""Inputs of an evaluation: three tables of the same columns, validated before any work."""
+"""Inputs of an evaluation: three tables with the same columns, validated before any computation."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tabsynth.schema.schema import Schema
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "sdmetrics")
 
 HASH_CHUNK_ROWS = 1_000_000
-"""Rows hashed at a time for the fingerprint."""
+"""Number of rows per chunk of the fingerprint."""
 
 MAX_CELLS = 400_000_000
-"""Cells of a table up to which it is evaluated in memory."""
+"""Maximum number of cells of a table that is evaluated in memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Tables in the schema's column order; ``sources`` holds the file names of those that were paths."""
+    """Tables with columns in the schema's order, and ``sources``, the file names of tables passed as paths."""
 
     train: pd.DataFrame
     synthetic: pd.DataFrame
@@ -42,7 +42,7 @@ class Inputs:
     sources: dict[str, str]
 
     def named(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Yield the available tables by name."""
+        """Yield the name and frame of each available table."""
         yield "train", self.train
         yield "synthetic", self.synthetic
         if self.holdout is not None:
@@ -56,52 +56,52 @@ def check_inputs(
     target: str | None,
     schema: Schema | None,
 ) -> Inputs:
-    """Read and check the tables.
+    """Read and validate the tables.
 
-    The training table must keep the whole schema. The others need its columns and types only: values that the schema
-    does not allow are what an evaluation measures.
+    The training table must satisfy the whole schema. The others need its columns and types only, because an evaluation
+    measures how far their values violate the schema.
 
     Raises:
         SchemaError: Columns differ, the schema does not fit the training table, or the target is unknown.
-        DataError: A table is empty, or a value is of another type than the schema says.
+        DataError: A table is empty, or a value has another type than in the schema.
     """
     for title, data in (("the training table", train), ("the synthetic table", synthetic), ("the holdout", holdout)):
         _check_size(title, data)
-    first = _read_table("the training table", train, schema)
-    loose = relax_schema(first.schema)
-    tables = {"train": first.frame}
+    train_table = _read_table("the training table", train, schema)
+    loose = relax_schema(train_table.schema)
+    tables = {"train": train_table.frame}
     for name, title, data in (("synthetic", "the synthetic table", synthetic), ("holdout", "the holdout", holdout)):
         if data is not None:
             if isinstance(data, pd.DataFrame | Table):
                 _check_columns(title, data if isinstance(data, pd.DataFrame) else data.frame, loose)
             tables[name] = _read_table(title, data, loose, " beside the training table").frame
-    names = list(first.schema)
-    holders = first.schema.with_role("target")
-    target = target if target is not None else holders[0] if holders else None
-    if target is not None and target not in first.schema:
+    names = list(train_table.schema)
+    target_columns = train_table.schema.with_role("target")
+    target = target if target is not None else target_columns[0] if target_columns else None
+    if target is not None and target not in train_table.schema:
         raise SchemaError(f"the target {target!r} is not a column of the tables; there are {quote(names)}")
-    if target is not None and target not in scored_columns(first.schema):
-        kind = first.schema[target].kind
-        raise SchemaError(f"the target {target!r} is of kind {kind}, which cannot be predicted; name another column")
+    if target is not None and target not in scored_columns(train_table.schema):
+        kind = train_table.schema[target].kind
+        raise SchemaError(f"the target {target!r} is of kind {kind}, which cannot be predicted; choose another column")
     given = {"train": train, "synthetic": synthetic, "holdout": holdout}
     sources = {name: Path(data).name for name, data in given.items() if isinstance(data, (str, Path))}
     return Inputs(
         train=tables["train"][names],
         synthetic=tables["synthetic"][names],
         holdout=tables["holdout"][names] if "holdout" in tables else None,
-        schema=first.schema,
+        schema=train_table.schema,
         target=target,
         sources=sources,
     )
 
 
 def relax_schema(schema: Schema) -> Schema:
-    """Return the schema without bounds, value lists and constraints, everything nullable: its columns and types."""
+    """Return the schema with columns and types only: nullable, without bounds, values and constraints."""
     return Schema({name: _relax_column(column) for name, column in schema.items()})
 
 
 def fingerprint(frame: pd.DataFrame) -> str:
-    """Return the SHA-256 of the contents: of ``frame.to_csv(index=False)``, so that anyone can compute it again."""
+    """Return the SHA-256 of ``frame.to_csv(index=False)``, which others can reproduce."""
     digest = hashlib.sha256()
     for start in range(0, len(frame), HASH_CHUNK_ROWS):
         text = frame.iloc[start : start + HASH_CHUNK_ROWS].to_csv(index=False, header=start == 0)
@@ -118,7 +118,7 @@ def _relax_column(column: Column) -> Column:
 
 
 def _check_size(title: str, data: pd.DataFrame | Table | str | Path | None) -> None:
-    """Refuse what would not fit in memory before it is read; of a Parquet file the footer says how large it is."""
+    """Reject a table that is too large for memory, before it is read if it is a Parquet file."""
     if isinstance(data, pd.DataFrame | Table):
         frame = data if isinstance(data, pd.DataFrame) else data.frame
         rows, columns = frame.shape
@@ -126,19 +126,19 @@ def _check_size(title: str, data: pd.DataFrame | Table | str | Path | None) -> N
         try:
             footer = pq.ParquetFile(data).metadata
         except (pa.ArrowInvalid, OSError):
-            return  # the reader says what is wrong with it
+            return  # reading the file raises the error
         rows, columns = footer.num_rows, footer.num_columns
     else:
         return
     if rows * columns > MAX_CELLS:
         raise DataError(
             f"{title} has {rows:,} rows of {columns} columns, more than is evaluated in memory ({MAX_CELLS:,} cells): "
-            "give a sample of its rows, or compare Parquet files with tabsynth.evaluation.out_of_core.file_fidelity"
+            "pass a sample of its rows, or compare Parquet files with tabsynth.evaluation.out_of_core.file_fidelity"
         )
 
 
 def _check_columns(title: str, frame: Any, schema: Schema) -> None:
-    """Raise where a frame's columns differ from those of the training table."""
+    """Check that a frame has the columns of the training table."""
     absent = [name for name in schema if name not in frame.columns]
     extra = [name for name in frame.columns if name not in schema]
     if absent or extra:
@@ -148,7 +148,7 @@ def _check_columns(title: str, frame: Any, schema: Schema) -> None:
 
 
 def _read_table(title: str, data: pd.DataFrame | Table | str | Path, schema: Schema | None, beside: str = "") -> Table:
-    """``Table.of`` with errors that name the table."""
+    """Call ``Table.of``, with errors that name the table."""
     try:
         table = Table.of(data, schema)
     except SchemaError as error:
@@ -161,7 +161,7 @@ def _read_table(title: str, data: pd.DataFrame | Table | str | Path, schema: Sch
 
 
 def collect_provenance(inputs: Inputs, seed: int) -> dict[str, Any]:
-    """Provenance of an evaluation or an audit: hashes of the tables, column kinds, seed and package versions."""
+    """Return the provenance of an evaluation or an audit: hashes of the tables, column kinds, seed and versions."""
     tables = {}
     for name, frame in inputs.named():
         tables[name] = {"rows": len(frame), "sha256": fingerprint(frame)}

@@ -1,4 +1,4 @@
-"""All scores in one table: area, title, limits, gauge, uses. Verdict, gates, findings and pages read it."""
+"""Specification of all scores: area, title, limits, gauge and uses, for verdict, gates, findings and pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AUGMENTING, INFERRING, GROUPS = "Training-data augmentation", "Statistical infer
 USES = (TESTING, EXPLORING, TRAINING, AUGMENTING, INFERRING, GROUPS)
 
 GATE_INTERVAL_FACTOR = 1.68
-"""Factor from a 95 % interval to one of 99.9 %: a gate or a finding that errs once in 20 tables is of no use."""
+"""Ratio of the widths of 99.9 % and 95 % intervals; gates and findings need few false alarms."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class MetricSpec:
 
     Attributes:
         area: Subject of the score.
-        title: Its name on pages.
-        limits: How far beyond its floor, at the better end of its interval, it may lie to be good, then fair; in its
-            unit. A score without a floor for real rows has no limits.
-        uses: The uses whose suitability depends on it.
-        gauge: The least range of its gauge; a score with a gauge has a tile.
-        verdict: Whether the verdict's sentence depends on it.
-        gate: Whether the default gates require it to be no worse than fair.
-        finding: Excess over the floor, in points, from which one of its parts is a finding.
+        title: Display name of the score.
+        limits: Maximum excess over the floor, at the better end of the interval and in the unit of the score, of a
+            good and of a fair score. None for a score without a floor of real rows.
+        uses: Uses whose suitability depends on the score.
+        gauge: Minimum range of the gauge; a score with a gauge has a tile on the page.
+        verdict: Whether the verdict depends on the score.
+        gate: Whether the default gates require a score that is at least fair.
+        finding: Minimum excess of a part over its floor, in points, that is a finding.
     """
 
     area: str
@@ -100,7 +100,7 @@ AREAS: dict[str, tuple[str, ...]] = {
 
 
 def area_of(name: str) -> str:
-    """Return the area of a score; ``sdmetrics`` for those of SDMetrics, ``other`` for one that has none."""
+    """Return the area of a score; ``sdmetrics`` for scores of SDMetrics, ``other`` for unknown scores."""
     if name.startswith("sdmetrics_"):
         return "sdmetrics"
     return SPECS[name].area if name in SPECS else "other"
@@ -111,20 +111,20 @@ def excess_over_floor(score: Score, width: float = 1.0) -> float:
 
     Args:
         score: The score.
-        width: Factor by which the interval is widened first.
+        width: Factor by which the interval is widened.
     """
     low, high = score.interval if score.interval is not None else (score.value, score.value)
     low, high = score.value - width * (score.value - low), score.value + width * (high - score.value)
     base = score.floor if score.floor is not None else score.target if score.target is not None else 0.0
     if score.better == "higher":
         return base - high
-    if score.name == "detection_auc":  # far below guessing is no better: copies of training rows do that
+    if score.name == "detection_auc":  # an AUC far below 0.5 is a sign of copied training rows
         return max(low - base, base - high)
     return low - base
 
 
 def level_of(score: Score) -> Level | None:
-    """Good, fair or poor; None for a score that no limit is set for."""
+    """Return good, fair or poor; None for a score without limits."""
     spec = SPECS.get(score.name)
     if spec is None or spec.limits is None:
         return None

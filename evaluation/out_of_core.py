@@ -1,8 +1,9 @@
-"""Fidelity of tables that do not fit in memory: Parquet files, read once each in batches, kept as counts that add up.
+"""Fidelity of Parquet files that do not fit in memory: each is read once in batches and reduced to additive counts.
 
-The definitions are those of ``tabsynth.evaluation.stats.distances``, exact for categories, pairs and correlations; a
-number's Kolmogorov-Smirnov distance is taken at ``N_QUANTILES`` quantiles of the real rows, so it may be too small by
-the share of rows between two of them. DuckDB reads the files, within a memory limit, and spills to a folder of its own.
+The definitions are those of ``tabsynth.evaluation.stats.distances``. They are exact for categories, pairs and
+correlations. The Kolmogorov-Smirnov distance of a number is evaluated at ``N_QUANTILES`` quantiles of the real rows, so
+it may be too small by the share of rows between two of them. DuckDB reads the files within a memory limit, and spills
+to a temporary folder.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ from tabsynth.evaluation.stats.distances import correlation_distance, correlatio
 from tabsynth.schema.schema import Schema
 
 N_BLOCKS = 20
-"""Blocks of rows, taken in turn, whose counts are kept apart: for intervals and for the floor."""
+"""Number of interleaved blocks of rows with separate counts, for intervals and for the floor."""
 
 BATCH_ROWS = 200_000
 
 
 @dataclass(eq=False)
 class BlockCounts:
-    """Counts of one file by block of rows; counts with the same bins add up.
+    """Counts of one file by block of rows; counts with the same bins are additive.
 
     Attributes:
-        rows: Rows of each block, shape (BLOCKS,).
-        column_counts: Counts of each column's values (quantile cells of numbers), shape (BLOCKS, cells) each.
-        pair_counts: Counts of each pair, shape (BLOCKS, cells) each.
-        products: Sums over pairs of numbers (``distance.pairwise_moments``), shape (BLOCKS, 4, numbers, numbers).
+        rows: Number of rows of each block, shape (N_BLOCKS,).
+        column_counts: Counts of each column's values (quantile cells of numbers), shape (N_BLOCKS, cells) each.
+        pair_counts: Counts of each pair, shape (N_BLOCKS, cells) each.
+        products: Sums over pairs of numbers (``distances.pairwise_moments``), shape (N_BLOCKS, 4, numbers, numbers).
     """
 
     rows: Floats
@@ -48,7 +49,7 @@ class BlockCounts:
 
     @classmethod
     def empty(cls, bins: BinSpec) -> BlockCounts:
-        """Create an empty state."""
+        """Create counts of zero."""
         cells = [len(points) + 2 for points in bins.quantiles] + bins.sizes[bins.numbers :]
         column_counts = [np.zeros((N_BLOCKS, size)) for size in cells]
         pair_counts = [np.zeros((N_BLOCKS, bins.sizes[a] * bins.sizes[b])) for a, b in bins.pairs]
@@ -75,7 +76,7 @@ class BlockCounts:
             self.products[block] += pairwise_moments(scaled[blocks == block])
 
     def summed_without(self, left_out: slice | int) -> BlockCounts:
-        """Return the same without some blocks, their counts summed."""
+        """Return the counts summed over all blocks but those left out."""
         keep = np.ones(N_BLOCKS, dtype=bool)
         keep[left_out] = False
         column_counts, pair_counts = (
@@ -92,14 +93,14 @@ def file_fidelity(
     memory: str = "1GB",
     threads: int | None = None,
 ) -> list[Score]:
-    """Shape and trend error of one Parquet file against another, in little memory.
+    """Compute shape and trend errors of one Parquet file against another, in limited memory.
 
     Args:
         train: The real rows.
         synthetic: The synthetic rows, with the same columns.
-        schema: The schema of the columns; by default inferred from the first rows of ``train``.
+        schema: The schema of the columns; default: inferred from the first rows of ``train``.
         memory: DuckDB's memory limit.
-        threads: DuckDB's threads; by default all cores.
+        threads: Number of DuckDB threads; default: all cores.
 
     Raises:
         MissingDependencyError: DuckDB is not installed.
@@ -143,10 +144,12 @@ def _count_blocks(base: Any, path: str, bins: BinSpec) -> BlockCounts:
 
 
 def _batches(base: Any, path: str, bins: BinSpec) -> Iterator[Any]:
-    found = base.sql(f"SELECT {bins.select} FROM read_parquet(?)", params=[path])
-    # DuckDB 2 has renamed it
+    result = base.sql(f"SELECT {bins.select} FROM read_parquet(?)", params=[path])
+    # The method was renamed in DuckDB 2.
     reader = (
-        found.to_arrow_reader(BATCH_ROWS) if hasattr(found, "to_arrow_reader") else found.fetch_arrow_reader(BATCH_ROWS)
+        result.to_arrow_reader(BATCH_ROWS)
+        if hasattr(result, "to_arrow_reader")
+        else result.fetch_arrow_reader(BATCH_ROWS)
     )
     yield from reader
 
@@ -156,7 +159,7 @@ def _count_by_block(keys: Integers, blocks: Integers, size: int) -> Floats:
 
 
 def _errors(one: BlockCounts, other: BlockCounts, bins: BinSpec) -> tuple[Floats, Floats]:
-    """Shape errors, shape (d,), and trend errors, shape (d, d), of sketches whose blocks are summed."""
+    """Return shape errors, shape (d,), and trend errors, shape (d, d), from counts summed over blocks."""
     d = len(bins.names)
     shape, trend = np.zeros(d), np.zeros((d, d))
     for j in range(d):
@@ -179,9 +182,9 @@ def _errors(one: BlockCounts, other: BlockCounts, bins: BinSpec) -> tuple[Floats
 def _scores(real: BlockCounts, synthetic_counts: BlockCounts, bins: BinSpec) -> list[Score]:
     d = len(bins.names)
     upper = np.triu_indices(d, 1)
-    nothing, half = slice(0, 0), N_BLOCKS // 2
-    found = _errors(real.summed_without(nothing), synthetic_counts.summed_without(nothing), bins)
-    sides = real.summed_without(slice(0, half)), real.summed_without(slice(half, N_BLOCKS))
+    no_block, middle = slice(0, 0), N_BLOCKS // 2
+    errors = _errors(real.summed_without(no_block), synthetic_counts.summed_without(no_block), bins)
+    sides = real.summed_without(slice(0, middle)), real.summed_without(slice(middle, N_BLOCKS))
     counts = [float(side.rows.sum()) for side in (real, synthetic_counts)]
     halves = [max(float(np.sum(side.rows)), 1.0) for side in sides]
     scale = float(np.sqrt((1 / counts[0] + 1 / counts[1]) / (1 / halves[0] + 1 / halves[1])))
@@ -191,7 +194,7 @@ def _scores(real: BlockCounts, synthetic_counts: BlockCounts, bins: BinSpec) -> 
         (
             "shape_error",
             "Column shapes",
-            found[0],
+            errors[0],
             floor[0],
             [float(each[0].mean()) for each in left_out],
             [(name,) for name in bins.names],
@@ -202,7 +205,7 @@ def _scores(real: BlockCounts, synthetic_counts: BlockCounts, bins: BinSpec) -> 
             (
                 "trend_error",
                 "Pair trends",
-                found[1][upper],
+                errors[1][upper],
                 floor[1][upper],
                 [float(each[1][upper].mean()) for each in left_out],
                 [(bins.names[a], bins.names[b]) for a, b in zip(*upper, strict=True)],

@@ -16,23 +16,23 @@ from tabsynth.schema.schema import Schema
 
 N_QUANTILES = 512
 SAMPLE_ROWS = 100_000
-"""Rows that the schema is inferred from, where none is given, and that the quantiles of numbers are taken of."""
+"""Number of rows for the inference of the schema, and for the quantiles of numbers."""
 
 MAX_LABELS = 5_000
 
 
 @dataclass(frozen=True, eq=False)
 class BinSpec:
-    """Bins, quantiles and labels for counting; of the real file, labels of both.
+    """Bins and quantiles of the real file, and labels of both files, for counting.
 
     Attributes:
         names: The d columns, continuous ones first.
         numbers: Number of continuous columns.
         edges: Inner edges of the bins of each continuous column.
-        quantiles: Its quantiles, for its own distribution.
-        centre: Its mean and deviation, shape (numbers, 2).
-        labels: The labels of each category.
-        select: The columns as DuckDB is to give them.
+        quantiles: Quantiles of each continuous column, for its distribution.
+        centre: Mean and standard deviation of each continuous column, shape (numbers, 2).
+        labels: Labels of each categorical column.
+        select: SQL expressions of the columns.
     """
 
     names: tuple[str, ...]
@@ -50,38 +50,41 @@ class BinSpec:
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """Pairs that are compared by a table of counts."""
+        """Pairs of columns that are compared by contingency tables."""
         return [(a, b) for a, b in combinations(range(len(self.names)), 2) if b >= self.numbers]
 
 
 def fit_bins(base: Any, paths: list[str], schema: Schema | None) -> BinSpec:
-    """Fit bins to two files, the real one first; raises as ``out_of_core.file_fidelity``."""
+    """Fit bins to two files, the real one first; raises the errors of ``out_of_core.file_fidelity``."""
     columns = [list(base.execute("SELECT * FROM read_parquet(?) LIMIT 0", [path]).df().columns) for path in paths]
-    odd = sorted(set(columns[0]) ^ set(columns[1]))
-    if odd:
-        raise SchemaError(f"the files differ in their columns: {quote(odd)} are in one only; align them")
+    unmatched = sorted(set(columns[0]) ^ set(columns[1]))
+    if unmatched:
+        raise SchemaError(f"the files differ in their columns: {quote(unmatched)} are in one only; align them")
     for path in paths:
         if base.execute("SELECT count(*) FROM read_parquet(?)", [path]).fetchone()[0] == 0:
             raise DataError(f"{path} has no rows")
     sample = base.execute(f"SELECT * FROM read_parquet(?) LIMIT {SAMPLE_ROWS}", [paths[0]]).df()
     schema = schema if schema is not None else Schema.infer(sample)
-    known = [name for name in scored_columns(schema) if name in columns[0]]
-    numeric = [name for name in known if isinstance(schema[name], (Numeric, Datetime))]
-    labelled = [name for name in known if name not in numeric]
-    if not known:
+    scored = [name for name in scored_columns(schema) if name in columns[0]]
+    numeric = [name for name in scored if isinstance(schema[name], (Numeric, Datetime))]
+    labelled = [name for name in scored if name not in numeric]
+    if not scored:
         raise DataError("no column can be scored: identifiers and free text are left out; check the schema's kinds")
-    given = {name: _number(name, isinstance(schema[name], Datetime)) for name in numeric}
+    expressions = {name: _number_expression(name, isinstance(schema[name], Datetime)) for name in numeric}
     edges, quantiles, centre = [], [], []
     for name in numeric:
-        cut = f"SELECT min(v), max(v), avg(v), stddev_pop(v) FROM (SELECT {given[name]} AS v FROM read_parquet(?))"
-        low, high, mean, spread = base.execute(cut, [paths[0]]).fetchone()
+        query = (
+            f"SELECT min(v), max(v), avg(v), stddev_pop(v) FROM (SELECT {expressions[name]} AS v FROM read_parquet(?))"
+        )
+        low, high, mean, spread = base.execute(query, [paths[0]]).fetchone()
         low, high = (0.0, 1.0) if low is None else (low, high)
         edges.append(np.histogram_bin_edges(np.array([low, high]), N_BINS)[1:-1])
-        some = base.execute(
-            f"SELECT {given[name]} AS v FROM read_parquet(?) USING SAMPLE reservoir({SAMPLE_ROWS} ROWS) REPEATABLE (0)",
+        values = base.execute(
+            f"SELECT {expressions[name]} AS v FROM read_parquet(?) "
+            f"USING SAMPLE reservoir({SAMPLE_ROWS} ROWS) REPEATABLE (0)",
             paths[:1],
         ).fetchnumpy()["v"]
-        present = np.ma.filled(np.ma.asarray(some, dtype=np.float64), np.nan)
+        present = np.ma.filled(np.ma.asarray(values, dtype=np.float64), np.nan)
         present = present[~np.isnan(present)]
         grid = np.quantile(present, np.linspace(0, 1, N_QUANTILES), method="lower") if len(present) else np.zeros(1)
         quantiles.append(np.unique(grid))
@@ -89,7 +92,7 @@ def fit_bins(base: Any, paths: list[str], schema: Schema | None) -> BinSpec:
     labels = [_labels(base, paths, name) for name in labelled]
     texts = [f"{_quoted(name)}::VARCHAR::{_enum(values)}" for name, values in zip(labelled, labels, strict=True)]
     select = ", ".join(
-        [f"{given[name]} AS n{i}" for i, name in enumerate(numeric)]
+        [f"{expressions[name]} AS n{i}" for i, name in enumerate(numeric)]
         + [f"{text} AS c{i}" for i, text in enumerate(texts)]
     )
     return BinSpec(
@@ -105,25 +108,25 @@ def fit_bins(base: Any, paths: list[str], schema: Schema | None) -> BinSpec:
 
 def _labels(base: Any, paths: list[str], name: str) -> tuple[str, ...]:
     query = " UNION ".join(f"SELECT DISTINCT {_quoted(name)}::VARCHAR AS v FROM read_parquet(?)" for _ in paths)
-    found = [row[0] for row in base.execute(f"{query} LIMIT {MAX_LABELS + 2}", paths).fetchall() if row[0] is not None]
-    if len(found) > MAX_LABELS:
+    labels = [row[0] for row in base.execute(f"{query} LIMIT {MAX_LABELS + 2}", paths).fetchall() if row[0] is not None]
+    if len(labels) > MAX_LABELS:
         raise DataError(
             f"column {name!r} has more than {MAX_LABELS:,} categories; declare it text, or group its values"
         )
-    return tuple(sorted(found))
+    return tuple(sorted(labels))
 
 
-def _number(name: str, date: bool) -> str:
+def _number_expression(name: str, date: bool) -> str:
     quoted = _quoted(name)
     return f"epoch({quoted}::TIMESTAMP)::DOUBLE" if date else f"{quoted}::DOUBLE"
 
 
 def _quoted(name: str) -> str:
     if "\0" in name:
-        raise InputError(f"column {name!r}: a name with a zero byte cannot be read by DuckDB")
+        raise InputError(f"column {name!r}: DuckDB cannot read a column with a zero byte in its name")
     return '"' + name.replace('"', '""') + '"'
 
 
 def _enum(values: tuple[str, ...]) -> str:
-    """Return an ENUM type of the labels; with a placeholder if there are none."""
+    """Return an ENUM type of the labels, with a placeholder if there are none."""
     return "ENUM(" + ", ".join("'" + value.replace("'", "''") + "'" for value in values or ("",)) + ")"

@@ -1,4 +1,4 @@
-"""Paired comparison of two training tables: repeated classifiers, tested on the same real rows."""
+"""Paired comparison of two training tables by repeatedly trained classifiers, tested on the same real rows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
 from tabsynth.schema.schema import Schema
 
 N_DRAWS = 200
-"""Bootstrap draws of the held-out rows."""
+"""Number of bootstrap draws of the held-out rows."""
 
 MIN_GROUP_ROWS = 10
-"""Held-out rows that a group needs for its rate to say something."""
+"""Minimum number of held-out rows of a group."""
 
 Data = pd.DataFrame | Table | str | Path
 
@@ -33,11 +33,11 @@ class RepeatedTraining:
     """Predictions on the test rows by classifiers trained several times on two tables.
 
     Attributes:
-        test: The test rows whose class is known and was learned.
-        truth: Their class, 0 to classes - 1, shape (n,).
-        predictions: For each of the two tables, probabilities of the classes, shape (seeds, n, classes).
-        weights: How often each test row is drawn, shape (1 + DRAWS, n); the first draw takes every row once.
-        training_draws: Trainings of each bootstrap draw, shape (1 + DRAWS, seeds); the first takes each once.
+        test: The test rows with a known class that occurs in training.
+        truth: Their classes, 0 to classes - 1, shape (n,).
+        predictions: Class probabilities for each of the two tables, shape (seeds, n, classes).
+        weights: Bootstrap weights of the test rows, shape (1 + N_DRAWS, n); the first draw has weight 1 for every row.
+        training_draws: Trainings of each bootstrap draw, shape (1 + N_DRAWS, seeds); the first has each training once.
     """
 
     test: EncodedTable
@@ -50,14 +50,14 @@ class RepeatedTraining:
     def of(
         cls, train: Data, other: Data, holdout: Data, target: str, schema: Schema | None, seeds: int, seed: int
     ) -> RepeatedTraining:
-        """Check the tables and train on them."""
+        """Validate the tables and train on them."""
         if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
             raise InputError(f"seeds must be a whole number of at least 1, not {seeds!r}")
         inputs = check_inputs(train, other, holdout, target, schema)
         tables = encode_tables([frame for _, frame in inputs.named()], inputs.schema)
         column = tables[0].encoding.names.index(target)
         if tables[0].encoding.continuous[column]:
-            raise SchemaError(f"the target {target!r} is a number; name a column of classes")
+            raise SchemaError(f"the target {target!r} is a number; choose a column of classes")
         target_codes = [table.codes[:, column] for table in tables]
         classes = np.unique(target_codes[0][target_codes[0] > 0])
         if len(classes) < 2 or any(len(np.intersect1d(classes, each)) < len(classes) for each in target_codes):
@@ -74,18 +74,18 @@ class RepeatedTraining:
 
     @property
     def method(self) -> str:
-        """Description of training and interval."""
+        """Description of the training and of the intervals."""
         return (
             f"Boosted trees trained {self.training_draws.shape[1]} times, tested on {len(self.truth):,} held-out rows; "
             f"interval: {N_DRAWS} bootstrap draws of rows and trainings."
         )
 
     def mean(self, each: Floats) -> Floats:
-        """Return the mean over the trainings that each draw takes: shape (seeds, draws) becomes (draws,)."""
+        """Average over the trainings of each draw: shape (seeds, draws) becomes (draws,)."""
         return np.asarray(np.take_along_axis(each.T, self.training_draws, axis=1).mean(axis=1))
 
     def auc(self, predictions: Floats) -> Floats:
-        """Return the ROC AUC under each draw, one class against the rest, shape (draws,)."""
+        """Return the one-vs-rest ROC AUC of each draw, shape (draws,)."""
         places = range(1, 2) if predictions.shape[2] == 2 else range(predictions.shape[2])
         each = [
             np.nanmean([weighted_auc(self.truth == k, predicted[:, k], self.weights) for k in places], axis=0)
@@ -97,29 +97,29 @@ class RepeatedTraining:
         """Return the group of each test row, -1 for none, and the names of the groups."""
         encoding = self.test.encoding
         if by not in encoding.names or encoding.continuous[encoding.names.index(by)]:
-            raise SchemaError(f"{by!r} is not a column of categories; name one that makes the groups")
+            raise SchemaError(f"{by!r} is not a column of categories; choose one that defines the groups")
         codes = self.test.codes[:, encoding.names.index(by)]
         counts = np.bincount(codes, minlength=2)
-        large = [k for k in range(1, len(counts)) if counts[k] >= MIN_GROUP_ROWS]
-        if len(large) < 2:
+        large_codes = [k for k in range(1, len(counts)) if counts[k] >= MIN_GROUP_ROWS]
+        if len(large_codes) < 2:
             raise DataError(f"fewer than two groups of {by!r} have {MIN_GROUP_ROWS} held-out rows: {quote(counts[1:])}")
-        place = np.full(len(counts), -1)
-        place[large] = np.arange(len(large))
-        return place[codes], [encoding.labels[encoding.names.index(by)][k - 1] for k in large]
+        index_of = np.full(len(counts), -1)
+        index_of[large_codes] = np.arange(len(large_codes))
+        return index_of[codes], [encoding.labels[encoding.names.index(by)][k - 1] for k in large_codes]
 
     def rates(self, predictions: Floats, groups: Integers, weights: Floats) -> Floats:
-        """Return the share of each group put into each class, shape (seeds, draws, groups, classes)."""
-        member = groups[:, None] == np.arange(groups.max() + 1)
-        total = np.maximum(weights @ member, 1e-12)
+        """Return the share of each group that is predicted as each class, shape (seeds, draws, groups, classes)."""
+        in_group = groups[:, None] == np.arange(groups.max() + 1)
+        total = np.maximum(weights @ in_group, 1e-12)
         out = []
         for predicted in predictions:
-            chosen = predicted.argmax(axis=1)
-            each = [(weights @ (member & (chosen == k)[:, None])) / total for k in range(predicted.shape[1])]
+            predicted_class = predicted.argmax(axis=1)
+            each = [(weights @ (in_group & (predicted_class == k)[:, None])) / total for k in range(predicted.shape[1])]
             out.append(np.stack(each, axis=2))
         return np.array(out)
 
     def gap(self, predictions: Floats, groups: Integers) -> Floats:
-        """Return the largest difference between groups under each draw, shape (draws,)."""
+        """Return the largest difference between groups in each draw, shape (draws,)."""
         rates = self.rates(predictions, groups, self.weights)
         return self.mean((rates.max(axis=2) - rates.min(axis=2)).max(axis=2))
 
@@ -133,8 +133,8 @@ def _fit_and_predict(
     rows: npt.NDArray[np.bool_] = np.isin(target_codes, classes)
     features = np.delete(table.features()[rows], column, axis=1)
     test_features = np.delete(test.features(), column, axis=1)
-    found = [
+    probabilities = [
         classifier(state, len(features)).fit(features, target_codes[rows]).predict_proba(test_features)
         for state in states
     ]
-    return np.asarray(found, dtype=np.float64)
+    return np.asarray(probabilities, dtype=np.float64)

@@ -1,8 +1,7 @@
-"""Report of an evaluation: plain data first; page, notebook view and text are rendered from it."""
+"""Report of an evaluation, as plain data; the page, the notebook view and the text are rendered from it."""
 
 from __future__ import annotations
 
-import html as escaping
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +11,10 @@ from tabsynth.errors import DataError
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.verdict import Verdict, assess, assess_uses, recommend
 from tabsynth.reporting.number_format import format_number
-from tabsynth.reporting.report_files import write_report
+from tabsynth.reporting.report_files import notebook_frame, write_report
 
 VERSION = 2
-"""Version of the JSON form (``templates/report.schema.json``); a later one is refused, an earlier one is read."""
+"""Version of the JSON format (``report.schema.json``); earlier versions are read, later ones are rejected."""
 
 MAX_WORST = 25
 
@@ -26,11 +25,11 @@ class Report:
 
     Attributes:
         scores: Scores by name.
-        distributions: Counts for the pictures, one entry for each scored column.
+        distributions: Histogram counts, one entry for each scored column.
         notes: Omissions and their reasons.
-        provenance: Contents' fingerprints, seed, versions, and the model's card if one was given.
-        findings: Faults in words (``tabsynth.evaluation.findings``), each with ``where`` it is.
-        drilldown: Further data of the page: ``projection`` and ``telltale`` rows.
+        provenance: Fingerprints of the tables, seed, versions, and the model's card if there is one.
+        findings: Descriptions of faults (``tabsynth.evaluation.findings``), each with the place, ``where``.
+        drilldown: Further data of the page: the ``projection``, and ``telltale``, the rows detected as synthetic.
         gates: Results of the gates, if any were applied (``tabsynth.evaluation.gates``).
     """
 
@@ -44,12 +43,12 @@ class Report:
 
     @property
     def verdict(self) -> Verdict:
-        """The scores in one sentence, by the fixed thresholds of ``tabsynth.evaluation.verdict``."""
+        """The conclusion from the scores, by the fixed limits of ``tabsynth.evaluation.metric_specs``."""
         return assess(self.scores)
 
     @property
     def worst(self) -> list[Part]:
-        """Columns and pairs furthest above what held-out real rows reach; the worst first, at most 25.
+        """Columns and pairs with the largest excess over the floor, the worst first, at most 25.
 
         ``part.columns`` names one column (its shape) or two (their trend); ``part.value`` is the error in percent.
         """
@@ -59,7 +58,7 @@ class Report:
         return sorted(parts, key=lambda part: -part.excess)[:MAX_WORST]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain data, which JSON can hold."""
+        """Return the report as plain data for JSON."""
         return {
             "format": "tabsynth-evaluation",
             "version": VERSION,
@@ -77,10 +76,10 @@ class Report:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Report:
-        """Read what ``to_dict`` writes; verdict and worst are recomputed.
+        """Rebuild the output of ``to_dict``; ``verdict`` and ``worst`` are recomputed.
 
         Raises:
-            DataError: Not a report, or one of a later version.
+            DataError: The data are not a report, or one of a later version.
         """
         if not isinstance(data, Mapping) or data.get("format") != "tabsynth-evaluation":
             raise DataError('not an evaluation report: "format" should be "tabsynth-evaluation"')
@@ -95,7 +94,7 @@ class Report:
                 distributions=list(data["distributions"]),
                 notes=list(data["notes"]),
                 provenance=dict(data["provenance"]),
-                findings=list(data.get("findings", [])),  # version 1 had none
+                findings=list(data.get("findings", [])),  # added in version 2
                 drilldown=dict(data.get("drilldown", {})),
                 gates=list(data.get("gates", [])),
             )
@@ -103,18 +102,18 @@ class Report:
             raise DataError(f"the key {error} is missing from the evaluation report") from error
 
     def save(self, path: str | Path) -> None:
-        """Write the report; the suffix decides: ``.html``, ``.json`` or ``.md``.
+        """Write the report in the format of the suffix: ``.html``, ``.json`` or ``.md``.
 
         Raises:
-            SourceError: Another suffix, or the file cannot be written.
+            SourceError: The suffix is another one, or the file cannot be written.
         """
         write_report(self, path)
 
     def to_html(self) -> str:
-        """Return one self-contained page.
+        """Render the report as one self-contained page.
 
         Raises:
-            DataError: The report was read from a file, whose details are not those that an evaluation writes.
+            DataError: The report was read from a file with malformed details.
         """
         from tabsynth.evaluation.rendering.page import render
 
@@ -140,7 +139,7 @@ class Report:
             lines += ["", "## Gates", ""]
             lines += [f"- {'✅' if gate['met'] else '❌'} {markdown_cell(gate['text'])}" for gate in self.gates]
         if self.worst:
-            lines += ["", "## Where it differs most", "", "| Column or pair | Error | Real data |", "|---|---:|---:|"]
+            lines += ["", "## Largest differences", "", "| Column or pair | Error | Real data |", "|---|---:|---:|"]
             for part in self.worst[:10]:
                 floor = format_number(part.floor, "%") if part.floor is not None else "–"
                 lines.append(f"| {markdown_cell(part.name)} | {format_number(part.value, '%')} | {floor} |")
@@ -149,7 +148,7 @@ class Report:
         lines += ["", "## Tables", "", "| Table | Rows | SHA-256 |", "|---|---:|---|"]
         for name, table in self.provenance.get("tables", {}).items():
             lines.append(f"| {name} | {table['rows']:,} | `{table['sha256']}` |")
-        lines += ["", "Figures of the real table are shown: for internal use.", ""]
+        lines += ["", "Contains statistics of the real table: for internal use.", ""]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -160,21 +159,15 @@ class Report:
         lines = [self.verdict.text, "", *align_rows(rows)]
         if self.worst:
             named = ", ".join(f"{part.name} {format_number(part.value, '%')}" for part in self.worst[:3])
-            lines += ["", f"furthest from real data: {named}"]
-        lines += [f"found: {finding['text']}" for finding in self.findings]
+            lines += ["", f"largest differences: {named}"]
+        lines += [f"finding: {finding['text']}" for finding in self.findings]
         return "\n".join([*lines, *self.notes])
 
     def _repr_html_(self) -> str:
-        """Return the page in a frame, so that its style stays its own."""
-        page = escaping.escape(self.to_html(), quote=True)
-        title = escaping.escape(self.verdict.text, quote=True)
-        return (
-            f'<div><iframe title="{title}" srcdoc="{page}" sandbox="" loading="lazy" '
-            'style="width:100%;height:720px;border:1px solid #8884;border-radius:8px"></iframe></div>'
-        )
+        return notebook_frame(self.verdict.text, self.to_html())
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Return the scores' cells for a table of text."""
+        """Return the scores as rows of text."""
         rows = []
         for score in self.scores.values():
             interval = "–"
@@ -186,7 +179,7 @@ class Report:
 
 
 def align_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
-    """Return the lines of a text table: names to the left, the three columns of figures to the right."""
+    """Return the lines of a text table, with names aligned left and the three columns of numbers right."""
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     return [
         "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]).rstrip()
@@ -198,7 +191,7 @@ def render_checked(render: Callable[[], str]) -> str:
     """Render the page of a report, which may have been read from a file.
 
     Raises:
-        DataError: Its details are not those that an evaluation writes.
+        DataError: The details of the report are malformed.
     """
     from jinja2 import TemplateError
 
@@ -209,5 +202,5 @@ def render_checked(render: Callable[[], str]) -> str:
 
 
 def markdown_cell(text: str) -> str:
-    """Return the text that a Markdown table cell can hold."""
+    """Escape text for a cell of a Markdown table."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

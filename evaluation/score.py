@@ -19,10 +19,10 @@ class Part:
     """Contribution of a column or a pair of columns to a score.
 
     Attributes:
-        columns: One name, or the two of a pair.
+        columns: The name of the column, or the names of the pair.
         value: The score of this part, in the score's unit.
-        floor: The same for real rows against real rows; None when it was not measured.
-        chance: How far some part of the score may come by chance alone; None where that is not known.
+        floor: The same for real rows instead of synthetic ones; None if it was not measured.
+        chance: Family-wise bound: the value that some part may reach by chance; None if it is not known.
     """
 
     columns: tuple[str, ...]
@@ -32,7 +32,7 @@ class Part:
 
     @property
     def name(self) -> str:
-        """The columns' names in one line."""
+        """The names of the columns in one line."""
         return " × ".join(self.columns)
 
     @property
@@ -47,30 +47,30 @@ class Part:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Part:
-        """Read what ``to_dict`` writes."""
+        """Rebuild the output of ``to_dict``."""
         return cls(columns=tuple(data["columns"]), value=data["value"], floor=data["floor"], chance=data.get("chance"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One figure of a report.
+    """A score of a report.
 
     Attributes:
-        name: The key in ``Report.scores``.
-        title: The name for people; default: that of ``metric_specs``.
+        name: Name of the score, its key in ``Report.scores``.
+        title: Display name; default: that of ``metric_specs``.
         value: The estimate, in ``unit``.
-        interval: 95 % interval (low, high); None only when whoever computed the figure gives none.
-        better: Whether ``lower`` or ``higher`` is better, or nearer to ``target``.
-        target: The best value there is; required when ``better`` is ``target``.
-        floor: The value that real rows reach in the place of the synthetic ones; None when it was not measured.
-        beside: Origin of the floor: ``real data``, or another table that this one is compared with.
+        interval: 95 % interval (low, high); None only for scores of other packages without intervals.
+        better: The better direction: ``lower``, ``higher``, or ``target`` for nearer to the target.
+        target: The best possible value; required if ``better`` is ``target``.
+        floor: The value of the score for real rows instead of synthetic ones; None if it was not measured.
+        beside: Origin of the floor: ``real data``, or another baseline.
         unit: ``%`` or a name such as ``AUC``; empty for a plain number.
-        description: Meaning of the figure, in one line.
-        method: How interval and floor were found.
+        description: Meaning of the score, in one line.
+        method: Method of computation of the score, its interval and its floor.
         detail: Contribution of each column or pair.
 
     Raises:
-        DataError: The value is not finite, the interval is upside down, or a target is missing.
+        DataError: The value is not finite, the interval is reversed, or a target is missing.
     """
 
     name: str
@@ -92,11 +92,11 @@ class Score:
         if not math.isfinite(self.value):
             raise DataError(f"score {self.name!r}: the value {self.value!r} is not a finite number")
         if self.interval is not None and not self.interval[0] <= self.interval[1]:
-            raise DataError(f"score {self.name!r}: the interval {self.interval!r} is upside down")
+            raise DataError(f"score {self.name!r}: the interval {self.interval!r} is reversed")
         if self.better not in get_args(Better):
             raise DataError(f"score {self.name!r}: better {self.better!r} is not one of {', '.join(get_args(Better))}")
         if self.better == "target" and self.target is None:
-            raise DataError(f"score {self.name!r}: a score that aims at a target must name it")
+            raise DataError(f"score {self.name!r}: better='target' needs a target")
 
     def __str__(self) -> str:
         text = f"{self.title}: {format_number(self.value, self.unit)}"
@@ -131,7 +131,7 @@ class Score:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Score:
-        """Read what ``to_dict`` writes.
+        """Rebuild the output of ``to_dict``.
 
         Raises:
             DataError: A key is missing or unknown.

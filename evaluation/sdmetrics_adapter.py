@@ -1,4 +1,4 @@
-"""SDMetrics' own quality and diagnostic reports, as Scores beside ours. The only module that imports sdmetrics."""
+"""Adapter of the quality and diagnostic reports of SDMetrics. This is the only module that imports sdmetrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TABLE_NAME = "table"
 """Table name that SDMetrics requires."""
 
 MAX_ROWS = 50_000
-"""Rows a side; above it SDMetrics would draw rows of its own, without a seed."""
+"""Maximum real, and synthetic, rows; with more rows SDMetrics would subsample without a seed."""
 
 REPORTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "QualityReport": (
@@ -31,7 +31,7 @@ REPORTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         (
             "Column Pair Trends",
             "sdmetrics_column_pair_trends",
-            "Similarity of the relation of two columns, over the pairs that SDMetrics finds related enough",
+            "Similarity of the relation of two columns, over the pairs above SDMetrics' threshold",
         ),
     ),
     "DiagnosticReport": (
@@ -51,7 +51,7 @@ def is_installed() -> bool:
 
 
 def sdmetrics_metadata(schema: Schema) -> dict[str, Any]:
-    """Metadata of one table as SDMetrics reads it: ``{"tables": {"table": {"columns": {name: {"sdtype": ...}}}}}``."""
+    """Return SDMetrics metadata of one table: ``{"tables": {"table": {"columns": {name: {"sdtype": ...}}}}}``."""
     kinds: dict[type[Column], dict[str, Any]] = {
         Numeric: {"sdtype": "numerical"},
         Categorical: {"sdtype": "categorical"},
@@ -67,13 +67,13 @@ def sdmetrics_metadata(schema: Schema) -> dict[str, Any]:
 def sdmetrics_scores(
     train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema, rng: np.random.Generator
 ) -> tuple[list[Score], list[str]]:
-    """Return the SDMetrics' two single-table reports with its defaults, in percent.
+    """Return the scores of the two single-table reports of SDMetrics with default options, in percent.
 
     Args:
         train: The real table.
         synthetic: The synthetic table.
         schema: Kinds of the columns.
-        rng: Draws rows where there are more than ``MAX_ROWS``.
+        rng: Generator of the samples of tables with more than ``MAX_ROWS`` rows.
 
     Returns:
         The scores, and notes on what SDMetrics could not compute.
@@ -98,13 +98,13 @@ def sdmetrics_scores(
             values = dict(report.get_properties().itertuples(index=False, name=None))
             details = {title: report.get_details(title, TABLE_NAME) for title, _, _ in REPORTS[name]}
         key, title = OVERALL[name]
-        found = [(key, title, f"SDMetrics' overall score, the mean of its parts ({name})", overall, None)]
-        found += [(key, title, text, values[title], details[title]) for title, key, text in REPORTS[name]]
-        for key, title, text, value, detail in found:
+        results = [(key, title, f"SDMetrics' overall score, the mean of its parts ({name})", overall, None)]
+        results += [(key, title, text, values[title], details[title]) for title, key, text in REPORTS[name]]
+        for key, title, text, value, detail in results:
             if value is None or math.isnan(value):
-                notes.append(f"SDMetrics gives no score for {title!r}: no column or pair qualifies by its defaults.")
+                notes.append(f"SDMetrics has no score for {title!r}: no column or pair qualifies by its defaults.")
                 continue
-            method = f"sdmetrics {name} with its defaults; SDMetrics gives no interval."
+            method = f"sdmetrics {name} with default options; SDMetrics has no intervals."
             scores.append(_share_score(key, title, text, value, method, () if detail is None else _parts(detail)))
     return scores, notes
 
@@ -121,7 +121,7 @@ LINKED_PROPERTIES = {
 
 
 def database_metadata(schema: DatabaseSchema) -> dict[str, Any]:
-    """Return the metadata of several tables as SDMetrics and SDV read it; public tables and links to them included."""
+    """Return multi-table metadata of SDMetrics and SDV, including public tables and links to them."""
     tables: dict[str, Any] = {}
     for name, table in schema.tables.items():
         columns = sdmetrics_metadata(table)["tables"][TABLE_NAME]["columns"]
@@ -145,7 +145,7 @@ def database_metadata(schema: DatabaseSchema) -> dict[str, Any]:
 def database_scores(
     train: Mapping[str, pd.DataFrame], synthetic: Mapping[str, pd.DataFrame], schema: DatabaseSchema
 ) -> tuple[list[Score], list[str]]:
-    """Return the SDMetrics' quality and diagnostic reports of several tables, in percent.
+    """Return the scores of the multi-table reports of SDMetrics, in percent.
 
     Args:
         train: The real tables.
@@ -162,7 +162,7 @@ def database_scores(
         raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     from sdmetrics.reports import DiagnosticReport, QualityReport
 
-    rng = np.random.default_rng(0)  # no rows are drawn: all rows are kept, or keys would dangle
+    rng = np.random.default_rng(0)  # unused: all rows are kept, because sampling would break links
     sides = [
         {name: _prepare(side[name], table, rng, max_rows=None) for name, table in schema.tables.items()}
         for side in (train, synthetic)
@@ -176,21 +176,21 @@ def database_scores(
             values = dict(report.get_properties().itertuples(index=False, name=None))
             overall = report.get_score()
         key, title = OVERALL[kind.__name__]
-        found = [(key, title, f"SDMetrics' overall score, the mean of its parts ({kind.__name__})", overall)]
+        results = [(key, title, f"SDMetrics' overall score, the mean of its parts ({kind.__name__})", overall)]
         for part, text in LINKED_PROPERTIES.items():
             if part in values:
-                found.append((f"sdmetrics_{part.lower().replace(' ', '_')}", part, text, values[part]))
-        for name, title, text, value in found:
+                results.append((f"sdmetrics_{part.lower().replace(' ', '_')}", part, text, values[part]))
+        for name, title, text, value in results:
             if value is None or math.isnan(value):
-                notes.append(f"SDMetrics gives no score for {title!r}: nothing qualifies by its defaults.")
+                notes.append(f"SDMetrics has no score for {title!r}: nothing qualifies by its defaults.")
                 continue
-            method = f"sdmetrics {kind.__name__} of several tables with its defaults."
+            method = f"sdmetrics {kind.__name__} of several tables with default options."
             scores.append(_share_score(name, title, text, value, method))
     return scores, notes
 
 
 def _share_score(name: str, title: str, text: str, value: float, method: str, detail: tuple[Part, ...] = ()) -> Score:
-    """Return a score of SDMetrics, a share of 1, in percent."""
+    """Convert a score of SDMetrics, between 0 and 1, to percent."""
     return Score(
         name=name,
         title=title,
@@ -206,7 +206,7 @@ def _share_score(name: str, title: str, text: str, value: float, method: str, de
 
 
 def quality_details(train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> dict[str, float]:
-    """Return the similarity of each column's distribution by SDMetrics' whole Quality report, on all rows."""
+    """Return the similarity of each column's distribution by SDMetrics' full Quality report, on all rows."""
     if not is_installed():
         raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     from sdmetrics.reports import QualityReport
@@ -232,33 +232,33 @@ METRICS: dict[str, str] = {
     "ContingencySimilarity": "sdmetrics.column_pairs",
     "NewRowSynthesis": "sdmetrics.single_table",
 }
-"""SDMetrics' other metrics that need no more than two tables, and where each is."""
+"""Other metrics of SDMetrics for two tables, with their modules."""
 
 
 def sdmetrics_metric(
     name: str, train: pd.DataFrame, synthetic: pd.DataFrame, columns: Sequence[str], **options: Any
 ) -> float:
-    """One of SDMetrics' metrics by its name, as it computes it: from 0 to 1, higher is better.
+    """Compute a metric of SDMetrics by its name: from 0 to 1, higher is better.
 
     Args:
         name: One of ``METRICS``.
         train: The real table.
-        synthetic: The synthetic one.
-        columns: One column, the two of a pair, or all columns of a table's metric.
+        synthetic: The synthetic table.
+        columns: One column, two for a pair metric, or all columns for a table metric.
         options: Further arguments of the metric's ``compute``.
 
     Raises:
-        InputError: Another name, or the wrong number of columns.
+        InputError: The name is unknown, or the number of columns is wrong.
         MissingDependencyError: sdmetrics is not installed.
     """
     if name not in METRICS:
-        raise InputError(f"no metric of SDMetrics is called {name!r} here; there are {quote(METRICS, 20)}")
+        raise InputError(f"unknown SDMetrics metric {name!r}; there are {quote(METRICS, 20)}")
     if not is_installed():
         raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     family = METRICS[name].rsplit(".", 1)[1]
     wanted = {"single_column": 1, "column_pairs": 2}.get(family, len(columns))
     if len(columns) != wanted or not columns:
-        raise InputError(f"{name} is of {wanted} column(s), not of {quote(columns)}")
+        raise InputError(f"{name} needs {wanted} column(s), not {quote(columns)}")
     metric = getattr(importlib.import_module(METRICS[name]), name)
     pick = columns[0] if wanted == 1 and family == "single_column" else list(columns)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -278,7 +278,7 @@ def _prepare(
 
 
 def _parts(detail: pd.DataFrame) -> tuple[Part, ...]:
-    """Return the SDMetrics' table of details as parts; what it could not compute is left out."""
+    """Convert a table of details of SDMetrics to parts, without missing scores."""
     if "Score" not in detail:
         return ()
     at = [name for name in ("Column", "Column 1", "Column 2") if name in detail]

@@ -1,6 +1,6 @@
 """Verdict of a report, and suitability for each use, by the fixed limits of ``metric_specs``.
 
-Limits apply to the better end of the interval: only what chance does not explain counts against a table.
+Limits apply to the better end of the interval, so random errors do not count against a table.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
 
 MAX_PART_EXCESS = 25.0
-"""Points above the floor at which one column or pair alone keeps the mean from being called good."""
+"""Maximum excess of a single column or pair over its floor, in points, of a good score."""
 
 MAX_INTERVAL_WIDTH = 25.0
-"""Width of the interval of column shapes, in points, above which there are too few rows for a good verdict."""
+"""Maximum width of the interval of ``shape_error``, in points; beyond it there are too few rows for a verdict."""
 
 PHRASES: dict[tuple[str, Level], str] = {
     ("fidelity", "good"): "follows the real table closely",
@@ -30,19 +30,19 @@ PHRASES: dict[tuple[str, Level], str] = {
     ("utility", "good"): "models learn from it as well as from real rows",
     ("utility", "fair"): "models learn from it nearly as well as from real rows",
     ("utility", "poor"): "models learn less from it than from real rows",
-    ("memorisation", "good"): "no sign of copied rows was found",
+    ("memorisation", "good"): "there is no sign of copied rows",
     ("memorisation", "fair"): "its rows are slightly closer to the training rows than to held-out rows",
     ("memorisation", "poor"): "its rows are too close to the training rows",
 }
 FORMAT_SCORES = {"value_format": "rounding_error"}
-"""The score of findings without one of their own."""
+"""Score of findings that have no score of their own."""
 
 LEVEL_PHRASES: dict[Level, str] = {"good": "suitable", "fair": "suitable with caution", "poor": "not suitable"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Levels by score and by area, and one sentence."""
+    """Conclusion of a report: one sentence, and levels by score and by area."""
 
     text: str
     areas: dict[str, Level]
@@ -54,7 +54,7 @@ class Verdict:
 
 
 def assess(scores: Mapping[str, Score]) -> Verdict:
-    """Return the verdict on a report's scores; an area without scores is left out."""
+    """Return the verdict on a report's scores; areas without scores are omitted."""
     levels = {name: level for name, score in scores.items() if (level := level_of(score)) is not None}
     areas: dict[str, Level] = {}
     for name, spec in SPECS.items():
@@ -67,7 +67,7 @@ def assess(scores: Mapping[str, Score]) -> Verdict:
 
 
 def level_of(score: Score) -> Level | None:
-    """Good, fair or poor; None for a score that no limit is set for."""
+    """Return good, fair or poor, also by the worst column or pair; None for a score without limits."""
     level = metric_specs.level_of(score)
     if score.name in ("shape_error", "trend_error") and level == "good":
         return "fair" if any(part.excess > MAX_PART_EXCESS for part in score.detail) else level
@@ -75,7 +75,7 @@ def level_of(score: Score) -> Level | None:
 
 
 def compare_with_floor(score: Score) -> str:
-    """Compare the value with its floor in a few words."""
+    """Describe the value relative to its floor."""
     if score.name in ("shape_error", "trend_error") and score.floor is not None:
         gap = score.value - score.floor
         return "as close as held-out real rows" if gap <= 0 else f"{format_number(gap, '%')} above held-out real rows"
@@ -83,9 +83,9 @@ def compare_with_floor(score: Score) -> str:
 
 
 def assess_uses(scores: Mapping[str, Score], findings: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
-    """Return each use with its level, and the scores that keep it from being better, the worst first.
+    """Return each use with its level, and the scores that limit the level, the worst first.
 
-    A use is left out if none of its scores was measured. A score in which there is a finding is at most fair.
+    A use is omitted if none of its scores was measured. A score with a finding is at most fair.
     """
     faulty = {FORMAT_SCORES.get(finding["score"], finding["score"]) for finding in findings}
     out = []
@@ -110,7 +110,7 @@ def assess_uses(scores: Mapping[str, Score], findings: Iterable[Mapping[str, Any
 
 
 def recommend(uses: Sequence[Mapping[str, Any]], areas: Mapping[str, Level]) -> str:
-    """Return one sentence on what a table may be used for, from ``assess_uses`` and the levels of the areas."""
+    """Return a sentence on suitable uses, from ``assess_uses`` and the levels of the areas."""
     by_level = {level: [_lower_first(use["use"]) for use in uses if use["level"] == level] for level in LEVELS}
     prefixes: dict[Level, str] = {"good": "suitable for", "fair": "with caution for", "poor": "not suitable for"}
     parts = [f"{prefixes[level]} {_join_phrases(by_level[level])}" for level in LEVELS if by_level[level]]
@@ -118,7 +118,7 @@ def recommend(uses: Sequence[Mapping[str, Any]], areas: Mapping[str, Level]) -> 
         return ""
     sentence = "; ".join(parts)
     if areas.get("memorisation", "good") != "good":
-        return f"Audit this table before any use: rows may be copied. If they are not, it is {sentence}."
+        return f"Audit this table before any use, because rows may be copied. Otherwise it is {sentence}."
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
@@ -127,14 +127,14 @@ def _lower_first(text: str) -> str:
 
 
 def _sentence(levels: Mapping[str, Level], too_few_rows: bool = False) -> str:
-    """Return the summary: fidelity first, then strengths of the table, then weaknesses."""
+    """Return the summary: fidelity first, then strengths, then weaknesses."""
     if not levels:
         return "Nothing was measured."
     if too_few_rows:
         return "There are too few rows to assess how close the synthetic table is to the real one."
-    rest = [area for area in levels if area != "fidelity"]
-    good = _join_phrases([PHRASES[area, levels[area]] for area in rest if levels[area] == "good"])
-    bad = _join_phrases([PHRASES[area, levels[area]] for area in rest if levels[area] != "good"])
+    others = [area for area in levels if area != "fidelity"]
+    good = _join_phrases([PHRASES[area, levels[area]] for area in others if levels[area] == "good"])
+    bad = _join_phrases([PHRASES[area, levels[area]] for area in others if levels[area] != "good"])
     tail = ", but ".join(part for part in (good, bad) if part)
     if "fidelity" not in levels:
         return f"{tail[0].upper()}{tail[1:]}."

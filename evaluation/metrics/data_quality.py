@@ -1,6 +1,6 @@
 """Data quality of the real table: completeness, validity, consistency, uniqueness, timeliness.
 
-A model learns the faults of its training table too. The table may violate its schema.
+A model also learns the faults of its training table, which may violate its schema.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import satisfies, to_instants, to_numbers
 
 Counts = dict[str, tuple[np.ndarray, np.ndarray]]
-"""Valid cells and checked cells of each row, by column or constraint, shape (n,) each."""
+"""Numbers of valid and of checked cells of each row, by column or constraint, shape (n,) each."""
 
 MAX_AGE_DAYS = 365.25 * 10
-"""Age of a column's newest date above which it is called old."""
+"""Age of a column's newest date from which it is marked as old."""
 
 N_SERIES_TERMS = 9
-"""Terms of the series for the number of unseen distinct rows."""
+"""Number of terms of the series for the number of unseen distinct rows."""
 
 
 def quality_scores(
     real: pd.DataFrame, schema: Schema, synthetic: pd.DataFrame | None = None, *, today: datetime | None = None
 ) -> list[Score]:
-    """Completeness, validity, consistency, uniqueness and timeliness, each as the share of cells or rows in order.
+    """Compute completeness, validity, consistency, uniqueness and timeliness, as shares of valid cells or rows.
 
     Args:
-        real: The table; it may break the schema.
+        real: The table, which may violate the schema.
         schema: The declared schema.
-        synthetic: Another table, whose shares are the floors of the detail.
-        today: The day that dates are compared with; default: now.
+        synthetic: The synthetic table, whose shares are the floors of the parts.
+        today: The date for timeliness; default: now.
 
     Raises:
         SchemaError: Columns of the schema are missing from the table.
-        DataError: It has no rows.
+        DataError: The table has no rows.
     """
     if not len(real):
         raise DataError("the table has no rows: its quality cannot be measured")
@@ -60,9 +60,9 @@ def quality_scores(
     descriptions = {
         "completeness": "Cells that hold a value.",
         "validity": "Values that the schema allows: type, bounds, categories, format.",
-        "consistency": "Rows that keep the constraints, and keys that occur once.",
+        "consistency": "Rows that satisfy the constraints, and keys that occur once.",
         "uniqueness": "Rows that do not repeat an earlier one.",
-        "timeliness": "Dates that do not lie in the future.",
+        "timeliness": "Dates that are not in the future.",
     }
     return [
         _score(
@@ -74,17 +74,21 @@ def quality_scores(
 
 
 def _score(name: str, text: str, counts: list[Counts], times: np.ndarray | None) -> Score:
-    each, other = counts
-    good, of = (np.asarray(np.sum([pair[i] for pair in each.values()], axis=0), dtype=np.float64) for i in (0, 1))
+    real_counts, synthetic_counts = counts
+    good, of = (
+        np.asarray(np.sum([pair[i] for pair in real_counts.values()], axis=0), dtype=np.float64) for i in (0, 1)
+    )
     share = float(good.sum() / of.sum()) if of.sum() else 1.0
-    low, high = _interval(share, good, of) if times is None else _distinct(share, times)
-    shares = {column: _share(*pair) for column, pair in each.items()}
-    order = sorted(each, key=lambda column: shares[column])
-    synthetic_shares = {column: _share(*other[column]) for column in each if column in other}
+    low, high = _interval(share, good, of) if times is None else _distinct_interval(share, times)
+    shares = {column: _share(*pair) for column, pair in real_counts.items()}
+    order = sorted(real_counts, key=lambda column: shares[column])
+    synthetic_shares = {
+        column: _share(*synthetic_counts[column]) for column in real_counts if column in synthetic_counts
+    }
     note = ""
-    if other:
-        kept, all_of = (sum(int(pair[i].sum()) for pair in other.values()) for i in (0, 1))
-        note = f" Synthetic table: {100 * kept / max(all_of, 1):.2f} %."
+    if synthetic_counts:
+        valid, checked = (sum(int(pair[i].sum()) for pair in synthetic_counts.values()) for i in (0, 1))
+        note = f" Synthetic table: {100 * valid / max(checked, 1):.2f} %."
     rows = len(good)
     return Score(
         name=f"real_{name}",
@@ -93,9 +97,9 @@ def _score(name: str, text: str, counts: list[Counts], times: np.ndarray | None)
         better="higher",
         target=100.0,
         unit="%",
-        description=f"{text} Of the real table.",
-        method=f"Wilson interval over {rows:,} rows, by how these scatter.{note} "
-        "Detail: by column, with the synthetic table's as floor.",
+        description=f"Share in the real table. {text}",
+        method=f"Wilson interval over {rows:,} rows, with the design effect of several cells per row.{note} "
+        "Detail: shares by column, with those of the synthetic table as floors.",
         detail=tuple(
             Part(
                 columns=(str(column),),
@@ -112,14 +116,16 @@ def _share(good: np.ndarray, of: np.ndarray) -> float:
 
 
 def _interval(share: float, good: np.ndarray, of: np.ndarray) -> tuple[float, float]:
-    """95 % interval of a share of cells, of which those of one row go together."""
+    """Return the 95 % interval of a share of cells, with rows as clusters."""
     n = len(good)
-    rest = good - float(good.sum() / max(float(of.sum()), 1.0)) * of
-    return _scattered(share, float((rest**2).sum()) / max(float(of.sum()), 1.0) ** 2 * n / max(n - 1, 1), n)
+    residuals = good - float(good.sum() / max(float(of.sum()), 1.0)) * of
+    return _wilson_from_variance(
+        share, float((residuals**2).sum()) / max(float(of.sum()), 1.0) ** 2 * n / max(n - 1, 1), n
+    )
 
 
-def _scattered(share: float, variance: float, n: int) -> tuple[float, float]:
-    """Return Wilson's interval for the effective number of independent rows; for n without variance.
+def _wilson_from_variance(share: float, variance: float, n: int) -> tuple[float, float]:
+    """Return Wilson's interval for the effective sample size; for n rows if the variance is zero.
 
     Korn and Graubard, "Confidence intervals for proportions with small expected number of positive counts", Survey
     Methodology 24, 1998.
@@ -128,24 +134,27 @@ def _scattered(share: float, variance: float, n: int) -> tuple[float, float]:
     return wilson(share * rows, rows)
 
 
-def _distinct(share: float, times: np.ndarray) -> tuple[float, float]:
-    """95 % interval of the share of distinct rows, from how often each distinct row occurs.
+def _distinct_interval(share: float, times: np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of the share of distinct rows, from the number of occurrences of each.
 
-    Were the number of rows left to chance, the number of distinct ones would vary by as many as further rows in the
-    same number would add: f1 - f2 + f3 - ..., with fj those that occur j times (Good and Toulmin, "The number of new
-    species, and the increase in population coverage, when a sample is increased", Biometrika 43, 1956), here with the
-    weights of Efron and Thisted (Biometrika 63, 1976). As n is fixed, f1^2 / n goes off. Where few rows repeat, this
-    is their number, as for any rare event; leaving out one row at a time would find twice that.
+    With a Poisson number of rows, the variance of the number of distinct rows equals the expected number of new ones in
+    a second sample of the same size: f1 - f2 + f3 - ..., with fj the number of rows that occur j times (Good and
+    Toulmin, "The number of new species, and the increase in population coverage, when a sample is increased",
+    Biometrika 43, 1956), here with the weights of Efron and Thisted (Biometrika 63, 1976). For a fixed n, f1^2 / n is
+    subtracted. If few rows repeat, the variance is their number, as for any rare event; the jackknife would give twice
+    that.
     """
     n = int(times.sum())
     j = np.arange(1, N_SERIES_TERMS + 1)
-    often = np.bincount(np.minimum(times, N_SERIES_TERMS + 1), minlength=N_SERIES_TERMS + 2)[1 : N_SERIES_TERMS + 1]
-    added = float(((-1.0) ** (j + 1) * binom.sf(j - 1, N_SERIES_TERMS, 0.5) * often).sum())
-    return _scattered(share, max(added - often[0] ** 2 / n, 0.0) / n**2, n)
+    frequencies = np.bincount(np.minimum(times, N_SERIES_TERMS + 1), minlength=N_SERIES_TERMS + 2)[
+        1 : N_SERIES_TERMS + 1
+    ]
+    new_rows = float(((-1.0) ** (j + 1) * binom.sf(j - 1, N_SERIES_TERMS, 0.5) * frequencies).sum())
+    return _wilson_from_variance(share, max(new_rows - frequencies[0] ** 2 / n, 0.0) / n**2, n)
 
 
 def _counts(table: pd.DataFrame, schema: Schema, now: datetime) -> dict[str, Counts]:
-    """Return the numbers of valid and of checked cells of each row, by dimension and column."""
+    """Return the numbers of valid and of checked cells of each row, by quality dimension and column."""
     n = len(table)
     every = np.ones(n, dtype=bool)
     out: dict[str, Counts] = {"completeness": {}, "validity": {}, "consistency": {}, "timeliness": {}}
@@ -163,10 +172,10 @@ def _counts(table: pd.DataFrame, schema: Schema, now: datetime) -> dict[str, Cou
     for constraint in schema.constraints:
         names = ", ".join(constraint.columns)
         try:
-            kept = np.asarray(satisfies(constraint, table, schema), dtype=bool)
-        except DataError:  # values of another type keep nothing
-            kept = ~every
-        out["consistency"][names] = (kept, every)
+            satisfied = np.asarray(satisfies(constraint, table, schema), dtype=bool)
+        except DataError:  # values of another type satisfy no constraint
+            satisfied = ~every
+        out["consistency"][names] = (satisfied, every)
     keyless = [name for name, column in schema.items() if not isinstance(column, Identifier)]
     doubles = table[keyless].duplicated().to_numpy(bool) if keyless else ~every
     out["uniqueness"] = {"rows": (~doubles, every)}
@@ -182,7 +191,7 @@ def _moments(values: pd.Series, column: Datetime) -> pd.Series:
 
 
 def _valid(values: pd.Series, column: Column) -> np.ndarray:
-    """Return whether each present value is one that the column can have, shape (n,)."""
+    """Return whether the column allows each present value, shape (n,)."""
     if isinstance(column, Numeric):
         try:
             data = to_numbers(values)

@@ -24,7 +24,7 @@ from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, 
 MAX_TRIPLES = 60
 MAX_PAIRS = 300
 N_TRIPLE_BINS, N_PAIR_BINS = 5, 8
-"""Codes of a column in a triple and in a pair."""
+"""Number of codes of a column in a triple, and in a pair."""
 
 
 def dependence_scores(comparison: Comparison) -> list[Score]:
@@ -35,7 +35,7 @@ def dependence_scores(comparison: Comparison) -> list[Score]:
 
 
 def spaced_combinations(d: int, k: int, most: int) -> list[tuple[int, ...]]:
-    """Return combinations of k of d columns, at most so many, evenly spaced: the same ones for every table."""
+    """Return at most ``most`` combinations of k of d columns, evenly spaced in lexicographic order."""
     total = comb(d, k)
     if total <= most:
         return list(combinations(range(d), k))
@@ -57,7 +57,7 @@ def _combination_at(index: int, d: int, k: int) -> tuple[int, ...]:
 
 
 def _spaced_permutations(d: int, most: int) -> list[tuple[int, int]]:
-    """Return ordered pairs of d columns, at most so many, evenly spaced."""
+    """Return at most ``most`` ordered pairs of d columns, evenly spaced."""
     total = d * (d - 1)
     indices = range(total) if total <= most else np.linspace(0, total - 1, most).astype(np.int64).tolist()
     pairs = (divmod(index, d - 1) for index in indices)
@@ -78,8 +78,8 @@ def _triple_score(comparison: Comparison) -> Score:
     names = comparison.real.encoding.names
     return error_score(
         "triple_error",
-        "Distance of the joint distribution of three columns, on average over the triples.",
-        f"Total variation over {N_TRIPLE_BINS} bins a column; {len(chosen)} of {comb(len(bins.sizes), 3)} triples. "
+        "Distance between the joint distributions of three columns, averaged over the triples.",
+        f"Total variation over {N_TRIPLE_BINS} bins per column; {len(chosen)} of {comb(len(bins.sizes), 3)} triples. "
         + comparison.method_note,
         [tuple(names[j] for j in triple) for triple in chosen],
         np.array(values),
@@ -106,8 +106,8 @@ def _information_score(comparison: Comparison) -> Score:
     names = comparison.real.encoding.names
     return error_score(
         "information_error",
-        "Difference of the mutual information of two columns, on average over the pairs.",
-        f"Mutual information over the lesser entropy, {N_PAIR_BINS} bins a column, less its bias (Miller); "
+        "Difference of the mutual information of two columns, averaged over the pairs.",
+        f"Mutual information over the smaller entropy, {N_PAIR_BINS} bins per column, bias-corrected (Miller); "
         f"{len(chosen)} pairs. {comparison.method_note}",
         [tuple(names[j] for j in pair) for pair in chosen],
         np.array(values),
@@ -117,7 +117,7 @@ def _information_score(comparison: Comparison) -> Score:
 
 
 def shared_information(left: Integers, right: Integers, sizes: tuple[int, int]) -> float:
-    """Return the mutual information of two coded columns over the lesser entropy, from 0 to 1."""
+    """Return the mutual information of two coded columns over the smaller entropy, from 0 to 1."""
     counts = np.bincount(left * sizes[1] + right, minlength=sizes[0] * sizes[1])
     return float(_normalised_information(counts[None], sizes)[0])
 
@@ -125,27 +125,27 @@ def shared_information(left: Integers, right: Integers, sizes: tuple[int, int]) 
 def target_information_gains(
     real: EncodedTable, synthetic: EncodedTable, target: str, minimum: float
 ) -> list[tuple[str, float, float]]:
-    """Return the columns whose shared information with the target grew by more than a minimum and than chance.
+    """Return the columns with more shared information with the target than in the real table, beyond chance.
 
     Returns:
-        Name of the column, shared information in the real and in the synthetic table.
+        Name of each column, and its shared information in the real and in the synthetic table.
     """
     names = real.encoding.names
-    goal = names.index(target)
+    target_index = names.index(target)
     bins = Bins.of(real, N_PAIR_BINS)
     left, right = bins.codes(real), bins.codes(synthetic)
     resample = None
     out = []
     for j, name in enumerate(names):
-        if j == goal:
+        if j == target_index:
             continue
-        shape = int(bins.sizes[j]), int(bins.sizes[goal])
-        before, after = (shared_information(codes[:, j], codes[:, goal], shape) for codes in (left, right))
+        shape = int(bins.sizes[j]), int(bins.sizes[target_index])
+        before, after = (shared_information(codes[:, j], codes[:, target_index], shape) for codes in (left, right))
         if after - before <= minimum:
             continue
-        # permutations of a fixed seed: what is reported depends on the tables alone
+        # A fixed seed, so that the result depends on the tables alone.
         resample = resample or Resample.of(len(real), len(synthetic), np.random.default_rng(0))
-        keys = [joint_codes(codes, bins.sizes, (j, goal))[0] for codes in (left, right)]
+        keys = [joint_codes(codes, bins.sizes, (j, target_index))[0] for codes in (left, right)]
         chance = resample.statistic_change(
             keys[0], keys[1], shape[0] * shape[1], partial(_normalised_information, shape=shape)
         )[1][1]
@@ -156,7 +156,7 @@ def target_information_gains(
 
 
 def related_columns(real: EncodedTable, wanted: set[str], excluded: set[str], minimum: float) -> dict[str, set[str]]:
-    """Return the columns of the real table that share at least so much information with each of the wanted ones."""
+    """Return, for each wanted column, the columns that share at least ``minimum`` information with it."""
     bins = Bins.of(real, N_PAIR_BINS)
     codes, names = bins.codes(real), real.encoding.names
     out: dict[str, set[str]] = {name: set() for name in names}
@@ -170,16 +170,18 @@ def related_columns(real: EncodedTable, wanted: set[str], excluded: set[str], mi
 
 
 def _normalised_information(counts: np.ndarray, shape: tuple[int, int]) -> Floats:
-    """Return the mutual information over the lesser entropy, for counts of shape (b, r * c); shape (b,)."""
+    """Return the mutual information over the smaller entropy, for counts of shape (b, r * c); shape (b,)."""
     table = counts.reshape(-1, *shape).astype(np.float64)
     total = np.maximum(table.sum(axis=(1, 2)), 1.0)
     rows, columns = table.sum(axis=2), table.sum(axis=1)
     one, two, both = (_entropy(each.reshape(len(table), -1), total) for each in (rows, columns, table))
     # Miller's correction: each entropy is too small by (occupied cells - 1) / 2n
     bias = ((rows > 0).sum(axis=1) - 1) * ((columns > 0).sum(axis=1) - 1) / (2 * total)
-    least = np.minimum(one, two)
-    known = np.where(least > 1e-9, (one + two - both - bias) / np.where(least > 1e-9, least, 1.0), 0.0)
-    return np.asarray(np.clip(known, 0.0, 1.0))
+    smaller_entropy = np.minimum(one, two)
+    information = np.where(
+        smaller_entropy > 1e-9, (one + two - both - bias) / np.where(smaller_entropy > 1e-9, smaller_entropy, 1.0), 0.0
+    )
+    return np.asarray(np.clip(information, 0.0, 1.0))
 
 
 def _entropy(counts: Floats, total: Floats) -> Floats:
@@ -218,7 +220,7 @@ def _conditional_score(comparison: Comparison) -> Score:
     names = comparison.real.encoding.names
     return error_score(
         "conditional_error",
-        "Distance of the distribution of one column given another, on average over the pairs.",
+        "Distance between the distributions of one column given another, averaged over the pairs.",
         f"Total variation of the second column within each of {N_PAIR_BINS} bins of the first, weighted by real rows; "
         f"{len(chosen)} ordered pairs. {comparison.method_note}",
         [tuple(names[j] for j in pair) for pair in chosen],
@@ -229,14 +231,14 @@ def _conditional_score(comparison: Comparison) -> Score:
 
 
 def _conditional_shares(counts: Floats, given: int, size: int) -> Floats:
-    """Return the shares within each value of the first column, shape (b, given, size)."""
+    """Return the conditional shares given each value of the first column, shape (b, given, size)."""
     table = counts.reshape(-1, given, size)
     total = table.sum(axis=2, keepdims=True)
     return np.asarray(table / np.where(total > 0, total, 1.0))
 
 
 def _conditional_gap(left: Integers, right: Integers, given: int, size: int) -> tuple[Floats, Floats]:
-    """Return the real weight of each condition, shape (given,), and the weighted differences, shape (given * size,)."""
+    """Return the weight of each condition, shape (given,), and the weighted differences, shape (given * size,)."""
     p, q = (np.bincount(key, minlength=given * size).astype(np.float64)[None] for key in (left, right))
     weight = p.reshape(given, size).sum(axis=1) / len(left)
     return weight, (

@@ -1,7 +1,7 @@
-"""Detection: classifier two-sample tests, with the columns and rows that a classifier detects.
+"""Detection: classifier two-sample tests, with attributions to columns and rows.
 
 The test of Lopez-Paz and Oquab ("Revisiting classifier two-sample tests", ICLR 2017), with boosted trees and the area
-under the ROC curve: 0.5 is guessing.
+under the ROC curve; 0.5 is random guessing.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tabsynth.evaluation.stats.design_matrix import FeatureEncoder
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_ROWS = 10_000
-"""Rows a side that the classifier sees."""
+"""Maximum real, and synthetic, rows for the classifier."""
 
 SHUFFLE_ROWS = 3_000
-"""Held-out rows on which a column is shuffled to see what the classifier loses."""
+"""Maximum held-out rows for the permutation importance of a column."""
 
 N_FOLDS = 3
 N_QUANTILE_CELLS = 64
-"""Quantile cells of a continuous column for its own AUC."""
+"""Number of quantile cells of a continuous column for its AUC."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class DetectionResult:
         sides: The real and the synthetic rows, n each.
         rows: Positions of the rows in the synthetic table, shape (n,).
         is_synthetic: Whether each of the 2n rows is synthetic.
-        folds: Rows learned from and rows held out.
+        folds: Training and held-out rows of each fold.
         probability: Cross-validated probability that a row is synthetic, shape (2n,).
         models: The classifier of each fold.
     """
@@ -55,16 +55,17 @@ class DetectionResult:
 def detection_scores(
     real: EncodedTable, synthetic: EncodedTable, rng: np.random.Generator, max_rows: int = MAX_ROWS
 ) -> tuple[list[Score], DetectionResult | None]:
-    """Return the AUC of all columns together and of the best single column; and the predictions.
+    """Return the AUC of all columns together and that of the best single column, and the predictions.
 
-    The detail of the first is the AUC lost when one column is shuffled (finds joint faults as well); that of the second
-    is the AUC of each column alone (finds faults of its distribution). Empty below six rows a side.
+    The parts of the first score are permutation importances, which include faults of joint distributions; those of the
+    second are the AUC of each column alone, which shows faults of its distribution. There are no scores with fewer than
+    six rows in a table.
 
     Args:
         real: The training table.
         synthetic: The synthetic table.
-        rng: Draws rows, folds and shuffles.
-        max_rows: Rows a side that the classifier sees.
+        rng: Generator of rows, folds and permutations.
+        max_rows: Maximum real, and synthetic, rows for the classifier.
     """
     n = min(max_rows, len(real), len(synthetic))
     if n < 2 * N_FOLDS:
@@ -91,9 +92,10 @@ def detection_scores(
             target=0.5,
             floor=0.5,
             unit="AUC",
-            description="AUC of boosted trees: 0.5 is guessing, far below 0.5 points to copied rows.",
-            method=f"{N_FOLDS}-fold cross-validation on {n:,} rows a side; interval by DeLong, widened for the folds; "
-            "the floor is exact. Detail: AUC lost when a column is shuffled.",
+            description="AUC of boosted trees that separate synthetic from real rows: 0.5 is random guessing; far "
+            "below 0.5 is a sign of copied rows.",
+            method=f"{N_FOLDS}-fold cross-validation on {n:,} rows of each table; DeLong interval, widened for the "
+            "folds; the floor is exact. Detail: decrease of the AUC when a column is permuted.",
             detail=_parts(names, auc_drops, 0.0),
         ),
         Score(
@@ -104,7 +106,7 @@ def detection_scores(
             target=0.5,
             unit="AUC",
             description=f"AUC of the best single column, {names[top]}.",
-            method="Smoothed odds of each value or quantile cell, cross-validated; interval by DeLong, widened for the "
+            method="Smoothed odds of each value or quantile cell, cross-validated; DeLong interval, widened for the "
             f"largest of {len(names)} columns. Detail: the AUC of every column alone.",
             detail=_parts(names, np.array([value for value, _ in each]), 0.5),
         ),
@@ -114,29 +116,29 @@ def detection_scores(
 def _cross_validate(
     rows: Floats, is_synthetic: np.ndarray, folds: list[tuple[Integers, Integers]], seed: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats, tuple[Any, ...]]:
-    """Probability of every row, shape (2n,), AUC lost by shuffling each column, shape (d,), and each fold's model."""
+    """Return the probability of every row, shape (2n,), permutation importances, shape (d,), and each fold's model."""
     models = []
     probability = np.empty(len(rows))
     auc_drops = np.zeros(rows.shape[1])
-    for number, (fit, held) in enumerate(folds):
-        model = classifier(seed, len(fit)).fit(rows[fit], is_synthetic[fit])
+    for number, (train, test) in enumerate(folds):
+        model = classifier(seed, len(train)).fit(rows[train], is_synthetic[train])
         models.append(model)
-        probability[held] = model.predict_proba(rows[held])[:, 1]
-        if number:  # one fold suffices for permutation importance
+        probability[test] = model.predict_proba(rows[test])[:, 1]
+        if number:  # importances from one fold suffice
             continue
-        some = held[rng.permutation(len(held))[:SHUFFLE_ROWS]]
-        whole, _ = delong_auc(is_synthetic[some], probability[some])
+        sample = test[rng.permutation(len(test))[:SHUFFLE_ROWS]]
+        full_auc, _ = delong_auc(is_synthetic[sample], probability[sample])
         for j in range(rows.shape[1]):
-            shuffled = rows[some]
+            shuffled = rows[sample]
             shuffled[:, j] = rng.permutation(shuffled[:, j])
-            auc_drops[j] = whole - delong_auc(is_synthetic[some], model.predict_proba(shuffled)[:, 1])[0]
+            auc_drops[j] = full_auc - delong_auc(is_synthetic[sample], model.predict_proba(shuffled)[:, 1])[0]
     return probability, auc_drops, tuple(models)
 
 
 def _column_log_odds(
     sides: list[EncodedTable], j: int, is_synthetic: np.ndarray, folds: list[tuple[Integers, Integers]]
 ) -> Floats:
-    """Return the cross-validated log odds by the cell of one column, shape (2n,)."""
+    """Return the cross-validated log odds of each row by its cell of one column, shape (2n,)."""
     encoding = sides[0].encoding
     if encoding.continuous[j]:
         at = int(encoding.continuous[:j].sum())
@@ -147,7 +149,7 @@ def _column_log_odds(
             if len(present)
             else np.zeros(1)
         )
-        # a value that is an edge gets a cell of its own: spikes (zero, a default) are informative
+        # Values equal to an edge get a separate cell, because point masses (zero, a default) are informative.
         cells = np.searchsorted(edges, values, "left") + np.searchsorted(edges, values, "right") + 1
         cells[np.isnan(values)] = 0
         size = 2 * len(edges) + 2
@@ -155,24 +157,24 @@ def _column_log_odds(
         cells = np.concatenate([side.codes[:, j] for side in sides])
         size = int(encoding.sizes[j])
     out = np.empty(len(cells))
-    for fit, held in folds:
-        yes = np.bincount(cells[fit][is_synthetic[fit]], minlength=size)
-        no = np.bincount(cells[fit][~is_synthetic[fit]], minlength=size)
-        out[held] = np.log((yes + 1.0) / (no + 1.0))[cells[held]]
+    for train, test in folds:
+        synthetic_counts = np.bincount(cells[train][is_synthetic[train]], minlength=size)
+        real_counts = np.bincount(cells[train][~is_synthetic[train]], minlength=size)
+        out[test] = np.log((synthetic_counts + 1.0) / (real_counts + 1.0))[cells[test]]
     return out
 
 
 def _parts(names: tuple[str, ...], values: Floats, floor: float) -> tuple[Part, ...]:
-    """Return the parts by falling value."""
+    """Return the parts in descending order."""
     order = np.argsort(-values, kind="stable")
     return tuple(Part(columns=(names[j],), value=float(values[j]), floor=floor) for j in order)
 
 
 N_DETECTED_ROWS = 20
-"""Rows that are listed."""
+"""Number of listed rows."""
 
 N_REFERENCE_ROWS = 24
-"""Real rows whose values replace a column's, for its attribution."""
+"""Number of real rows whose values replace those of a column, for its attribution."""
 
 N_PROBABILITY_BINS = 20
 MAX_ITERATIONS = 200
@@ -184,10 +186,12 @@ def logistic_score(result: DetectionResult) -> Score:
     rows = np.vstack([encoder.features(side) for side in result.sides])
     probability = np.empty(len(rows))
     weight = np.zeros(rows.shape[1])
-    for fit, held in result.folds:
-        model = LogisticRegression(C=1.0, max_iter=MAX_ITERATIONS, tol=1e-3).fit(rows[fit], result.is_synthetic[fit])
-        probability[held] = model.decision_function(rows[held])
-        weight += np.abs(model.coef_[0]) * rows[fit].std(axis=0) / len(result.folds)
+    for train, test in result.folds:
+        model = LogisticRegression(C=1.0, max_iter=MAX_ITERATIONS, tol=1e-3).fit(
+            rows[train], result.is_synthetic[train]
+        )
+        probability[test] = model.decision_function(rows[test])
+        weight += np.abs(model.coef_[0]) * rows[train].std(axis=0) / len(result.folds)
     auc, interval = delong_auc(result.is_synthetic, probability, folds=len(result.folds), linear=True)
     names = result.sides[0].encoding.names
     each = np.zeros(len(names))
@@ -202,19 +206,19 @@ def logistic_score(result: DetectionResult) -> Score:
         floor=0.5,
         unit="AUC",
         description="AUC of a logistic regression that separates synthetic from real rows; it detects shifts only.",
-        method=f"{len(result.folds)}-fold cross-validation on {len(result.rows):,} rows a side; interval by DeLong, "
+        method=f"{len(result.folds)}-fold cross-validation, {len(result.rows):,} rows of each table; DeLong interval, "
         "widened for the folds; the floor is exact. Detail: the largest standardised coefficient of each column.",
         detail=tuple(Part(columns=(names[j],), value=float(each[j]), floor=0.0) for j in order),
     )
 
 
 def most_detectable_rows(result: DetectionResult) -> dict[str, Any]:
-    """Return the histogram of the predicted probabilities, and the synthetic rows detected most confidently.
+    """Return the histogram of the predicted probabilities, and the synthetic rows with the highest ones.
 
     Returns:
-        ``steps``: edges of probability; ``real`` and ``synthetic``: percent of rows in each; ``rows``: number
-        of the row in the synthetic table (from 0), ``belief``, and ``columns``: name and how much it falls,
-        on average, when real values replace the column's.
+        ``steps``, the edges of the bins; ``real`` and ``synthetic``, the percentage of rows in each; ``rows``, each
+        with its number in the synthetic table (from 0), ``belief``, the probability, and ``columns``, the names with
+        the mean decrease of the probability when real values replace those of the column (``lost``).
     """
     n = len(result.rows)
     edges = np.linspace(0, 1, N_PROBABILITY_BINS + 1)
@@ -241,19 +245,19 @@ def most_detectable_rows(result: DetectionResult) -> dict[str, Any]:
 
 
 def _occlusion_attributions(result: DetectionResult, order: np.ndarray) -> Floats:
-    """Return the fall of each row's probability when real values replace one column, shape (rows, d)."""
+    """Return the decrease of each row's probability when real values replace a column, shape (rows, d)."""
     real, synthetic = (side.features() for side in result.sides)
     d = real.shape[1]
     n = len(result.rows)
     fold_of = np.empty(2 * n, dtype=np.int64)
-    for number, (_, held) in enumerate(result.folds):
-        fold_of[held] = number
-    others = real[np.linspace(0, n - 1, N_REFERENCE_ROWS).astype(np.int64)]
+    for number, (_, test) in enumerate(result.folds):
+        fold_of[test] = number
+    reference = real[np.linspace(0, n - 1, N_REFERENCE_ROWS).astype(np.int64)]
     out = np.zeros((len(order), d))
     for at, place in enumerate(order):
-        changed = np.repeat(synthetic[place][None], d * len(others), axis=0).reshape(d, len(others), d)
+        changed = np.repeat(synthetic[place][None], d * len(reference), axis=0).reshape(d, len(reference), d)
         for j in range(d):
-            changed[j, :, j] = others[:, j]
+            changed[j, :, j] = reference[:, j]
         model = result.models[fold_of[n + place]]
         probability = model.predict_proba(changed.reshape(-1, d))[:, 1].reshape(d, -1).mean(axis=1)
         out[at] = result.probability[n + place] - probability

@@ -1,7 +1,7 @@
 """Diversity: coverage, entropy, α-precision and β-recall.
 
-The last two after Alaa et al., "How faithful is your synthetic data?" (ICML 2022), on standardised columns instead of a
-learned embedding.
+α-precision and β-recall follow Alaa et al., "How faithful is your synthetic data?" (ICML 2022), with standardised
+columns instead of a learned embedding.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.table_comparison import Comparison, error_score
 
 MAX_ROWS = 2_000
-"""Rows a side for precision and recall."""
+"""Maximum real, and synthetic, rows for precision and recall."""
 
 N_NEIGHBOURS = 5
-"""A real row is recalled when a synthetic one is as near as its fifth real neighbour."""
+"""A real row is recalled if a synthetic row is at most as far as its fifth real neighbour."""
 
 N_CANDIDATES = 8
-"""Synthetic rows that may be nearest to a real one in some draw."""
+"""Number of nearest synthetic rows of a real row that are searched in a bootstrap draw."""
 
 N_COMPONENTS = 16
-"""Principal directions of the real rows in which distances are taken."""
+"""Number of principal components of the real rows for distances."""
 
 RADIUS_LEVELS = np.linspace(0, 1, 31)[1:]
 N_BINS = 20
@@ -48,14 +48,14 @@ def diversity_scores(
     comparison: Comparison,
     rng: np.random.Generator,
 ) -> list[Score]:
-    """Return the coverage, entropy, alpha-precision and beta-recall.
+    """Return the scores of coverage, entropy, α-precision and β-recall.
 
     Args:
-        train: All real rows; coverage is of all of them.
-        synthetic: All synthetic rows.
-        holdout: Fresh real rows for coverage's floor; without them halves of the real rows serve.
-        comparison: Samples of both for the rest.
-        rng: Draws rows.
+        train: All real rows, for coverage.
+        synthetic: All synthetic rows, for coverage.
+        holdout: Held-out real rows for the floor of coverage; without them it comes from half of the real rows.
+        comparison: Samples of both tables for the other scores.
+        rng: Generator of the samples.
     """
     scores = [_coverage_score(train, synthetic, holdout, rng), _entropy_score(comparison)]
     if (
@@ -88,9 +88,9 @@ def _coverage_score(
         target=100.0,
         floor=100 * float(floors.mean()),
         unit="%",
-        description="Share of the real categories, and of each number's real range, that occurs in the table.",
-        method=f"On all rows, mean over the columns; interval: {N_COVERAGE_DRAWS} bootstrap draws of synthetic "
-        f"rows, or as many permutations of the rows of both tables, whichever scatter more. Floor: {how}.",
+        description="Share of the real categories, and of each number's real range, found in the synthetic table.",
+        method=f"On all rows, mean over the columns; interval: the wider of {N_COVERAGE_DRAWS} bootstrap draws of "
+        f"synthetic rows and as many permutations of the rows of both tables. Floor: {how}.",
         detail=tuple(
             Part(columns=(train.encoding.names[j],), value=100 * float(each[j]), floor=100 * float(floors[j]))
             for j in order
@@ -111,8 +111,8 @@ def _entropy_score(comparison: Comparison) -> Score:
         floors.append(float(comparison.floor([np.array(abs(gap)) for gap in gaps])))
     return error_score(
         "entropy_error",
-        "Difference of each column's entropy, on average over the columns.",
-        f"Difference of entropies over the greatest possible, {N_BINS} bins or categories. {comparison.method_note}",
+        "Difference of each column's entropy, averaged over the columns.",
+        f"Difference of entropies over the maximum entropy, {N_BINS} bins or categories. {comparison.method_note}",
         [(name,) for name in comparison.real.encoding.names],
         np.minimum(np.array(values), 1.0),
         np.array(floors),
@@ -121,19 +121,19 @@ def _entropy_score(comparison: Comparison) -> Score:
 
 
 def _normalised_entropy(counts: Floats) -> Floats:
-    """Return the entropy over the greatest possible, for counts of shape (b, size); shape (b,)."""
+    """Return the entropy over the maximum entropy, for counts of shape (b, size); shape (b,)."""
     p = normalise(counts)
     return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1) / np.log(max(counts.shape[1], 2)))
 
 
 def _precision_recall_scores(comparison: Comparison, rng: np.random.Generator) -> list[Score]:
-    found = _curves(comparison.real, comparison.synthetic, rng)
+    curves = _curves(comparison.real, comparison.synthetic, rng)
     (precision_floor, _), recall_floor = _curves(*comparison.floor_pairs[0], rng, draws=0)
     method = (
-        f"One minus twice the area between the curve and the diagonal; up to {MAX_ROWS:,} rows a side in "
-        f"{N_COMPONENTS} principal directions. Interval: {N_DRAWS} bootstrap draws. Floor: real rows against real rows."
+        f"One minus twice the area between the curve and the diagonal; up to {MAX_ROWS:,} rows of each table in "
+        f"{N_COMPONENTS} principal components. Interval: {N_DRAWS} bootstrap draws. Floor: real against real rows."
     )
-    (imprecision, drawn), recall = found
+    (imprecision, drawn), recall = curves
     low, high = error_interval(imprecision, drawn)
     half, recalled = half_width(recall[1:]), float(recall[0])
     return [
@@ -170,7 +170,7 @@ def _precision_recall_scores(comparison: Comparison, rng: np.random.Generator) -
 def _curves(
     real: EncodedTable, synthetic: EncodedTable, rng: np.random.Generator, draws: int = N_DRAWS
 ) -> tuple[tuple[float, Floats], Floats]:
-    """One minus alpha-precision, with its calibrated draws; beta-recall, and under every draw."""
+    """Return 1 - α-precision with its calibrated draws, and β-recall with its draws."""
     n = min(MAX_ROWS, len(real), len(synthetic))
     encoder = FeatureEncoder.of(real)
     left, right = (encoder.features(t.take(rng.permutation(len(t))[:n])) for t in (real, synthetic))
@@ -182,16 +182,16 @@ def _curves(
     rows = np.arange(n)
 
     def precision(one: Floats, other: Floats, drawn: Integers, weights: Integers) -> Floats:
-        """Return the deviation from alpha of the share of rows in the ball with a share alpha of the real rows."""
+        """Return the deviation from α of the share of rows in the ball that holds a share α of the real rows."""
         centre = drawn @ one / n
         radius = np.quantile(np.repeat(np.linalg.norm(one - centre, axis=1), drawn), RADIUS_LEVELS)
         return _count_within(np.linalg.norm(other - centre, axis=1), radius, weights) / n - RADIUS_LEVELS
 
     def recall(one: Integers, other: Integers) -> float:
-        """Real rows near a synthetic one that lies within the ball that holds a share beta of the synthetic rows."""
+        """Return the recall: real rows near a synthetic row in the ball that holds a share β of the synthetic rows."""
         far = np.linalg.norm(right - other @ right / n, axis=1)
         radius = np.quantile(np.repeat(far, other), RADIUS_LEVELS)
-        place = np.argmax(other[which] > 0, axis=1)  # the nearest that was drawn
+        place = np.argmax(other[which] > 0, axis=1)  # the nearest drawn row
         hit = near[rows, place] <= own + 1e-9
         return 1 - float(_curve_area(_count_within(far[which[rows, place]], radius, one * hit) / n - RADIUS_LEVELS))
 
@@ -206,18 +206,18 @@ def _curves(
     by_chance = np.array([precision(both[order[:n]], both[order[n:]], every, every) for order in permuted])
     imprecision = float(_curve_area(gap))
     errors = calibrate_draws(deviation, by_chance, gap, _curve_area, imprecision)
-    # rows drawn twice fill no gaps: what both sides move recall by is added up, not drawn at once
+    # Rows drawn twice fill no gaps, so the effects of drawing from either table are computed separately and added.
     recalls = np.array([(recall(one, every), recall(every, other)) for one, other in zip(*drawn, strict=True)])
     moved = value + (recalls - recalls.mean(axis=0)).sum(axis=1)
     return (min(imprecision, 1.0), np.minimum(errors, 1.0)), np.maximum(np.r_[value, moved], 0.0)
 
 
 def _count_within(distance: Floats, radius: Floats, times: Integers) -> Floats:
-    """Count the weighted rows within each of ascending radii, shape (levels,)."""
+    """Return the weighted number of rows within each of ascending radii, shape (levels,)."""
     outer = np.searchsorted(radius + 1e-9, distance)
     return np.cumsum(np.bincount(outer, times, minlength=len(radius) + 1)[:-1])
 
 
 def _curve_area(gap: Floats) -> Floats:
-    """Twice the area between a curve and the diagonal, from their difference, shape (..., levels)."""
+    """Return twice the area between a curve and the diagonal, from their difference, shape (..., levels)."""
     return np.asarray(2 * np.abs(gap).mean(axis=-1))

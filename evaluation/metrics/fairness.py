@@ -121,7 +121,7 @@ def parity_score(comparison: Comparison, task: PredictionTask, groups: list[Sens
 def group_model_scores(
     trained: TrainedModels, groups: list[SensitiveGroups], rng: np.random.Generator, draws: int = N_DRAWS
 ) -> list[Score]:
-    """AUC lost within each group, and parity gap of the predictions, of boosted trees trained on synthetic rows."""
+    """Return the within-group AUC loss and the parity gap of boosted trees trained on synthetic rows."""
     if trained.task.kind == "regression":
         return []
     n = len(trained.truth)
@@ -183,7 +183,7 @@ def group_model_scores(
 def _group_outcome_keys(
     table: EncodedTable, task: PredictionTask, classes: Floats, middle: float, group: SensitiveGroups, size: int
 ) -> Integers:
-    """Return a code of each row's group and outcome, shape (n,); 0 where the outcome is unknown."""
+    """Return a code of each row's group and outcome, shape (n,); 0 if the outcome is missing."""
     keys = _outcomes(table, task, classes, middle) + size * (group.of(table) + 1)
     return np.where(np.isnan(target_values(table, task.column)), 0, keys)
 
@@ -196,15 +196,15 @@ def _outcomes(table: EncodedTable, task: PredictionTask, classes: Floats, middle
 
 
 def _parity_gap(keys: Integers, k: int, size: int) -> Floats:
-    """Return the largest difference of a rate between groups."""
+    """Return the largest difference between groups in the rate of an outcome."""
     return _max_difference(_group_rates(np.bincount(keys, minlength=size * (k + 1)).astype(np.float64), k))
 
 
 def _bootstrap_gaps(counts: Floats, drawn: Floats, k: int, scale: float) -> Floats:
     """Bootstrap the maximum gap, shape (DRAWS,), from counts, shape ((k + 1) * size,), and those of the draws.
 
-    The maximum of differences is biased upwards, and its variance grows with it. It is therefore sampled around rates
-    that are shrunk towards each other until its mean equals the observed maximum.
+    The maximum of differences is biased upwards. It is therefore sampled around rates that are shrunk towards each
+    other until its mean equals the observed maximum.
     """
     rates = _group_rates(counts, k)
     deviation = (_group_rates(drawn, k) - rates) * scale
@@ -220,26 +220,26 @@ def _group_rates(counts: Floats, k: int) -> Floats:
 
 
 def _group_auc(trained: TrainedModels, name: str, inside: np.ndarray, weights: Floats) -> Floats:
-    guess, truth = trained.predictions["boosted", name][inside], trained.truth[inside]
+    predictions, truth = trained.predictions["boosted", name][inside], trained.truth[inside]
     places = range(1, 2) if len(trained.classes) == 2 else range(len(trained.classes))
     known = [k for k in places if 0 < (truth == trained.classes[k]).sum() < len(truth)]
-    each = [weighted_auc(truth == trained.classes[k], guess[:, k], weights[:, inside]) for k in known]
+    each = [weighted_auc(truth == trained.classes[k], predictions[:, k], weights[:, inside]) for k in known]
     return np.asarray(np.mean(each, axis=0)) if each else np.zeros(len(weights))
 
 
 def _prediction_gap(
     trained: TrainedModels, name: str, codes: Integers, weights: Floats, rng: np.random.Generator
 ) -> tuple[float, Floats]:
-    """Return the largest difference between groups in how often a class is predicted, and its calibrated draws.
+    """Return the largest difference between groups in the rate of a predicted class, and its calibrated draws.
 
-    By chance alone is with the groups shuffled among the rows.
+    The null distribution comes from permutations of the groups among the rows.
     """
     counts = np.bincount(codes[codes >= 0], minlength=1)
     large = np.flatnonzero(counts >= MIN_GROUP_ROWS)
     if len(large) < 2:
         return 0.0, np.zeros((2, len(weights) - 1))
-    guess = trained.predictions["boosted", name]
-    chosen = (guess.argmax(axis=1)[:, None] == np.arange(guess.shape[1])).astype(np.float64)
+    predictions = trained.predictions["boosted", name]
+    chosen = (predictions.argmax(axis=1)[:, None] == np.arange(predictions.shape[1])).astype(np.float64)
 
     def rates(member: np.ndarray, drawn: Floats) -> Floats:
         """Shape (draws, groups, classes)."""
@@ -247,12 +247,14 @@ def _prediction_gap(
         return np.asarray(np.stack(each, axis=1) / np.maximum(drawn @ member, 1e-9)[:, :, None])
 
     member = codes[:, None] == large
-    found = rates(member, weights)
-    gap = _max_difference(found[0])
+    drawn_rates = rates(member, weights)
+    gap = _max_difference(drawn_rates[0])
     shuffled = [rates(rng.permutation(member), weights[:1])[0] for _ in weights[1:]]
     if not shuffled:
         return float(gap), np.empty((2, 0))
-    return float(gap), calibrate_draws(found[1:] - found[0], np.array(shuffled), found[0], _max_difference, float(gap))
+    return float(gap), calibrate_draws(
+        drawn_rates[1:] - drawn_rates[0], np.array(shuffled), drawn_rates[0], _max_difference, float(gap)
+    )
 
 
 def _max_difference(rates: Floats) -> Floats:

@@ -21,29 +21,29 @@ from tabsynth.evaluation.stats.null_distance import NullDistribution
 from tabsynth.evaluation.stats.pair_trends import compare_pairs
 
 N_SPLITS = 3
-"""Random splits of the training table over which the floor is averaged when there is no holdout."""
+"""Number of random splits of the training table for the floor without a holdout."""
 
 
 def fidelity_scores(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable | None, rng: np.random.Generator
 ) -> list[Score]:
-    """Shape and trend error with intervals and floors; no trend error for a table of one column.
+    """Return the shape and trend errors with intervals and floors; no trend error for a table with one column.
 
     Args:
         train: The real table.
-        synthetic: The synthetic one.
-        holdout: Real rows that the model has not seen, for the floor; without it halves of ``train`` serve.
-        rng: Draws groups, halves and subsamples.
+        synthetic: The synthetic table.
+        holdout: Held-out real rows for the floor; without them it comes from halves of ``train``.
+        rng: Generator of groups, halves and subsamples.
     """
     encoding = train.encoding
     n, rows = len(train), len(synthetic)
     take = min(rows, len(holdout)) if holdout is not None else n - n // 2
     held_out = holdout.take(rng.permutation(len(holdout))[:take]) if holdout is not None else None
-    # fewer rows than the two tables have lie further apart, by the root of 1 / n + 1 / rows
+    # Sampling error is proportional to sqrt(1 / n + 1 / rows).
     full_variance = 1 / n + 1 / rows
     scale = float(np.sqrt(full_variance / (1 / (n if held_out is not None else max(n // 2, 1)) + 1 / take)))
     if held_out is None and n < 4:
-        scale, how = 0.0, "zero, since the training table is too small to halve"
+        scale, how = 0.0, "zero, because the training table is too small to halve"
     elif held_out is not None:
         how = f"{take:,} held-out rows against the training rows"
     else:
@@ -65,7 +65,7 @@ def fidelity_scores(
             target=0.0,
             floor=100 * float(shape_low.mean()),
             unit="%",
-            description="Distance of each column's distribution from the real one, on average over the columns.",
+            description="Distance of each column's distribution from the real one, averaged over the columns.",
             method=f"Interval: {N_DRAWS} bootstrap draws of groups of rows of both tables. {floor}",
             detail=tuple(
                 Part(columns=(name,), value=100 * float(value), floor=100 * float(low), chance=100 * float(reach))
@@ -84,8 +84,8 @@ def fidelity_scores(
                 target=0.0,
                 floor=100 * float(np.mean([trend_low[p] for p in pairs])),
                 unit="%",
-                description="Distance of each pair's relation from the real one, on average over the pairs.",
-                method=f"Interval: in closed form, from what each row, and each two rows of one cell, add. {floor}"
+                description="Distance of each pair's relation from the real one, averaged over the pairs.",
+                method=f"Interval: closed form, first- and second-order terms of Hoeffding's decomposition. {floor}"
                 f"{share}",
                 detail=tuple(
                     Part(
@@ -102,10 +102,10 @@ def fidelity_scores(
 
 
 def shape_floor(train: EncodedTable, held_out: EncodedTable | None, rng: np.random.Generator) -> Floats:
-    """Shape errors of real rows, shape (d,).
+    """Return the shape errors of real rows, shape (d,).
 
-    That is the error of fresh rows against ``train``. Without them it is the mean over the halvings of ``train``: over
-    all of them for categories, in closed form, and over ``N_SPLITS`` random ones for numbers.
+    These are the errors of held-out rows against ``train``. Without held-out rows they are means over halvings of
+    ``train``: over all halvings for categories, in closed form, and over ``N_SPLITS`` random ones for numbers.
     """
     if held_out is not None:
         return shape_errors(train, held_out)
@@ -125,7 +125,7 @@ def shape_floor(train: EncodedTable, held_out: EncodedTable | None, rng: np.rand
 
 
 def _split_shape_error(values: Floats, first: np.ndarray) -> float:
-    """Return the shape error between the rows of sorted values that are in the first part and those that are not."""
+    """Return the shape error between the rows of sorted values in the first part and the other rows."""
     known = len(values) - int(np.isnan(values).sum())
     one = np.cumsum(first)
     other = np.arange(1, len(values) + 1) - one

@@ -1,7 +1,7 @@
 """Memorisation smoke test: distance to the closest record (DCR) and exact matches.
 
-It finds a model that copies. It does not show that a model is safe: the privacy audit measures that (Houssiau et al.,
-"TAPAS", 2022; Yao et al., "The DCR delusion", 2025).
+It detects models that copy training rows. It does not show that a table is safe; the privacy audit tests that (Houssiau
+et al., "TAPAS", 2022; Yao et al., "The DCR delusion", 2025).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_REAL_ROWS = 10_000
-"""Rows of the training table, and of the holdout, that distances are taken to."""
+"""Maximum training, and held-out, rows to which distances are computed."""
 
 MAX_SYNTHETIC_ROWS = 2_000
-"""Synthetic rows whose nearest real row is searched."""
+"""Maximum synthetic rows for which distances are computed."""
 
 CHUNK_ROWS = 32
-"""Synthetic rows at a time: 32 x 10,000 distances take 2.5 MB, which a core's cache can hold."""
+"""Number of synthetic rows per chunk: 32 x 10,000 distances take 2.5 MB, which fits into a core's cache."""
 
 MANTISSA_BITS = 40
-"""Binary digits, some twelve decimal ones, in which a copy's numbers agree: two readers of one file may round a number
-apart in the last of its 53."""
+"""Number of bits (about twelve decimal digits) in which equal numbers agree; file readers may differ in the last of
+the 53 bits."""
 
 MISSING_POSITION = -0.5
 """Position of a missing number on the scale from 0 (training minimum) to 1 (training maximum)."""
@@ -41,8 +41,8 @@ def memorisation_scores(
     Args:
         train: The training table.
         synthetic: The synthetic table.
-        holdout: Real rows that the model has not seen.
-        rng: Draws the rows compared.
+        holdout: Held-out real rows.
+        rng: Generator of the samples.
     """
     k = min(len(train), len(holdout), MAX_REAL_ROWS)
     sample = synthetic.take(rng.permutation(len(synthetic))[:MAX_SYNTHETIC_ROWS])
@@ -62,9 +62,9 @@ def memorisation_scores(
             target=50.0,
             floor=50.0,
             unit="%",
-            description="Synthetic rows whose closest record is a training row; 50 % if none was memorised.",
+            description="Share of synthetic rows whose closest record is a training row; 50 % without memorisation.",
             method=f"{len(sample):,} synthetic rows against {k:,} training and {k:,} held-out rows, Gower distance; "
-            "interval: as if the labels of real rows were drawn at random. A smoke test, not a proof of privacy.",
+            "interval from random labels of the real rows. A smoke test, not a proof of privacy.",
         ),
         Score(
             name="copies",
@@ -74,28 +74,28 @@ def memorisation_scores(
             target=0.0,
             floor=0.0,
             unit="%",
-            description="Synthetic rows equal to a training row, minus the same share of held-out rows.",
+            description="Share of synthetic rows that equal a training row minus that of held-out rows.",
             method=f"{100 * matched.mean():.2f} % of synthetic and {100 * other.mean():.2f} % of held-out rows are in "
-            "the training table, their numbers to twelve digits; Newcombe interval of the difference. A smoke test, "
+            "the training table (numbers to twelve digits); Newcombe interval of the difference. A smoke test, "
             "not a proof of privacy.",
         ),
     ]
 
 
 def nearest_distances(rows: EncodedTable, others: EncodedTable, train: EncodedTable) -> Floats:
-    """Return the distance of each row to the nearest of others, shape (n,)."""
+    """Return the distance of each row to its nearest neighbour among the others, shape (n,)."""
     return nearest_neighbours(rows, others, train)[0]
 
 
 def nearest_neighbours(rows: EncodedTable, others: EncodedTable, train: EncodedTable) -> tuple[Floats, Integers]:
-    """Return the distance of each row to the nearest of others, and which that is, shape (n,) each.
+    """Return the distance and the number of each row's nearest neighbour among the others, shape (n,) each.
 
     Gower's distance ("A general coefficient of similarity", Biometrics 27, 1971), not divided by the number of columns:
-    a number counts its difference over the training range, a category 1 where it differs.
+    the difference of numbers over the training range, and 1 for different categories.
     """
     left, right = _scale_to_unit_range(rows, train), _scale_to_unit_range(others, train)
     discrete = ~train.encoding.continuous
-    # columns as rows of small integers: comparing them is then limited by memory, not by arithmetic
+    # Small integers, one row per column, because the comparison is limited by memory bandwidth.
     small = np.min_scalar_type(int(train.encoding.sizes.max()))
     a, b = (np.ascontiguousarray(table.codes[:, discrete].T.astype(small)) for table in (rows, others))
     out, which = np.empty(len(rows)), np.empty(len(rows), dtype=np.int64)
@@ -114,10 +114,10 @@ def nearest_neighbours(rows: EncodedTable, others: EncodedTable, train: EncodedT
 
 
 def _dcr_share(seen: tuple[Floats, Integers], unseen: tuple[Floats, Integers], k: int) -> tuple[float, float, float]:
-    """Return the share of rows nearer to the first table of k rows than to the second, with its 95 % interval.
+    """Return the share of rows that are nearer to the first table of k rows than to the second, with its interval.
 
-    If nothing was memorised, which real rows are training rows is a random half of all 2k. So the variance is that of
-    drawing k labels from 2k without replacement, each counted once for every synthetic row that is nearest to it.
+    Without memorisation the training rows are a random half of all 2k real rows. The variance is therefore that of
+    drawing k of 2k real rows without replacement, each weighted by the number of synthetic rows nearest to it.
     """
     n = len(seen[0])
     equal = seen[0] == unseen[0]
@@ -133,7 +133,7 @@ def _dcr_share(seen: tuple[Floats, Integers], unseen: tuple[Floats, Integers], k
 
 
 def _newcombe(a: int, n: int, b: int, m: int) -> tuple[float, float]:
-    """95 % interval of a/n - b/m (Newcombe, Statistics in Medicine 17, 1998, method 10)."""
+    """Return the 95 % interval of a/n - b/m (Newcombe, Statistics in Medicine 17, 1998, method 10)."""
     p, q = a / n, b / m
     (low_p, high_p), (low_q, high_q) = wilson(a, n), wilson(b, m)
     return (
@@ -143,7 +143,7 @@ def _newcombe(a: int, n: int, b: int, m: int) -> tuple[float, float]:
 
 
 def _scale_to_unit_range(table: EncodedTable, train: EncodedTable) -> Floats:
-    """Return the numbers over the training table's range, missing at ``MISSING_POSITION``."""
+    """Scale numbers to the training table's range; missing ones are at ``MISSING_POSITION``."""
     if not train.values.shape[1]:
         return table.values
     present = ~np.isnan(train.values)
@@ -155,11 +155,11 @@ def _scale_to_unit_range(table: EncodedTable, train: EncodedTable) -> Floats:
 
 
 def _row_hashes(table: EncodedTable) -> np.ndarray:
-    """Hash every row to 64 bits, shape (n,); numbers that agree in ``MANTISSA_BITS`` binary digits are equal."""
+    """Hash every row to 64 bits, shape (n,); numbers that agree in ``MANTISSA_BITS`` bits are equal."""
     discrete = table.codes[:, ~table.encoding.continuous]
     part, power = np.frexp(table.values)
     rounded = (
         np.ldexp(np.round(np.ldexp(part, MANTISSA_BITS)), power - MANTISSA_BITS) + 0.0
-    )  # + 0.0 makes every zero a positive one
+    )  # + 0.0 turns -0.0 into 0.0
     frame = pd.concat([pd.DataFrame(discrete), pd.DataFrame(rounded)], axis=1, ignore_index=True)
     return pd.util.hash_pandas_object(frame, index=False).to_numpy()

@@ -1,7 +1,7 @@
 """Missing values: joint patterns, and dependence on other columns.
 
-A table can have the right share of missing values in every column and still miss completely at random what depends on
-other columns; the second score detects that.
+A table can have the right share of missing values in every column, but independent of the other columns; the second
+score detects that.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, total_variation_distance
 
 MIN_MISSING_SHARE = 0.001
-"""Share of missing values from which a column counts, in either table."""
+"""Minimum share of missing values of a scored column, in either table."""
 
 MIN_MISSING_ROWS = 10
-"""Real rows with a missing value from which their dependence on other columns is measured."""
+"""Minimum number of real rows with a missing value for scores of their dependence on other columns."""
 
 N_BINS = 8
 MAX_PAIRS = 300
 
 
 def missingness_scores(comparison: Comparison) -> list[Score]:
-    """Return the errors of missing-value patterns and their relation to other columns; none without such values."""
+    """Return the errors of missing-value patterns and of their relation to other columns; empty without any."""
     real, synthetic = comparison.real, comparison.synthetic
     shares = np.maximum((real.codes == 0).mean(axis=0), (synthetic.codes == 0).mean(axis=0))
     incomplete = np.flatnonzero((shares >= MIN_MISSING_SHARE) & (shares > 0))
@@ -64,12 +64,12 @@ def _pattern_score(comparison: Comparison, incomplete: Integers) -> Score:
 
 
 def _missing_indicators(left: EncodedTable, right: EncodedTable, j: int) -> tuple[Integers, Integers]:
-    """1 where a column is missing, 0 elsewhere, in both tables."""
+    """Return indicators of missing values of a column, in both tables."""
     return (left.codes[:, j] == 0).astype(np.int64), (right.codes[:, j] == 0).astype(np.int64)
 
 
 def _pattern_keys(left: EncodedTable, right: EncodedTable, incomplete: Integers) -> tuple[Integers, Integers, int]:
-    """Return a number for each pattern of missing values, in both tables, and how many there are."""
+    """Return a code for each row's pattern of missing values, in both tables, and the number of codes."""
     both = np.vstack([left.codes[:, incomplete] == 0, right.codes[:, incomplete] == 0])
     _, keys = np.unique(np.packbits(both, axis=1), axis=0, return_inverse=True)
     keys = keys.ravel().astype(np.int64)

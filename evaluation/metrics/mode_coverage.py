@@ -1,4 +1,4 @@
-"""Mode coverage: clusters of real rows that are missing, or repeated, in the synthetic table."""
+"""Mode coverage: clusters of real rows that are missing, or less varied, in the synthetic table."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tabsynth.evaluation.stats.table_comparison import Comparison
 MAX_ROWS = 4_000
 N_MODES = 8
 MIN_MODE_ROWS = 40
-"""Real rows that a mode needs."""
+"""Minimum number of real rows of a mode."""
 
 MAX_SPACING_ROWS = 300
-"""Rows of a mode whose distance to their neighbour is taken."""
+"""Maximum rows of a mode for nearest-neighbour distances."""
 
 
 def mode_score(comparison: Comparison, rng: np.random.Generator) -> Score | None:
-    """Score the lost share of each mode's rows, or of their variety; None for a table too small for modes."""
+    """Score the loss of each mode's share of rows, or of its variety; None if the table is too small."""
     real = subsample(comparison.real, MAX_ROWS, rng)
     if len(real) < N_MODES * MIN_MODE_ROWS / 2:
         return None
@@ -48,10 +48,10 @@ def mode_score(comparison: Comparison, rng: np.random.Generator) -> Score | None
     shares = shares / shares.sum()
     total = float(value @ shares)
     noise = rng.normal(size=(N_DRAWS, *error.shape)) * error
-    noise[:, 0] -= (noise[:, 0] @ shares)[:, None]  # the shares of all modes together stay one
+    noise[:, 0] -= (noise[:, 0] @ shares)[:, None]  # the shares of all modes sum to one
     half = half_width(_mode_loss(np.moveaxis(left * (1 + noise), 1, 0)) @ shares)
     order = np.argsort(-(value - floor), kind="stable")
-    reach = norm.isf(FAMILYWISE_RATE / (2 * len(large)))  # of the share as of the variety
+    reach = norm.isf(FAMILYWISE_RATE / (2 * len(large)))  # two tests per mode: share and variety
     return Score(
         name="mode_loss",
         value=100 * total,
@@ -60,10 +60,10 @@ def mode_score(comparison: Comparison, rng: np.random.Generator) -> Score | None
         target=0.0,
         floor=100 * float(floor @ shares),
         unit="%",
-        description="Share of each cluster of real rows, or of its variety, that the synthetic table misses.",
-        method=f"{len(large)} k-means clusters of up to {MAX_ROWS:,} real rows; lost is what its share, or the mean "
-        f"distance of a row to the next, falls short by. Interval: {N_DRAWS} draws of both. Floor: real "
-        "rows against real rows.",
+        description="Relative loss of the share of each cluster of real rows, or of its variety.",
+        method=f"{len(large)} k-means clusters of up to {MAX_ROWS:,} real rows; the loss is the larger of the relative "
+        "decreases of the cluster's share and of the mean nearest-neighbour distance in it. Interval: "
+        f"{N_DRAWS} draws of both. Floor: real against real rows.",
         detail=tuple(
             Part(
                 columns=(_describe_mode(encoder, rows, labels == large[i], scale),),
@@ -77,16 +77,16 @@ def mode_score(comparison: Comparison, rng: np.random.Generator) -> Score | None
 
 
 def _mode_loss(retention: Floats) -> Floats:
-    """Return the share, or the variety if that is less, by which each mode falls short, from shape (2, ..., modes)."""
+    """Return the loss of each mode, the larger of share and variety, from retention of shape (2, ..., modes)."""
     return np.asarray(np.clip(1 - retention.min(axis=0), 0.0, 1.0))
 
 
 def _retention(
     left: Floats, right: Floats, centres: Floats, large: list[int], rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Share and variety of each mode over the real ones, and their relative standard errors, shape (2, modes) each.
+    """Return ratios of share and variety of each mode to the real ones, and their relative standard errors.
 
-    The variety of a mode of few rows counts as 1, without error.
+    Both have shape (2, modes). The ratio of variety of a mode with few rows is 1, without error.
     """
     one, two = vq(left, centres)[0], vq(right, centres)[0]
     out, errors = np.ones((2, len(large))), np.zeros((2, len(large)))
@@ -114,7 +114,7 @@ def _neighbour_distances(rows: Floats) -> Floats:
 
 
 def _describe_mode(encoder: FeatureEncoder, rows: Floats, inside: Integers | np.ndarray, scale: Floats) -> str:
-    """Return a mode by its two most deviating features."""
+    """Describe a mode by its two most deviating features."""
     apart = (rows[inside].mean(axis=0) - rows.mean(axis=0)) / np.where(scale > 0, scale, np.inf)
     words: list[str] = []
     for f in np.argsort(-np.abs(apart), kind="stable"):

@@ -22,10 +22,10 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 MAX_ROWS = 20_000
 SIGNIFICANCE = 0.05
 MAX_FEATURES = 500
-"""Features above which there is no score: the solver's time grows with their cube."""
+"""Maximum number of features, because the time of the solver grows with its cube."""
 
 MIN_SIGNIFICANT = 3
-"""Significant coefficients of the real table below which there is no score."""
+"""Minimum number of significant coefficients of the real table."""
 
 RIDGE = 1e-6
 MAX_NEWTON_STEPS = 25
@@ -47,9 +47,9 @@ class RegressionFit:
 def inference_score(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, task: PredictionTask, rng: np.random.Generator
 ) -> Score | None:
-    """The share of significant coefficients that keep sign and significance; None if there are under three.
+    """Return the share of significant coefficients that keep sign and significance; None if there are fewer than three.
 
-    The regression is linear for a number and logistic for a class (of several, the commonest against the rest).
+    The regression is linear for a number and logistic for a class (of several, the most frequent against the rest).
     """
     n = min(len(train), len(synthetic), MAX_ROWS)
     samples = [subsample(table, n, rng) for table in (train, synthetic)]
@@ -81,7 +81,7 @@ def inference_score(
         description=f"Coefficients of a regression of {target!r} that keep sign and significance.",
         method=f"{'Linear' if task.kind == 'regression' else 'Logistic'} regression on {n:,} rows; the "
         f"{len(significant_at)} coefficients significant at {SIGNIFICANCE:g} in the real table; Wilson interval. "
-        f"Floor: the same on {min(n, len(holdout)):,} held-out rows. Detail: 100 where kept, 0 where lost.",
+        f"Floor: the same on {min(n, len(holdout)):,} held-out rows. Detail: 100 if preserved, 0 if lost.",
         detail=tuple(
             Part(
                 columns=(encoder.names[significant_at[i]],),
@@ -109,7 +109,7 @@ def _positive_class(train: EncodedTable, task: PredictionTask) -> float:
 def _fit_regression(
     table: EncodedTable, encoder: FeatureEncoder, task: PredictionTask, positive_class: float
 ) -> RegressionFit | None:
-    """Return the regression on one table; None where the target does not vary."""
+    """Fit the regression to one table; None if the target does not vary."""
     values = target_values(table, task.column)
     known = ~np.isnan(values)
     rows = encoder.features(table.take(known))
@@ -126,13 +126,13 @@ def _fit_linear(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     inverse = np.linalg.inv(x.T @ x + RIDGE * len(y) * np.eye(x.shape[1]))
     beta = inverse @ (x.T @ y)
     rest = y - x @ beta
-    # White's sandwich: the spread of the residuals may differ from row to row
+    # White's heteroscedasticity-consistent covariance.
     middle = (x * (rest**2)[:, None]).T @ x
     return beta, np.sqrt(np.maximum(np.diag(inverse @ middle @ inverse), 0.0))
 
 
 def _fit_logistic(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return Newton's steps; the little ridge keeps separated columns finite, and their errors large."""
+    """Fit by Newton's method, with a small ridge penalty for separable columns."""
     beta = np.zeros(x.shape[1])
     penalty = RIDGE * len(y) * np.eye(x.shape[1])
     inverse = np.linalg.inv(penalty + np.eye(x.shape[1]))

@@ -1,6 +1,6 @@
 """Rounding of numbers and dates: hundreds, quarters, cents or fifteen decimals; midnights, weekends, firsts of a month.
 
-Distances between distributions hardly see it: amounts with cents lie beside whole ones.
+Distances between distributions hardly change with it, because rounded and unrounded amounts are close.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ MIN_VALUES = 20
 """Minimum non-zero numbers of a column in each table."""
 
 MIN_EXPONENT, MAX_EXPONENT = -6, 9
-"""Powers of ten of the units; what is a multiple of none has more decimals."""
+"""Powers of ten of the units; values that are multiples of none have more decimals."""
 
 EXACT, SINGLE = 1e-14, 6e-8
-"""Relative distances up to which a number is a multiple: the error of sums of decimals, and of single precision."""
+"""Relative tolerances for multiples: errors of sums of decimals in double precision, and of single precision."""
 
 DAY = 86_400.0
 
 
 def _number_units() -> tuple[float, ...]:
     tens = [10.0**power for power in range(MIN_EXPONENT, MAX_EXPONENT + 1)]
-    found = {float(f"{ten * part:.3g}") for ten in tens for part in (1, 0.5, 0.25)} | set(FRACTIONS)
-    return tuple(sorted((unit for unit in found if unit >= 10.0**MIN_EXPONENT), reverse=True))
+    units = {float(f"{ten * part:.3g}") for ten in tens for part in (1, 0.5, 0.25)} | set(FRACTIONS)
+    return tuple(sorted((unit for unit in units if unit >= 10.0**MIN_EXPONENT), reverse=True))
 
 
 NUMBER_UNITS = _number_units()
 TIME_UNITS = (*(DAY / parts for parts in PARTS_OF_A_DAY), 1e-3)
-"""Units of datetimes in seconds, the coarsest a day."""
+"""Units of datetimes in seconds, coarsest (a day) first."""
 
 
 def rounding_scores(comparison: Comparison, schema: Schema) -> list[Score]:
-    """Return the error of the rounding of numbers and dates; none without a column that is rounded in two ways."""
+    """Return the error of the rounding of numbers and dates; empty if no column has two kinds of rounding."""
     columns, values, floors, draws = [], [], [], []
     for j, name in enumerate(comparison.real.encoding.names):
         keys = _class_keys(comparison, j, isinstance(schema[name], Datetime))
@@ -60,10 +60,10 @@ def rounding_scores(comparison: Comparison, schema: Schema) -> list[Score]:
     return [
         error_score(
             "rounding_error",
-            "Distance of the units that the numbers and dates of each column are rounded to.",
+            "Distance between the distributions of the units to which numbers and dates are rounded.",
             "Total variation of the coarsest unit of which each number is a multiple (powers of ten, their halves and "
-            "quarters, thirds to sixteenths; for datetimes parts of a day, first days of months, weekends), zeros left "
-            f"out; mean over the columns that have two of them. {comparison.method_note}",
+            "quarters, thirds to sixteenths; for datetimes parts of a day, first days of months, weekends), without "
+            f"zeros; mean over the columns with at least two units. {comparison.method_note}",
             columns,
             np.array(values),
             np.array(floors),
@@ -73,7 +73,7 @@ def rounding_scores(comparison: Comparison, schema: Schema) -> list[Score]:
 
 
 def describe_rounding(real: EncodedTable, synthetic: EncodedTable, schema: Schema, name: str) -> str:
-    """Return the rounding that the synthetic column has too often, in words with both shares."""
+    """Describe the rounding that is too frequent in the synthetic column, with both shares."""
     j = real.encoding.names.index(name)
     is_date = isinstance(schema[name], Datetime)
     classes = _classes([_values(real, j), _values(synthetic, j)], is_date)
@@ -85,7 +85,7 @@ def describe_rounding(real: EncodedTable, synthetic: EncodedTable, schema: Schem
 
 
 def _class_keys(comparison: Comparison, j: int, is_date: bool) -> list[tuple[Integers, Integers]] | None:
-    """Return rounding classes of a column, from 1, in each pair of tables; None for one class or few values."""
+    """Return the rounding classes of a column, from 1, in each pair of tables; None for one class or few values."""
     if not comparison.real.encoding.continuous[j]:
         return None
     tables = list({id(table): table for pair in comparison.pairs for table in pair}.values())
@@ -122,21 +122,21 @@ def _number_classes(values: Floats, single: bool) -> Integers:
 
 
 def _coarsest(values: Floats, units: tuple[float, ...], precision: float) -> Integers:
-    """Return the index of the coarsest unit that divides each value, the number of units for none, shape (n,)."""
+    """Return the index of the coarsest unit that divides each value, or the number of units if none does, (n,)."""
     out = np.full(len(values), len(units), dtype=np.int64)
-    left = np.flatnonzero(np.isfinite(values))
+    pending = np.flatnonzero(np.isfinite(values))
     for at, unit in enumerate(units):
-        if not len(left):
+        if not len(pending):
             break
-        here = values[left]
-        same = np.abs(nearest_multiple(here, unit) - here) <= precision * np.abs(here)
-        out[left[same]] = at
-        left = left[~same]
+        current = values[pending]
+        is_multiple = np.abs(nearest_multiple(current, unit) - current) <= precision * np.abs(current)
+        out[pending[is_multiple]] = at
+        pending = pending[~is_multiple]
     return out
 
 
 def _date_classes(seconds: Floats) -> Integers:
-    """Return the class of the time of day; firsts of years and months have their own, weekends double all of them."""
+    """Return classes of the time of day, with firsts of years and months, separately for weekdays and weekends."""
     present = np.isfinite(seconds)
     known = seconds[present]
     unit = _coarsest(known % DAY, TIME_UNITS, 1e-9) + 2

@@ -13,26 +13,26 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, total_variation_distance
 
 MIN_GROUP_ROWS = 50
-"""Real rows that a group needs."""
+"""Minimum number of real rows of a group."""
 
 FALSE_ALARM_RATE = 0.05
-"""Share of pairs of tables of one population in which some group may seem worse off."""
+"""Family-wise error rate over the groups."""
 
 MAX_GROUPS = 24
 MAX_LABELS = 12
 MAX_PAIRS = 40
 MAX_COLUMNS = 100
-"""Columns compared in each group, evenly spaced."""
+"""Maximum number of compared columns in each group, evenly spaced."""
 N_BINS = 5
 
 
 def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
-    """Return the error within each group, of columns and pairs of columns alike.
+    """Return the error within each group, averaged over columns and pairs of columns.
 
     Args:
         comparison: The tables.
-        by: Columns that make groups and come first (sensitive ones, the target); then come others of few
-            categories, until there are ``MAX_GROUPS`` groups.
+        by: Columns that define the first groups (sensitive ones, the target). Other columns with few categories
+            follow, up to ``MAX_GROUPS`` groups.
     """
     groups = _select_groups(comparison.real, by)
     if not groups:
@@ -43,7 +43,7 @@ def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
     for by_column, code in groups:
         members = [tuple(side.codes[:, by_column] == code for side in both) for both in comparison.pairs]
         if any(member.sum() < MIN_GROUP_ROWS / 4 for both in members[1:] for member in both):
-            continue  # too few to say what real rows would reach
+            continue  # too few rows for the floor
         parts = _parts(len(bins.sizes), by_column)
         inside = [
             (np.asfortranarray(a[one]), np.asfortranarray(b[two]))
@@ -62,8 +62,8 @@ def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
     return [
         error_score(
             "subgroup_error",
-            "Distance of columns and pairs of columns within a group, on average over the groups.",
-            f"Total variation over {N_BINS} bins a column within {len(columns)} groups of at least {MIN_GROUP_ROWS} "
+            "Distance of columns and pairs of columns within a group, averaged over the groups.",
+            f"Total variation over {N_BINS} bins per column within {len(columns)} groups of at least {MIN_GROUP_ROWS} "
             f"rows, up to {MAX_PAIRS} pairs in each. {comparison.method_note}",
             columns,
             np.array(values),
@@ -99,7 +99,7 @@ def _parts(d: int, by: int) -> list[tuple[int, ...]]:
 
 
 def _distance(codes: tuple[Integers, Integers], sizes: Integers, part: tuple[int, ...]) -> float:
-    """Return the total variation of what the part holds in the rows of a group; 1 if only one table has such rows."""
+    """Return the total variation of a column or pair within a group; 1 if only one table has rows of the group."""
     (left, size), (right, _) = (joint_codes(side, sizes, part) for side in codes)
     if not len(left) or not len(right):
         return float(bool(len(left)))
@@ -109,7 +109,7 @@ def _distance(codes: tuple[Integers, Integers], sizes: Integers, part: tuple[int
 def _bootstrap_distance(
     resample: Resample, codes: tuple[Integers, Integers], sizes: Integers, part: tuple[int, ...]
 ) -> tuple[float, np.ndarray]:
-    """Return the distance within a group and under every draw as ``Resample.calibrate`` has it."""
+    """Return the distance within a group, and its draws by ``Resample.calibrate``."""
     (left, size), (right, _) = (joint_codes(side, sizes, part) for side in codes)
     value = _distance(codes, sizes, part)
     p, q = (np.bincount(key, minlength=size).astype(np.float64) for key in (left, right))

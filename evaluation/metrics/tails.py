@@ -1,4 +1,4 @@
-"""Tails of numbers and rare categories, to which mean distances hardly respond."""
+"""Tails of numbers and rare categories, which have little influence on mean distances."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, 
 
 QUANTILES = (0.005, 0.02, 0.05, 0.95, 0.98, 0.995)
 MAX_RARE_SHARE = 0.05
-"""Share up to which a category is rare."""
+"""Maximum share of a rare category."""
 
 MIN_TAIL_MASS = 0.02
-"""Share of the rows that tails are taken to hold at the least."""
+"""Minimum share of rows in the tails, as the denominator of the relative error."""
 
 
 def tail_scores(comparison: Comparison) -> list[Score]:
-    """Return the errors of numeric tails and of rare categories; none without either."""
+    """Return the errors of numeric tails and of rare categories; empty without either."""
     names = comparison.real.encoding.names
     columns, values, floors, draws = [], [], [], []
     at = 0
@@ -39,7 +39,7 @@ def tail_scores(comparison: Comparison) -> list[Score]:
             keys = [(table[a.codes[:, j]], table[b.codes[:, j]]) for a, b in comparison.pairs]
             codes = comparison.real.codes[:, j], comparison.synthetic.codes[:, j]
             null_errors = _null_category_errors(comparison.resample, *codes, len(rare))
-        # the key 0 is the body of the column; an error of all rows is set against the share in the tails
+        # Key 0 is the body of the column; errors are divided by the share of rows in the tails.
         mass = float((keys[0][0] > 0).mean())
         if mass == 0 or size < 2:
             continue
@@ -61,7 +61,7 @@ def tail_scores(comparison: Comparison) -> list[Score]:
             "Relative error of the shares of each number's outer five per cent, of values beyond the real range, and "
             "of categories rarer than five per cent.",
             "Total variation over cells cut at the real quantiles "
-            f"{', '.join(f'{100 * q:g}' for q in QUANTILES)} % and at the real ends, over the share of rows there. "
+            f"{', '.join(f'{100 * q:g}' for q in QUANTILES)} % and at the real ends, over the share of tail rows. "
             + comparison.method_note,
             columns,
             np.array(values),
@@ -72,7 +72,7 @@ def tail_scores(comparison: Comparison) -> list[Score]:
 
 
 def _tail_edges(values: Floats) -> Floats:
-    """Edges of the tails: below each of the first ones, above each of the last; ends of the range included."""
+    """Return the edges of the lower and upper tails, including the ends of the range."""
     present = values[~np.isnan(values)]
     if not len(present):
         return np.empty(0)
@@ -82,7 +82,7 @@ def _tail_edges(values: Floats) -> Floats:
 
 
 def _tail_cells(values: Floats, edges: Floats) -> Integers:
-    """Return the tail's cell of each value, shape (n,); 0 for the body and for missing values."""
+    """Return the tail cell of each value, shape (n,); 0 for the body and for missing values."""
     out = np.zeros(len(values), dtype=np.int64)
     if not len(edges):
         return out
@@ -94,16 +94,17 @@ def _tail_cells(values: Floats, edges: Floats) -> Integers:
 
 
 def _is_rare(counts: Integers | Floats) -> np.ndarray:
-    """Return which codes are rare categories by the real counts, shape (..., codes); 0 (missing) is not."""
+    """Return which codes are rare categories by the real counts, shape (..., codes); 0 (missing) never is."""
     rare = np.asarray(counts <= MAX_RARE_SHARE * counts.sum(axis=-1, keepdims=True))
     rare[..., 0] = False
     return rare
 
 
 def _null_number_errors(resample: Resample, real: Floats, synthetic: Floats) -> Floats:
-    """Return the null errors of a number's tails under permutations, tails cut by the first part, shape (N_DRAWS,).
+    """Return the null errors of a number's tails under permutations, shape (N_DRAWS,).
 
-    Cells that keep the real table's cuts would scatter too little: that its ends hold nothing beyond is chance, too.
+    The tails are cut at the quantiles of the first part of each permutation. Fixed cuts of the real table would give
+    too little variance, because no real value lies beyond its ends.
     """
     values = np.concatenate([real[resample.left.rows], synthetic[resample.right.rows]])
     first = resample.permuted
@@ -112,7 +113,7 @@ def _null_number_errors(resample: Resample, real: Floats, synthetic: Floats) -> 
     if not len(order):
         return np.zeros(len(first))
     ordered, n = values[order], len(order)
-    # where the rows of the first part lie among the values in order, draw after draw
+    # Positions of the first part's rows among the sorted values, for all draws.
     start = n * np.arange(len(first))
     places = np.append(np.flatnonzero(first[:, order]), n * len(first))
     before = np.searchsorted(places, start)
@@ -139,7 +140,7 @@ def _null_number_errors(resample: Resample, real: Floats, synthetic: Floats) -> 
 
 
 def _null_category_errors(resample: Resample, real: Integers, synthetic: Integers, size: int) -> Floats:
-    """Return the same for the rare categories."""
+    """Return the null errors of the rare categories under permutations, shape (N_DRAWS,)."""
     counts, others = resample.permuted_counts([resample.left.table(real, size), resample.right.table(synthetic, size)])
     p, q = normalise(counts), normalise(others)
     rare = _is_rare(counts)
@@ -147,6 +148,6 @@ def _null_category_errors(resample: Resample, real: Integers, synthetic: Integer
 
 
 def _relative_error(gap: Floats, mass: Floats) -> Floats:
-    """Return the error from the differences of the cells' shares, shape (draws, cells), and the share of rows there."""
+    """Return the error from differences of cell shares, shape (draws, cells), and the share of rows in the tails."""
     body = np.abs(gap.sum(axis=1))
     return np.asarray(0.5 * (np.abs(gap).sum(axis=1) + body) / np.maximum(mass, MIN_TAIL_MASS))

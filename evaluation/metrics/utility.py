@@ -22,30 +22,30 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 TaskKind = Literal["binary", "multiclass", "regression"]
 
 N_DRAWS = 200
-"""Bootstrap draws of the test rows."""
+"""Number of bootstrap draws of the test rows."""
 
 N_TRAINING_SPLITS, MAX_SPLIT_ROWS = 5, 5_000
-"""Random halvings of the real table that measure training noise, and the rows up to which they are on_synthetic."""
+"""Number of random halvings of the real table for training noise, and its maximum number of rows."""
 
 MIN_CLASS_ROWS = 5
-"""Rows that a class needs to be learned."""
+"""Minimum number of training rows of a class."""
 
 MAX_ROWS = 100_000
-"""Training rows; more add time and little else."""
+"""Maximum number of training rows; more increase the time, but hardly the performance."""
 
 
 @dataclass(frozen=True, eq=False)
 class PredictionTask:
-    """A prediction task: ``column`` is the target's position among the d columns."""
+    """Prediction task; ``column`` is the target's position among the d columns."""
 
     column: int
     kind: TaskKind
 
 
 def prediction_task(train: EncodedTable, target: str) -> PredictionTask:
-    """Return the task that the target's kind calls for.
+    """Return the prediction task for a target.
 
-    Categories are classified; a number with exactly two values is a binary class, any other is regressed.
+    Categories and numbers with exactly two values are classified; other numbers are predicted by regression.
 
     Raises:
         DataError: The target is not a scored column, or it does not vary in the training table.
@@ -57,7 +57,7 @@ def prediction_task(train: EncodedTable, target: str) -> PredictionTask:
     distinct = np.unique(values[~np.isnan(values)])
     if len(distinct) < 2:
         raise DataError(
-            f"the target {target!r} has {len(distinct)} value(s) in the training table; name a target that varies"
+            f"the target {target!r} has {len(distinct)} value(s) in the training table; choose a target that varies"
         )
     if len(distinct) == 2:
         return PredictionTask(column, "binary")
@@ -72,12 +72,12 @@ def utility_scores(
     Args:
         train: The real training table.
         synthetic: The synthetic table.
-        holdout: Real rows for the test.
+        holdout: Real test rows.
         target: The column to predict.
-        rng: Draws seeds and bootstrap weights.
+        rng: Generator of seeds and bootstrap weights.
 
     Returns:
-        The scores, and notes on what could not be measured as usual.
+        The scores, and notes on limitations.
     """
     task = prediction_task(train, target)
     truth = target_values(holdout, task.column)
@@ -145,10 +145,10 @@ def _training_noise(
     gap: float,
     rng: np.random.Generator,
 ) -> tuple[Part, ...]:
-    """Return the difference of two models of one small real table by sampling of their rows; nothing for a large one.
+    """Return the difference between models of halves of a small real table, by chance; empty for a large table.
 
-    Models of ``N_TRAINING_SPLITS`` random halves against those of the other halves: fewer rows than the two tables
-    have, so the noise is rather overstated.
+    Models of ``N_TRAINING_SPLITS`` random halves are compared with those of the other halves. Halves have fewer rows
+    than the tables, so the noise is overstated.
     """
     if len(train) > MAX_SPLIT_ROWS:
         return ()
@@ -179,13 +179,13 @@ def target_values(table: EncodedTable, column: int) -> Floats:
 def _fit_and_predict(
     table: EncodedTable, test: EncodedTable, task: PredictionTask, classes: Floats, seed: int, rng: np.random.Generator
 ) -> tuple[Floats, str]:
-    """Return the predictions of a model trained on ``table``, shape (m,) or (m, classes), and why it failed."""
-    known = target_values(table, task.column)
+    """Return predictions of a model trained on ``table``, shape (m,) or (m, classes), and the reason of a failure."""
+    targets = target_values(table, task.column)
     if task.kind == "regression":
-        usable = ~np.isnan(known)
+        usable = ~np.isnan(targets)
     else:
-        learned = [value for value in classes if (known == value).sum() >= MIN_CLASS_ROWS]
-        usable = np.isin(known, learned)
+        frequent_classes = [value for value in classes if (targets == value).sum() >= MIN_CLASS_ROWS]
+        usable = np.isin(targets, frequent_classes)
     rows = np.flatnonzero(usable)
     if len(rows) > MAX_ROWS:
         rows = np.sort(rng.permutation(rows)[:MAX_ROWS])
@@ -194,23 +194,23 @@ def _fit_and_predict(
     if task.kind == "regression":
         if len(rows) < MIN_CLASS_ROWS:
             return np.zeros(len(test)), f"has {len(rows)} rows with a target"
-        return np.asarray(regressor(seed, len(rows)).fit(features, known[rows]).predict(test_features)), ""
+        return np.asarray(regressor(seed, len(rows)).fit(features, targets[rows]).predict(test_features)), ""
     out = np.zeros((len(test), len(classes)))
-    if len(learned) < 2:
+    if len(frequent_classes) < 2:
         return out, f"has fewer than two classes of the target with at least {MIN_CLASS_ROWS} rows"
-    model = classifier(seed, len(rows)).fit(features, known[rows])
+    model = classifier(seed, len(rows)).fit(features, targets[rows])
     out[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(test_features)
     return out, ""
 
 
 def predictive_score(kind: TaskKind, truth: Floats, classes: Floats, predicted: Floats, weights: Floats) -> Floats:
-    """Return the figure under every weighting of the test rows, shape (b,)."""
+    """Return the AUC or R² for each weighting of the test rows, shape (b,)."""
     if kind == "regression":
         total = weights.sum(axis=1)
         mean = weights @ truth / total
         spread = weights @ truth**2 / total - mean**2
-        missed = weights @ (truth - predicted) ** 2 / total
-        out: Floats = 1 - missed / np.where(spread > 0, spread, np.nan)
+        squared_error = weights @ (truth - predicted) ** 2 / total
+        out: Floats = 1 - squared_error / np.where(spread > 0, spread, np.nan)
         return out
     if kind == "binary" and len(classes) == 2:
         return weighted_auc(truth == classes[1], predicted[:, 1], weights)
@@ -220,6 +220,6 @@ def predictive_score(kind: TaskKind, truth: Floats, classes: Floats, predicted: 
 
 
 def percentile_interval(draws: Floats) -> tuple[float, float]:
-    """Return the percentile interval, widened to hold the estimate, which is the first of the draws."""
+    """Return the percentile interval of all draws but the first, widened to include the first, the estimate."""
     low, high = np.nanquantile(draws[1:], [0.025, 0.975])
     return float(min(low, draws[0])), float(max(high, draws[0]))

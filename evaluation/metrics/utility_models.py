@@ -26,30 +26,30 @@ from tabsynth.evaluation.stats.design_matrix import FeatureEncoder
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_ROWS = 8_000
-"""Training rows of each learner."""
+"""Maximum training rows of each model."""
 
 MAX_TEST_ROWS = 5_000
 N_TREES, MAX_DEPTH = 40, 10
 N_CALIBRATION_BINS = 10
-"""Equal-count bins of predicted probability."""
+"""Number of equal-count bins of the predicted probability."""
 
 MODEL_KINDS = ("linear", "forest", "boosted")
 TRAINING_TABLES = ("synthetic", "real", "both")
 N_SHUFFLES, MAX_SHUFFLES = 3, 90
-"""Shuffles of each column for its importance, and of all columns of a wide table."""
+"""Permutations of each column for its importance, and the maximum for all columns."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedModels:
-    """Predictions of each model, trained on each table, of the test rows.
+    """Predictions for the test rows by each model trained on each table.
 
     Attributes:
         task: The prediction task.
-        test: Held-out rows with a known answer.
-        truth: Their answers, shape (n,).
+        test: Held-out rows with a target.
+        truth: Their targets, shape (n,).
         classes: The classes, for classification.
-        predictions: By learner and table, shape (n,) or (n, classes).
-        boosters: The boosted model of each table.
+        predictions: Predictions by model and table, shape (n,) or (n, classes).
+        boosters: The boosted trees of each table.
     """
 
     task: PredictionTask
@@ -68,7 +68,7 @@ def train_models(
     seed: int,
     rng: np.random.Generator,
 ) -> TrainedModels | None:
-    """Train every model on every table; None where a table has too few rows with a target."""
+    """Train every model on every table; None if a table has too few rows with a target."""
     real, sample = (_rows_with_target(table, task, rng, MAX_ROWS) for table in (train, synthetic))
     test = _rows_with_target(holdout, task, rng, MAX_TEST_ROWS)
     truth = target_values(test, task.column)
@@ -81,12 +81,12 @@ def train_models(
     for name, parts in tables.items():
         y = np.concatenate([target_values(part, task.column) for part in parts])
         if task.kind != "regression":
-            learned = [value for value in classes if (y == value).sum() >= MIN_CLASS_ROWS]
-            if len(learned) < 2:
+            frequent_classes = [value for value in classes if (y == value).sum() >= MIN_CLASS_ROWS]
+            if len(frequent_classes) < 2:
                 return None
         elif len(y) < MIN_CLASS_ROWS:
             return None
-        usable = np.isin(y, learned) if task.kind != "regression" else np.ones(len(y), dtype=bool)
+        usable = np.isin(y, frequent_classes) if task.kind != "regression" else np.ones(len(y), dtype=bool)
         tree_rows = np.vstack([np.delete(part.features(), task.column, axis=1) for part in parts])[usable]
         encoded = np.vstack([encoder.features(part) for part in parts])[usable]
         tree_test, encoded_test = np.delete(test.features(), task.column, axis=1), encoder.features(test)
@@ -100,7 +100,7 @@ def train_models(
 
 
 def learner_scores(trained: TrainedModels, rng: np.random.Generator, draws: int = N_DRAWS) -> list[Score]:
-    """Return the mean over the learners, what both tables together gain, calibration, and agreement of importances."""
+    """Return the scores of mean utility, utility of both tables together, calibration and importances."""
     task, truth = trained.task, trained.truth
     n = len(truth)
     weights = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1 / n), draws)])
@@ -125,7 +125,7 @@ def learner_scores(trained: TrainedModels, rng: np.random.Generator, draws: int 
         (
             "both",
             "utility_both",
-            "The same for models trained on real and synthetic rows together.",
+            f"Performance of three models of {target!r} trained on real and synthetic rows together.",
         ),
     ):
         parts = [
@@ -197,22 +197,22 @@ def _calibration_score(trained: TrainedModels, weights: Floats, target: str) -> 
         floor=100 * on_real,
         unit="%",
         description=f"Difference of predicted probability and frequency of {target!r}, for a synthetic-trained model.",
-        method=f"Expected calibration error of boosted trees over {N_CALIBRATION_BINS} cells of {len(trained.truth):,} "
+        method=f"Expected calibration error of boosted trees over {N_CALIBRATION_BINS} bins of {len(trained.truth):,} "
         f"held-out rows; interval: {len(weights) - 1} bootstrap draws. The floor is the real-trained model's.",
     )
 
 
 def _calibration_gaps(predicted: Floats, trained: TrainedModels, weights: Floats) -> Floats:
-    """Return the accuracy of the top class minus its confidence in each cell, shape (1 + draws, CELLS)."""
+    """Return the accuracy of the top class minus its confidence in each bin, shape (1 + draws, bins)."""
     confidence = predicted.max(axis=1)
-    right = (trained.classes[predicted.argmax(axis=1)] == trained.truth).astype(np.float64)
-    cells = (rankdata(confidence, method="ordinal") - 1) * N_CALIBRATION_BINS // len(confidence)
-    inside = (cells[:, None] == np.arange(N_CALIBRATION_BINS)) * (right - confidence)[:, None]
+    correct = (trained.classes[predicted.argmax(axis=1)] == trained.truth).astype(np.float64)
+    bins = (rankdata(confidence, method="ordinal") - 1) * N_CALIBRATION_BINS // len(confidence)
+    inside = (bins[:, None] == np.arange(N_CALIBRATION_BINS)) * (correct - confidence)[:, None]
     return np.asarray(weights @ inside / weights.sum(axis=1, keepdims=True))
 
 
 def _importance_score(trained: TrainedModels, weights: Floats, target: str, rng: np.random.Generator) -> Score | None:
-    """Rank correlation of the two boosted models' permutation importances (Breiman, Machine Learning 45, 2001)."""
+    """Return the rank correlation of permutation importances (Breiman, Machine Learning 45, 2001)."""
     rows = np.delete(trained.test.features(), trained.task.column, axis=1)
     d = rows.shape[1]
     if d < 3:
@@ -235,10 +235,10 @@ def _importance_score(trained: TrainedModels, weights: Floats, target: str, rng:
         better="higher",
         target=1.0,
         unit="ρ",
-        description=f"Do synthetic-trained and real-trained models of {target!r} use the same columns?",
+        description=f"Agreement of the column importances of synthetic-trained and real-trained models of {target!r}.",
         method=f"Spearman's rank correlation of permutation importances of boosted trees on {len(rows):,} rows, "
         f"of {len(columns)} columns; "
-        f"interval: {N_DRAWS} bootstrap draws. Detail: loss per row, floor: of the real-trained model.",
+        f"interval: {N_DRAWS} bootstrap draws. Detail: loss per row, with that of the real-trained model as floor.",
         detail=tuple(Part(columns=(names[j],), value=float(on_synthetic[j]), floor=float(on_real[j])) for j in order),
     )
 
@@ -246,7 +246,7 @@ def _importance_score(trained: TrainedModels, weights: Floats, target: str, rng:
 def _permutation_losses(
     trained: TrainedModels, name: str, rows: Floats, columns: np.ndarray, orders: np.ndarray
 ) -> Floats:
-    """Return the increase of each test row's loss when a column is shuffled, shape (n, columns)."""
+    """Return the increase of each test row's loss when a column is permuted, shape (n, columns)."""
     model = trained.boosters[name]
     d = len(columns)
     predicted = _predict(model, rows, trained.task, trained.classes)
@@ -255,7 +255,7 @@ def _permutation_losses(
     for k, order in enumerate(orders):
         j = columns[k % d]
         shuffled = rows[order, j]
-        # a row that gets an equal value keeps its loss
+        # Rows with an unchanged value keep their loss.
         moved = np.flatnonzero((shuffled != rows[:, j]) & ~(np.isnan(shuffled) & np.isnan(rows[:, j])))
         if not len(moved):
             continue

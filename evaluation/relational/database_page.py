@@ -1,4 +1,4 @@
-"""HTML page of a database's evaluation, rendered from its plain data: self-contained, without scripts."""
+"""HTML page of the evaluation of a database, rendered from plain data: self-contained, without scripts."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TEMPLATES = "tabsynth.evaluation.relational"
 MAX_SHOWN_PARTS = 8
 
 MIN_SHOWN_DROP = 0.001
-"""AUC that a shuffled feature must cost to be shown."""
+"""Minimum permutation importance (AUC) of a shown feature."""
 
 
 def render_database(report: Mapping[str, Any]) -> str:
-    """One self-contained HTML page from ``DatabaseReport.to_dict()``."""
+    """Render one self-contained HTML page from ``DatabaseReport.to_dict()``."""
     scores = {item["name"]: Score.from_dict(item) for item in report["scores"]}
     levels = report["levels"]
     text: str = (
@@ -51,15 +51,15 @@ def _subject(name: str) -> str:
 
 def _table(table: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict[str, Any]:
     name, levels = table["name"], report["levels"]
-    own = subject_scores(name, ("table", "keys"), scores)
-    history = subject_scores(name, ("sequence",), scores)
+    table_scores = subject_scores(name, ("table", "keys"), scores)
+    history_scores = subject_scores(name, ("sequence",), scores)
     rules = [scores[n] for n in subject_scores(name, ("rule",), scores) if RULE in n]
     equal = table.get("equal_times")
     return {
         **table,
-        "level": group_level([*own, *history, *(score.name for score in rules)], levels),
-        "scores": _meters(own, scores, levels),
-        "history": _meters(history, scores, levels),
+        "level": group_level([*table_scores, *history_scores, *(score.name for score in rules)], levels),
+        "scores": _meters(table_scores, scores, levels),
+        "history": _meters(history_scores, scores, levels),
         "equal": [format_number(share, "%") for share in equal] if equal else None,
         "rules": [_row(score, levels) for score in rules],
         "cards": _cards(report["distributions"].get(name, []), scores.get(f"{name}.shape_error")),
@@ -67,21 +67,21 @@ def _table(table: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[
 
 
 def _link(link: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict[str, Any]:
-    own = subject_scores(link["name"], ("link", "keys"), scores)
+    link_scores = subject_scores(link["name"], ("link", "keys"), scores)
     sides = [
-        f"mean {mean:.1f}, most {most:,}, none for {format_number(childless, '%')}"
+        f"mean {mean:.1f}, maximum {most:,}, none for {format_number(childless, '%')}"
         for mean, most, childless in zip(link["mean"], link["most"], link["childless"], strict=True)
     ]
     return {
         **link,
-        "level": group_level(own, report["levels"]),
-        "scores": _meters(own, scores, report["levels"]),
+        "level": group_level(link_scores, report["levels"]),
+        "scores": _meters(link_scores, scores, report["levels"]),
         "children": sides,
     }
 
 
 def _meters(names: Sequence[str], scores: Mapping[str, Score], levels: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the scores as bars: errors on the scale of the largest of the group, AUCs from 0.5 to 1."""
+    """Return the layout of bars: errors on the scale of the largest of the group, AUCs from 0.5 to 1."""
     chosen = [scores[name] for name in names]
     top = max((max(s.value, s.floor or 0.0) for s in chosen if s.unit == "%"), default=0.0) or 1.0
     out = []
@@ -121,7 +121,7 @@ def _row(score: Score, levels: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _cards(pictures: Sequence[Mapping[str, Any]], shape: Score | None) -> list[dict[str, Any]]:
-    """One card for each column, the one with the largest error first."""
+    """Return a card for each column, the one with the largest error first."""
     errors = {} if shape is None else {part.columns[0]: part for part in shape.detail}
     cards = []
     for picture in pictures:

@@ -1,8 +1,7 @@
-"""Report of a database's evaluation: plain data first; page and text are rendered from it."""
+"""Report of the evaluation of a database, as plain data; the page and the text are rendered from it."""
 
 from __future__ import annotations
 
-import html as escaping
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +13,10 @@ from tabsynth.evaluation.relational.database_specs import METRICS, RULE, RULE_LI
 from tabsynth.evaluation.report import align_rows, markdown_cell, render_checked
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
-from tabsynth.reporting.report_files import write_report
+from tabsynth.reporting.report_files import notebook_frame, write_report
 
 VERSION = 1
-"""Version of the JSON form; a later one is refused."""
+"""Version of the JSON format; later versions are rejected."""
 
 FORMAT = "tabsynth-database-evaluation"
 MAX_WORST = 12
@@ -29,11 +28,11 @@ class DatabaseReport:
 
     Attributes:
         scores: Scores by name: ``TABLE.SCORE`` for tables and sequences, ``TABLE.COLUMN.SCORE`` for links.
-        tables: Description of each table: rows of both sides, key, order.
-        links: Description of each link: child, column, parent, and children per parent on both sides.
-        distributions: Counts for the pictures of each table.
+        tables: Description of each table: rows of both databases, key, order.
+        links: Description of each link: child, column, parent, and children per parent in both databases.
+        distributions: Histogram counts of each table.
         notes: Omissions and their reasons.
-        provenance: Contents' fingerprints, seed, versions, and the model's card if one was given.
+        provenance: Fingerprints of the tables, seed, versions, and the model's card if there is one.
     """
 
     scores: Mapping[str, Score]
@@ -50,16 +49,16 @@ class DatabaseReport:
 
     @property
     def verdict(self) -> str:
-        """The scores in a sentence or two."""
+        """The conclusion from the scores, in one or two sentences."""
         levels = self.levels
         faulty = [name for name, level in levels.items() if name.endswith("_keys") and level != "good"]
         keys = f"Keys are faulty: {_named(self.scores[faulty[0]])}. " if faulty else ""
         text, worst = f"{keys}{self.outline}", self.worst
-        return f"{text[:-1]}; furthest from real data: {_named(worst[0])}." if worst else text
+        return f"{text[:-1]}; largest difference: {_named(worst[0])}." if worst else text
 
     @property
     def outline(self) -> str:
-        """The levels of the scores in a sentence, without a figure of the tables."""
+        """The levels of the scores in a sentence, without statistics of the tables."""
         levels = self.levels
         counts = {level: list(levels.values()).count(level) for level in LEVELS}
         share = counts["good"] / max(len(levels), 1)
@@ -71,13 +70,13 @@ class DatabaseReport:
 
     @property
     def worst(self) -> list[Score]:
-        """Scores that are not good, furthest above their limits first, at most 12."""
+        """Scores that are not good, sorted by their excess over the limits, at most 12."""
         levels = self.levels
-        found = [score for name, score in self.scores.items() if levels.get(name, "good") != "good"]
-        return sorted(found, key=lambda score: -_excess(score) / max(_limits(score)[1], 0.01))[:MAX_WORST]
+        faulty = [score for name, score in self.scores.items() if levels.get(name, "good") != "good"]
+        return sorted(faulty, key=lambda score: -_excess(score) / max(_limits(score)[1], 0.01))[:MAX_WORST]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain data, which JSON can hold."""
+        """Return the report as plain data for JSON."""
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -94,10 +93,10 @@ class DatabaseReport:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> DatabaseReport:
-        """Read what ``to_dict`` writes; verdict and levels are recomputed.
+        """Rebuild the output of ``to_dict``; ``verdict`` and ``levels`` are recomputed.
 
         Raises:
-            DataError: Not such a report, or one of a later version.
+            DataError: The data are not such a report, or one of a later version.
         """
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             raise DataError(f'not the evaluation of a database: "format" should be "{FORMAT}"')
@@ -117,18 +116,18 @@ class DatabaseReport:
             raise DataError(f"the key {error} is missing from the evaluation report") from error
 
     def save(self, path: str | Path) -> None:
-        """Write the report; the suffix decides: ``.html``, ``.json`` or ``.md``.
+        """Write the report in the format of the suffix: ``.html``, ``.json`` or ``.md``.
 
         Raises:
-            SourceError: Another suffix, or the file cannot be written.
+            SourceError: The suffix is another one, or the file cannot be written.
         """
         write_report(self, path)
 
     def to_html(self) -> str:
-        """Return one self-contained page, with a diagram of the tables first.
+        """Render the report as one self-contained page that begins with a diagram of the tables.
 
         Raises:
-            DataError: The report was read from a file, whose details are not those that an evaluation writes.
+            DataError: The report was read from a file with malformed details.
         """
         from tabsynth.evaluation.relational.database_page import render_database
 
@@ -141,7 +140,7 @@ class DatabaseReport:
         lines += ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in self._rows()]
         if self.notes:
             lines += ["", "## Notes", "", *(f"- {markdown_cell(note)}" for note in self.notes)]
-        return "\n".join([*lines, "", "Figures of the real tables are shown: for internal use.", ""])
+        return "\n".join([*lines, "", "Contains statistics of the real tables: for internal use.", ""])
 
     def __repr__(self) -> str:
         return f"<DatabaseReport of {len(self.tables)} tables: {self.verdict}>"
@@ -152,15 +151,10 @@ class DatabaseReport:
         return "\n".join([*lines, *self.notes])
 
     def _repr_html_(self) -> str:
-        """Return the page in a frame, so that its style stays its own."""
-        page, title = (escaping.escape(text, quote=True) for text in (self.to_html(), self.verdict))
-        return (
-            f'<div><iframe title="{title}" srcdoc="{page}" sandbox="" loading="lazy" '
-            'style="width:100%;height:720px;border:1px solid #8884;border-radius:8px"></iframe></div>'
-        )
+        return notebook_frame(self.verdict, self.to_html())
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Return the scores' cells for a table of text."""
+        """Return the scores as rows of text."""
         levels, rows = self.levels, []
         for name, score in self.scores.items():
             interval = "–"
@@ -172,7 +166,7 @@ class DatabaseReport:
 
 
 def level_of(score: Score) -> Level | None:
-    """Good, fair or poor by the better end of the interval; None for a score without limits."""
+    """Return good, fair or poor by the better end of the interval; None for a score without limits."""
     if score.floor is None or (RULE not in score.name and _metric(score) not in METRICS):
         return None
     excess, (good, fair) = _excess(score), _limits(score)
@@ -188,14 +182,14 @@ def _limits(score: Score) -> tuple[float, float]:
 
 
 def _excess(score: Score) -> float:
-    """Return the excess of the interval's better end over the floor; of an AUC in either direction."""
+    """Return the excess of the interval's better end over the floor; for an AUC, the distance in either direction."""
     low, high = score.interval if score.interval is not None else (score.value, score.value)
     floor = score.floor or 0.0
     return max(low - floor, floor - high) if score.unit == "AUC" else low - floor
 
 
 def _named(score: Score) -> str:
-    """Return a score in a few words: its subject, title and value."""
+    """Describe a score by its subject, title and value."""
     value = format_number(score.value, score.unit)
     if RULE in score.name:
         return f"{value} of {score.name.partition(f'.{RULE}')[0]} violate {score.title}"

@@ -1,4 +1,4 @@
-"""Scores of a database from its measurements: floors by halves of the roots, intervals, worst parts."""
+"""Scores of a database from its measurements, with floors from halves of the root rows, intervals and worst parts."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from tabsynth.evaluation.relational.keys_and_rules import Violations
 from tabsynth.evaluation.score import Part, Score
 
 N_SPLITS = 4
-"""Random halvings of the real roots for floors and intervals."""
+"""Number of random halvings of the real root rows for floors and intervals."""
 
 MAX_PARTS = 20
 
 
-def error_scores(real: EncodedDatabase, other: EncodedDatabase, held: EncodedDatabase | None, seed: int) -> list[Score]:
-    """Return the errors with floors and intervals."""
+def error_scores(
+    real: EncodedDatabase, other: EncodedDatabase, held_out: EncodedDatabase | None, seed: int
+) -> list[Score]:
+    """Return the error scores with floors and intervals."""
     out, rng = [], np.random.default_rng([seed, 0])
-    for root in real.schema.roots:  # halves of one root's rows at a time, so that links to other roots stay whole
+    for root in real.schema.roots:  # one root table at a time, so that links to other root tables stay complete
         below = tables_below(real.schema, root)
         n, m = (len(side.tables[root]) for side in (real, other))
         halves: list[Errors] = []
@@ -32,29 +34,41 @@ def error_scores(real: EncodedDatabase, other: EncodedDatabase, held: EncodedDat
             first = np.zeros(n, bool)
             first[rng.permutation(n)[: n // 2]] = True
             halves.append(measure_errors(real.take(root, first), real.take(root, ~first), below))
-        goal = 1 / max(n, 1) + 1 / max(m, 1)
-        factor = (goal / (1 / max(n // 2, 1) + 1 / max(n - n // 2, 1))) ** 0.5
-        fresh = None if held is None else measure_errors(real, held, below)
-        fresh_factor = 1.0 if held is None else (goal / (1 / max(n, 1) + 1 / max(len(held.tables[root]), 1))) ** 0.5
+        full_variance = 1 / max(n, 1) + 1 / max(m, 1)
+        scale_halves = (full_variance / (1 / max(n // 2, 1) + 1 / max(n - n // 2, 1))) ** 0.5
+        held_out_errors = None if held_out is None else measure_errors(real, held_out, below)
+        scale_held_out = (
+            1.0
+            if held_out is None
+            else (full_variance / (1 / max(n, 1) + 1 / max(len(held_out.tables[root]), 1))) ** 0.5
+        )
         for key, error in measure_errors(real, other, below).items():
-            split = [half[key] for half in halves if key in half]
-            spread = factor * float(np.std([one.value for one in split], ddof=1)) if len(split) > 1 else 0.0
-            source, scale = (split, factor) if fresh is None or key not in fresh else ([fresh[key]], fresh_factor)
-            out.append(_error_score(key, error, source, scale, spread, fresh is not None))
+            half_errors = [half[key] for half in halves if key in half]
+            spread = (
+                scale_halves * float(np.std([one.value for one in half_errors], ddof=1))
+                if len(half_errors) > 1
+                else 0.0
+            )
+            source, scale = (
+                (half_errors, scale_halves)
+                if held_out_errors is None or key not in held_out_errors
+                else ([held_out_errors[key]], scale_held_out)
+            )
+            out.append(_error_score(key, error, source, scale, spread, held_out_errors is not None))
     return out
 
 
 def _error_score(
-    key: tuple[str, str], error: Measurement, floors: Sequence[Measurement], scale: float, spread: float, held: bool
+    key: tuple[str, str], error: Measurement, floors: Sequence[Measurement], scale: float, spread: float, held_out: bool
 ) -> Score:
-    """One error with the floor of each part."""
+    """Return the score of one error, with the floor of each part."""
     parts = []
     for names, value in sorted(error.parts.items(), key=lambda item: -item[1])[:MAX_PARTS]:
-        known = [one.parts[names] for one in floors if names in one.parts]
-        floor = min(100.0, scale * float(np.mean(known))) if known else None
+        part_floors = [one.parts[names] for one in floors if names in one.parts]
+        floor = min(100.0, scale * float(np.mean(part_floors))) if part_floors else None
         parts.append(Part(columns=names, value=value, floor=floor))
     metric = METRICS[key[1]]
-    whose = "held-out roots" if held else f"{N_SPLITS} random halvings of the root rows"
+    source = "held-out roots" if held_out else f"{N_SPLITS} random halvings of the root rows"
     return Score(
         name=".".join(key),
         title=metric.title,
@@ -64,57 +78,57 @@ def _error_score(
         floor=min(100.0, scale * float(np.mean([one.value for one in floors]))) if floors else None,
         unit="%",
         description=metric.description,
-        method=f"Floor: {whose}, scaled to the numbers of root rows; interval from the spread of random halvings.",
+        method=f"Floor: {source}, scaled to the numbers of root rows; interval from the variance of random halvings.",
         detail=tuple(parts),
     )
 
 
-def violation_score(key: tuple[str, str], found: Violations) -> Score:
-    """Return the score of a key, by subject and score."""
+def violation_score(key: tuple[str, str], violations: Violations) -> Score:
+    """Return the score of key violations, from subject and score name."""
     metric = METRICS[key[1]]
     return Score(
         name=".".join(key),
         title=metric.title,
-        value=found.synthetic,
+        value=violations.synthetic,
         interval=None,
         better="lower",
-        floor=found.real,
+        floor=violations.real,
         unit="%",
         description=metric.description,
         method="Counted on all rows.",
     )
 
 
-def rule_score(key: tuple[str, str], found: Violations) -> Score:
-    """Return the score of a rule, by table and rule."""
+def rule_score(key: tuple[str, str], violations: Violations) -> Score:
+    """Return the score of rule violations, from table and rule."""
     return Score(
         name=f"{key[0]}.{RULE}{key[1]}",
         title=key[1],
-        value=found.synthetic,
+        value=violations.synthetic,
         interval=None,
         better="lower",
-        floor=found.real,
+        floor=violations.real,
         unit="%",
-        description=f"Rows of {key[0]} that violate {key[1]}.",
+        description=f"Share of rows of {key[0]} that violate {key[1]}.",
         method="Counted on all rows.",
     )
 
 
-def detection_score(key: tuple[str, str], found: Detection) -> Score:
-    """Return the score of a classifier, by subject and score."""
+def detection_score(key: tuple[str, str], detection: Detection) -> Score:
+    """Return the score of a detection classifier, from subject and score name."""
     metric = METRICS[key[1]]
-    drops = sorted(found.drops.items(), key=lambda item: -item[1])[:MAX_PARTS]
+    drops = sorted(detection.drops.items(), key=lambda item: -item[1])[:MAX_PARTS]
     return Score(
         name=".".join(key),
         title=metric.title,
-        value=found.auc,
-        interval=found.interval,
+        value=detection.auc,
+        interval=detection.interval,
         better="target",
         target=0.5,
         floor=0.5,
         unit="AUC",
         description=metric.description,
-        method=f"Cross-validation with folds by root on {found.rows:,} rows a side; interval by a bootstrap of roots. "
-        "Detail: AUC lost when a feature is shuffled.",
+        method=f"Cross-validation with folds by root row on {detection.rows:,} rows of each database; interval by a "
+        "bootstrap of root rows. Detail: decrease of the AUC when a feature is permuted.",
         detail=tuple(Part(columns=names, value=value, floor=0.0) for names, value in drops),
     )

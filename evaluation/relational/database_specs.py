@@ -1,4 +1,4 @@
-"""The scores of a database in one table: where they belong, titles, limits and descriptions."""
+"""Specification of the scores of a database: group, title, limits and description."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class DatabaseMetric:
 
     Attributes:
         group: Subject of the score.
-        title: Its name on pages.
-        limits: How far above its floor, at the better end of its interval, it may lie to be good, then fair.
-        description: Meaning, in one sentence.
+        title: Display name of the score.
+        limits: Maximum excess over the floor, at the better end of the interval, of a good and of a fair score.
+        description: Meaning of the score, in one sentence.
         unit: ``%`` or ``AUC``.
     """
 
@@ -34,7 +34,7 @@ METRICS: dict[str, DatabaseMetric] = {
         "table",
         "Detection AUC",
         (0.05, 0.15),
-        "AUC of boosted trees on the table's own columns; 0.5 is guessing.",
+        "AUC of boosted trees on the columns of the table; 0.5 is random guessing.",
         "AUC",
     ),
     "repeated_keys": DatabaseMetric("keys", "Repeated keys", (0, 0.1), "Rows whose primary key repeats or is missing."),
@@ -47,7 +47,10 @@ METRICS: dict[str, DatabaseMetric] = {
         "link", "Parent-child trends", (1, 5), "Mean error of the relations of a child's and its parent's columns."
     ),
     "grandparent_trend_error": DatabaseMetric(
-        "link", "Grandparent-child trends", (1, 5), "The same with the columns of the parent's parent."
+        "link",
+        "Grandparent-child trends",
+        (1, 5),
+        "Mean error of the relations of a child's and its grandparent's columns.",
     ),
     "aggregate_shape_error": DatabaseMetric(
         "link", "Aggregates per parent", (2, 6), "Mean error of the aggregates of one parent's children."
@@ -63,7 +66,7 @@ METRICS: dict[str, DatabaseMetric] = {
         "AUC",
     ),
     "kin_auc": DatabaseMetric(
-        "link", "Detection AUC with kin", (0.05, 0.2), "AUC on children with their parent and their siblings.", "AUC"
+        "link", "Detection AUC with relatives", (0.05, 0.2), "AUC on children with their parent and siblings.", "AUC"
     ),
     "gap_error": DatabaseMetric(
         "sequence", "Time between siblings", (2, 6), "Distance of the time from one sibling to the next."
@@ -72,10 +75,10 @@ METRICS: dict[str, DatabaseMetric] = {
         "sequence", "Time of the first", (2, 6), "Distance of the first sibling's time, since the parent's first date."
     ),
     "equal_times_error": DatabaseMetric(
-        "sequence", "Equal times", (1, 5), "Difference of the shares of siblings at the time of the one before."
+        "sequence", "Equal times", (1, 5), "Difference of the shares of siblings at the time of the previous one."
     ),
     "transition_error": DatabaseMetric(
-        "sequence", "Transitions", (2, 6), "Mean error of the pairs of a category and the next sibling's."
+        "sequence", "Transitions", (2, 6), "Mean error of the pairs of a category and that of the next sibling."
     ),
     "persistence_error": DatabaseMetric(
         "sequence", "Repeated values", (1, 5), "Mean difference of the shares of values that the next sibling repeats."
@@ -93,4 +96,4 @@ RULE = "rule: "
 """Prefix of the scores of rules: ``visits.rule: start ≤ end``."""
 
 RULE_LIMITS = (0.1, 1.0)
-"""Percent of rows, above the real rows', that violate a rule and are good, then fair."""
+"""Limits of a good and of a fair score of a rule: percentage of violating rows above that of real rows."""

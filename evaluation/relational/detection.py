@@ -1,6 +1,6 @@
 """Detection in a database: boosted trees on rows, on parents with aggregates, and on rows with their relatives.
 
-Rows of one root share a fold, or the trees would recognise the person; intervals draw roots, not rows.
+All rows of a root row are in one fold, so that trees cannot recognise persons; the bootstrap draws root rows.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from tabsynth.evaluation.stats.auc import delong_auc, weighted_auc
 from tabsynth.evaluation.stats.boosted_trees import classifier, draw_seed
 
 MAX_ROWS = 5_000
-"""Rows a side that a classifier sees."""
+"""Maximum real, and synthetic, rows for a classifier."""
 
 SHUFFLE_ROWS = 1_500
-"""Held-out rows on which a feature is shuffled to see what the classifier loses."""
+"""Maximum held-out rows for the permutation importance of a feature."""
 
 N_FOLDS, MIN_GROUPS = 3, 6
 N_BOOTSTRAPS = 100
@@ -28,7 +28,7 @@ N_BOOTSTRAPS = 100
 
 @dataclass(frozen=True, eq=False)
 class Detection:
-    """AUC, its 95 % interval, and the AUC lost when one feature is shuffled."""
+    """AUC, its 95 % interval, and permutation importances (``drops``)."""
 
     auc: float
     interval: tuple[float, float]
@@ -37,7 +37,7 @@ class Detection:
 
 
 def detect(real: EncodedDatabase, other: EncodedDatabase, rng: np.random.Generator) -> dict[tuple[str, str], Detection]:
-    """Return the detection of every table and main link, with aggregates and with relatives, by subject and score."""
+    """Run the detection of every table and main link, with aggregates and with relatives, by subject and score."""
     schema = real.schema
     out: dict[tuple[str, str], Detection | None] = {}
     for name in schema.tables:
@@ -58,19 +58,19 @@ def detect(real: EncodedDatabase, other: EncodedDatabase, rng: np.random.Generat
         names = (*real.tables[key.parent].encoding.names, *sums)
         out[link_name(key), "aggregate_auc"] = grouped_detection(names, with_sums[0], with_sums[1], rng)
         out[link_name(key), "kin_auc"] = grouped_detection(titles, with_kin[0], with_kin[1], rng)
-    return {name: found for name, found in out.items() if found is not None}
+    return {name: detection for name, detection in out.items() if detection is not None}
 
 
 def grouped_detection(
     names: tuple[str, ...], real: tuple[Floats, Integers], other: tuple[Floats, Integers], rng: np.random.Generator
 ) -> Detection | None:
-    """Return the cross-validated AUC with folds by group; None where a side has too few rows or groups.
+    """Return the cross-validated AUC with folds by group; None if a table has too few rows or groups.
 
     Args:
-        names: The features' names.
+        names: Names of the features.
         real: Features of the real rows, shape (n, d), and their groups, shape (n,).
-        other: The same of the synthetic rows.
-        rng: Draws rows, folds, shuffles and bootstraps.
+        other: Features and groups of the synthetic rows.
+        rng: Generator of rows, folds, permutations and bootstrap draws.
     """
     n = min(MAX_ROWS, len(real[0]), len(other[0]))
     if n < MIN_GROUPS:
@@ -82,30 +82,30 @@ def grouped_detection(
     ]
     if min(int(group.max()) + 1 for group in groups) < MIN_GROUPS:
         return None
-    folds = np.concatenate([_deal(group, rng)[group] for group in groups])
+    folds = np.concatenate([_assign_folds(group, rng)[group] for group in groups])
     is_synthetic = np.arange(2 * n) >= n
     seed = draw_seed(rng)
     probability, drops = np.empty(2 * n), np.zeros(rows.shape[1])
     for fold in range(N_FOLDS):
-        held = np.flatnonzero(folds == fold)
-        fit = np.flatnonzero(folds != fold)
-        model = classifier(seed, len(fit)).fit(rows[fit], is_synthetic[fit])
-        probability[held] = model.predict_proba(rows[held])[:, 1]
-        some = held[rng.permutation(len(held))[:SHUFFLE_ROWS]]
+        test = np.flatnonzero(folds == fold)
+        train = np.flatnonzero(folds != fold)
+        model = classifier(seed, len(train)).fit(rows[train], is_synthetic[train])
+        probability[test] = model.predict_proba(rows[test])[:, 1]
+        some = test[rng.permutation(len(test))[:SHUFFLE_ROWS]]
         if fold or len(np.unique(is_synthetic[some])) < 2:
             continue
-        whole, _ = delong_auc(is_synthetic[some], probability[some])
+        full_auc, _ = delong_auc(is_synthetic[some], probability[some])
         for j in range(rows.shape[1]):
             shuffled = rows[some]
             shuffled[:, j] = rng.permutation(shuffled[:, j])
-            drops[j] = whole - delong_auc(is_synthetic[some], model.predict_proba(shuffled)[:, 1])[0]
+            drops[j] = full_auc - delong_auc(is_synthetic[some], model.predict_proba(shuffled)[:, 1])[0]
     auc, _ = delong_auc(is_synthetic, probability, folds=N_FOLDS)
     parts: dict[tuple[str, ...], float] = {(name,): float(drop) for name, drop in zip(names, drops, strict=True)}
     return Detection(auc, _interval(auc, is_synthetic, probability, groups, rng), parts, n)
 
 
-def _deal(group: Integers, rng: np.random.Generator) -> Integers:
-    """Return the fold of each group: large groups first, so that the folds have about as many rows."""
+def _assign_folds(group: Integers, rng: np.random.Generator) -> Integers:
+    """Return the fold of each group; large groups are assigned first, so that folds have similar numbers of rows."""
     sizes = np.bincount(group)
     order = rng.permutation(len(sizes))
     order = order[np.argsort(-sizes[order], kind="stable")]
@@ -118,7 +118,7 @@ def _deal(group: Integers, rng: np.random.Generator) -> Integers:
 def _interval(
     auc: float, is_synthetic: np.ndarray, probability: Floats, groups: list[Integers], rng: np.random.Generator
 ) -> tuple[float, float]:
-    """95 % interval by a bootstrap of groups, widened for the folds as in ``delong_auc``."""
+    """Return the 95 % interval by a bootstrap of groups, widened for the folds as in ``delong_auc``."""
     weights = []
     for _ in range(N_BOOTSTRAPS):
         drawn = []

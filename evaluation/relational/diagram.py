@@ -1,4 +1,4 @@
-"""Diagram of the tables: boxes and links with levels and numbers, in layers for wide pages and as a tree for narrow."""
+"""Diagram of the tables, with levels and numbers of boxes and links: in layers for wide pages, as a tree for narrow."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tabsynth.reporting.charts import truncate
 from tabsynth.reporting.number_format import format_number
 
 BOX_WIDTH, LINE, PADDING = 216, 19, 12
-"""Width of a table's box, height of a line in it, and the space around the lines."""
+"""Width of a box, height of a line in it, and padding."""
 
 LAYER_GAP, ROW_GAP = 190, 34
-"""Space between layers, where the links' numbers are, and between boxes of one layer."""
+"""Space between layers, for the labels of links, and between boxes of a layer."""
 
 LABEL_GAP = 46
-"""Further space below a box for the numbers of each link after its first."""
+"""Additional space below a box for the labels of each link after the first."""
 
 TREE_WIDTH, INDENT, TREE_GAP = 330, 20, 62
 CHARACTER = 7.0
-"""Width of a character in a box, at most."""
+"""Maximum width of a character in a box."""
 
 LABELS = {
     "shape_error": "shapes",
@@ -42,7 +42,7 @@ LABELS = {
 
 
 def draw_diagram(report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict[str, Any]:
-    """Return the diagram's boxes, links and labels, for a wide and a narrow page."""
+    """Compute boxes, links and labels of the diagram, for a wide and a narrow page."""
     boxes = {table["name"]: _box(table, report, scores) for table in report["tables"]}
     links = [_link(link, report, scores) for link in report["links"]]
     for link in links:
@@ -54,7 +54,7 @@ def draw_diagram(report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict
 
 
 def group_level(names: Sequence[str], levels: Mapping[str, str]) -> str | None:
-    """Return the worst level of some scores."""
+    """Return the worst level of several scores."""
     known = [levels[name] for name in names if name in levels]
     order = [str(level) for level in LEVELS]
     return max(known, key=order.index) if known else None
@@ -116,7 +116,7 @@ def _height(box: Mapping[str, Any]) -> int:
 
 
 def _layers(boxes: Mapping[str, dict[str, Any]], links: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the parents on the left of their children; within a layer by the mean position of the parents."""
+    """Place parents to the left of their children, sorted within a layer by the mean position of their parents."""
     depth: dict[str, int] = {}
     for name in boxes:  # parents come before their children
         above = [depth[link["parent"]] + 1 for link in links if link["child"] == name]
@@ -164,7 +164,7 @@ def _placed_box(box: dict[str, Any], x: float, y: float, width: int, height: int
 def _curve(
     link: dict[str, Any], placed: Mapping[str, tuple[float, float, int, int]], share: float, number: int
 ) -> dict[str, Any]:
-    """Return a link's path from its parent to a share of its child's height, and its numbers beside the end."""
+    """Return the path of a link from its parent to a share of its child's height, and the labels at its end."""
     px, py, pw, ph = placed[link["parent"]]
     cx, cy, _, ch = placed[link["child"]]
     x, y, end = px + pw, py + ph / 2, cy + share * ch
@@ -181,7 +181,7 @@ def _labels(lines: Sequence[str], x: float, y: float, anchor: str) -> Iterator[d
 
 
 def _tree(boxes: Mapping[str, dict[str, Any]], links: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One table below the other, children indented below their main parent; other links as lines of the box."""
+    """Place tables below each other, children indented below their main parent; other links are lines of the box."""
     main = {link["child"]: link for link in links if link["main"]}
     out: dict[str, Any] = {"boxes": [], "links": [], "width": TREE_WIDTH, "top": 2}
     y = 2.0

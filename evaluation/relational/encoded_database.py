@@ -1,4 +1,4 @@
-"""Encoded databases: the tables' codes and numbers, each row's parents and root, one encoding for all sides."""
+"""Encoded databases: codes and numbers of the tables, parents and root of each row, with one encoding for all sides."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class EncodedDatabase:
-    """One side of an evaluation.
+    """Encoded database: the real, the synthetic or the held-out one.
 
     Attributes:
         schema: The tables and links.
         tables: The scored columns of each table; keys are not scored.
-        parents: The parent's row number of each child row by link, -1 where there is none.
-        roots: The row number of each row's root in its own root table; -1 where there is none.
-        order: The values of the order column of child tables that have one, NaN where missing.
+        parents: Row number of each child's parent by link, -1 if there is none.
+        roots: Row number of each row's root in its root table, -1 if there is none.
+        order: Values of the order column of child tables that have one, NaN where missing.
     """
 
     schema: DatabaseSchema
@@ -42,13 +42,13 @@ class EncodedDatabase:
     order: Mapping[str, Floats]
 
     def take(self, root: str, chosen: Mask) -> EncodedDatabase:
-        """Return the database of some rows of a root table and all below them; the other tables are kept whole."""
+        """Select rows of a root table with all rows below them; other tables are complete."""
         keep = {name: np.append(chosen, False)[self.roots[name]] for name in tables_below(self.schema, root)}
         number = {name: np.append(np.where(mask, np.cumsum(mask) - 1, -1), -1) for name, mask in keep.items()}
         parents = {}
         for key, rows in self.parents.items():
-            found = number[key.parent][rows] if key.parent in keep else rows
-            parents[key] = found[keep[key.table]] if key.table in keep else found
+            parent_numbers = number[key.parent][rows] if key.parent in keep else rows
+            parents[key] = parent_numbers[keep[key.table]] if key.table in keep else parent_numbers
         renumbered = np.cumsum(chosen) - 1
         return replace(
             self,
@@ -62,11 +62,11 @@ class EncodedDatabase:
 def encode_databases(
     sides: Sequence[Mapping[str, pd.DataFrame]], titles: Sequence[str], schema: DatabaseSchema
 ) -> list[EncodedDatabase]:
-    """Encode databases with one code book per table; the first side is the real one.
+    """Encode databases with one encoding per table; the first one is the real one.
 
     Args:
-        sides: The tables of each side by name.
-        titles: Name of each side in messages.
+        sides: The tables of each database by name.
+        titles: Name of each database in messages.
         schema: The database's schema.
 
     Raises:
@@ -82,7 +82,7 @@ def encode_databases(
     for name, table in schema.tables.items():
         scored = scored_schema(schema, name)
         for side, title, tables in zip(checked, titles, sides, strict=True):
-            side[name] = _checked(tables[name], title, name, table)
+            side[name] = _validate(tables[name], title, name, table)
         if scored:
             coded = encode_tables([side[name] for side in checked], scored)
         else:
@@ -99,12 +99,12 @@ def encode_databases(
 
 
 def relax_database(schema: DatabaseSchema) -> DatabaseSchema:
-    """Return the schema without bounds, value lists and constraints: what the synthetic tables are read with."""
+    """Return the schema without bounds, values and constraints, for reading the synthetic tables."""
     return replace(schema, tables={name: relax_schema(table) for name, table in schema.tables.items()})
 
 
 def scored_schema(schema: DatabaseSchema, name: str) -> Schema:
-    """Return the scored columns of a table: no keys but those to public tables, which are categories here."""
+    """Return the schema of a table's scored columns: without keys, except those to public tables, as categories."""
     public = {key.column for key in schema.foreign_keys if key.table == name and key.parent in schema.reference}
     keys = {key.column for key in schema.foreign_keys if key.table == name} - public
     keys |= {schema.primary_keys[name]} if name in schema.primary_keys else set()
@@ -113,8 +113,8 @@ def scored_schema(schema: DatabaseSchema, name: str) -> Schema:
     return Schema({n: plain[n] for n in scored_columns(plain)})
 
 
-def _checked(frame: pd.DataFrame, title: str, name: str, schema: Schema) -> pd.DataFrame:
-    """Return the table in its schema's columns."""
+def _validate(frame: pd.DataFrame, title: str, name: str, schema: Schema) -> pd.DataFrame:
+    """Validate a table, and return it with its schema's columns."""
     missing = [column for column in schema if column not in frame]
     if missing:
         raise SchemaError(f"the table {name!r} of the {title} database has no columns {quote(missing)}; align them")
@@ -127,7 +127,7 @@ def _checked(frame: pd.DataFrame, title: str, name: str, schema: Schema) -> pd.D
 
 
 def _without_columns(rows: int) -> EncodedTable:
-    """Return a table of keys only."""
+    """Return an encoded table without scored columns."""
     nothing = Encoding((), np.zeros(0, bool), np.zeros(0, np.int64), ())
     return EncodedTable(nothing, np.zeros((rows, 0), np.int64), np.zeros((rows, 0)))
 

@@ -1,4 +1,4 @@
-"""Errors between two encoded tables: of each column, and of pairs from two groups of columns."""
+"""Errors between two encoded tables: of single columns and of pairs of columns."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tabsynth.evaluation.stats.distances import (
 from tabsynth.evaluation.stats.encoded_table import N_BINS, EncodedTable, Encoding
 
 MAX_ROUNDING = 1e-9
-"""Relative differences below this are rounding, as in means of equal numbers."""
+"""Relative tolerance of rounding errors, as in means of equal numbers."""
 
 Parts = dict[tuple[str, ...], float]
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One error in percent: the mean of its parts, or a value of its own.
+    """An error in percent: the mean of its parts, or a value without parts.
 
     Attributes:
         value: The error.
@@ -38,7 +38,7 @@ class Measurement:
 
     @classmethod
     def mean(cls, parts: Mapping[tuple[str, ...], float]) -> Measurement | None:
-        """Return the mean of errors given as fractions; None without parts."""
+        """Return the mean of errors, which are fractions; None without parts."""
         if not parts:
             return None
         percent = {names: 100 * float(value) for names, value in parts.items()}
@@ -54,7 +54,7 @@ def column_errors(real: EncodedTable, other: EncodedTable) -> Parts:
 
 
 def pair_errors(real: EncodedTable, other: EncodedTable, pairs: Iterable[tuple[int, int]]) -> Parts:
-    """Return the error of each pair's relation, as a fraction: correlations of two numbers, else contingency tables."""
+    """Return the error of each pair's relation as a fraction, from correlations or contingency tables."""
     names, continuous = real.encoding.names, real.encoding.continuous
     chosen = list(pairs)
     if not len(real) or not len(other):
@@ -73,12 +73,12 @@ def pair_errors(real: EncodedTable, other: EncodedTable, pairs: Iterable[tuple[i
 
 
 def within(columns: int) -> list[tuple[int, int]]:
-    """Return all pairs of so many columns."""
+    """Return all pairs of columns."""
     return list(combinations(range(columns), 2))
 
 
 def across(first: int, second: int) -> list[tuple[int, int]]:
-    """Return all pairs of one of the first columns and one of the second that follow them."""
+    """Return all pairs of one of the ``first`` columns and one of the ``second`` columns after them."""
     return list(product(range(first), range(first, first + second)))
 
 
@@ -93,14 +93,14 @@ def variation(left: Integers, right: Integers, size: int) -> float:
     if not len(left) or not len(right):
         return float(len(left) != len(right))
     if size > MAX_DENSE_CELLS:
-        found, both = np.unique(np.concatenate([left, right]), return_inverse=True)
-        left, right, size = both[: len(left)], both[len(left) :], len(found)
+        unique, both = np.unique(np.concatenate([left, right]), return_inverse=True)
+        left, right, size = both[: len(left)], both[len(left) :], len(unique)
     shares = [np.bincount(codes, minlength=size) / len(codes) for codes in (left, right)]
     return float(0.5 * np.abs(shares[0] - shares[1]).sum())
 
 
 def ks_distance(real: Floats, other: Floats) -> float:
-    """Return the Kolmogorov-Smirnov distance of the present values; 1 where one side only has values."""
+    """Return the Kolmogorov-Smirnov distance of the present values; 1 if only one table has values."""
     left, right = real[~np.isnan(real)], other[~np.isnan(other)]
     if not len(left) or not len(right):
         return float(len(left) != len(right))
@@ -108,7 +108,7 @@ def ks_distance(real: Floats, other: Floats) -> float:
 
 
 def join_columns(parts: Iterable[tuple[str, EncodedTable]]) -> EncodedTable:
-    """Return the tables of as many rows side by side; the names of each get a prefix."""
+    """Join the columns of tables with equal numbers of rows; the names of each get a prefix."""
     tables = list(parts)
     encoding = Encoding(
         tuple(f"{prefix}{name}" for prefix, table in tables for name in table.encoding.names),
@@ -121,7 +121,7 @@ def join_columns(parts: Iterable[tuple[str, EncodedTable]]) -> EncodedTable:
 
 
 def _bin_edges(values: Floats) -> Floats:
-    """Return the edges of equal-width bins; numbers that differ by rounding only are in one bin."""
+    """Return the edges of equal-width bins; a range within rounding errors becomes one bin."""
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     if high - low <= MAX_ROUNDING * max(abs(low), abs(high)):
         low, high = low - 0.5, high + 0.5
@@ -129,7 +129,7 @@ def _bin_edges(values: Floats) -> Floats:
 
 
 def number_tables(names: tuple[str, ...], real: Floats, other: Floats) -> tuple[EncodedTable, EncodedTable]:
-    """Return the two tables of numbers with one encoding, cut into equal-width bins of the first."""
+    """Encode two tables of numbers with equal-width bins of the first."""
     sides: tuple[list[Integers], list[Integers]] = ([], [])
     for j in range(len(names)):
         present = real[~np.isnan(real[:, j]), j]

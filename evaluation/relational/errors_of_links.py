@@ -27,12 +27,12 @@ Errors = dict[tuple[str, str], Measurement]
 
 
 def measure_errors(real: EncodedDatabase, other: EncodedDatabase, tables: Collection[str] | None = None) -> Errors:
-    """Return all errors of two databases that need no classifier, in percent.
+    """Compute all errors of two databases that need no classifier, in percent.
 
     Args:
-        real: The one side.
-        other: The other side.
-        tables: Measure these tables and their foreign keys only.
+        real: The real database.
+        other: The other database.
+        tables: Tables to measure, with their foreign keys; default: all.
     """
     schema = real.schema
     tables = list(schema.tables) if tables is None else tables
@@ -90,13 +90,13 @@ def grandparent_trends(real: EncodedDatabase, other: EncodedDatabase, key: Forei
 
 
 def aggregate_errors(real: EncodedDatabase, other: EncodedDatabase, key: ForeignKey) -> tuple[Parts, Parts]:
-    """Errors of what the children of each parent add up to: their distributions, and their trends with the parent."""
+    """Return the errors of aggregates per parent: of their distributions, and of their trends with the parent."""
     (names, left), (_, right) = (aggregate(side, key) for side in (real, other))
     sides = number_tables(names, left, right)
     parents = [side.tables[key.parent] for side in (real, other)]
     joined = [join_columns([("", parent), ("", sums)]) for parent, sums in zip(parents, sides, strict=True)]
     d, k = len(parents[0].encoding.names), len(names)
     pairs = [*across(d, k), *((a + d, b + d) for a, b in within(k))]
-    # the number of children has a score of its own
+    # The number of children has a separate score.
     shapes = {part: value for part, value in column_errors(*sides).items() if part != ("number",)}
     return shapes, pair_errors(joined[0], joined[1], pairs)

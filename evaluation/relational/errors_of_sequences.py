@@ -1,4 +1,4 @@
-"""Errors of what happens from one sibling to the next: times, transitions, steps, autocorrelation."""
+"""Errors of sequences of siblings: times, transitions, steps, autocorrelation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tabsynth.schema.columns import Datetime
 
 
 def sequence_errors(real: EncodedDatabase, other: EncodedDatabase, name: str) -> dict[str, Measurement | None]:
-    """Return the errors of the histories of an ordered child table, in percent."""
+    """Compute the errors of the histories of an ordered child table, in percent."""
     times = [sibling_times(side, name) for side in (real, other)]
     first = [_first_times(side, name) for side in (real, other)]
     steps, correlations = _number_errors(real, other, name)
@@ -65,7 +65,7 @@ def _first_times(database: EncodedDatabase, name: str) -> Floats:
 
 
 def _category_errors(real: EncodedDatabase, other: EncodedDatabase, name: str) -> tuple[Parts, Parts]:
-    """Total variation of (value, next value), and the difference of the shares of repeated values, by category."""
+    """Return the total variation of transitions and the difference of the shares of repeated values, by category."""
     sides = [(side.tables[name], _siblings(side, name)) for side in (real, other)]
     transitions: Parts = {}
     repeats: Parts = {}
@@ -74,19 +74,19 @@ def _category_errors(real: EncodedDatabase, other: EncodedDatabase, name: str) -
         if encoding.continuous[j]:
             continue
         size = int(encoding.sizes[j])
-        moves, same = [], []
+        moves, repeated = [], []
         for table, siblings in sides:
             codes = table.codes[siblings.rows, j]
             after = np.flatnonzero(siblings.follows)
             moves.append(codes[after - 1] * size + codes[after])
-            same.append(float((codes[after - 1] == codes[after]).mean()) if len(after) else 0.0)
+            repeated.append(float((codes[after - 1] == codes[after]).mean()) if len(after) else 0.0)
         transitions[(column,)] = variation(moves[0], moves[1], size * size)
-        repeats[(column,)] = abs(same[0] - same[1])
+        repeats[(column,)] = abs(repeated[0] - repeated[1])
     return transitions, repeats
 
 
 def _number_errors(real: EncodedDatabase, other: EncodedDatabase, name: str) -> tuple[Parts, Parts]:
-    """Distance of the differences between siblings, and half the difference of lag-1 correlations, by number."""
+    """Return the distance of steps between siblings and half the difference of lag-1 correlations, by number."""
     sides = [(side.tables[name], _siblings(side, name)) for side in (real, other)]
     encoding = sides[0][0].encoding
     numbers = [column for column, number in zip(encoding.names, encoding.continuous, strict=True) if number]
@@ -97,14 +97,16 @@ def _number_errors(real: EncodedDatabase, other: EncodedDatabase, name: str) -> 
             continue
         pairs = [_successive(table, siblings, at) for table, siblings in sides]
         steps[(column,)] = ks_distance(*(after - before for before, after in pairs))
-        lag = [_correlation(before, after) for before, after in pairs]
-        if not np.isnan(lag[0]):
-            correlations[(column,)] = 1.0 if np.isnan(lag[1]) else abs(lag[0] - lag[1]) / 2
+        lag_correlations = [_correlation(before, after) for before, after in pairs]
+        if not np.isnan(lag_correlations[0]):
+            correlations[(column,)] = (
+                1.0 if np.isnan(lag_correlations[1]) else abs(lag_correlations[0] - lag_correlations[1]) / 2
+            )
     return steps, correlations
 
 
 def _successive(table: EncodedTable, siblings: Siblings, at: int) -> tuple[Floats, Floats]:
-    """Return a number of each sibling before, and of the sibling."""
+    """Return a number of each previous sibling, and of the sibling itself."""
     values, after = table.values[siblings.rows, at], np.flatnonzero(siblings.follows)
     return values[after - 1], values[after]
 

@@ -1,4 +1,4 @@
-"""Evaluate a synthetic database: every table, link and sequence, keys and rules, with floors by halves of the roots."""
+"""Evaluate a synthetic database: tables, links, sequences, keys and rules, with floors from halves of the root rows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tabsynth.schema.database.database_schema import DatabaseSchema
 
 MIN_ROOTS = 20
 MAX_ROWS = 1_000_000
-"""Rows of all tables of a side above which roots are drawn."""
+"""Maximum rows of all tables of a database; of larger ones root rows are sampled."""
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -56,20 +56,20 @@ def evaluate_database(
 ) -> DatabaseReport:
     """Measure how closely a synthetic database follows the real one, per table, link and sequence.
 
-    Floors say what real data reach in the place of the synthetic ones: the mean error between random halves of the root
-    rows with all that is below them, or between ``train`` and ``holdout``, scaled to the numbers of root rows. Privacy
-    is not measured: audit the database by person.
+    Floors are the scores of real data instead of synthetic ones: the mean error between random halves of the root rows
+    with all rows below them, or between ``train`` and ``holdout``, scaled to the numbers of root rows. Privacy is not
+    measured; use an audit.
 
     Args:
-        train: The real tables that the model learned from, by name.
+        train: The training tables by name.
         synthetic: The synthetic tables.
         holdout: Real tables of other root rows, for the floors.
-        schema: Tables, keys and links; inferred from ``train`` by default.
-        seed: Fixes every draw.
-        quick: Leave the detection by classifiers out.
-        sdmetrics: Whether to add SDMetrics' reports of several tables; by default if the package is installed.
-        card: Facts on the model to keep in the report.
-        progress: Called with the stage and the share done, from 0 to 1.
+        schema: Tables, keys and links; default: inferred from ``train``.
+        seed: Random seed.
+        quick: Omit detection by classifiers.
+        sdmetrics: Whether to add the multi-table reports of SDMetrics; default: if the package is installed.
+        card: Facts about the model to store in the report.
+        progress: Called with the stage and the share of completed work, from 0 to 1.
 
     Returns:
         The report: ``.scores``, ``.save("report.html")``.
@@ -90,11 +90,11 @@ def evaluate_database(
         raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
     schema = DatabaseSchema.infer(train) if schema is None else schema
     report_stage = progress or (lambda stage, share: None)
-    notes = ["Privacy is not measured here: audit the database by person, a root row with all below it."]
+    notes = ["Privacy is not measured: audit the database, with a root row and all rows below it as a record."]
     report_stage("tables and links", 0.0)
     given = [train, synthetic, *([] if holdout is None else [holdout])]
-    sides, more = _limited(given, schema, seed)
-    notes += more
+    sides, sampling_notes = _sample_roots(given, schema, seed)
+    notes += sampling_notes
     titles = ("real", "synthetic", "held-out")[: len(sides)]
     encoded = encode_databases(sides, titles, schema)
     real, other = encoded[:2]
@@ -103,20 +103,20 @@ def evaluate_database(
     scores = error_scores(real, other, encoded[2] if holdout is not None else None, seed)
     report_stage("keys and rules", 0.3)
     pair = (real, other)
-    scores += [violation_score(key, found) for key, found in key_faults(sides[0], sides[1], pair).items()]
-    scores += [rule_score(key, found) for key, found in rule_violations(sides[0], sides[1], pair).items()]
+    scores += [violation_score(key, faults) for key, faults in key_faults(sides[0], sides[1], pair).items()]
+    scores += [rule_score(key, faults) for key, faults in rule_violations(sides[0], sides[1], pair).items()]
     if quick:
-        notes.append("Quick selection: detection by classifiers and SDMetrics' reports are left out.")
+        notes.append("Quick evaluation: detection by classifiers and the reports of SDMetrics are left out.")
     else:
         report_stage("detection", 0.4)
-        found = detect(real, other, np.random.default_rng([seed, 1]))
-        scores += [detection_score(key, each) for key, each in found.items()]
+        detections = detect(real, other, np.random.default_rng([seed, 1]))
+        scores += [detection_score(key, detection) for key, detection in detections.items()]
     if sdmetrics or (sdmetrics is None and is_installed() and not quick):
         report_stage("sdmetrics", 0.9)
         more_scores, more_notes = database_scores(sides[0], sides[1], schema)
         scores, notes = scores + more_scores, notes + more_notes
     elif sdmetrics is None and not quick:
-        notes.append("SDMetrics' own scores are left out: the package sdmetrics is not installed.")
+        notes.append("The scores of SDMetrics are left out: the package sdmetrics is not installed.")
     report_stage("done", 1.0)
     return DatabaseReport(
         scores={score.name: score for score in sorted(scores, key=lambda score: _position(score, schema))},
@@ -141,19 +141,19 @@ def evaluate_database(
     )
 
 
-def _limited(sides: Sequence[Tables], schema: DatabaseSchema, seed: int) -> tuple[list[Tables], list[str]]:
-    """Return the same share of the roots of each side, so that no side has more than ``MAX_ROWS`` rows."""
+def _sample_roots(sides: Sequence[Tables], schema: DatabaseSchema, seed: int) -> tuple[list[Tables], list[str]]:
+    """Sample the same share of root rows of each database, so that none has more than ``MAX_ROWS`` rows."""
     rows = max(sum(len(side[name]) for name in schema.tables if name in side) for side in sides)
     if rows <= MAX_ROWS:
         return list(sides), []
     rng, share = np.random.default_rng([seed, 2]), MAX_ROWS / rows
     root = root_table(schema)
     out = [take_roots(side, schema, rng.random(len(side[root])) < share) for side in sides]
-    return list(out), [f"{share:.1%} of the rows of {root} with all below them are evaluated, drawn at random."]
+    return list(out), [f"A random {share:.1%} of the rows of {root} are evaluated, with all rows below them."]
 
 
 def _position(score: Score, schema: DatabaseSchema) -> tuple[int, int, str]:
-    """Sort key: the table, then the score."""
+    """Return the position of a score in the report: by table, then by score."""
     if score.name.startswith("sdmetrics_"):
         return len(schema.tables), 0, ""
     subject, _, metric = score.name.partition(f".{RULE}")[0], "", score.name.rpartition(".")[2]

@@ -1,4 +1,4 @@
-"""Keys that dangle, repeat or are missing, and rules that rows violate, in percent of the rows."""
+"""Dangling, repeated and missing keys, and violations of rules, in percent of the rows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tabsynth.schema.columns import Datetime
 from tabsynth.schema.validation import satisfies
 
 MAX_REAL_VIOLATIONS = 0.001
-"""Share of real rows that may break an order for it to count as a rule."""
+"""Maximum share of real rows that violate an order that counts as a rule."""
 
 MIN_SHUFFLED_VIOLATIONS = 0.002
-"""Share of pairs of unrelated rows that must break an order for it to be worth a rule."""
+"""Minimum share of pairs of unrelated values that violate an order that counts as a rule."""
 
 MIN_RULE_ROWS = 30
 N_SHUFFLED_ROWS = 2_000
@@ -37,7 +37,7 @@ class Violations:
 def key_faults(
     real: Tables, synthetic: Tables, sides: tuple[EncodedDatabase, EncodedDatabase]
 ) -> dict[tuple[str, str], Violations]:
-    """Return the repeated and missing primary keys by table, dangling and missing foreign keys by link."""
+    """Measure repeated and missing primary keys by table, and dangling and missing foreign keys by link."""
     schema = sides[0].schema
     out: dict[tuple[str, str], Violations] = {}
     for name in schema.tables:
@@ -45,11 +45,11 @@ def key_faults(
             [schema.primary_keys[name]] if name in schema.primary_keys else list(schema.composite_keys.get(name, ()))
         )
         if columns and name not in schema.reference:
-            found = []
+            shares = []
             for tables in (synthetic, real):
                 frame = tables[name][columns]
-                found.append(_percent((frame.duplicated() | frame.isna().any(axis=1)).to_numpy()))
-            out[name, "repeated_keys"] = Violations(*found)
+                shares.append(_percent((frame.duplicated() | frame.isna().any(axis=1)).to_numpy()))
+            out[name, "repeated_keys"] = Violations(*shares)
     for key in schema.foreign_keys:
         dangling, missing = [], []
         for tables, side in ((synthetic, sides[1]), (real, sides[0])):
@@ -65,9 +65,9 @@ def key_faults(
 def rule_violations(
     real: Tables, synthetic: Tables, sides: tuple[EncodedDatabase, EncodedDatabase]
 ) -> dict[tuple[str, str], Violations]:
-    """Return the rows that violate the declared constraints, and orders that real rows keep, by table and rule.
+    """Measure violations of declared constraints, and of orders that real rows keep, by table and rule.
 
-    An order is between two dates or two numbers of a row, or of a row and its parents.
+    An order relates two dates or two numbers of a row, or of a row and its ancestors.
     """
     schema = sides[0].schema
     out: dict[tuple[str, str], Violations] = {}
@@ -77,8 +77,8 @@ def rule_violations(
         for constraint in table.constraints:
             if not constraint.columns:
                 continue
-            broken = [_percent(~satisfies(constraint, tables[name], table)) for tables in (synthetic, real)]
-            out[name, _describe(constraint.to_dict())] = Violations(*broken)
+            shares = [_percent(~satisfies(constraint, tables[name], table)) for tables in (synthetic, real)]
+            out[name, _describe(constraint.to_dict())] = Violations(*shares)
         left, right = (dict(_numbers(side, name)) for side in sides)
         for low, high in _orders(left):
             rule = f"{low[1]} ≤ {high[1]}"
@@ -96,14 +96,16 @@ def _describe(constraint: Mapping[str, object]) -> str:
 
 
 def _numbers(side: EncodedDatabase, name: str) -> Iterator[tuple[tuple[bool, str, int], Floats]]:
-    """Yield the dates and numbers of each row and of its parents: whether it is a date, its name, generations up."""
+    """Yield the dates and numbers of each row and its ancestors, with (whether a date, name, generations up)."""
     rows, table, above = np.arange(len(side.tables[name])), name, 0
     while True:
-        held = place_table(side.tables[table], rows)
-        numbers = [n for n, number in zip(held.encoding.names, held.encoding.continuous, strict=True) if number]
+        ancestors = place_table(side.tables[table], rows)
+        numbers = [
+            n for n, number in zip(ancestors.encoding.names, ancestors.encoding.continuous, strict=True) if number
+        ]
         for at, column in enumerate(numbers):
             dated = isinstance(side.schema.tables[table][column], Datetime)
-            yield (dated, column if not above else f"{table}.{column}", above), held.values[:, at]
+            yield (dated, column if not above else f"{table}.{column}", above), ancestors.values[:, at]
         key = side.schema.main_key(table)
         if key is None:
             return
@@ -113,7 +115,7 @@ def _numbers(side: EncodedDatabase, name: str) -> Iterator[tuple[tuple[bool, str
 def _orders(
     numbers: Mapping[tuple[bool, str, int], Floats],
 ) -> Iterator[tuple[tuple[bool, str, int], tuple[bool, str, int]]]:
-    """Yield the pairs of columns, one of the row itself, that real rows keep in order and unrelated rows do not."""
+    """Yield pairs of columns (one of the row itself) that are ordered in real rows, but not for unrelated values."""
     for low, first in numbers.items():
         for high, second in numbers.items():
             if low == high or low[0] != high[0] or (low[2] and high[2]):

@@ -1,4 +1,4 @@
-"""Siblings: the ordered children of each parent, their aggregates, and features of each row's relatives."""
+"""Siblings: ordered children of each parent, their aggregates, and features of each row's relatives."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tabsynth.schema.columns import Datetime
 from tabsynth.schema.database.database_schema import ForeignKey
 
 N_LEVELS = 6
-"""Frequent values of a category whose shares among the children are aggregates."""
+"""Number of most frequent categories whose shares among the children are aggregates."""
 
 N_KIN_LEVELS = 3
-"""The same for the siblings of a row."""
+"""Number of most frequent categories whose shares among the siblings of a row are features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +24,10 @@ class Siblings:
     """The children of a link, sorted by parent and order.
 
     Attributes:
-        rows: Row numbers of the children that have a parent, siblings one after the other, shape (k,).
-        parent: The parent's row number of each, shape (k,).
-        follows: Whether the row before is a sibling, shape (k,).
-        place: Place among the siblings, from 0, shape (k,).
+        rows: Row numbers of the children that have a parent, sorted by parent and order, shape (k,).
+        parent: Row number of each child's parent, shape (k,).
+        follows: Whether the previous row is a sibling, shape (k,).
+        place: Position among the siblings, from 0, shape (k,).
     """
 
     rows: Integers
@@ -56,11 +56,11 @@ def count_children(database: EncodedDatabase, key: ForeignKey) -> Integers:
 
 
 def aggregate(database: EncodedDatabase, key: ForeignKey, levels: int = N_LEVELS) -> tuple[tuple[str, ...], Floats]:
-    """Aggregate the children of each parent, shape (parents, k), NaN where a parent has too few children.
+    """Aggregate the children of each parent, shape (parents, k); NaN if a parent has too few children.
 
-    The number of children; mean, standard deviation and maximum of each number, and the sum but for dates; the number
-    of different values of each category, and the shares of the most frequent ones; with an order the first value, the
-    span, and mean and standard deviation of the steps.
+    Aggregates are the number of children; mean, standard deviation and maximum of numbers and dates, and the sum of
+    numbers; the number of distinct values of each category and the shares of the most frequent ones; with an order, the
+    first value, the span, and mean and standard deviation of the steps.
     """
     table, n = database.tables[key.table], len(database.tables[key.parent])
     siblings = Siblings.of(database, key)
@@ -100,36 +100,36 @@ def aggregate(database: EncodedDatabase, key: ForeignKey, levels: int = N_LEVELS
 
 
 def kin_features(database: EncodedDatabase, key: ForeignKey) -> tuple[tuple[str, ...], Floats, Integers]:
-    """Return each child with its parent, its place, the previous sibling, and aggregates of all siblings.
+    """Return features of each child: its parent, its position, the previous sibling, and aggregates of all siblings.
 
     Returns:
-        Names, rows of shape (children, k), and the row numbers of the children.
+        Names, features of shape (children, k), and the row numbers of the children.
     """
     table, above = database.tables[key.table], database.tables[key.parent]
     siblings = Siblings.of(database, key)
     own, parent = table.features()[siblings.rows], above.features()[siblings.parent]
-    before = np.full_like(own, np.nan)
+    previous = np.full_like(own, np.nan)
     follows = np.flatnonzero(siblings.follows)
-    before[follows] = own[follows - 1]
+    previous[follows] = own[follows - 1]
     numbers = table.encoding.continuous
-    change = own - before
-    change[:, ~numbers] = np.where(np.isnan(before), np.nan, own == before)[:, ~numbers]
-    names, all_of = aggregate(database, key, N_KIN_LEVELS)
-    wanted = [i for i, name in enumerate(names) if name.startswith(("number", "mean of", "spread of", "share of"))]
-    columns = [own, parent, siblings.place[:, None], before, change, all_of[siblings.parent][:, wanted]]
+    change = own - previous
+    change[:, ~numbers] = np.where(np.isnan(previous), np.nan, own == previous)[:, ~numbers]
+    names, aggregates = aggregate(database, key, N_KIN_LEVELS)
+    selected = [i for i, name in enumerate(names) if name.startswith(("number", "mean of", "spread of", "share of"))]
+    columns = [own, parent, siblings.place[:, None], previous, change, aggregates[siblings.parent][:, selected]]
     titles = [
         *table.encoding.names,
         *(f"{key.parent}.{name}" for name in above.encoding.names),
         "place",
         *(f"{name} before" for name in table.encoding.names),
         *(f"{'step of' if n else 'same'} {name}" for name, n in zip(table.encoding.names, numbers, strict=True)),
-        *(f"siblings: {names[i]}" for i in wanted),
+        *(f"siblings: {names[i]}" for i in selected),
     ]
     return tuple(titles), np.hstack(columns), siblings.rows
 
 
 def place_table(table: EncodedTable, rows: Integers) -> EncodedTable:
-    """Return the rows of a table by number; -1 is a row of missing values."""
+    """Select rows of a table by number; -1 gives a row of missing values."""
     codes = np.vstack([table.codes, np.zeros((1, table.codes.shape[1]), np.int64)])  # the last row is for -1
     values = np.vstack([table.values, np.full((1, table.values.shape[1]), np.nan)])
     return EncodedTable(table.encoding, codes[rows], values[rows])

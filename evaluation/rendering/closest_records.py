@@ -1,4 +1,4 @@
-"""Distances to the closest training record, of synthetic and of held-out rows, as shares of bins."""
+"""Histograms of the distance to the closest training record, of synthetic and of held-out rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tabsynth.evaluation.stats.bootstrap import subsample
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_TRAIN_ROWS, MAX_ROWS = 10_000, 1_000
-"""Training rows that distances are taken to, and rows on either side whose distance is taken."""
+"""Maximum training rows to which distances are computed, and maximum synthetic, and held-out, rows."""
 
 MIN_ROWS = 50
 N_BINS = 24

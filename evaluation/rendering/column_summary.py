@@ -1,4 +1,4 @@
-"""Summary statistics of every column of both tables, none of them the value of fewer than ``MIN_CELL_ROWS`` rows."""
+"""Summary statistics of every column of both tables; none reveals the value of fewer than ``MIN_CELL_ROWS`` rows."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def column_summary(train: EncodedTable, synthetic: EncodedTable, schema: Schema)
     """Return one entry for each scored column, as plain data.
 
     Returns:
-        Dictionaries with ``name``, ``kind``, ``real`` and ``synthetic``. Each side has ``count`` (of values that are
-        present), ``missing`` (percent) and ``distinct``; numbers and dates also ``mean``, ``sd`` (of dates in days) and
-        ``quantiles`` (5, 25, 50, 75 and 95 %), each None with fewer than ten values; categories ``top``: the most
-        frequent ones that at least five rows have, with their percent of all rows.
+        Dictionaries with ``name``, ``kind``, ``real`` and ``synthetic``. Both have ``count`` (of present values),
+        ``missing`` (percent) and ``distinct``. Numbers and dates also have ``mean``, ``sd`` (of dates in days) and
+        ``quantiles`` (5, 25, 50, 75 and 95 %), each None with fewer than ten values. Categories have ``top``: the most
+        frequent ones with at least five rows, and their percentages of all rows.
     """
     out = []
     at = 0
@@ -68,7 +68,7 @@ def _number_facts(values: Floats, is_date: bool) -> dict[str, Any]:
 
 
 def _pooled_quantile(values: Floats, share: float) -> float:
-    """Return the mean of the ``MIN_CELL_ROWS`` sorted values around a quantile: the value of no single row."""
+    """Return the mean of the ``MIN_CELL_ROWS`` sorted values around a quantile, which is not the value of one row."""
     start = round(share * (len(values) - 1)) - MIN_CELL_ROWS // 2
     start = min(max(start, 0), len(values) - MIN_CELL_ROWS)
     near = values[start : start + MIN_CELL_ROWS]

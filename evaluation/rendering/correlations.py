@@ -1,4 +1,4 @@
-"""Correlation matrices of both tables: numbers, dates and categories of two values."""
+"""Correlation matrices of both tables, for numbers, dates and categories with two values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tabsynth.evaluation.stats.distances import pairwise_correlations
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_COLUMNS = 40
-"""Columns of the matrices: those whose correlations differ most."""
+"""Maximum number of columns of the matrices; those whose correlations differ most are shown."""
 
 MIN_ROWS = 20
 MAX_LARGEST = 5
@@ -20,12 +20,12 @@ MAX_LARGEST = 5
 def correlation_matrices(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable | None
 ) -> dict[str, Any] | None:
-    """Return Pearson's correlations of both tables; None with fewer than two columns to correlate, or few rows.
+    """Compute Pearson correlations of both tables; None with fewer than two columns, or with few rows.
 
     Returns:
-        ``names``, ``left_out`` (how many columns more there are); ``real`` and ``synthetic``: matrices, None where a
-        column does not vary; ``largest``: the pairs that differ most, each with ``columns``, ``real`` and
-        ``synthetic``; ``difference``: the mean absolute difference over all pairs, ``floor``: that of held-out rows.
+        ``names``; ``left_out``, the number of other columns; ``real`` and ``synthetic``, the matrices, None where a
+        column does not vary; ``largest``, the pairs that differ most, each with ``columns``, ``real`` and
+        ``synthetic``; ``difference``, the mean absolute difference over all pairs; ``floor``, that of held-out rows.
     """
     columns = _columns(train)
     if len(columns) < 2 or min(len(train), len(synthetic)) < MIN_ROWS:
@@ -34,13 +34,13 @@ def correlation_matrices(
     gap = np.abs(np.nan_to_num(real) - np.nan_to_num(other))
     upper = np.triu_indices(len(columns), 1)
     names = [train.encoding.names[j] for j in columns]
-    kept = np.sort(np.argsort(-gap.sum(axis=0), kind="stable")[:MAX_COLUMNS])
+    shown = np.sort(np.argsort(-gap.sum(axis=0), kind="stable")[:MAX_COLUMNS])
     order = np.argsort(-gap[upper], kind="stable")[:MAX_LARGEST]
     out: dict[str, Any] = {
-        "names": [names[k] for k in kept],
-        "left_out": len(columns) - len(kept),
-        "real": _matrix(real[np.ix_(kept, kept)]),
-        "synthetic": _matrix(other[np.ix_(kept, kept)]),
+        "names": [names[k] for k in shown],
+        "left_out": len(columns) - len(shown),
+        "real": _matrix(real[np.ix_(shown, shown)]),
+        "synthetic": _matrix(other[np.ix_(shown, shown)]),
         "difference": round(float(gap[upper].mean()), 4),
         "largest": [
             {"columns": [names[a], names[b]], "real": _number(real[a, b]), "synthetic": _number(other[a, b])}
@@ -48,8 +48,8 @@ def correlation_matrices(
         ],
     }
     if holdout is not None and len(holdout) >= MIN_ROWS:
-        fresh = np.nan_to_num(pairwise_correlations(_values(holdout, columns)))
-        out["floor"] = round(float(np.abs(np.nan_to_num(real) - fresh)[upper].mean()), 4)
+        held_out = np.nan_to_num(pairwise_correlations(_values(holdout, columns)))
+        out["floor"] = round(float(np.abs(np.nan_to_num(real) - held_out)[upper].mean()), 4)
     return out
 
 
@@ -59,7 +59,7 @@ def _columns(train: EncodedTable) -> list[int]:
 
 
 def _values(table: EncodedTable, columns: list[int]) -> Floats:
-    """Return numbers as they are, the second of two categories as 1, missing as NaN, shape (n, columns)."""
+    """Return numbers unchanged and categories as codes, NaN where missing, shape (n, columns)."""
     return table.features()[:, columns]
 
 

@@ -1,4 +1,4 @@
-"""Data of the page's charts and tables, in addition to the scores."""
+"""Data of the charts and tables of a report page, in addition to the scores."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def picture_data(
     rng: np.random.Generator,
 ) -> dict[str, Any]:
     """Compute principal components, summary statistics, correlation matrices and distances to the closest record."""
-    found = {
+    charts = {
         "projection": projection(train, synthetic, holdout, rng),
         "summary": column_summary(train, synthetic, schema),
         "correlations": correlation_matrices(train, synthetic, holdout),
         "closest": closest_record_distances(train, synthetic, holdout, rng),
     }
-    return {name: data for name, data in found.items() if data is not None}
+    return {name: data for name, data in charts.items() if data is not None}

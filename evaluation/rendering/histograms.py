@@ -1,8 +1,8 @@
-"""Histogram counts for the report's charts, which show distributions and no single rows.
+"""Histograms for the charts of a report, which show distributions but no single rows.
 
-The real table's figures are coarsened: the outer bins of a histogram are open and hold at least ``MIN_CELL_ROWS`` real
-rows each, so that no extreme value is an edge; categories beyond the twelve most frequent, or with fewer than
-``MIN_CELL_ROWS`` real rows, are pooled into one.
+Counts of the real table are coarsened: the outer bins of a histogram are open and hold at least ``MIN_CELL_ROWS`` real
+rows each, so no edge is an extreme value; categories beyond the twelve most frequent, or with fewer than
+``MIN_CELL_ROWS`` real rows, are pooled.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ MIN_CELL_ROWS = 5
 MAX_CATEGORIES = 12
 MAX_BINS = 30
 OUTER_BIN_SHARE = 0.005
-"""Share of rows on either side that the open outer bins take in."""
+"""Share of rows in each open outer bin."""
 
 
 def distributions(train: EncodedTable, synthetic: EncodedTable, schema: Schema) -> list[dict[str, Any]]:
-    """One picture for each scored column, as plain data.
+    """Return a histogram or bar chart for each scored column, as plain data.
 
     Returns:
         Dictionaries with ``name``, ``kind`` and either ``edges`` (numbers, or ISO 8601 text for datetimes; the first
@@ -62,10 +62,10 @@ def _histogram(real: Floats, other: Floats, dates: bool) -> dict[str, Any]:
 
 
 def _edges(present: Floats) -> Floats:
-    """Return the shared bin edges between two inner quantiles; whole numbers get bins of equally many of them."""
+    """Return the common bin edges between two inner quantiles; bins of integers hold equal numbers of them."""
     k = min(max(MIN_CELL_ROWS, int(OUTER_BIN_SHARE * len(present))), (len(present) - 1) // 2)
     low, high = float(present[k]), float(present[-1 - k])
-    if low == high:  # nearly constant: let the bins say so
+    if low == high:  # nearly constant: one bin around the value
         half = max(abs(low) * 0.05, 0.5)
         return np.array([low - half, low + half])
     if np.all(present == np.rint(present)):
@@ -82,19 +82,19 @@ def _bars(train: EncodedTable, synthetic: EncodedTable, j: int) -> dict[str, Any
     synthetic_counts = np.bincount(synthetic.codes[:, j], minlength=size)[1:]
     order = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]
     shown = np.sort(order[counts[order] >= MIN_CELL_ROWS])
-    rest = np.setdiff1d(np.flatnonzero(counts + synthetic_counts), shown)
+    pooled = np.setdiff1d(np.flatnonzero(counts + synthetic_counts), shown)
     labels = [train.encoding.labels[j][i] for i in shown]
     real = [_percent(counts[i] / len(train)) for i in shown]
     other = [_percent(synthetic_counts[i] / len(synthetic)) for i in shown]
-    if len(rest):
-        labels.append(f"other ({len(rest)})")
-        real.append(_percent(counts[rest].sum() / len(train)))
-        other.append(_percent(synthetic_counts[rest].sum() / len(synthetic)))
+    if len(pooled):
+        labels.append(f"other ({len(pooled)})")
+        real.append(_percent(counts[pooled].sum() / len(train)))
+        other.append(_percent(synthetic_counts[pooled].sum() / len(synthetic)))
     return {"labels": labels, "real": real, "synthetic": other}
 
 
 def _percent(share: float) -> float:
-    """Percent, rounded: a report needs no more, and small files load at once."""
+    """Convert to percent, rounded to keep reports small."""
     return round(100 * float(share), 3)
 
 

@@ -1,4 +1,4 @@
-"""HTML page of a report, rendered from its plain data: self-contained, without scripts."""
+"""HTML page of a report, rendered from plain data: self-contained, without scripts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ TEMPLATES = "tabsynth.evaluation.rendering"
 MAX_BARS = 10
 MAX_CARDS = 200
 MAX_OPEN_FINDINGS, MAX_REASONS = 8, 3
-"""Findings that are not folded away, and scores that are named under a use."""
+"""Maximum number of initially expanded findings, and of scores listed under a use."""
 
 
 def render(report: Mapping[str, Any]) -> str:
-    """One self-contained HTML page from ``Report.to_dict()``."""
+    """Render one self-contained HTML page from ``Report.to_dict()``."""
     scores = {score["name"]: score for score in report["scores"]}
     tables = report["provenance"].get("tables", {})
     return (
@@ -41,7 +41,7 @@ def render(report: Mapping[str, Any]) -> str:
             cards_left_out=max(len(report["distributions"]) - MAX_CARDS, 0),
             heat=_heat(scores, report["distributions"]),
             heat_steps=charts.HEAT_STEPS,
-            seen=_detection_panel(scores),
+            detection=_detection_panel(scores),
             sdmetrics=_sdmetrics_rows(scores),
             scores=[_row(score) for score in report["scores"]],
             uses=_uses(report["uses"], scores, report["findings"]),
@@ -54,7 +54,7 @@ def render(report: Mapping[str, Any]) -> str:
             closest=charts.closest_records(report["drilldown"].get("closest")),
             projection=maps.projection(report["drilldown"].get("projection")),
             probabilities=charts.probability_histogram(report["drilldown"].get("telltale")),
-            finer=_detailed_scores(scores),
+            detailed=_detailed_scores(scores),
             notes=report["notes"],
             provenance=report["provenance"],
             tables=tables,
@@ -64,19 +64,19 @@ def render(report: Mapping[str, Any]) -> str:
 
 
 def render_comparison(comparison: Mapping[str, Any]) -> str:
-    """One self-contained page from ``ComparisonReport.to_dict()``."""
+    """Render one self-contained page from ``ComparisonReport.to_dict()``."""
     reports = comparison["reports"]
     by_name = {name: {score["name"]: score for score in report["scores"]} for name, report in reports.items()}
     rows = []
     for score, best in comparison["best"].items():
         each = {name: scores.get(score) for name, scores in by_name.items()}
-        known = next(found for found in each.values() if found)
+        reference = next(current for current in each.values() if current)
         cells = []
-        for name, found in each.items():
-            row = _row(found) if found else None
+        for name, current in each.items():
+            row = _row(current) if current else None
             level = reports[name]["verdict"]["scores"].get(score)
             cells.append({"row": row, "best": name in best and len(best) < len(each), "level": level})
-        rows.append({**_row(known), "area": area_of(score), "cells": cells})
+        rows.append({**_row(reference), "area": area_of(score), "cells": cells})
     names = list(dict.fromkeys(use["use"] for report in reports.values() for use in report["uses"]))
     uses = [
         (name, [next((u for u in r["uses"] if u["use"] == name), None) for r in reports.values()]) for name in names
@@ -99,7 +99,7 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
 def _uses(
     uses: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]], findings: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return each use with the scores that argue against it, the worst first."""
+    """Return each use with the scores that limit its level, the worst first."""
     faulty = {FORMAT_SCORES.get(finding["score"], finding["score"]) for finding in findings}
     out = []
     for use in uses:
@@ -112,34 +112,34 @@ def _uses(
 
 
 def _tile(score: dict[str, Any], levels: Mapping[str, str]) -> dict[str, Any]:
-    known = Score.from_dict(score)
+    typed = Score.from_dict(score)
     return {
         **_row(score),
-        "gauge": charts.gauge(score, SPECS[known.name].gauge or (0.0, 1.0)),
+        "gauge": charts.gauge(score, SPECS[typed.name].gauge or (0.0, 1.0)),
         "level": levels.get(score["name"]),
-        "reading": compare_with_floor(known),
+        "reading": compare_with_floor(typed),
     }
 
 
 def _row(score: dict[str, Any]) -> dict[str, Any]:
-    """Return a score's figures as text."""
-    known = Score.from_dict({**score, "detail": []})
-    unit = known.unit
+    """Return the values of a score as text."""
+    typed = Score.from_dict({**score, "detail": []})
+    unit = typed.unit
     return {
-        "name": known.name,
-        "title": known.title,
-        "value": format_number(known.value, unit),
+        "name": typed.name,
+        "title": typed.title,
+        "value": format_number(typed.value, unit),
         "unit": "" if unit == "%" else unit,
-        "interval": [format_number(bound, unit) for bound in known.interval] if known.interval is not None else None,
-        "floor": format_number(known.floor, unit) if known.floor is not None else None,
-        "direction": known.direction,
-        "description": known.description,
-        "method": known.method,
+        "interval": [format_number(bound, unit) for bound in typed.interval] if typed.interval is not None else None,
+        "floor": format_number(typed.floor, unit) if typed.floor is not None else None,
+        "direction": typed.direction,
+        "description": typed.description,
+        "method": typed.method,
     }
 
 
 def _bars(parts: list[dict[str, Any]], unit: str, start: float = 0.0) -> list[dict[str, Any]]:
-    """Bars on one scale that begins at ``start``."""
+    """Return the layout of bars on a common scale that begins at ``start``."""
     top = max((part["value"] - start for part in parts), default=0.0)
     out = []
     for part in parts:
@@ -166,7 +166,7 @@ def _worst(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _cards(pictures: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """One card for each column, the one furthest above its floor first."""
+    """Return a card for each column, the one with the largest excess over its floor first."""
     errors = {part["columns"][0]: part for part in scores["shape_error"]["detail"]} if "shape_error" in scores else {}
     cards = []
     for picture in pictures:
@@ -198,7 +198,7 @@ def _heat(scores: Mapping[str, dict[str, Any]], pictures: list[dict[str, Any]]) 
 
 
 def _detailed_scores(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the finer scores with their worst parts, by area; those that have a section of their own are left out."""
+    """Return the detailed scores with their worst parts, by area, without scores that have their own section."""
     shown = {"shape_error", "trend_error", "detection_auc", "detection_column_auc"}
     areas: dict[str, list[dict[str, Any]]] = {}
     for name, score in scores.items():
@@ -214,11 +214,11 @@ def _detailed_scores(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any
             for part in score["detail"][:MAX_BARS]
         ]
         areas.setdefault(area, []).append({**_row(score), "parts": parts})
-    return [{"area": area, "scores": found} for area, found in areas.items()]
+    return [{"area": area, "scores": rows} for area, rows in areas.items()]
 
 
 def _detection_panel(scores: Mapping[str, dict[str, Any]]) -> dict[str, list[dict[str, Any]]] | None:
-    """Show the columns by which the classifier detects synthetic rows, jointly and singly."""
+    """Return bars of the columns by which the classifier detects synthetic rows, jointly and singly."""
     if "detection_auc" not in scores:
         return None
     together = [part for part in scores["detection_auc"]["detail"] if part["value"] >= 0.001]
@@ -227,7 +227,7 @@ def _detection_panel(scores: Mapping[str, dict[str, Any]]) -> dict[str, list[dic
 
 
 def _sdmetrics_rows(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the SDMetrics' scores, each with ours turned into a similarity where we have the same."""
+    """Return the scores of SDMetrics, with our equivalent as a similarity if there is one."""
     ours = {"sdmetrics_column_shapes": "shape_error", "sdmetrics_column_pair_trends": "trend_error"}
     rows = []
     for name, score in scores.items():

@@ -1,4 +1,4 @@
-"""Densities of both tables over two principal components, as counts that show no single row."""
+"""Densities of both tables over two principal components, as counts that reveal no single row."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_ROWS = 5_000
 MIN_CELLS, MAX_CELLS, ROWS_PER_CELL = 4, 24, 12
-"""Cells of a side: as many as leave that many rows to the average cell."""
+"""Bounds of the number of cells per axis, and mean number of rows per cell."""
 
 MAX_DENSE_FEATURES = 300
-"""Features, or rows, up to which all directions are computed."""
+"""Maximum number of features, or rows, for a full decomposition."""
 
 MAX_DEVIATIONS = 3.0
-"""Deviations at which a feature is cut, so that no single rare value makes a direction."""
+"""Standard deviations at which features are clipped, so that no rare value dominates a component."""
 
 OUTER_CELL_SHARE = 0.01
-"""Share of the real rows on either side that the outer cells take in."""
+"""Share of the real rows in the outer cells on each side."""
 
 
 def projection(
     real: EncodedTable, synthetic: EncodedTable, held_out: EncodedTable | None, rng: np.random.Generator
 ) -> dict[str, Any] | None:
-    """Return the counts over the first two principal components of the real rows; None where there are not two.
+    """Count rows over the first two principal components of the real rows; None if there are fewer than two.
 
     Returns:
-        ``explained``: the share of variance of both components, in percent; ``real`` and ``synthetic``: rows of a grid
-        from top to bottom, each cell the share of rows in permille, zero in a cell with fewer than five rows;
-        ``loadings``: for each component its largest columns; ``difference``: total variation of the two densities, in
-        percent, and ``floor``: that of held-out real rows, else of halves of the real rows, scaled to these numbers of
-        rows.
+        ``explained``, the percentage of variance of both components; ``real`` and ``synthetic``, a grid from top to
+        bottom with the share of rows of each cell in permille, zero for cells with fewer than five rows; ``loadings``,
+        the columns with the largest loadings of each component; ``difference``, the total variation of the two
+        densities in percent, and ``floor``, that of held-out real rows, or of halves of the real rows, scaled to these
+        numbers of rows.
     """
     real_rows, synthetic_rows = (subsample(table, MAX_ROWS, rng) for table in (real, synthetic))
     n, m = len(real_rows), len(synthetic_rows)
@@ -91,7 +91,7 @@ def projection(
 
 
 def _principal_directions(rows: Floats) -> tuple[Floats, Floats, float]:
-    """Return singular values, directions and the total variance; of wide tables the first two of either."""
+    """Return singular values, directions and the total variance; for large tables the first two components."""
     if min(rows.shape) <= MAX_DENSE_FEATURES:
         _, size, directions = np.linalg.svd(rows, full_matrices=False)
     else:
@@ -105,6 +105,6 @@ def _percent_apart(left: Integers, right: Integers) -> float:
 
 
 def _grid(counts: Integers, cells: int) -> list[list[float]]:
-    """Return the shares in permille, row by row; the same small cells are suppressed in both tables."""
+    """Return the shares in permille, row by row; small cells are suppressed."""
     shown = np.where(counts < MIN_CELL_ROWS, 0, counts).reshape(cells, cells)
     return [[round(float(1000 * c / counts.sum()), 2) for c in row] for row in shown]

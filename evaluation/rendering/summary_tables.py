@@ -1,4 +1,4 @@
-"""Rows of the page's tables of summary statistics."""
+"""Rows of the tables of summary statistics on a report page."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tabsynth.reporting.charts import edge, truncate
 from tabsynth.reporting.number_format import format_number
 
 MAX_SHOWN = 100
-"""Columns of each table; the others are in the JSON."""
+"""Maximum number of columns in each table; the others are in the JSON."""
 
 MAX_OPEN = 15
-"""Maximum number of columns for tables that are shown unfolded."""
+"""Maximum number of columns for tables that are expanded initially."""
 
 
 def summary_tables(entries: Sequence[dict[str, Any]] | None) -> dict[str, Any] | None:
-    """Return the cells of two tables, one of numbers and dates and one of categories; None without statistics."""
+    """Return the cells of two tables, of numbers and dates and of categories; None without statistics."""
     if not entries:
         return None
     numbers = [entry for entry in entries if "quantiles" in entry["real"]]

@@ -1,4 +1,4 @@
-"""The area under the ROC curve and its sampling spread."""
+"""Area under the ROC curve (AUC) with confidence intervals."""
 
 from __future__ import annotations
 
@@ -16,24 +16,23 @@ def delong_auc(
     folds: int | None = None,
     linear: bool = False,
 ) -> tuple[float, tuple[float, float]]:
-    """Return the AUC and its 95 % interval by DeLong's variance, on the logit scale so that it stays between 0 and 1.
+    """Return the AUC and its 95 % interval by DeLong's variance on the logit scale, which keeps it between 0 and 1.
 
     Fast form: Sun and Xu, "Fast implementation of DeLong's algorithm", IEEE Signal Processing Letters 21 (2014),
-    equations 9 to 13. Where the variance is nil (complete separation, or few rows) the interval follows the rule of
-    three: an event never seen in m rows has a rate of at most 3 / m.
+    equations 9 to 13. If the variance is zero (complete separation, or few rows) the interval follows the rule of
+    three: an event that is not observed in m rows has a rate of at most 3 / m.
 
     Args:
         positive: Rows of the positive class, shape (n,); both classes must occur.
         score: Higher for rows predicted positive, shape (n,).
-        n_compared: Of how many AUCs this is the largest. Where none of them differs from 0.5 only the lower end can
-            err, for any; where one differs much the upper end can, for this one. So the lower end shares the 5 %
-            among all (Bonferroni), and the upper end gets what one of these shares leaves.
-        folds: Of how many folds a cross-validated score is: rows that are learned from elsewhere make the score vary
-            by more than the held-out rows show, so the variance grows by the ratio of held-out to learned rows (after
-            Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52, 2003).
-        linear: Whether the models of the folds are linear. Under the null, what such a model of one fold gains on
-            another equals what the other's gains on the first, so each pair of folds counts twice, and the variance is
-            twice that of the held-out rows.
+        n_compared: Number of AUCs of which this is the largest. If none of them differs from 0.5, only the lower end
+            can err, for any of them; if one differs much, only its upper end can. The lower end therefore gets a
+            Bonferroni share of the 5 %, and the upper end the rest.
+        folds: Number of folds of a cross-validated score. Training rows add variance that held-out rows do not show,
+            so the variance is increased by the ratio of held-out to training rows (after Nadeau and Bengio, "Inference
+            for the generalization error", Machine Learning 52, 2003).
+        linear: Whether the models of the folds are linear. Under the null hypothesis the gain of such a model of one
+            fold on another equals the gain in the reverse direction, so the variance is twice that of held-out rows.
     """
     x, y = score[positive], score[~positive]
     m, n = len(x), len(y)
@@ -53,21 +52,21 @@ def delong_auc(
 
 
 def weighted_auc(positive: npt.NDArray[np.bool_], score: Floats, weights: Floats) -> Floats:
-    """Return the AUC under several weights of the same rows, such as bootstrap weights; ties count half.
+    """Return the AUC for several weightings of the same rows, such as bootstrap weights; ties count half.
 
     Args:
         positive: Rows of the positive class, shape (n,).
         score: Shape (n,).
-        weights: How often each row is drawn, shape (b, n).
+        weights: Weights of the rows, shape (b, n).
 
     Returns:
-        Shape (b,); NaN where a class was not drawn.
+        AUCs of shape (b,); NaN if a class has no weight.
     """
     positives, negatives = np.flatnonzero(positive), np.flatnonzero(~positive)
     negatives = negatives[np.argsort(score[negatives], kind="stable")]
     below, upto = (np.searchsorted(score[negatives], score[positives], side) for side in ("left", "right"))
     out, running = np.empty(len(weights)), np.zeros(len(negatives) + 1)
-    for i, drawn in enumerate(weights):  # one after the other: the running sums of one stay in the cache
+    for i, drawn in enumerate(weights):  # one at a time, so that the running sums stay in the cache
         np.cumsum(drawn[negatives], out=running[1:])
         up = drawn[positives]
         pairs = up.sum() * running[-1]

@@ -1,4 +1,4 @@
-"""Bin every column to few codes, so that joint counts fit in memory: quantile bins, and pooled rare categories."""
+"""Binning of columns for joint counts: quantile bins of numbers, and pooled rare categories."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Bins:
     """Binning of each column of a table.
 
     Attributes:
-        edges: Of a continuous column, the inner edges; None for a category.
-        tables: Of a category, the new code of each code; None for a continuous column.
+        edges: Inner edges of each continuous column; None for a category.
+        tables: New code of each code of a category; None for a continuous column.
         sizes: Number of codes of each column, including 0 for missing.
     """
 
@@ -26,7 +26,7 @@ class Bins:
 
     @classmethod
     def of(cls, real: EncodedTable, max_bins: int) -> Bins:
-        """Quantile bins of numbers and the commonest categories, by the real table; at most ``max_bins`` of each."""
+        """Fit quantile bins and most frequent categories to the real table, at most ``max_bins`` of each."""
         edges: list[Floats | None] = []
         tables: list[Integers | None] = []
         sizes = []
@@ -54,7 +54,7 @@ class Bins:
 
     def codes(self, table: EncodedTable) -> Integers:
         """Return the codes of a table's rows, shape (n, d); 0 is missing."""
-        out = np.empty(table.codes.shape, dtype=np.int64, order="F")  # scores read column by column
+        out = np.empty(table.codes.shape, dtype=np.int64, order="F")  # scores access single columns
         at = 0
         for j, (cut, pooled) in enumerate(zip(self.edges, self.tables, strict=True)):
             if cut is not None:
@@ -67,7 +67,7 @@ class Bins:
 
 
 def joint_codes(codes: Integers, sizes: Integers, columns: tuple[int, ...]) -> tuple[Integers, int]:
-    """One number for what several columns hold together, shape (n,), and how many there are."""
+    """Combine the codes of several columns into one code, shape (n,), and return the number of codes."""
     key, size = codes[:, columns[0]], int(sizes[columns[0]])
     for j in columns[1:]:
         key, size = key * int(sizes[j]) + codes[:, j], size * int(sizes[j])

@@ -1,4 +1,4 @@
-"""Boosted-tree models of all metrics, with one setting."""
+"""Boosted-tree models of all metrics, with common hyperparameters."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tabsynth.common.arrays import Floats
 
 N_TREES = 150
 MIN_EARLY_STOPPING_ROWS = 200
-"""Rows from which early stopping can hold some back."""
+"""Minimum number of rows for early stopping."""
 
 MIN_PRESENT_VALUES = 10
-"""Present values below which a column's missing ones are filled in: scikit-learn cannot learn from a column that has
-none, and a fold, or the rows that early stopping holds back, may leave it none."""
+"""Minimum number of present values of a column whose missing values are not filled in. scikit-learn cannot fit a column
+without present values, and cross-validation or early stopping may leave none."""
 
 
 @dataclass(eq=False)
 class Booster:
-    """Boosted trees that also take columns in which hardly a value, or none, is present.
+    """Boosted trees that support columns with few or no present values.
 
     Attributes:
-        model: The model of scikit-learn.
-        fill_values: Value that replaces a missing one in each column, NaN where it stays missing; shape (d,).
+        model: The scikit-learn model.
+        fill_values: Replacement of missing values in each column, NaN if they remain missing; shape (d,).
     """
 
     model: Any
@@ -33,23 +33,23 @@ class Booster:
 
     @property
     def classes_(self) -> Any:
-        """The classes learned, in the order of ``predict_proba``."""
+        """The classes, in the order of ``predict_proba``."""
         return self.model.classes_
 
-    def fit(self, rows: Floats, answers: Any) -> Booster:
-        """Learn from rows, shape (n, d), and return itself."""
+    def fit(self, rows: Floats, targets: Any) -> Booster:
+        """Fit to rows of shape (n, d)."""
         present = ~np.isnan(rows)
         below = np.where(present, rows, np.inf).min(axis=0, initial=1.0) - 1
         self.fill_values = np.where(present.sum(axis=0) < MIN_PRESENT_VALUES, below, np.nan)
-        self.model.fit(self._fill_missing(rows), answers)
+        self.model.fit(self._fill_missing(rows), targets)
         return self
 
     def predict(self, rows: Floats) -> Any:
-        """Return the answers for rows, shape (n,)."""
+        """Return the predicted targets, shape (n,)."""
         return self.model.predict(self._fill_missing(rows))
 
     def predict_proba(self, rows: Floats) -> Any:
-        """Return the chance of each class, shape (n, classes)."""
+        """Return the class probabilities, shape (n, classes)."""
         return self.model.predict_proba(self._fill_missing(rows))
 
     def _fill_missing(self, rows: Floats) -> Floats:
@@ -57,7 +57,7 @@ class Booster:
 
 
 def classifier(seed: int, rows: int) -> Booster:
-    """Return a boosted-tree classifier for a training table of so many rows."""
+    """Create a boosted-tree classifier for a training table with ``rows`` rows."""
     return Booster(
         HistGradientBoostingClassifier(
             random_state=seed, max_iter=N_TREES, early_stopping=rows >= MIN_EARLY_STOPPING_ROWS
@@ -66,7 +66,7 @@ def classifier(seed: int, rows: int) -> Booster:
 
 
 def regressor(seed: int, rows: int) -> Booster:
-    """Return a boosted-tree regressor for a training table of so many rows."""
+    """Create a boosted-tree regressor for a training table with ``rows`` rows."""
     return Booster(
         HistGradientBoostingRegressor(
             random_state=seed, max_iter=N_TREES, early_stopping=rows >= MIN_EARLY_STOPPING_ROWS
@@ -75,5 +75,5 @@ def regressor(seed: int, rows: int) -> Booster:
 
 
 def draw_seed(rng: np.random.Generator) -> int:
-    """Return a seed for scikit-learn, which takes no Generator."""
+    """Draw an integer seed for scikit-learn, which does not accept a Generator."""
     return int(rng.integers(2**31 - 1))

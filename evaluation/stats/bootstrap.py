@@ -1,7 +1,7 @@
 """Calibrated bootstrap of a distance between two tables.
 
-A plain bootstrap inflates a distance, because it draws rows twice. So its deviations are added to a shrunk observed
-difference, such that the drawn distances have the observed one as their mean.
+A plain bootstrap inflates a distance, because it draws rows repeatedly. Its deviations are therefore added to the
+observed difference after shrinkage, such that the mean of the drawn distances is the observed distance.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 N_DRAWS = 100
-"""Bootstrap draws; with them an interval's width is known to a fourteenth."""
+"""Number of bootstrap draws, for a relative error of an interval's width of about 7 %."""
 
 N_GROUPS, MAX_GROUPS = 200, 800
-"""Groups of rows that are drawn instead of single rows: of the smaller table, and the most of the larger one."""
+"""Number of groups of rows, the units of the bootstrap: of the smaller table, and maximum of the larger table."""
 
 MAX_ROWS = 20_000
-"""Rows of the smaller table that are drawn from; the deviations are scaled to all rows."""
+"""Maximum rows of the smaller table in the bootstrap; deviations are scaled to all rows."""
 
 MAX_DENSE_CELLS = 4_000_000
-"""Cells of groups by keys up to which counts are kept as a plain array."""
+"""Maximum number of cells (groups by keys) of a dense array of counts."""
 
 MAX_DENSE_KEYS = 1_000
-"""Keys above which only those that occur are counted."""
+"""Maximum number of keys without removal of keys that do not occur."""
 
 FAMILYWISE_RATE = 0.004
-"""Share of pairs of tables of one population of which some part of a score may reach further than is said."""
+"""Family-wise error rate of the parts of a score."""
 
 SHRINKAGE_STEPS = np.linspace(0.0, 1.0, 9)
-"""Shares of the observed difference that are tried."""
+"""Candidate shrinkage factors of the observed difference."""
 
 
 @dataclass(frozen=True, eq=False)
 class BootstrapSide:
-    """The rows of one table that are drawn from: their numbers, the group of each, and how often each group is drawn.
+    """Bootstrap draws of one table.
 
     Attributes:
         rows: Row numbers, shape (r,).
-        row_groups: Group of each, shape (r,).
-        weights: Draws of each group, shape (N_DRAWS, groups).
+        row_groups: Group of each row, shape (r,).
+        weights: Number of times that each group is drawn, shape (N_DRAWS, groups).
     """
 
     rows: Integers
@@ -58,7 +58,7 @@ class BootstrapSide:
 
     @classmethod
     def of(cls, n: int, size: int, rng: np.random.Generator) -> BootstrapSide:
-        """Return the groups of ``size`` rows of a table of n rows, and draws of them."""
+        """Divide a table of n rows into groups of ``size`` rows, and draw groups."""
         groups = min(max(n // size, 1), MAX_GROUPS)
         rows = rng.permutation(n)[: groups * size]
         row_groups = np.arange(len(rows)) % groups
@@ -66,37 +66,39 @@ class BootstrapSide:
         return cls(rows, row_groups, weights)
 
     def restrict(self, chosen: npt.NDArray[np.bool_]) -> BootstrapSide:
-        """Return the same draws for a table that holds the chosen rows only."""
-        kept = chosen[self.rows]
-        return replace(self, rows=(np.cumsum(chosen) - 1)[self.rows[kept]], row_groups=self.row_groups[kept])
+        """Return the same draws for a table with the chosen rows only."""
+        chosen_rows = chosen[self.rows]
+        return replace(
+            self, rows=(np.cumsum(chosen) - 1)[self.rows[chosen_rows]], row_groups=self.row_groups[chosen_rows]
+        )
 
     def table(self, keys: Integers, size: int) -> Any:
-        """Return the counts of each key in each group, shape (groups, size); sparse where it would be large."""
-        groups, picked = self.weights.shape[1], keys[self.rows]
+        """Count each key in each group, shape (groups, size); sparse if large."""
+        groups, row_keys = self.weights.shape[1], keys[self.rows]
         if groups * size <= MAX_DENSE_CELLS:
             return (
-                np.bincount(self.row_groups * size + picked, minlength=groups * size)
+                np.bincount(self.row_groups * size + row_keys, minlength=groups * size)
                 .reshape(groups, size)
                 .astype(float)
             )
-        return csr_matrix((np.ones(len(picked)), (self.row_groups, picked)), shape=(groups, size))
+        return csr_matrix((np.ones(len(row_keys)), (self.row_groups, row_keys)), shape=(groups, size))
 
     def counts(self, keys: Integers, size: int) -> tuple[Floats, Floats]:
-        """Return the counts of each key, shape (size,), and under every draw, shape (N_DRAWS, size)."""
+        """Return the counts of each key, shape (size,), and those of every draw, shape (N_DRAWS, size)."""
         table = self.table(keys, size)
         return np.asarray(table.sum(axis=0), dtype=np.float64).ravel(), np.asarray(self.weights @ table)
 
 
 @dataclass(frozen=True, eq=False)
 class Resample:
-    """Common bootstrap draws of two tables for all distances, so that correlations between distances are kept.
+    """Bootstrap draws of two tables, common to all distances, so that correlations between distances are preserved.
 
     Attributes:
         left: Draws of the real table.
-        right: Draws of the other one.
-        chance: Permutations of all groups between the tables: 1 for
-            groups of the first, shape (N_DRAWS, all groups). No row is drawn twice: copies would agree in all columns.
-        scale: Factor from deviations of the resampled rows to those of all rows.
+        right: Draws of the other table.
+        chance: Permutations of all groups between the tables: 1 for groups of the first part, shape (N_DRAWS, groups).
+            Unlike in the bootstrap, no row is repeated.
+        scale: Ratio of deviations of all rows to those of the resampled rows.
     """
 
     left: BootstrapSide
@@ -106,7 +108,7 @@ class Resample:
 
     @classmethod
     def of(cls, n: int, m: int, rng: np.random.Generator) -> Resample:
-        """Return the draws for tables of n and m rows."""
+        """Draw for tables of n and m rows."""
         size = max(1, -(-min(n, m, MAX_ROWS) // N_GROUPS))
         left, right = BootstrapSide.of(n, size, rng), BootstrapSide.of(m, size, rng)
         used = 1 / len(left.rows) + 1 / len(right.rows)
@@ -122,9 +124,9 @@ class Resample:
         times: float = 1.0,
         chance: Floats | None = None,
     ) -> tuple[float, Floats]:
-        """Total variation of keys from 0 to size - 1, times a factor; and its calibrated draws, shape (2, N_DRAWS).
+        """Return the total variation of keys 0 to size - 1, times a factor, and its calibrated draws, (2, N_DRAWS).
 
-        ``chance`` gives the null distances, shape (N_DRAWS,), where the keys themselves depend on the real rows.
+        ``chance`` replaces the null distances, shape (N_DRAWS,), if the keys themselves depend on the real rows.
         """
         if size > MAX_DENSE_KEYS:
             occurs = (np.bincount(left, minlength=size) + np.bincount(right, minlength=size)) > 0
@@ -137,25 +139,25 @@ class Resample:
         return value, recentre(own, known, gap, lambda each: times * half_l1_norm(each), value)
 
     def restrict(self, left: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_]) -> Resample:
-        """Return the same draws for tables that hold the chosen rows of both tables only."""
+        """Return the same draws for tables with the chosen rows only."""
         return replace(self, left=self.left.restrict(left), right=self.right.restrict(right))
 
     @cached_property
     def permuted(self) -> npt.NDArray[np.bool_]:
-        """Indicators of the pooled rows, real ones first, that fall into the first part, shape (N_DRAWS, rows)."""
+        """Indicators of the first part of each permutation over the pooled rows, real first, shape (N_DRAWS, rows)."""
         row_groups = np.concatenate([self.left.row_groups, self.right.row_groups + self.left.weights.shape[1]])
         return np.asarray(self.chance[:, row_groups] > 0)
 
     def permuted_counts(self, tables: Sequence[Any]) -> tuple[Floats, Floats]:
-        """Counts in the two parts of every permutation, shape (N_DRAWS, size) each, from ``BootstrapSide.table``."""
+        """Return counts in the two parts of every permutation, (N_DRAWS, size) each, from ``BootstrapSide.table``."""
         union = vstack(tables).tocsr() if any(map(issparse, tables)) else np.vstack(tables)
         first = np.asarray(self.chance @ union)
         return first, np.asarray(union.sum(axis=0)).reshape(1, -1) - first
 
     def share_deviations(self, left: Integers, right: Integers, size: int, skip: int = 0) -> tuple[Floats, Floats]:
-        """Deviations of the difference of shares, and the differences by chance, shape (N_DRAWS, size - skip) each.
+        """Return deviations and null values of the difference of shares, shape (N_DRAWS, size - skip) each.
 
-        The first ``skip`` keys are left out: shares are then of the rows that have another one.
+        The first ``skip`` keys are excluded; shares are those of the rows with other keys.
         """
         tables = [self.left.table(left, size), self.right.table(right, size)]
         out = []
@@ -168,7 +170,7 @@ class Resample:
     def statistic_change(
         self, left: Integers, right: Integers, size: int, statistic: Callable[[Floats], Floats]
     ) -> tuple[float, Floats]:
-        """Absolute difference of a statistic between the tables, and its calibrated draws, shape (2, N_DRAWS).
+        """Return the absolute difference of a statistic between the tables, and its calibrated draws, (2, N_DRAWS).
 
         ``statistic`` maps counts of the keys, shape (b, size), to shape (b,).
         """
@@ -188,15 +190,16 @@ class Resample:
         distance: Callable[[Floats], Floats],
         value: float,
     ) -> Floats:
-        """Distances under every draw whose mean is the observed one, as near as shrinking the difference makes it.
+        """Return draws of a distance whose mean is close to the observed distance, and null distances.
 
         Args:
-            deviation: Deviations of the difference, shape (N_DRAWS, k); or these and the differences by chance.
+            deviation: Deviations of the difference, shape (N_DRAWS, k); or these and null differences.
             gap: The observed difference, shape (k,).
-            distance: From differences, shape (..., k), to distances, shape (...).
+            distance: Maps differences, shape (..., k), to distances, shape (...).
             value: The observed distance.
 
-        Returns: These and the distances by chance alone, shape (2, N_DRAWS).
+        Returns:
+            Draws and null distances, shape (2, N_DRAWS).
         """
         own, by_chance = deviation if isinstance(deviation, tuple) else (deviation, deviation)
         return calibrate_draws(own * self.scale, by_chance * self.scale, gap, distance, value)
@@ -205,17 +208,17 @@ class Resample:
 def calibrate_draws(
     own: Floats, by_chance: Floats, gap: Floats, distance: Callable[[Floats], Floats], value: float
 ) -> Floats:
-    """Calibrate draws as ``Resample.calibrate_draws`` does, from deviations and chance differences of all rows."""
+    """Calibrate draws as ``Resample.calibrate`` does, from deviations and null differences of all rows."""
     return recentre(own, distance(by_chance), gap, distance, value)
 
 
 def recentre(own: Floats, chance: Floats, gap: Floats, distance: Callable[[Floats], Floats], value: float) -> Floats:
-    """Return the same where the distances by chance alone are known, shape (N_DRAWS,)."""
-    likely = float(chance.mean() + 2 * chance.std())  # up to here a difference is taken for chance alone
+    """Calibrate draws as ``Resample.calibrate`` does, from deviations and null distances, shape (N_DRAWS,)."""
+    likely = float(chance.mean() + 2 * chance.std())  # up to this value a distance is attributed to chance
     if likely >= value:
         return np.stack([chance, chance])
     low, high = 1, len(SHRINKAGE_STEPS) - 1
-    while low < high:  # the mean grows with the share
+    while low < high:  # the mean increases with the shrinkage factor
         middle = (low + high) // 2
         if distance(own + SHRINKAGE_STEPS[middle] * gap).mean() >= value:
             high = middle
@@ -225,16 +228,16 @@ def recentre(own: Floats, chance: Floats, gap: Floats, distance: Callable[[Float
 
 
 def half_width(draws: Floats) -> float:
-    """Compute half the width of the 95 % interval from distances under every draw, shape (N_DRAWS,)."""
+    """Return half the width of the 95 % interval, from draws of shape (N_DRAWS,)."""
     half: float = float(student.ppf(0.975, len(draws) - 1)) * float(draws.std(ddof=1))
     return half
 
 
 def familywise_bound(mean: Floats, deviation: Floats, rate: float = FAMILYWISE_RATE) -> Floats:
-    """Return the familywise bound of p distances: the largest exceeds its bound by chance in few tables, shape (p,).
+    """Return family-wise upper bounds of p null distances, shape (p,).
 
-    A distance by chance is taken for a gamma variable of its mean and deviation, since it is positive and skewed; the
-    rate is shared out over the p (Bonferroni).
+    Null distances are modelled as gamma variables with the given mean and standard deviation, because they are positive
+    and skewed; the rate is divided by p (Bonferroni).
     """
     varies = (deviation > 0) & (mean > 0)
     spread = np.where(varies, deviation, 1.0) ** 2 / np.where(varies, mean, 1.0)
@@ -243,29 +246,29 @@ def familywise_bound(mean: Floats, deviation: Floats, rate: float = FAMILYWISE_R
 
 
 def error_interval(value: float, draws: Floats) -> tuple[float, float]:
-    """95 % interval of an error between 0 and 1, in percent.
+    """Return the 95 % interval, in percent, of an error between 0 and 1.
 
-    Up to two deviations above what chance gives, the spread is that by chance. Beyond, the lower end uses, as in
-    Wilson's interval for a share, the spread that it would have itself: between that by chance alone, at its mean,
-    and that of the draws, at the observed value. Else a distance that is far by chance would get too wide an interval.
+    Up to two standard deviations above the mean null error, the width is that of the null distribution. Beyond, the
+    lower end t uses, as Wilson's interval for a share does, the half width at t, interpolated between that of the null
+    distribution at its mean and that of the draws at the observed value.
 
     Args:
         value: The error.
-        draws: Errors under every draw, and by chance alone, shape (2, N_DRAWS).
+        draws: Draws and null errors, shape (2, N_DRAWS).
     """
     own, chance = (half_width(each) for each in draws)
     usual, deviation = float(draws[1].mean()), float(draws[1].std())
     if value <= usual + 2 * deviation:
         own, low = chance, value - chance
     else:
-        # the end t = value - half(t), where half(t) goes on a line from chance's, at its mean, to the draws' own
+        # Solve t = value - half(t), with half(t) linear between the null mean and the value.
         slope = max(own - chance, 0.0) / (value - usual)
         low = (value - chance + slope * usual) / (1 + slope) if slope else value - own
     return 100 * max(0.0, min(low, value)), 100 * min(1.0, value + own)
 
 
 def statistic_difference(left: Integers, right: Integers, size: int, statistic: Callable[[Floats], Floats]) -> float:
-    """Return the difference of a statistic of key counts between the left and the right side."""
+    """Return the difference of a statistic of key counts between the two tables."""
     one, other = (statistic(np.bincount(keys, minlength=size).astype(np.float64)[None])[0] for keys in (left, right))
     return float(one - other)
 
@@ -280,16 +283,16 @@ def half_l1_norm(gap: Floats) -> Floats:
 
 
 def conditional_variation(gap: Floats) -> Floats:
-    """The same among some of the rows: 1 where one of the tables has none of them, so that the shares do not cancel."""
+    """Return the total variation among some of the rows; 1 if one table has none (the shares do not sum to zero)."""
     return np.where(np.abs(gap.sum(axis=-1)) > 0.5, 1.0, half_l1_norm(gap))
 
 
 def subsample(real: EncodedTable, max_rows: int, rng: np.random.Generator) -> EncodedTable:
-    """At most so many rows of a table."""
+    """Return a random sample of at most ``max_rows`` rows."""
     return real if len(real) <= max_rows else real.take(rng.permutation(len(real))[:max_rows])
 
 
 def normalise(counts: Floats) -> Floats:
-    """Return the counts over their sum along the last axis; zero where there are none."""
+    """Divide counts by their sum along the last axis; zero if there are none."""
     total = counts.sum(axis=-1, keepdims=True)
     return np.asarray(counts / np.where(total > 0, total, 1.0))

@@ -1,4 +1,4 @@
-"""Coverage of the real categories and ranges, and its bootstrap and permutation draws."""
+"""Coverage of real categories and ranges, with bootstrap and permutation draws."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tabsynth.evaluation.stats.bootstrap import subsample
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 N_COVERAGE_DRAWS, MAX_PERMUTED_ROWS = 40, 10_000
-"""Draws for the interval, and rows a side that are permuted."""
+"""Number of draws for the interval, and maximum rows of each table in permutations."""
 
 Mask = npt.NDArray[np.bool_]
 
 
 def column_coverage(real: EncodedTable, synthetic: EncodedTable) -> Floats:
-    """Of each column, the share of the real categories, or of the real range, that the other table holds, shape (d,).
+    """Return the share of each column's real categories, or real range, that the other table covers, shape (d,).
 
     The definitions are those of SDMetrics' CategoryCoverage and RangeCoverage.
     """
@@ -25,7 +25,7 @@ def column_coverage(real: EncodedTable, synthetic: EncodedTable) -> Floats:
 
 
 def _concatenate(real: EncodedTable, synthetic: EncodedTable) -> tuple[EncodedTable, Mask]:
-    """Return the rows of both tables in one, and which of them are the first table's, shape (n + m,)."""
+    """Concatenate two tables, and return indicators of the first one's rows, shape (n + m,)."""
     both = EncodedTable(
         real.encoding, *(np.concatenate([getattr(t, part) for t in (real, synthetic)]) for part in ("codes", "values"))
     )
@@ -33,9 +33,9 @@ def _concatenate(real: EncodedTable, synthetic: EncodedTable) -> tuple[EncodedTa
 
 
 def _coverage_under_masks(rows: EncodedTable, first: Mask, second: Mask) -> Floats:
-    """Return the coverage of the first set of rows by the second, by column, shape (b, d), from masks, shape (b, n).
+    """Return the coverage of the first rows by the second ones, shape (b, d), from masks of shape (b, n).
 
-    Where the first sets are all one, its mask may be of shape (1, n).
+    The first mask may have shape (1, n).
     """
     out = np.ones((len(second), len(rows.encoding.names)))
     numbers = iter(rows.values.T)
@@ -47,14 +47,14 @@ def _coverage_under_masks(rows: EncodedTable, first: Mask, second: Mask) -> Floa
         order = order[np.count_nonzero(rows.codes[:, j] == 0) :]
         if len(order):
             starts = np.flatnonzero(np.diff(rows.codes[order, j], prepend=0))
-            known, held = (np.logical_or.reduceat(mask[:, order], starts, axis=1) for mask in (first, second))
-            count = known.sum(axis=1)
-            out[:, j] = np.where(count > 0, (known & held).sum(axis=1) / np.maximum(count, 1), 1.0)
+            in_first, in_second = (np.logical_or.reduceat(mask[:, order], starts, axis=1) for mask in (first, second))
+            count = in_first.sum(axis=1)
+            out[:, j] = np.where(count > 0, (in_first & in_second).sum(axis=1) / np.maximum(count, 1), 1.0)
     return out
 
 
 def _range(values: Floats, chosen: Mask) -> tuple[Floats, Floats]:
-    """Return the least and greatest of the chosen values, shape (b,) each; NaN where none is present."""
+    """Return the minimum and maximum of the chosen values, shape (b,) each; NaN if none is present."""
     order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # missing ones come last
     if not len(order):
         return np.full(len(chosen), np.nan), np.full(len(chosen), np.nan)
@@ -65,7 +65,7 @@ def _range(values: Floats, chosen: Mask) -> tuple[Floats, Floats]:
 
 
 def permuted_coverage(train: EncodedTable, synthetic: EncodedTable, rng: np.random.Generator) -> Floats:
-    """Return the mean coverage under permutations of all rows: a bootstrap never draws beyond the observed range."""
+    """Return the mean coverage under permutations of all rows; a bootstrap cannot exceed the observed range."""
     both, first = _concatenate(*(subsample(table, MAX_PERMUTED_ROWS, rng) for table in (train, synthetic)))
     orders = np.array([rng.permutation(len(both)) for _ in range(N_COVERAGE_DRAWS)])
     inside = np.zeros(orders.shape, dtype=bool)
@@ -74,7 +74,7 @@ def permuted_coverage(train: EncodedTable, synthetic: EncodedTable, rng: np.rand
 
 
 def bootstrap_coverage(train: EncodedTable, synthetic: EncodedTable, rng: np.random.Generator) -> Floats:
-    """Mean coverage under bootstrap draws of the synthetic rows: it depends on which rows are drawn, not how often."""
+    """Return the mean coverage under bootstrap draws of the synthetic rows, which depends on the set of drawn rows."""
     both, first = _concatenate(train, synthetic)
     inside = np.zeros((N_COVERAGE_DRAWS, len(both)), dtype=bool)
     for mask in inside:
@@ -83,11 +83,11 @@ def bootstrap_coverage(train: EncodedTable, synthetic: EncodedTable, rng: np.ran
 
 
 def _range_coverage(values: Floats, first: Mask, second: Mask) -> Floats:
-    """Return the share of the range of the first set's values that the second set's reach, shape (b,)."""
-    (low, high), (least, most) = (_range(values, mask) for mask in (first, second))
+    """Return the share of the range of the first values that the second values cover, shape (b,)."""
+    (low, high), (other_low, other_high) = (_range(values, mask) for mask in (first, second))
     span = np.where(high > low, high - low, 1.0)
-    share = np.maximum(1 - (np.maximum(least - low, 0.0) + np.maximum(high - most, 0.0)) / span, 0.0)
-    share = np.where(np.isnan(low), 1.0, np.where(np.isnan(least), 0.0, share))
-    for k in np.flatnonzero(np.broadcast_to(low == high, len(second))):  # a range of one value: is it there?
+    share = np.maximum(1 - (np.maximum(other_low - low, 0.0) + np.maximum(high - other_high, 0.0)) / span, 0.0)
+    share = np.where(np.isnan(low), 1.0, np.where(np.isnan(other_low), 0.0, share))
+    for k in np.flatnonzero(np.broadcast_to(low == high, len(second))):  # a range of one value
         share[k] = (values[second[k]] == low[k % len(low)]).any()
     return share

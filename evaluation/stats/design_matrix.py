@@ -1,4 +1,4 @@
-"""Feature matrix for linear models and distances: standardised numbers, indicators of categories."""
+"""Design matrix for linear models and distances: standardised numbers and indicators of categories."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_INDICATORS = 20
-"""Categories of a column that get an indicator, the commonest first; the others share none."""
+"""Maximum number of indicators of a column, for the most frequent categories."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,13 +18,13 @@ class FeatureEncoder:
     """Encoder of rows as numeric features, fitted to the real table.
 
     Attributes:
-        columns: The columns used, by place.
-        centre: Of each continuous column used, median, shape (c,).
-        spread: Of each, half the distance between the 5 % and 95 % quantiles (or the deviation), shape (c,).
-        kept: Of each category used, the codes with an indicator.
-        incomplete: The columns used that get an indicator of missing values.
-        names: A name for each feature.
-        sources: The column of each feature.
+        columns: Positions of the encoded columns.
+        centre: Median of each continuous column, shape (c,).
+        spread: Half its range from the 5 % to the 95 % quantile, or its standard deviation, shape (c,).
+        kept: Codes of each categorical column that have an indicator.
+        incomplete: Columns that have an indicator of missing values.
+        names: Names of the features.
+        sources: Position of each feature's column.
     """
 
     columns: tuple[int, ...]
@@ -37,12 +37,12 @@ class FeatureEncoder:
 
     @classmethod
     def of(cls, real: EncodedTable, *, without: int | None = None, drop_first: bool = False) -> FeatureEncoder:
-        """Learn from the real table.
+        """Fit to the real table.
 
         Args:
             real: The real table.
-            without: A column left out (the target).
-            drop_first: Leave out the commonest category, as a regression wants it.
+            without: Position of a column to exclude (the target).
+            drop_first: Exclude the most frequent category, for a regression.
         """
         encoding = real.encoding
         columns = tuple(j for j in range(len(encoding.names)) if j != without)
@@ -81,7 +81,7 @@ class FeatureEncoder:
         )
 
     def features(self, table: EncodedTable) -> Floats:
-        """Shape (n, f), within -5 and 5; a missing number lies at the median."""
+        """Return the features, shape (n, f), between -5 and 5; missing numbers are replaced by the median."""
         encoding = table.encoding
         places = np.cumsum(encoding.continuous) - 1
         numbers = [places[j] for j in self.columns if encoding.continuous[j]]

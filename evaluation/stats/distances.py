@@ -1,8 +1,8 @@
-"""Distances between the columns, and the pairs of columns, of two tables.
+"""Distances between the columns, and between the pairs of columns, of two tables.
 
 The definitions are those of SDMetrics (KSComplement, TVComplement, CorrelationSimilarity, ContingencySimilarity), as
-errors: 1 - similarity. Missing values count: a category has one more value, "missing"; a number's error is at least
-the difference of the shares of missing values; a contingency table has a row for missing.
+errors: 1 - similarity. Missing values are included: they are an additional value of a category and an additional row of
+a contingency table, and a number's error is at least the difference of the shares of missing values.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_DENSE_CELLS = 4_000_000
-"""Cells of a contingency table up to which every one is counted, empty ones too."""
+"""Maximum number of cells of a dense contingency table."""
 
 
 def shape_errors(real: EncodedTable, other: EncodedTable) -> Floats:
     """Return the distance of every column's distribution, shape (d,), each from 0 to 1.
 
-    Total variation for categories. For numbers the Kolmogorov-Smirnov statistic of the present values, or the
-    difference of the shares of missing values if that is larger.
+    The distance is the total variation for categories, and for numbers the Kolmogorov-Smirnov statistic of the present
+    values, or the difference of the shares of missing values if that is larger.
     """
     out = np.empty(len(real.encoding.names))
     continuous = iter(range(real.values.shape[1]))
@@ -41,8 +41,8 @@ def shape_errors(real: EncodedTable, other: EncodedTable) -> Floats:
 def trend_errors(real: EncodedTable, other: EncodedTable) -> Floats:
     """Return the distance of every pair's relation, shape (d, d), each from 0 to 1.
 
-    Half the difference of Pearson's correlations for two numbers; else the total variation between the contingency
-    tables, where a number is cut into ten equal-width bins of the real table's range.
+    The distance is half the difference of Pearson correlations for two numbers, otherwise the total variation between
+    the contingency tables, with numbers in ten equal-width bins of the real table's range.
     """
     d = len(real.encoding.names)
     out = np.zeros((d, d))
@@ -57,24 +57,27 @@ def trend_errors(real: EncodedTable, other: EncodedTable) -> Floats:
 
 
 def pairwise_correlations(values: Floats) -> Floats:
-    """Return Pearson's correlations over the rows where both are present, shape (c, c); NaN where one does not vary."""
+    """Return Pearson correlations over pairwise complete rows, shape (c, c); NaN if a column does not vary."""
     return correlations_from_moments(pairwise_moments(standardise(values)))
 
 
 def number_distance(real: Floats, other: Floats) -> float:
-    """Kolmogorov-Smirnov, or the difference in missing shares if larger; 1 if only the real column has values."""
+    """Return the Kolmogorov-Smirnov distance, or the difference of missing shares if larger.
+
+    It is 1 if only the real column has values.
+    """
     a, b = np.sort(real[~np.isnan(real)]), np.sort(other[~np.isnan(other)])
     missing = abs(len(a) / len(real) - len(b) / len(other))
     if not len(a) or not len(b):
         return 1.0 if len(a) else missing
-    # either distribution is furthest above the other at a value of its own; of equal values the last one counts most
+    # Each distribution function is farthest above the other at one of its own values, after the last equal one.
     above = (np.arange(len(a)) + 1) / len(a) - np.searchsorted(b, a, "right") / len(b)
     below = (np.arange(len(b)) + 1) / len(b) - np.searchsorted(a, b, "right") / len(a)
     return max(float(above.max()), float(below.max()), missing)
 
 
 def standardise(values: Floats) -> Floats:
-    """Columns with mean 0 and deviation 1 (all 0 if constant), NaN kept: sums of squares then lose no digits."""
+    """Scale columns to mean 0 and standard deviation 1 (0 if constant) for numerical stability; NaN is preserved."""
     present = ~np.isnan(values)
     count = np.maximum(present.sum(axis=0), 1)
     centred = values - np.where(present, values, 0.0).sum(axis=0) / count
@@ -86,7 +89,7 @@ def standardise(values: Floats) -> Floats:
 
 
 def pairwise_moments(values: Floats) -> Floats:
-    """Return the pairwise counts, sums, sums of squares and products over rows where both are present.
+    """Return counts, sums, sums of squares and products over pairwise complete rows.
 
     Args:
         values: Shape (..., rows, c).
@@ -102,7 +105,7 @@ def pairwise_moments(values: Floats) -> Floats:
 
 
 def correlations_from_moments(pairwise_moments: Floats) -> Floats:
-    """Return Pearson's correlations of moments with shape (..., 4, c, c)."""
+    """Return Pearson correlations from moments of shape (..., 4, c, c)."""
     count, total, squares, product = np.moveaxis(pairwise_moments, -3, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         other = np.swapaxes(total, -1, -2)
@@ -114,7 +117,7 @@ def correlations_from_moments(pairwise_moments: Floats) -> Floats:
 
 
 def correlation_distance(real: Floats, other: Floats) -> Floats:
-    """Return half the difference; 1 where a correlation is defined in the real table only."""
+    """Return half the difference of correlations; 1 if a correlation is defined in the real table only."""
     gap = np.abs(np.nan_to_num(real) - np.nan_to_num(other)) / 2
     gap = np.where(np.isnan(other) & ~np.isnan(real), 1.0, gap)
     index = np.arange(gap.shape[-1])
@@ -123,30 +126,30 @@ def correlation_distance(real: Floats, other: Floats) -> Floats:
 
 
 def contingency_pairs(table: EncodedTable) -> list[tuple[int, int]]:
-    """Return the pairs of which at least one is a category."""
+    """Return the pairs of columns with at least one category."""
     continuous = table.encoding.continuous
     return [(a, b) for a, b in combinations(range(len(continuous)), 2) if not (continuous[a] and continuous[b])]
 
 
 def contingency_tables(tables: Sequence[EncodedTable]) -> Iterator[tuple[tuple[int, int], Integers, list[Integers]]]:
-    """Yield each pair of which at least one is a category, counted once for all tables.
+    """Yield contingency tables of each pair of columns with at least one category.
 
     Yields:
-        The two columns; the cell of every row, all tables' rows one after the other, shape (rows,); and the counts of
-        the cells in each table, shape (cells,) each.
+        The two columns; the cell of every row of the concatenated tables, shape (rows,); and the counts of the cells in
+        each table, shape (cells,) each.
     """
-    codes = np.ascontiguousarray(np.vstack([table.codes for table in tables]).T)  # a column's codes lie together
+    codes = np.ascontiguousarray(np.vstack([table.codes for table in tables]).T)  # contiguous columns
     ends = np.cumsum([len(table) for table in tables])
     sizes = tables[0].encoding.sizes
     for a, b in contingency_pairs(tables[0]):
         size = int(sizes[a] * sizes[b])
         keys = codes[a] * sizes[b] + codes[b]
-        if size > MAX_DENSE_CELLS:  # more cells than are worth an array: keep those that occur
-            found, keys = np.unique(keys, return_inverse=True)
-            size = len(found)
+        if size > MAX_DENSE_CELLS:  # count only the cells that occur
+            occurring, keys = np.unique(keys, return_inverse=True)
+            size = len(occurring)
         yield (a, b), keys, [np.bincount(part, minlength=size) for part in np.split(keys, ends[:-1])]
 
 
 def total_variation(left: Integers, right: Integers, n: int, m: int) -> float:
-    """Return the total variation between counts of n and of m rows; whole numbers inside, so that the sum is exact."""
+    """Return the total variation between counts of n and of m rows, with an exact integer sum."""
     return 0.5 * float(np.abs(left * m - right * n).sum()) / (n * m)

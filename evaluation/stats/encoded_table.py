@@ -1,4 +1,4 @@
-"""Encoded tables: integer codes and numbers, with one encoding for all tables of an evaluation."""
+"""Encoded tables: integer codes and numbers, with a common encoding for all tables of an evaluation."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants, to_numbers
 
 N_BINS = 10
-"""Equal-width bins of a continuous column in a contingency table, as SDMetrics' ContingencySimilarity has them."""
+"""Number of equal-width bins of a continuous column, as in SDMetrics' ContingencySimilarity."""
 
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """The code book that the tables of one evaluation share.
+    """Encoding that is common to the tables of an evaluation.
 
     Attributes:
         names: The d scored columns, in the schema's order. Identifiers and free text are not scored.
         continuous: Whether each is numeric or datetime (a number) rather than a category.
         sizes: Number of codes of each column, including 0 for missing.
-        labels: Of a category, what the codes 1, 2, ... stand for; empty for a continuous column.
+        labels: Labels of the codes 1, 2, ... of a category; empty for a continuous column.
     """
 
     names: tuple[str, ...]
@@ -38,7 +38,7 @@ class Encoding:
 
 @dataclass(frozen=True, eq=False)
 class EncodedTable:
-    """One table's scored columns.
+    """Scored columns of a table.
 
     Attributes:
         encoding: The encoding of the codes.
@@ -54,11 +54,11 @@ class EncodedTable:
         return len(self.codes)
 
     def take(self, rows: npt.NDArray[np.generic]) -> EncodedTable:
-        """Return the some of the rows, by number or by mask."""
+        """Select rows by number or by mask."""
         return EncodedTable(self.encoding, self.codes[rows], self.values[rows])
 
     def select(self, columns: Integers) -> EncodedTable:
-        """Return some of the columns, by position in rising order."""
+        """Select columns by position, in ascending order."""
         encoding = self.encoding
         chosen = Encoding(
             tuple(encoding.names[j] for j in columns),
@@ -70,7 +70,7 @@ class EncodedTable:
         return EncodedTable(chosen, self.codes[:, columns], self.values[:, places])
 
     def features(self) -> Floats:
-        """Features for tree ensembles, shape (n, d): numbers unchanged, categories as codes, missing as NaN."""
+        """Return features for tree ensembles, shape (n, d): numbers, and codes of categories; NaN where missing."""
         out = self.codes.astype(np.float64)
         out[self.codes == 0] = np.nan
         out[:, self.encoding.continuous] = self.values
@@ -83,7 +83,7 @@ def scored_columns(schema: Schema) -> list[str]:
 
 
 def encode_tables(frames: Sequence[pd.DataFrame], schema: Schema) -> list[EncodedTable]:
-    """Encode tables with one code book; the first frame is the real one, whose range is cut into bins.
+    """Encode tables with a common encoding; the bins cover the range of the first frame, the real one.
 
     Args:
         frames: Validated tables with the schema's columns.
@@ -93,7 +93,7 @@ def encode_tables(frames: Sequence[pd.DataFrame], schema: Schema) -> list[Encode
         One ``EncodedTable`` for each frame.
 
     Raises:
-        DataError: A category has other types in one table than in another, or no column can be scored.
+        DataError: A category has different types in two tables, or no column can be scored.
     """
     names = scored_columns(schema)
     if not names:
@@ -151,9 +151,9 @@ def _bin_numbers(values: Floats, edges: Floats) -> Integers:
 def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Integers], tuple[str, ...]]:
     """Return the codes of a category in every table, and the labels of the codes from 1.
 
-    Codes follow the schema's order where it means something, else falling frequency over all tables: a tree that
-    splits on the code then separates frequent from rare. An order by one table alone would reveal, by late codes, the
-    categories that are missing from it, and real rows of a column with many categories would be detected.
+    Codes follow the schema's order for ordered categories, otherwise the frequency over all tables, so that a tree can
+    separate frequent from rare categories. An order by one table alone would give large codes to the categories that it
+    does not have, and a classifier would detect real rows by them.
     """
     parts = [_factorise(item, column) for item in series]
     kinds = [kind for _, _, kind in parts if kind]
@@ -181,7 +181,7 @@ def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Integ
 
 
 def _factorise(values: pd.Series, column: Column) -> tuple[Integers, list[str], str]:
-    """Codes from 0 (missing -1), a label for each, and the family of the values ("" when all are missing)."""
+    """Return codes from 0 (missing -1), their labels, and the family of the values ("" if all are missing)."""
     codes, uniques = pd.factorize(values, use_na_sentinel=True)
     if isinstance(column, Boolean):
         labels = ["true" if bool(value) else "false" for value in uniques]
@@ -193,7 +193,7 @@ def _factorise(values: pd.Series, column: Column) -> tuple[Integers, list[str], 
 
 
 def _label(value: object) -> str:
-    """Return a category as text; 1.0 and 1 are one category, since a missing cell turns integers into floats."""
+    """Return a category as text; 1.0 and 1 are equal, because pandas converts integers with missing cells to floats."""
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         return str(int(value))
     return str(value)

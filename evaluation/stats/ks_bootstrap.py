@@ -1,4 +1,4 @@
-"""The interval of the mean shape error, and what chance reaches, from one set of draws of both tables."""
+"""Interval of the mean shape error, and family-wise bounds of the columns, from common bootstrap draws."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tabsynth.evaluation.stats.bootstrap import Resample, familywise_bound, half
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 N_GRID_POINTS = 512
-"""Points at which the draws (not the value) compare two continuous distributions."""
+"""Number of points at which the draws (not the value) compare two continuous distributions."""
 
 
 def shape_spread(real: EncodedTable, other: EncodedTable, rng: np.random.Generator) -> tuple[float, Floats]:
-    """Return half the width of the 95 % interval of the mean shape error, and the chance level of each column, (d,)."""
+    """Return half the width of the 95 % interval of the mean shape error, and bounds of the columns, shape (d,)."""
     if min(len(real), len(other)) < 2:
         return 1.0, np.ones(len(real.encoding.names))
     draws, chance = shape_draws(real, other, Resample.of(len(real), len(other), rng))
@@ -21,7 +21,7 @@ def shape_spread(real: EncodedTable, other: EncodedTable, rng: np.random.Generat
 
 
 def shape_draws(real: EncodedTable, other: EncodedTable, resample: Resample) -> Floats:
-    """Shape error of every column under every draw, and by chance alone, shape (2, DRAWS, d)."""
+    """Return draws and null values of the shape error of every column, shape (2, N_DRAWS, d)."""
     out = []
     continuous = iter(range(real.values.shape[1]))
     for j, size in enumerate(real.encoding.sizes):
@@ -34,7 +34,7 @@ def shape_draws(real: EncodedTable, other: EncodedTable, resample: Resample) -> 
 
 
 def _number_draws(real: Floats, other: Floats, resample: Resample) -> Floats:
-    """Return the Kolmogorov-Smirnov on a grid, or the difference of missing shares if larger, under every draw."""
+    """Return draws of the Kolmogorov-Smirnov distance on a grid, or the difference of missing shares if larger."""
     left, right, size = _grid_codes(real, other)
     steps = [np.cumsum(each, axis=1) for each in resample.share_deviations(left, right, size, skip=1)]
     p, q = (np.bincount(codes, minlength=size).astype(np.float64) for codes in (left, right))
@@ -51,7 +51,7 @@ def _largest(gap: Floats) -> Floats:
 
 
 def _grid_codes(real: Floats, other: Floats) -> tuple[Integers, Integers, int]:
-    """Return the codes of numbers on a grid of pooled quantiles, 0 for missing, and how many codes there are."""
+    """Return codes of numbers on a grid of pooled quantiles (0 for missing), and the number of codes."""
     pooled = np.concatenate([real[~np.isnan(real)], other[~np.isnan(other)]])
     points = (
         np.unique(np.quantile(pooled, np.linspace(0, 1, N_GRID_POINTS), method="lower")) if len(pooled) else np.zeros(1)

@@ -14,9 +14,9 @@ from tabsynth.common.arrays import Floats
 class NullDistribution:
     """Null distribution of the difference of a cell's shares between two tables whose rows are permuted.
 
-    Of the k rows that a cell holds, X fall into the first table: X is hypergeometric, and the shares X / n and
-    (k - X) / m differ by (1/n + 1/m) |X - E X|. Its mean is known (Diaconis and Zabell, "Closed form summation for
-    classical distributions", Statistical Science 6, 1991).
+    Of the k rows of a cell, X are in the first table. X is hypergeometric, and the shares X / n and (k - X) / m differ
+    by (1/n + 1/m) |X - E X|. The mean has a closed form (Diaconis and Zabell, "Closed form summation for classical
+    distributions", Statistical Science 6, 1991).
 
     Attributes:
         mean: Mean of the difference for k = 0 to n + m, shape (n + m + 1,).
@@ -29,7 +29,7 @@ class NullDistribution:
     @classmethod
     @lru_cache(maxsize=2)
     def of(cls, n: int, m: int) -> NullDistribution:
-        """For tables of n and m rows, of at least one each."""
+        """Compute the distribution for tables of n and m rows, at least one each."""
         whole = n + m
         k = np.arange(whole + 1.0)
         log = np.r_[0.0, np.cumsum(np.log(np.arange(1.0, whole + 1)))]  # of the factorials

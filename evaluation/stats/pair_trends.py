@@ -1,10 +1,11 @@
 """Errors of all pairs of columns, with floors and a closed-form interval of their mean.
 
-Every pair is counted once; floor and interval follow from the counts, without drawing rows again. Hoeffding's
-decomposition (van der Vaart, "Asymptotic Statistics", 1998, section 11.4) of the mean distance has two parts that
-matter. The first sums what each row adds: where a cell's shares differ, it pushes them apart or together. The second
-is of two rows in one cell, which is all that is left where shares differ by chance alone. In between a cell's
-difference is shrunk by as much as makes the expected distance the observed one, and both parts are weighted for it.
+Every pair is counted once; floor and interval follow from the counts, without resampling. The variance of the mean
+distance comes from the first two terms of Hoeffding's decomposition (van der Vaart, "Asymptotic Statistics", 1998,
+section 11.4). The first-order term is the sum of each row's influence on the differences of cell shares. The
+second-order term is that of two rows in one cell, and the only one where shares differ by chance alone. In between, the
+difference of a cell is shrunk such that the expected distance equals the observed one, and both terms are weighted
+accordingly.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.null_distance import NullDistribution
 
 N_FIRST_ORDER_ROWS, N_SECOND_ORDER_ROWS = 4_000, 300
-"""Rows a side for the first part, and rows of both for the second."""
+"""Maximum rows of each table for the first-order term, and of both tables for the second-order term."""
 
 N_SPLITS = 3
-"""Random halvings of the real table for the floor of correlations; that of counts is the mean over all of them."""
+"""Number of random halvings for the floor of correlations; that of contingency tables is over all halvings."""
 
 MAX_BLOCK_COLUMNS = 100
-"""Columns up to which all pairs are compared; of more, the pairs within random blocks of that many columns."""
+"""Maximum number of columns in a block; pairs are compared within random blocks of columns."""
 
 SQRT_HALF_PI = float(np.sqrt(np.pi / 2))
 
@@ -46,11 +47,11 @@ class PairTrends:
     """Errors of all pairs as fractions.
 
     Attributes:
-        errors: Of every pair, shape (d, d), symmetric, zero on the diagonal.
-        floors: Values that real rows reach, shape (d, d).
-        bound: Familywise bound of each pair by chance, shape (d, d).
+        errors: Errors of the pairs, shape (d, d), symmetric, zero on the diagonal.
+        floors: Errors of real rows, shape (d, d).
+        bound: Family-wise bounds of the errors, shape (d, d).
         half: Half the width of the 95 % interval of the mean over the pairs.
-        pairs: The pairs that were compared, in order.
+        pairs: The compared pairs, in order.
     """
 
     errors: Floats
@@ -62,16 +63,16 @@ class PairTrends:
 
 @dataclass(eq=False)
 class _VarianceTerms:
-    """Sums over the pairs, for some of the rows.
+    """Terms of the variance of the mean error, as sums over pairs for a sample of rows.
 
     Attributes:
-        rows: Numbers of these rows in both tables laid end to end, those of the real one first, shape (r,).
+        rows: Numbers of the sampled rows in the concatenated tables, the real one first, shape (r,).
         real: Number of real rows among them.
-        second_order_rows: Rows of the second-order term.
+        second_order_rows: Positions of the rows for the second-order term.
         first: First-order contribution of each row, shape (r,).
-        second: Second-order contribution of each two of ``second_order_rows``.
-        numeric_second: The share of pairs of numbers in ``second``.
-        permuted: Under each permutation, the sum over the pairs of numbers whose correlations differ by chance alone.
+        second: Second-order contribution of each pair of ``second_order_rows``.
+        numeric_second: Part of ``second`` from pairs of numbers.
+        permuted: Sum over the pairs of numbers whose correlations differ by chance alone, under each permutation.
     """
 
     rows: Integers
@@ -86,7 +87,7 @@ class _VarianceTerms:
     def of(cls, n: int, m: int, rng: np.random.Generator) -> _VarianceTerms:
         rows = np.r_[rng.permutation(n)[:N_FIRST_ORDER_ROWS], n + rng.permutation(m)[:N_FIRST_ORDER_ROWS]]
         real = min(n, N_FIRST_ORDER_ROWS)
-        # both tables by their size, since where this part matters they are of one population
+        # Proportional to the sizes of the tables, which have the same distribution where this term matters.
         share = round(N_SECOND_ORDER_ROWS * n / (n + m))
         second_order_rows = np.r_[
             np.arange(min(real, max(share, 1))),
@@ -106,7 +107,7 @@ class _VarianceTerms:
 
 
 def _second_order_variance(second: Floats) -> float:
-    """Return the mean square, over pairs of different rows, of their joint effect minus their separate effects."""
+    """Return the mean square of the joint effects of two different rows minus their separate effects."""
     centred = second - second.mean(axis=0) - second.mean(axis=1)[:, None] + second.mean()
     t = len(second)
     return float((centred**2).sum() - (np.diag(centred) ** 2).sum()) / max(t * (t - 1), 1)
@@ -119,10 +120,10 @@ def compare_pairs(
 
     Args:
         real: The real table.
-        other: The one to compare.
-        held_out: Real rows for the floor; without them it is the mean over all halvings of ``real`` (three of them for
-            correlations).
-        rng: Draws rows and halves.
+        other: The other table.
+        held_out: Held-out real rows for the floor; without them it is the mean over all halvings of ``real`` (over
+            ``N_SPLITS`` for correlations).
+        rng: Generator of samples and halves.
     """
     n, m = len(real), len(other)
     d = len(real.encoding.names)
@@ -188,7 +189,7 @@ def _add_contingency_pair(
     error: float,
     chance: NullDistribution,
 ) -> tuple[float, float]:
-    """Add what one pair of columns adds, from its counts; its mean and deviation by chance alone."""
+    """Add the variance terms of a pair of columns, and return the mean and standard deviation of its null error."""
     n, m = rows
     whole = left + right
     cells = np.flatnonzero(whole)
@@ -210,7 +211,7 @@ def _add_contingency_pair(
 
 
 def _shrinkage_weights(gap: Floats, null_mean: Floats, varies: Floats, error: float) -> tuple[Floats, Floats]:
-    """Return the certainty of each difference's sign, from -1 to 1, and its share of chance, from 0 to 1."""
+    """Return weights of the first-order term, from -1 to 1, and of the second-order term, from 0 to 1."""
     if error <= 0.5 * float(null_mean.sum()) + float(np.sqrt(varies.sum())):  # two deviations: taken for chance alone
         return np.zeros(len(gap)), np.ones(len(gap))
     ratio = gap / np.maximum(SQRT_HALF_PI * null_mean, 1e-300)
@@ -265,7 +266,7 @@ def _add_numeric_pairs(
         direction = 0.5 * np.sign(difference) * certain
         parts.first[: parts.real] += influence[0] @ (direction / n)
         parts.first[parts.real :] -= influence[1] @ (direction / m)
-        # what chance amounts to depends on the rows as well, most of all on far ones
+        # The expected null distance depends on the rows as well, mainly on outlying ones.
         each = both**2 / np.maximum((both**2).mean(axis=0), 1e-300) - 1
         parts.first += each @ (0.25 * spread / SQRT_HALF_PI * ~certain) / (n + m)
         curve = 0.5 * ~certain * np.sqrt((1 - 2 / np.pi) / 2) / np.where(spread > 0, spread, np.inf)
@@ -277,9 +278,9 @@ def _add_numeric_pairs(
 
 
 def _permuted_correlation_gaps(scaled: list[Floats], resample: Resample) -> Floats:
-    """Compute half the differences of correlations under permutations of the rows, shape (N_DRAWS, c, c).
+    """Return half the differences of correlations under permutations of the rows, shape (N_DRAWS, c, c).
 
-    Outlying rows make a correlation more uncertain than influences show; permutations include that.
+    Permutations include the effect of outlying rows on the variance of a correlation, which influences do not.
     """
     groups = []
     for values, side in zip(scaled, (resample.left, resample.right), strict=True):
@@ -292,7 +293,7 @@ def _permuted_correlation_gaps(scaled: list[Floats], resample: Resample) -> Floa
 
 
 def _influence(rows: Floats, a: int, correlation: Floats) -> Floats:
-    """Compute each row's influence on the correlations of column a with later columns, shape (r, columns after a)."""
+    """Return each row's influence on the correlations of column a with later columns, shape (r, columns after a)."""
     one, others = rows[:, a : a + 1], rows[:, a + 1 :]
     present = ~(np.isnan(one) | np.isnan(others))
     moved = one * others - 0.5 * np.nan_to_num(correlation[a, a + 1 :]) * (one**2 + others**2)

@@ -1,4 +1,4 @@
-"""Samples of both tables, held-out real rows for the floor, and the draws for intervals, shared by all distances."""
+"""Samples of both tables, pairs of real tables for the floor, and bootstrap draws, common to all distances."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from tabsynth.evaluation.stats.bootstrap import (
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 MAX_ROWS = 20_000
-"""Rows a side for the distances."""
+"""Maximum rows of each table."""
 
 N_SPLITS = 3
-"""Random splits of the training table over which a floor is averaged when there is no holdout."""
+"""Number of random splits of the training table for the floor without a holdout."""
 
 MAX_PARTS = 60
-"""Parts that a score keeps, the worst first."""
+"""Maximum number of parts of a score, the worst first."""
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A real and a synthetic table side by side.
+    """Samples of a real and a synthetic table for comparison.
 
     Attributes:
         real: Rows of the training table.
         synthetic: Rows of the synthetic table.
-        floor_pairs: Pairs of real tables; what they differ by, times ``scale``, is the floor.
-        scale: From the rows that were compared to those of the two tables.
-        resample: The draws for intervals.
-        method_note: How interval and floor were computed.
+        floor_pairs: Pairs of real tables, whose mean distance times ``scale`` is the floor.
+        scale: Correction for the numbers of rows of ``floor_pairs``.
+        resample: Bootstrap draws for the intervals.
+        method_note: Description of interval and floor.
     """
 
     real: EncodedTable
@@ -53,7 +53,7 @@ class Comparison:
     def of(
         cls, train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable | None, rng: np.random.Generator
     ) -> Comparison:
-        """Draw the samples; ``train`` needs at least four rows."""
+        """Draw the samples; ``train`` must have at least four rows."""
         real, other = subsample(train, MAX_ROWS, rng), subsample(synthetic, MAX_ROWS, rng)
         floor_pairs, scale, method_note = draw_floor_pairs(real, len(other), holdout, rng)
         resample = Resample.of(len(real), len(other), rng)
@@ -69,20 +69,20 @@ class Comparison:
 
     @property
     def pairs(self) -> tuple[tuple[EncodedTable, EncodedTable], ...]:
-        """The two tables, then the real ones that give the floor."""
+        """The two tables, then the pairs of real tables for the floor."""
         return ((self.real, self.synthetic), *self.floor_pairs)
 
     def floor(self, each: Sequence[Floats]) -> Floats:
-        """Return the floor from what each of ``floor_pairs`` differs by."""
+        """Return the floor from the distances of ``floor_pairs``."""
         return np.asarray(np.minimum(np.mean(each, axis=0) * self.scale, 1.0))
 
 
 def draw_floor_pairs(
     real: EncodedTable, rows: int, holdout: EncodedTable | None, rng: np.random.Generator
 ) -> tuple[tuple[tuple[EncodedTable, EncodedTable], ...], float, str]:
-    """Pairs of real tables for a floor, the factor from their sizes to those asked for, and the method in words.
+    """Return pairs of real tables for a floor, the correction factor for their sizes, and a description.
 
-    The factor is sqrt((1/n + 1/rows) / (1/a + 1/b)), as sampling noise goes, with a and b the rows that are compared.
+    The factor is sqrt((1/n + 1/rows) / (1/a + 1/b)) for pairs of a and b rows, by the sampling error.
     """
     n = len(real)
     if holdout is not None:
@@ -120,17 +120,17 @@ def error_score(
     draws: Floats,
     rate: float = FAMILYWISE_RATE,
 ) -> Score:
-    """Return a mean of errors in percent with its parts, the worst first.
+    """Return the score of a mean error in percent, with its parts, the worst first.
 
     Args:
-        name: The score's name.
+        name: Name of the score.
         description: Meaning of the score.
-        method: How it was found.
-        columns: The column or columns of each part, p in all.
+        method: Method of computation.
+        columns: The column or columns of each of the p parts.
         values: Errors, shape (p,), from 0 to 1.
-        floors: Values that real rows reach, shape (p,).
-        draws: Errors under every draw, and by chance alone, shape (2, DRAWS, p).
-        rate: Share of tables of one population of which some part may reach beyond its ``chance``.
+        floors: Errors of real rows, shape (p,).
+        draws: Draws and null errors, shape (2, N_DRAWS, p).
+        rate: Family-wise error rate of the parts' ``chance``.
     """
     value = float(values.mean())
     low, high = error_interval(value, draws.mean(axis=2))

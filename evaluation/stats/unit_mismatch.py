@@ -1,4 +1,4 @@
-"""Detection of unit changes: a factor, and perhaps an offset, between the real and the synthetic numbers."""
+"""Detection of unit changes: a factor, with an optional offset, between real and synthetic numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 
 def describe_unit_change(real: EncodedTable, synthetic: EncodedTable, name: str) -> str:
-    """Return the conversion, in words, if the quantiles are a linear function of the real ones; else empty."""
+    """Describe the conversion if the synthetic quantiles are a linear function of the real ones; otherwise empty."""
     j = real.encoding.names.index(name)
     if not real.encoding.continuous[j]:
         return ""
@@ -24,11 +24,11 @@ def describe_unit_change(real: EncodedTable, synthetic: EncodedTable, name: str)
     if not _is_linear(x, y, slope, shift) or (0.9 < slope < 1.1 and abs(shift) < 0.1 * np.ptp(x)):
         return ""
     offset = "" if abs(shift) < 0.02 * np.ptp(y) else f" {'+' if shift > 0 else '−'} {abs(shift):.3g}"
-    return f"; its quantiles are {slope:.3g} × the real ones{offset}: did the unit change?"
+    return f"; its quantiles are {slope:.3g} × the real ones{offset}, so the unit may have changed"
 
 
 def _is_linear(x: Floats, y: Floats, slope: float, shift: float) -> bool:
-    """Return whether most quantiles lie on a line; not all, since a quantile of whole numbers jumps."""
+    """Return whether most quantiles are on a line (not all, because quantiles of integers are discontinuous)."""
     return float(np.quantile(np.abs(y - slope * x - shift), 0.8)) < 0.03 * float(np.ptp(y))
 
 

@@ -1,4 +1,4 @@
-"""Resolution, decimals and types: faults of single values that distributions do not show."""
+"""Resolution, decimals and types of values: faults that distributions do not show."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants, to_numbers
 
 MIN_REAL_SHARE, MAX_SYNTHETIC_SHARE = 0.995, 0.95
-"""A format is the real column's if that share of its values have it; it is lost if fewer synthetic values do."""
+"""Minimum share of real values with a format, and share of synthetic values below which the format is lost."""
 
 MIN_VALUES = 20
 MAX_DECIMALS = 6
@@ -23,11 +23,11 @@ UNITS = (
     ("full seconds", 1_000_000),
     ("full milliseconds", 1_000),
 )
-"""Resolutions of datetimes in microseconds, the coarsest first."""
+"""Resolutions of datetimes in microseconds, coarsest first."""
 
 
 def find_format_faults(train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> list[tuple[str, str]]:
-    """Columns whose synthetic values have another resolution, more decimals or another type; with one sentence each."""
+    """Return the columns whose synthetic values have another resolution, more decimals or another type, described."""
     out = []
     for name, column in schema.items():
         real, other = train[name].dropna(), synthetic[name].dropna()
@@ -49,7 +49,7 @@ def _type_fault(real: pd.Series, synthetic: pd.Series) -> str:
 
 
 def _family(series: pd.Series) -> str:
-    """Return the family of a column's values, by its dtype; by its first value if that is ``object``."""
+    """Return the family of a column's values, by its dtype, or by its first value if the dtype is ``object``."""
     types = pd.api.types
     if isinstance(series.dtype, pd.CategoricalDtype):
         return _family(pd.Series(series.cat.categories))
@@ -68,7 +68,7 @@ def _family(series: pd.Series) -> str:
 
 
 def _resolution_fault(real: pd.Series, synthetic: pd.Series, column: Column) -> str:
-    """Return the strictest format of the real values that synthetic ones do not keep, in words."""
+    """Describe the strictest format of the real values that the synthetic values do not have."""
     try:
         if isinstance(column, Datetime):
             pair = tuple(_microseconds(part, column) for part in (real, synthetic))

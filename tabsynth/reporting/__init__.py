@@ -1,1 +1,1 @@
-"""Toolkit shared by all reports: HTML, charts, number formats, files."""
+"""Tools of all reports: HTML, charts, number formats, files."""

@@ -1,4 +1,4 @@
-"""Charts as SVG, for reports that need no script."""
+"""Layouts of SVG charts, which need no scripts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from tabsynth.reporting.number_format import format_number
 
 WIDTH, TOP, BOTTOM = 280.0, 6.0, 122.0
-"""The drawing area of a histogram, in the units of its view box."""
+"""Plot area of a histogram, in the units of its view box."""
 
 LABELS, ROW, MIN_ROW = 110.0, 22.0, 14.0
-"""Room for a bar chart's labels, and the most and least height for one bar."""
+"""Width of the labels of a bar chart, and the maximum and minimum height of a bar."""
 
 HEAT_STEPS = (1.0, 2.0, 5.0, 10.0, 20.0, 40.0)
-"""Percent at which the heat map's colour changes."""
+"""Percentages at which the colour of the heat map changes."""
 
 HEAT_COLUMNS = 40
-"""Columns that a heat map can show legibly."""
+"""Maximum number of columns of a heat map."""
 
 
 def gauge(score: dict[str, Any], ends: tuple[float, float]) -> dict[str, Any]:
-    """Return the positions on a gauge, from 0 to 100, and the labels of its ends; it is no narrower than ``ends``."""
+    """Return positions on a gauge, from 0 to 100, and labels of its ends; its range includes ``ends``."""
     interval, floor = score["interval"], score["floor"]
     shown = [score["value"], *(interval or ()), *([floor] if floor is not None else [])]
     step = (ends[1] - ends[0]) / 10
@@ -43,7 +43,7 @@ def gauge(score: dict[str, Any], ends: tuple[float, float]) -> dict[str, Any]:
 
 
 def histogram(picture: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the paths of two stepped outlines on one scale, and the words under the axis; None without bins."""
+    """Return two step curves on a common scale, and the axis labels; None without bins."""
     edges, real, synthetic = picture["edges"], picture["real"], picture["synthetic"]
     if not real:
         return None
@@ -67,27 +67,27 @@ def histogram(picture: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _label_edge(edges: list[Any], at: int, step: float) -> Any:
-    """Return an edge; between whole numbers (all edges end in .5) the whole number beside it."""
+    """Return an edge; for edges between whole numbers (all end in .5), the whole number next to it."""
     if any(isinstance(value, str) or value % 1 != 0.5 for value in edges):
         return edges[at]
     return edges[at] + step
 
 
 def bars(picture: dict[str, Any]) -> dict[str, Any] | None:
-    """Rows of a bullet chart: a filled bar for the real share, a tick for the synthetic one; None without labels."""
+    """Return the rows of a bullet chart: bars of real shares, ticks of synthetic shares; None without labels."""
     labels = picture["labels"]
     if not labels:
         return None
     top = max(*picture["real"], *picture["synthetic"], 1e-9)
     height = max(MIN_ROW, min(ROW, BOTTOM / len(labels)))
-    room = WIDTH - LABELS - 6
+    bar_width = WIDTH - LABELS - 6
     rows = [
         {
             "label": truncate(label, 17),
             "name": label,
             "y": _coordinate(i * height + height / 2),
-            "real": _coordinate(room * real / top),
-            "at": _coordinate(LABELS + room * synthetic / top),
+            "real": _coordinate(bar_width * real / top),
+            "at": _coordinate(LABELS + bar_width * synthetic / top),
             "text": f"{label}: real {format_number(real, '%')}, synthetic {format_number(synthetic, '%')}",
         }
         for i, (label, real, synthetic) in enumerate(zip(labels, picture["real"], picture["synthetic"], strict=True))
@@ -96,9 +96,9 @@ def bars(picture: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def heat(shape: list[dict[str, Any]], trend: list[dict[str, Any]], order: list[str]) -> dict[str, Any] | None:
-    """Return the cells of the lower triangle: pair errors, with column errors on the diagonal; None below two columns.
+    """Return the cells of a heat map: pair errors, and column errors on the diagonal; None below two columns.
 
-    Of more than ``HEAT_COLUMNS`` columns those with the largest mean error over their pairs are shown.
+    At most ``HEAT_COLUMNS`` columns are shown, those with the largest mean error over their pairs.
     """
     if len(order) < 2 or not trend:
         return None
@@ -107,8 +107,8 @@ def heat(shape: list[dict[str, Any]], trend: list[dict[str, Any]], order: list[s
     for part in trend:
         for name in part["columns"]:
             total[name] += part["value"]
-    kept = set(sorted(order, key=lambda name: -total[name])[:HEAT_COLUMNS])
-    names = [name for name in order if name in kept]
+    shown = set(sorted(order, key=lambda name: -total[name])[:HEAT_COLUMNS])
+    names = [name for name in order if name in shown]
     size = max(13.0, min(36.0, 640 / len(names)))
     cells = []
     for i, row in enumerate(names):
@@ -144,12 +144,12 @@ def heat(shape: list[dict[str, Any]], trend: list[dict[str, Any]], order: list[s
 
 
 def level(percent: float) -> int:
-    """Return the heat map's colour step, from 0."""
+    """Return the colour level of the heat map, from 0."""
     return sum(percent >= step for step in HEAT_STEPS)
 
 
 def edge(value: float | str) -> str:
-    """Return a bin's edge for people: a date without its midnight, a number with three or four digits."""
+    """Format the edge of a bin: dates without time, numbers with three or four digits."""
     if isinstance(value, str):
         moment = datetime.fromisoformat(value)
         return moment.strftime("%Y-%m-%d")
@@ -162,21 +162,21 @@ def edge(value: float | str) -> str:
 
 
 def truncate(text: str, max_length: int) -> str:
-    """Return the text cut to a length, with a sign that it was."""
+    """Truncate text to a length, with an ellipsis."""
     return text if len(text) <= max_length else text[: max_length - 1].rstrip() + "…"
 
 
 def _coordinate(value: float) -> str:
-    """Return a coordinate in few characters."""
+    """Format a coordinate with at most one decimal."""
     return f"{value:.1f}".rstrip("0").rstrip(".")
 
 
 OUTLINE_WIDTH, OUTLINE_HEIGHT = 560.0, 120.0
-"""The drawing area of two outlines."""
+"""Plot area of two step curves."""
 
 
 def probability_histogram(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the two stepped outlines over the classifier's probability, and the rows detected most confidently."""
+    """Return step curves of the predicted probability, and the rows detected most confidently."""
     if not data:
         return None
     rows = [
@@ -184,7 +184,7 @@ def probability_histogram(data: dict[str, Any] | None) -> dict[str, Any] | None:
             "row": f"{row['row']:,}",
             "belief": f"{100 * row['belief']:.0f} %",
             "columns": ", ".join(f"{part['name']} ({100 * part['lost']:.0f} points)" for part in row["columns"])
-            or "no column by itself",
+            or "no single column",
         }
         for row in data["rows"]
     ]
@@ -193,7 +193,7 @@ def probability_histogram(data: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def closest_records(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return two stepped outlines of distances to the closest training record, of held-out and of synthetic rows."""
+    """Return step curves of the distance to the closest training record, of held-out and synthetic rows."""
     if not data:
         return None
     holdout, synthetic = _outlines(data["holdout"], data["synthetic"])
@@ -208,7 +208,7 @@ def closest_records(data: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _outlines(filled: list[float], line: list[float]) -> tuple[str, str]:
-    """Return the paths of two stepped outlines on one scale; the first is closed."""
+    """Return two step curves on a common scale as SVG paths; the first is closed."""
     top = max(*filled, *line, 1e-9)
     step = OUTLINE_WIDTH / len(filled)
     paths = []

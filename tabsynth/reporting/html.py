@@ -1,4 +1,4 @@
-"""Jinja environment of all HTML pages: shared style and charts beside the templates of one package."""
+"""Jinja environment of the HTML pages, with the templates of a package and the shared style and charts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tabsynth.reporting.number_format import format_number
 
 @cache
 def environment(package: str) -> Environment:
-    """Return the environment for the templates of ``package`` and those of ``tabsynth.reporting``."""
+    """Return the environment with the templates of ``package`` and of ``tabsynth.reporting``."""
     out = Environment(
         loader=ChoiceLoader([PackageLoader(package, "templates"), PackageLoader("tabsynth.reporting", "templates")]),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""Maps of shaded squares as SVG paths: densities over principal components, and correlation matrices."""
+"""Heat maps as SVG paths: densities over principal components, and correlation matrices."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from tabsynth.reporting.charts import truncate
 from tabsynth.reporting.number_format import format_number
 
 CELL = 10
-"""Side of a square in a map, in the units of its view box."""
+"""Size of a cell of a map, in the units of its view box."""
 
 STEPS = (0.01, 0.1, 0.3, 0.6)
-"""Shares of the largest cell at which a map's shade changes."""
+"""Shares of the largest value at which the shade of a map changes."""
 
 CORRELATION_STEPS, DIFFERENCE_STEPS = (0.1, 0.3, 0.5, 0.7), (0.05, 0.1, 0.2, 0.4)
-"""Absolute values at which the shade of a correlation, and of a difference of two, changes."""
+"""Absolute values at which the shades of correlations, and of their differences, change."""
 
 MARGIN_SHARE = 0.42
-"""Room for the names, of a matrix' side."""
+"""Width of the row names, as a share of the matrix."""
 
 MAX_NAMED_COLUMNS = 16
-"""Columns of a matrix up to which its rows have their names beside them."""
+"""Maximum number of columns of a matrix with row names."""
 
 
 def projection(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the paths by shade of the real and the synthetic rows, and of their difference."""
+    """Return paths by shade of the densities of real and synthetic rows, and of their difference."""
     if not data:
         return None
     real, synthetic = data["real"], data["synthetic"]
     top = max((max(row) for row in [*real, *synthetic]), default=0.0) or 1.0
     gap = [[b - a for a, b in zip(*rows, strict=True)] for rows in zip(real, synthetic, strict=True)]
-    max_length = max((abs(value) for row in gap for value in row), default=0.0)
-    scale = max(max_length, 0.25 * top)
-    off = data.get("difference", sum(abs(value) for row in gap for value in row) / 20)
+    max_gap = max((abs(value) for row in gap for value in row), default=0.0)
+    scale = max(max_gap, 0.25 * top)
+    difference = data.get("difference", sum(abs(value) for row in gap for value in row) / 20)
     return {
         "side": CELL * len(real),
         "real": _paths(real, _steps(top)),
@@ -42,13 +42,13 @@ def projection(data: dict[str, Any] | None) -> dict[str, Any] | None:
         "less": _paths([[max(-value, 0.0) for value in row] for row in gap], _steps(scale)),
         "explained": [format_number(value, "%") for value in data["explained"]],
         "loadings": [", ".join(names) for names in data["loadings"]],
-        "off": format_number(off, "%"),
+        "difference": format_number(difference, "%"),
         "floor": format_number(data["floor"], "%") if "floor" in data else None,
     }
 
 
 def correlations(data: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the paths by sign and shade of both matrices and of their difference, and the pairs that differ most."""
+    """Return paths by sign and shade of both matrices and of their difference, and the most different pairs."""
     if not data:
         return None
     real, synthetic = ([[value or 0.0 for value in row] for row in data[side]] for side in ("real", "synthetic"))
@@ -96,7 +96,7 @@ def _steps(top: float) -> tuple[float, ...]:
 
 
 def _paths(grid: list[list[float]], steps: Sequence[float]) -> list[dict[str, Any]]:
-    """Return one path for each shade, from the lightest; squares side by side are one stroke."""
+    """Return a path for each shade, from the lightest; adjacent cells are joined."""
     shades: list[list[str]] = [[] for _ in steps]
     for y, row in enumerate(grid):
         levels = [sum(value >= step for step in steps) if value > 0 else 0 for value in row]

@@ -1,7 +1,8 @@
-"""Write a report in the format of its file's suffix."""
+"""Files and notebook views of reports."""
 
 from __future__ import annotations
 
+import html
 import json
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,7 +12,7 @@ from tabsynth.errors import SourceError
 
 
 class SavableReport(Protocol):
-    """A report in its three forms."""
+    """A report with its three formats."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -24,10 +25,10 @@ class SavableReport(Protocol):
 
 
 def write_report(report: SavableReport, path: str | Path) -> None:
-    """Write a report; the suffix decides: ``.html``, ``.json`` or ``.md``.
+    """Write a report in the format of the suffix: ``.html``, ``.json`` or ``.md``.
 
     Raises:
-        SourceError: Another suffix, or the file cannot be written.
+        SourceError: The suffix is another one, or the file cannot be written.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".html":
@@ -38,4 +39,12 @@ def write_report(report: SavableReport, path: str | Path) -> None:
         text = report.to_markdown()
     else:
         raise SourceError(f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md")
-    write_text(path, text, private=True)  # it shows figures of the real table
+    write_text(path, text, private=True)  # reports contain statistics of the real table
+
+
+def notebook_frame(title: str, page: str) -> str:
+    """Embed a page in a frame for notebooks, which isolates its style sheet."""
+    return (
+        f'<div><iframe title="{html.escape(title)}" srcdoc="{html.escape(page)}" sandbox="" loading="lazy" '
+        'style="width:100%;height:720px;border:1px solid #8884;border-radius:8px"></iframe></div>'
+    )

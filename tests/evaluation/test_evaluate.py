@@ -108,7 +108,7 @@ def test_a_quick_report_has_the_scores_that_train_no_model(cancer: tuple[pd.Data
     assert {*quick.scores} == {name for name in full.scores if not name.startswith("utility")}
     assert all(quick.scores[name] == full.scores[name] for name in quick.scores)  # fewer rows than a quick one samples
     assert "utility" not in stages
-    assert quick.notes[0].startswith("Quick selection: scores that train no model")
+    assert quick.notes[0].startswith("Quick evaluation: scores that train no model")
     assert "evaluate without quick" in quick.to_html()
     assert not any("quick" in note for note in full.notes)
 
@@ -119,7 +119,7 @@ def test_a_quick_report_detects_on_a_sample() -> None:
     half = len(frame) // 2
     schema = Schema.from_dict({"columns": {name: {"kind": "numeric"} for name in frame}})
     quick = evaluate(frame[:half], frame[half:] + 0.5, schema=schema, quick=True)
-    assert f"on {QUICK_ROWS:,} rows a side" in quick.scores["detection_auc"].method
+    assert f"on {QUICK_ROWS:,} rows of each table" in quick.scores["detection_auc"].method
     assert quick.scores["detection_auc"].value > 0.6
 
 

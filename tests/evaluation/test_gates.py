@@ -36,7 +36,7 @@ def test_a_gate_is_met_or_missed(report: Report) -> None:
     far = replace(report.scores["trend_error"], value=90.0, interval=(80.0, 95.0), floor=10.0)
     worse = replace(report, scores={"trend_error": far})
     held = apply_gates(worse, read_gates({"gates": {"trend_error": {"above_floor": 63}}}), TODAY)
-    assert failed_gates(held) == ["trend_error: 90.0 % lies 63.2 % beyond what chance allows, at most 63.0 % may be"]
+    assert failed_gates(held) == ["trend_error: 90.0 % exceeds its floor by 63.2 % beyond chance; the limit is 63.0 %"]
     assert not failed_gates(apply_gates(worse, read_gates({"gates": {"trend_error": {"above_floor": 64}}}), TODAY))
 
 
@@ -47,7 +47,7 @@ def test_a_waiver_lets_through_until_its_day(report: Report) -> None:
     assert "waived by A. Analyst until 2030-06-01 (pilot | only)" in held.gates[0]["text"]
     assert held.gates[0]["waiver"] == {"who": "A. Analyst", "why": "pilot | only", "until": "2030-06-01"}
     late = apply_gates(report, gates, date(2030, 6, 2))
-    assert "the waiver by A. Analyst ran out on 2030-06-01" in failed_gates(late)[0]
+    assert "the waiver by A. Analyst expired on 2030-06-01" in failed_gates(late)[0]
     assert Report.from_dict(late.to_dict()).gates == late.gates
     assert "❌ trend\\_error" in late.to_markdown() or "❌ trend_error" in late.to_markdown()
 
@@ -70,7 +70,7 @@ def test_what_was_not_measured_is_missed_unless_it_may(report: Report) -> None:
         ({"gates": {"trend_error": {"max": "low"}}}, "'low' is not a number"),
         ({"gates": {"trend_error": {"max": 1}, "fidelity.trend_error": {"max": 2}}}, "two gates"),
         ({"gates": {}}, "write 'gates:'"),
-        ({"gates": {"copies": {"max": 1}}, "waivers": [WAIVER]}, "waives no gate"),
+        ({"gates": {"copies": {"max": 1}}, "waivers": [WAIVER]}, "there is no gate"),
         (
             {"gates": {"trend_error": {"max": 1}}, "waivers": [{"gate": "trend_error", "who": "me"}]},
             "who, why and until",

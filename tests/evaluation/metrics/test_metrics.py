@@ -37,9 +37,9 @@ def test_score_refuses_what_cannot_be_read() -> None:
     facts: dict[str, Any] = {"name": "s", "title": "S", "interval": (0.0, 1.0), "better": "lower"}
     with pytest.raises(DataError, match="not a finite number"):
         Score(value=float("nan"), **facts)
-    with pytest.raises(DataError, match="upside down"):
+    with pytest.raises(DataError, match="is reversed"):
         Score(value=0.5, **{**facts, "interval": (1.0, 0.0)})
-    with pytest.raises(DataError, match="must name it"):
+    with pytest.raises(DataError, match="needs a target"):
         Score(value=0.5, **{**facts, "better": "target"})
     with pytest.raises(DataError, match="not one of"):
         Score(value=0.5, **{**facts, "better": "up"})
@@ -59,9 +59,9 @@ def test_score_survives_its_dictionary() -> None:
     assert Score.from_dict(score.to_dict()) == score
     assert str(score) == "Column shapes: 1.23 % (1.00 % to 1.50 %), real data 0.50 %, lower is better"
     assert score.detail[0].name == "a × b"
-    other = dataclasses.replace(score, beside="the table compared with")
+    other = dataclasses.replace(score, beside="the baseline table")
     assert Score.from_dict(other.to_dict()) == other
-    assert "the table compared with 0.50 %" in str(other)
+    assert "the baseline table 0.50 %" in str(other)
     with pytest.raises(DataError, match="cannot be read"):
         Score.from_dict({"name": "x"})
 
