@@ -20,16 +20,16 @@ def require_decided(plan: Plan, accept_above: float | None) -> Plan:
     Raises:
         InputError: Entries are still proposed.
     """
-    known = plan if accept_above is None else plan.accept_above(accept_above)
-    if known.open:
-        reached = "" if accept_above is None else f" and score below {accept_above:g} or ask a question"
+    decided = plan if accept_above is None else plan.accept_above(accept_above)
+    if decided.open:
+        unreached = "" if accept_above is None else f" and score below {accept_above:g} or ask a question"
         raise InputError(
-            f"{len(known.open)} entries of the plan are still proposed{reached}: {quote(known.open, 3)}; review the "
-            "plan and set their status to accepted, edited or rejected"
+            f"{len(decided.open)} entries of the plan are still proposed{unreached}: {quote(decided.open, 3)}; review "
+            "the plan and set their status to accepted, edited or rejected"
         )
-    if not known.mapped:
+    if not decided.mapped:
         raise InputError("every entry of the plan's map is rejected, so there is nothing to mix")
-    return known
+    return decided
 
 
 def check_codes(plan: Plan, raw: Mapping[str, pd.DataFrame | Mapping[str, pd.Series]]) -> None:
@@ -39,25 +39,25 @@ def check_codes(plan: Plan, raw: Mapping[str, pd.DataFrame | Mapping[str, pd.Ser
         DataError: The message names the column, the code, both sources and both meanings.
     """
     for name, match in plan.mapped.items():
-        read_as: dict[str, tuple[str, str]] = {}
-        plain: dict[str, str] = {}
+        meanings: dict[str, tuple[str, str]] = {}
+        unmapped: dict[str, str] = {}
         for source, columns in match.sources.items():
             recoding = {
                 key: value for entry in decided_entries(plan, name) for key, value in entry.recoding(source).items()
             }
             for code, value in recoding.items():
-                read_as.setdefault(code, (source, code_text(value)))
+                meanings.setdefault(code, (source, code_text(value)))
             values = raw[source][columns[0]]
             if recoding or len(columns) > 1 or values.nunique() > 1000:
                 continue
             for value in values.dropna().unique():
-                plain.setdefault(code_text(value), source)
-        clash = [code for code in plain if code in read_as and read_as[code][1] != code]
-        if clash:
-            source, meaning = read_as[clash[0]]
+                unmapped.setdefault(code_text(value), source)
+        ambiguous = [code for code in unmapped if code in meanings and meanings[code][1] != code]
+        if ambiguous:
+            source, meaning = meanings[ambiguous[0]]
             raise DataError(
-                f"column {name!r}: the code {clash[0]!r} means {meaning!r} in {source!r}, but is not mapped in "
-                f"{plain[clash[0]]!r}; map it there too, under values"
+                f"column {name!r}: the code {ambiguous[0]!r} means {meaning!r} in {source!r}, but is not mapped in "
+                f"{unmapped[ambiguous[0]]!r}; map it there too, under values"
             )
 
 

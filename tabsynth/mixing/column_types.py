@@ -115,8 +115,8 @@ def compact_integers(values: pd.Series) -> pd.Series:
 
 
 def _plain_array(values: pd.Series) -> Any:
-    found = pa.array(values, from_pandas=True)
-    return found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
+    array = pa.array(values, from_pandas=True)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
 def _has_number_dtype(values: pd.Series) -> bool:

@@ -24,7 +24,7 @@ N_SIGNIFICANT_DIGITS = 12
 def harmonise_source(
     frame: pd.DataFrame, source: str, plan: Plan, is_batch: bool = False
 ) -> tuple[pd.DataFrame, dict[str, HarmonisationStats]]:
-    """Convert a source to its columns of the mixed table; also returns the counts of changes.
+    """Convert a source to its columns of the mixed table, and count the changes.
 
     Args:
         frame: The source, or a batch of it.
@@ -36,28 +36,28 @@ def harmonise_source(
         DataError: A code has no meaning, or a value cannot be parsed or is outside the range.
         InputError: A unit is unknown or cannot be converted.
     """
-    columns, done = {}, {}
+    columns, stats = {}, {}
     for name, match in plan.mapped.items():
         if source in match.sources:
-            columns[name], done[name] = _harmonise_column(frame, source, match, plan, is_batch)
+            columns[name], stats[name] = _harmonise_column(frame, source, match, plan, is_batch)
     if not is_batch:
-        check_budgets(source, plan, done)
-    return pd.DataFrame(columns, index=frame.index), done
+        check_budgets(source, plan, stats)
+    return pd.DataFrame(columns, index=frame.index), stats
 
 
-def check_budgets(source: str, plan: Plan, done: Mapping[str, HarmonisationStats]) -> None:
+def check_budgets(source: str, plan: Plan, stats: Mapping[str, HarmonisationStats]) -> None:
     """Raise a DataError if more of a source's values failed than the budget allows."""
-    for name, item in done.items():
+    for name, item in stats.items():
         where = f"{source}.{'+'.join(plan.mapped[name].sources[source])}"
         if item.codes and not item.matched:
             raise DataError(
-                f"{where}: the map of its values changes nothing, for none of its codes occurs; correct the values of "
+                f"{where}: the map of its values changes nothing, as none of its codes occurs; correct the values of "
                 f"{name!r} in harmonise, or remove them"
             )
         if item.failed > _failure_budget(plan, name) * item.present:
             raise DataError(
-                f"{where}: {item.failed:,} of {item.present:,} values cannot be read, more than the budget of "
-                f"{_failure_budget(plan, name):g}; fix them, name them under na, or allow a budget of "
+                f"{where}: {item.failed:,} of {item.present:,} values cannot be parsed, more than the budget of "
+                f"{_failure_budget(plan, name):g}; fix them, list them under na, or allow a budget of "
                 f"{item.failed / item.present:.4f} in harmonise"
             )
 
@@ -89,35 +89,37 @@ def _harmonise_column(
     """Harmonise one column of one source."""
     entries = decided_entries(plan, match.to)
     where = f"{source}.{'+'.join(match.sources[source])}"
-    values, done = _recode_column(frame, source, match, plan)
+    values, stats = _recode_column(frame, source, match, plan)
     budget = _failure_budget(plan, match.to)
     if match.kind == "numeric":
-        numbers = parse_number_column(values, where, budget, done, is_batch)
+        numbers = parse_number_column(values, where, budget, stats, is_batch)
         for entry in entries:
-            numbers = _convert_units(numbers, entry, source, done)
+            numbers = _convert_units(numbers, entry, source, stats)
         for entry in entries:
-            numbers = _apply_range(numbers, entry, where, done)
-        return numbers.rename(match.to), done
+            numbers = _apply_range(numbers, entry, where, stats)
+        return numbers.rename(match.to), stats
     if match.kind == "datetime":
-        return parse_date_column(values, _declared_format(entries, source), where, budget, done).rename(match.to), done
-    return values.rename(match.to), done
+        return parse_date_column(values, _declared_format(entries, source), where, budget, stats).rename(
+            match.to
+        ), stats
+    return values.rename(match.to), stats
 
 
 def _recode_column(frame: pd.DataFrame, source: str, match: Match, plan: Plan) -> tuple[pd.Series, HarmonisationStats]:
     """Remove sentinels and map codes of one column."""
-    entries, done = decided_entries(plan, match.to), HarmonisationStats()
+    entries, stats = decided_entries(plan, match.to), HarmonisationStats()
     where = f"{source}.{'+'.join(match.sources[source])}"
     own_na = [value for name in match.sources[source] for value in plan.inputs[source].na.get(name, ())]
     raw = _source_values(frame, source, match)
     values = mask_sentinels(raw, [*own_na, *_sentinel_values(entries, source)])
-    done.sentinels = int(raw.notna().sum() - values.notna().sum())
+    stats.sentinels = int(raw.notna().sum() - values.notna().sum())
     recoding = {key: value for entry in entries for key, value in entry.recoding(source).items()}
     if recoding:
         unmapped = next((entry.unmapped for entry in entries if entry.recoding(source)), "fail")
-        own = any(is_by_source(entry.values) and entry.recoding(source) for entry in entries)
-        done.codes = int(values.notna().sum()) if own else 0
-        values = _apply_recoding(values, recoding, unmapped, where, match.to, done)
-    return values, done
+        is_own_recoding = any(is_by_source(entry.values) and entry.recoding(source) for entry in entries)
+        stats.codes = int(values.notna().sum()) if is_own_recoding else 0
+        values = _apply_recoding(values, recoding, unmapped, where, match.to, stats)
+    return values, stats
 
 
 def _failure_budget(plan: Plan, column: str) -> float:
@@ -149,35 +151,35 @@ def mask_sentinels(values: pd.Series, sentinels: Sequence[Any]) -> pd.Series:
     if not sentinels:
         return values
     texts = {code_text(value) for value in sentinels}
-    at = code_texts(values).isin(texts) & values.notna()
-    if at.any() and pd.api.types.is_integer_dtype(values.dtype):
+    is_sentinel = code_texts(values).isin(texts) & values.notna()
+    if is_sentinel.any() and pd.api.types.is_integer_dtype(values.dtype):
         values = values.astype("Int64")  # floats would round long keys
-    return values.mask(at)
+    return values.mask(is_sentinel)
 
 
 def _apply_recoding(
-    values: pd.Series, recoding: Mapping[str, Any], unmapped: str, where: str, column: str, done: HarmonisationStats
+    values: pd.Series, recoding: Mapping[str, Any], unmapped: str, where: str, column: str, stats: HarmonisationStats
 ) -> pd.Series:
     """Map codes to meanings; unmapped codes fail, stay or become missing."""
     keys = code_texts(values)
-    strange = values.notna() & ~keys.isin(recoding)
-    if strange.any() and unmapped == "fail":
+    is_unmapped = values.notna() & ~keys.isin(recoding)
+    if is_unmapped.any() and unmapped == "fail":
         raise DataError(
-            f"{where}: {keys[strange].nunique()} codes have no meaning in the plan, such as "
-            f"{quote(sorted(keys[strange].unique()), 3)} ({int(strange.sum())} rows); add them to the values of "
+            f"{where}: {keys[is_unmapped].nunique()} codes have no meaning in the plan, such as "
+            f"{quote(sorted(keys[is_unmapped].unique()), 3)} ({int(is_unmapped.sum())} rows); add them to values of "
             f"{column!r}, or set unmapped to keep or missing"
         )
-    done.matched = int((values.notna() & ~strange).sum())
+    stats.matched = int((values.notna() & ~is_unmapped).sum())
     out = keys.map(recoding).astype(object)
     if unmapped == "keep":
-        out = out.where(~strange, values)
-    elif strange.any():
-        done.unread += int(strange.sum())
-    done.recoded = {code_text(key): int(count) for key, count in out.value_counts().items()}
+        out = out.where(~is_unmapped, values)
+    elif is_unmapped.any():
+        stats.unread += int(is_unmapped.sum())
+    stats.recoded = {code_text(key): int(count) for key, count in out.value_counts().items()}
     return out.where(out.notna(), None)
 
 
-def _convert_units(numbers: pd.Series, entry: HarmonisationRule, source: str, done: HarmonisationStats) -> pd.Series:
+def _convert_units(numbers: pd.Series, entry: HarmonisationRule, source: str, stats: HarmonisationStats) -> pd.Series:
     """Convert numbers to the rule's unit."""
     if entry.unit is None:
         return numbers
@@ -185,42 +187,44 @@ def _convert_units(numbers: pd.Series, entry: HarmonisationRule, source: str, do
     if source in entry.units:
         change = conversion(entry.units[source], entry.unit, entry.analyte)
         out = numbers * change.scale + change.offset
-        done.converted[entry.units[source]] = int(numbers.notna().sum())
+        stats.converted[entry.units[source]] = int(numbers.notna().sum())
     if source in entry.mixed:
-        second = entry.mixed[source]
-        at = numbers < second.get("below", -np.inf)
-        at |= numbers > second.get("above", np.inf)
-        change = conversion(second["unit"], entry.unit, entry.analyte)
-        out = out.where(~at, numbers * change.scale + change.offset)
-        done.converted[second["unit"]] = done.converted.get(second["unit"], 0) + int(at.sum())
+        second_unit = entry.mixed[source]
+        in_second_unit = numbers < second_unit.get("below", -np.inf)
+        in_second_unit |= numbers > second_unit.get("above", np.inf)
+        change = conversion(second_unit["unit"], entry.unit, entry.analyte)
+        out = out.where(~in_second_unit, numbers * change.scale + change.offset)
+        stats.converted[second_unit["unit"]] = stats.converted.get(second_unit["unit"], 0) + int(in_second_unit.sum())
     if out is numbers:
         return out
     return out.map(lambda value: float(f"{value:.{N_SIGNIFICANT_DIGITS}g}"), na_action="ignore")
 
 
-def _apply_range(numbers: pd.Series, entry: HarmonisationRule, where: str, done: HarmonisationStats) -> pd.Series:
+def _apply_range(numbers: pd.Series, entry: HarmonisationRule, where: str, stats: HarmonisationStats) -> pd.Series:
     """Apply the rule's range."""
     if entry.range is None:
         return numbers
     low, high = entry.range
-    out = (numbers < (-np.inf if low is None else low)) | (numbers > (np.inf if high is None else high))
-    if out.any() and entry.outside == "fail":
+    is_outside = (numbers < (-np.inf if low is None else low)) | (numbers > (np.inf if high is None else high))
+    if is_outside.any() and entry.outside == "fail":
         raise DataError(
-            f"{where}: {int(out.sum())} values are outside {low} to {high}, such as {numbers[out].iloc[0]:g}; is it in "
-            "another unit? Correct the plan, or set outside: missing"
+            f"{where}: {int(is_outside.sum())} values are outside {low} to {high}, such as "
+            f"{numbers[is_outside].iloc[0]:g}; correct the unit or the range in the plan, or set outside: missing"
         )
-    done.outside += int(out.sum())
-    return numbers.mask(out)
+    stats.outside += int(is_outside.sum())
+    return numbers.mask(is_outside)
 
 
 def preview(match: Match, plan: Plan, frames: Mapping[str, pd.DataFrame]) -> tuple[dict[str, pd.Series], list[str]]:
     """Return a column after accepting its proposals, by source, and the errors that applying them would raise."""
-    kept = [replace(e, status="accepted") for e in plan.harmonise if e.column == match.to and e.status != "rejected"]
-    alone = replace(plan, map=(replace(match, status="accepted"),), harmonise=tuple(kept))
+    accepted = [
+        replace(e, status="accepted") for e in plan.harmonise if e.column == match.to and e.status != "rejected"
+    ]
+    single_column_plan = replace(plan, map=(replace(match, status="accepted"),), harmonise=tuple(accepted))
     out, errors = {}, []
     for source in match.sources:
         try:
-            out[source] = harmonise_source(frames[source], source, alone)[0][match.to]
+            out[source] = harmonise_source(frames[source], source, single_column_plan)[0][match.to]
         except TabsynthError as error:
             errors.append(str(error))
     try:

@@ -22,7 +22,7 @@ def load_source(table: pd.DataFrame | str | Path, name: str) -> tuple[pd.DataFra
     """Load a source and create its input entry.
 
     Raises:
-        InputError: It is neither a usable frame nor a path.
+        InputError: The source is neither a valid frame nor a path.
     """
     if isinstance(table, pd.DataFrame):
         try:
@@ -73,7 +73,7 @@ def _verified_inputs(plan: Plan, given: Mapping[str, pd.DataFrame] | None) -> di
         if name in tables:
             out[name], now = tables[name].reset_index(drop=True), frame_hash(tables[name])
         elif item.uri is None:
-            raise InputError(f"input {name!r} was a frame, not a file: give it in tables={{{name!r}: frame}}")
+            raise InputError(f"input {name!r} was a frame, not a file: pass it in tables={{{name!r}: frame}}")
         else:
             out[name] = path = plan.folder / item.uri
             now = file_hash(path)

@@ -69,8 +69,8 @@ def mix(
         accept_above: Accept proposals without a question whose score is at least this.
         tables: Sources given as frames.
         seed: Seed of linkage, imputation and fusing.
-        output: A Parquet or CSV file to write batch by batch, for sources larger than memory. Steps that need all rows
-            at once are refused.
+        output: A Parquet or CSV file to write batch by batch, for sources larger than memory. Plans with steps that
+            need all rows at once are rejected.
 
     Returns:
         The mixed table, or with ``output`` the summary of its file.
@@ -80,45 +80,45 @@ def mix(
         DataError: An input has changed, a code is ambiguous, a value cannot be parsed, or rows would multiply.
         MissingDependencyError: A required package is not installed.
     """
-    known = plan if isinstance(plan, Plan) else Plan.load(plan)
-    known = require_decided(known, accept_above)
+    decided = plan if isinstance(plan, Plan) else Plan.load(plan)
+    decided = require_decided(decided, accept_above)
     if output is not None:
-        return mix_to_file(known, output, tables, seed)
-    raw = load_inputs(known, tables)
-    check_codes(known, raw)
+        return mix_to_file(decided, output, tables, seed)
+    raw = load_inputs(decided, tables)
+    check_codes(decided, raw)
     frames: dict[str, pd.DataFrame] = {}
-    done: dict[str, dict[str, HarmonisationStats]] = {}
+    stats: dict[str, dict[str, HarmonisationStats]] = {}
     for name, frame in raw.items():
-        frames[name], done[name] = harmonise_source(frame, name, known)
-    links = _link_sources(known, frames, raw, seed)
-    mixed = _combine_sources(known, frames, links, seed)
-    mixed = replace(mixed, frame=_prefix_local_keys(known, mixed))
-    weights, raked = _raking_weights(known, mixed)
+        frames[name], stats[name] = harmonise_source(frame, name, decided)
+    links = _link_sources(decided, frames, raw, seed)
+    mixed = _combine_sources(decided, frames, links, seed)
+    mixed = replace(mixed, frame=_prefix_local_keys(decided, mixed))
+    weights, raking_report = _raking_weights(decided, mixed)
     report = mix_report(
-        known,
-        done,
+        decided,
+        stats,
         links.report,
         mixed.report,
         frames,
         rows={name: len(frame) for name, frame in raw.items()},
         factor=int(np.bincount(mixed.entity).max()) if len(mixed.entity) else 1,
-        weights=raked,
+        weights=raking_report,
         seed=seed,
     )
     lineage = pd.DataFrame(
         {"_source": mixed.frame["_source"], "_row": mixed.row, "_entity": mixed.entity, "_weight": weights}
     )
-    source_info = provenance(known, report["inputs"], len(mixed.frame), report["privacy"])
+    source_info = provenance(decided, report["inputs"], len(mixed.frame), report["privacy"])
     return Mixed(
         frame=attach_provenance(mixed.frame, source_info),
         mask=mixed.mask,
         weights=weights,
-        weighed=raked is not None,
-        lineage=lineage[["_row", *[name for name in lineage if name in {*known.lineage["row"], "_entity"}]]],
-        origin=mixed.origin if "origin" in known.lineage["cell"] else None,
-        schema=mixed_schema(known, mixed.frame),
-        plan_hash=known.hash,
-        publish=bool(known.lineage["publish"]),
+        weighed=raking_report is not None,
+        lineage=lineage[["_row", *[name for name in lineage if name in {*decided.lineage["row"], "_entity"}]]],
+        origin=mixed.origin if "origin" in decided.lineage["cell"] else None,
+        schema=mixed_schema(decided, mixed.frame),
+        plan_hash=decided.hash,
+        publish=bool(decided.lineage["publish"]),
         report=report,
     )
 
@@ -127,14 +127,14 @@ def _link_sources(plan: Plan, frames: Mapping[str, pd.DataFrame], raw: Mapping[s
     """Link the sources; keys have their names in the target table."""
     keys, sides = {}, {}
     for source, item in plan.inputs.items():
-        side, names = frames[source], []
+        frame, names = frames[source], []
         for key in item.key:
             target = next((m.to for m in plan.mapped.values() if m.sources.get(source) == (key,)), None)
             if target is None:
                 target = f"_{key}"
-                side = side.assign(**{target: mask_sentinels(raw[source][key], item.na.get(key, ())).to_numpy()})
+                frame = frame.assign(**{target: mask_sentinels(raw[source][key], item.na.get(key, ())).to_numpy()})
             names.append(target)
-        keys[source], sides[source] = names, side
+        keys[source], sides[source] = names, frame
     spec: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in plan.link.items()}
     links = link(sides, keys, LinkSpec(**spec), seed)
     check_alarms(plan, links.report)
@@ -161,12 +161,12 @@ def _impute_absent(mixed: Combined, seed: int) -> pd.DataFrame:
     from tabsynth.synthesizers.masked import MaskedSynthesizer
 
     model = MaskedSynthesizer().fit(mixed.frame, seed=seed, mask=mixed.mask)
-    drawn = model.impute(mixed.frame, seed=seed)
-    return mixed.frame.where(mixed.mask | mixed.frame.notna(), drawn)
+    imputed = model.impute(mixed.frame, seed=seed)
+    return mixed.frame.where(mixed.mask | mixed.frame.notna(), imputed)
 
 
 def _prefix_local_keys(plan: Plan, mixed: Combined) -> pd.DataFrame:
-    """Prefix local keys by their source: patient 17 of two sites is two patients."""
+    """Prefix local keys by their source, because equal keys of two sources are different entities."""
     shared = plan.link["engine"] == "exact"
     out = mixed.frame.copy()
     for name, match in plan.mapped.items():
@@ -179,12 +179,15 @@ def _prefix_local_keys(plan: Plan, mixed: Combined) -> pd.DataFrame:
 
 
 def _raking_weights(plan: Plan, mixed: Combined) -> tuple[npt.NDArray[np.float64], dict[str, Any] | None]:
-    """Return the weights raked to the plan's margins, or 1."""
+    """Return weights raked to the plan's margins, and their report; all weights are 1 without margins."""
     if plan.weights is None:
         return np.ones(len(mixed.frame)), None
     margins = plan.weights["margins"]
-    given = read_yaml(plan.folder / margins, "margins") if isinstance(margins, str) else margins
-    found = rake(
-        mixed.frame, check_margins(given), float(plan.weights.get("cap", 5.0)), float(plan.weights.get("min_ess", 0.5))
+    margin_data = read_yaml(plan.folder / margins, "margins") if isinstance(margins, str) else margins
+    raked = rake(
+        mixed.frame,
+        check_margins(margin_data),
+        float(plan.weights.get("cap", 5.0)),
+        float(plan.weights.get("min_ess", 0.5)),
     )
-    return np.asarray(found.weights / found.weights.mean()), found.report
+    return np.asarray(raked.weights / raked.weights.mean()), raked.report

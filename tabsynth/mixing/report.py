@@ -27,10 +27,10 @@ MAX_DOMAIN_ROWS = 20_000
 """Maximum rows of each source, evenly spaced, for measuring domain shift."""
 
 
-def columns_report(done: Mapping[str, Mapping[str, HarmonisationStats]], rows: Mapping[str, int]) -> dict[str, Any]:
+def columns_report(stats: Mapping[str, Mapping[str, HarmonisationStats]], rows: Mapping[str, int]) -> dict[str, Any]:
     """Return the changes to each column by source, without small counts and rare codes."""
     out: dict[str, Any] = {}
-    for source, columns in done.items():
+    for source, columns in stats.items():
         for name, item in columns.items():
             summary: dict[str, Any] = {}
             if item.sentinels:
@@ -59,15 +59,15 @@ def _rounded_count(count: int) -> int | str:
 def suppress_rare_cells(report: Any, rows: int) -> Any:
     """Remove the values of cells with fewer than five rows from a report."""
     if isinstance(report, Mapping):
-        kept: dict[str, Any] = {}
+        public: dict[str, Any] = {}
         for key, value in report.items():
             if key == "cells" and isinstance(value, Iterable):
-                kept[key] = [cell for cell in value if cell.get("share", 0.0) * rows >= MIN_CELL_ROWS]
+                public[key] = [cell for cell in value if cell.get("share", 0.0) * rows >= MIN_CELL_ROWS]
             elif key == "heavy_keys":
-                kept[key] = len(list(value))
+                public[key] = len(list(value))
             else:
-                kept[str(key)] = suppress_rare_cells(value, rows)
-        return kept
+                public[str(key)] = suppress_rare_cells(value, rows)
+        return public
     if isinstance(report, (list, tuple)):
         return [suppress_rare_cells(item, rows) for item in report]
     return report.item() if hasattr(report, "item") else report
@@ -123,7 +123,7 @@ def domain_shift(frames: Mapping[str, pd.DataFrame], seed: int) -> dict[str, Any
 
 def mix_report(
     plan: Plan,
-    done: Mapping[str, Mapping[str, HarmonisationStats]],
+    stats: Mapping[str, Mapping[str, HarmonisationStats]],
     link: Mapping[str, Any],
     combine: Mapping[str, Any],
     samples: Mapping[str, pd.DataFrame],
@@ -137,7 +137,7 @@ def mix_report(
 
     Args:
         plan: The applied plan.
-        done: Changes by source and column.
+        stats: Changes by source and column.
         link: The report of the linkage; without a link, counts of persons are unknown and removed.
         combine: The report of the combination.
         samples: Harmonised rows of each source, for the domain shift.
@@ -148,12 +148,12 @@ def mix_report(
     """
     total = int(combine["rows_out"])
     unknown = ("person", "epsilon_factor", "sources_per_entity") if plan.link["engine"] == "none" else ()
-    known = {key: value for key, value in link.items() if key not in unknown}
+    public_link = {key: value for key, value in link.items() if key not in unknown}
     return {
         "plan_hash": plan.hash,
         "inputs": {name: {"rows": count, "sha256": plan.inputs[name].sha256} for name, count in rows.items()},
-        "columns": columns_report(done, rows),
-        "link": suppress_rare_cells(known, total),
+        "columns": columns_report(stats, rows),
+        "link": suppress_rare_cells(public_link, total),
         "combine": suppress_rare_cells(combine, total),
         "weights": None if weights is None else suppress_rare_cells(weights, total),
         "domain_auc": domain_shift(samples, seed),
@@ -167,7 +167,7 @@ def report_text(report: Mapping[str, Any]) -> str:
 
 
 def subsample_evenly(frame: pd.DataFrame) -> pd.DataFrame:
-    """At most ``MAX_DOMAIN_ROWS`` rows, at equal steps."""
+    """Return at most ``MAX_DOMAIN_ROWS`` evenly spaced rows."""
     return frame.iloc[:: -(-len(frame) // MAX_DOMAIN_ROWS) or 1]
 
 
@@ -176,8 +176,8 @@ def mixed_schema(plan: Plan, frame: pd.DataFrame) -> Schema:
     columns: dict[str, Column] = {}
     for name in frame.columns:
         if name == "_source":
-            known = None if plan.combine["op"] == "join" else tuple(plan.inputs)
-            columns[name] = Categorical(name=name, role="source", values=known)
+            sources = None if plan.combine["op"] == "join" else tuple(plan.inputs)
+            columns[name] = Categorical(name=name, role="source", values=sources)
         elif plan.schema is not None and name in plan.schema:
             columns[name] = _declared_column(plan.schema[name], plan, bool(frame[name].isna().any()))
         else:

@@ -1,4 +1,4 @@
-"""Parse text as numbers and dates, strictly; failures count against a budget."""
+"""Strict parsing of text as numbers and dates; failures count against a budget."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HarmonisationStats:
         recoded: Rows by meaning.
         unread: Values that could not be parsed and became missing, within the budget.
         outside: Values outside the range that became missing.
-        codes: Values that a map of this source's codes was applied to, and how many of them it ``matched``.
+        codes: Values to which a map of this source's codes was applied; ``matched`` of them have a code of the map.
         failed: Values charged to the budget, of ``present`` values.
     """
 
@@ -48,58 +48,60 @@ class HarmonisationStats:
 
 
 def parse_number_column(
-    values: pd.Series, where: str, budget: float, done: HarmonisationStats, is_batch: bool
+    values: pd.Series, where: str, budget: float, stats: HarmonisationStats, is_batch: bool
 ) -> pd.Series:
-    """Parse numbers, also with separators of thousands, a decimal comma or a currency; failures count as such."""
+    """Parse numbers, including thousands separators, decimal commas and currencies."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
         raise DataError(f"{where} contains dates, but the plan declares it numeric; map it to a datetime column")
     plain = values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values
     parsed = pd.to_numeric(plain, errors="coerce").astype("float64")
-    bad = values.notna() & parsed.isna()
-    spelled = find_number_format([str(value).strip() for value in plain.dropna().unique()]) if bad.any() else None
-    if spelled is not None and is_batch:
+    is_unparsed = values.notna() & parsed.isna()
+    number_format = (
+        find_number_format([str(value).strip() for value in plain.dropna().unique()]) if is_unparsed.any() else None
+    )
+    if number_format is not None and is_batch:
         raise DataError(
-            f"{where}: its numbers are written as {spelled}, such as {quote(values[bad].unique(), 3)}, which a batch "
-            "alone cannot decide; mix in memory (without output), or write them as plain numbers"
+            f"{where}: its numbers are written as {number_format}, such as {quote(values[is_unparsed].unique(), 3)}, "
+            "which cannot be decided from a batch; mix in memory (without output), or write them as plain numbers"
         )
-    if spelled is not None:
-        parsed = pd.Series(parse_numbers(plain, str(spelled)), index=values.index)
-    _charge_failures(values, parsed, where, "numbers", budget, done)
+    if number_format is not None:
+        parsed = pd.Series(parse_numbers(plain, str(number_format)), index=values.index)
+    _charge_failures(values, parsed, where, "numbers", budget, stats)
     return parsed
 
 
 def _charge_failures(
-    values: pd.Series, parsed: pd.Series, where: str, what: str, budget: float, done: HarmonisationStats
+    values: pd.Series, parsed: pd.Series, where: str, what: str, budget: float, stats: HarmonisationStats
 ) -> None:
     """Count failures; raise at once without a budget."""
-    bad = values.notna() & parsed.isna()
-    count, present = int(bad.sum()), int(values.notna().sum())
+    is_unparsed = values.notna() & parsed.isna()
+    count, present = int(is_unparsed.sum()), int(values.notna().sum())
     if count and not budget:
         raise DataError(
-            f"{where}: {count} of {present} values are not {what}, such as {quote(values[bad].unique(), 3)}; fix "
-            f"them, name them under na, or allow a budget of {count / present:.4f} in harmonise"
+            f"{where}: {count} of {present} values are not {what}, such as {quote(values[is_unparsed].unique(), 3)}; "
+            f"fix them, list them under na, or allow a budget of {count / present:.4f} in harmonise"
         )
-    done.unread += count
-    done.failed, done.present = count, present
+    stats.unread += count
+    stats.failed, stats.present = count, present
 
 
 def closest_formats(text: pd.Series) -> tuple[list[str], list[str]]:
-    """Return the format of most dates, a second one if day and month are ambiguous, and texts that do not fit."""
+    """Return the formats of most dates (two if day and month are ambiguous), and the texts that do not fit."""
     distinct = [str(value) for value in text.dropna().unique()]
-    found = find_formats(distinct)
-    if found or not distinct:
-        return found, []
+    formats = find_formats(distinct)
+    if formats or not distinct:
+        return formats, []
     step = -(-len(distinct) // N_PROBED_TEXTS)
     counts = Counter(known for value in distinct[::step] for known in candidate_formats([value]))
     for known, _ in counts.most_common(1):
         fits = parse_dates(pd.Series(distinct, dtype=object), known).notna().to_numpy()
-        good = find_formats([value for value, is_date in zip(distinct, fits, strict=True) if is_date])
-        return good or [known], [value for value, is_date in zip(distinct, fits, strict=True) if not is_date]
+        fitting = find_formats([value for value, is_date in zip(distinct, fits, strict=True) if is_date])
+        return fitting or [known], [value for value, is_date in zip(distinct, fits, strict=True) if not is_date]
     return [], distinct
 
 
 def parse_date_column(
-    values: pd.Series, declared: str | None, where: str, budget: float, done: HarmonisationStats
+    values: pd.Series, declared: str | None, where: str, budget: float, stats: HarmonisationStats
 ) -> pd.Series:
     """Parse dates strictly by one format, declared or the only one that fits."""
     if pd.api.types.is_datetime64_any_dtype(values.dtype):
@@ -107,19 +109,20 @@ def parse_date_column(
     text = code_texts(values)
     date_format = declared
     if date_format is None:
-        found, strange = closest_formats(text)
-        if len(found) > 1 and not strange:
+        formats, unparsed = closest_formats(text)
+        if len(formats) > 1 and not unparsed:
             raise DataError(
-                f"{where}: every date fits both {found[0]} and {found[1]}; declare the format under dates in harmonise"
+                f"{where}: every date fits both {formats[0]} and {formats[1]}; declare the format under dates in "
+                "harmonise"
             )
-        if strange:
-            share = float(text.isin(strange).sum() / text.notna().sum())
-            fits = f"but most are of the format {found[0]}; declare it" if found else "declare the format"
+        if unparsed:
+            share = float(text.isin(unparsed).sum() / text.notna().sum())
+            advice = f"but most are of the format {formats[0]}; declare it" if formats else "declare the format"
             raise DataError(
-                f"{where}: no single format fits all dates: {quote(strange, 3)} do not fit, {fits} under dates in "
+                f"{where}: no single format fits all dates: {quote(unparsed, 3)} do not fit, {advice} under dates in "
                 f"harmonise, with a budget of {math.ceil(share * 1e4) / 1e4:g} for the others"
             )
-        date_format = found[0] if found else "%Y-%m-%d"
+        date_format = formats[0] if formats else "%Y-%m-%d"
     parsed = parse_dates(text, date_format)
-    _charge_failures(values, parsed, where, f"dates of the format {date_format}", budget, done)
+    _charge_failures(values, parsed, where, f"dates of the format {date_format}", budget, stats)
     return parsed

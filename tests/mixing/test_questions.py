@@ -95,7 +95,7 @@ def test_a_code_of_both_sources_keeps_its_meaning() -> None:
 
 def test_codes_without_a_partner_stay_or_become_missing() -> None:
     plan = _suggested(list("ABCD") * 15, list("EFGHIJ") * 10)
-    assert "have no partner and stay as they are" in _rule(plan).question
+    assert "have no partner and stay unchanged" in _rule(plan).question
     assert len(ts.mix(plan.accept()).frame) == 2 * N
 
 

@@ -76,33 +76,33 @@ def join_rows(frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integer
     Raises:
         DataError: The join would multiply rows.
     """
-    found = count_growth(entities)
-    check_growth(found, float(plan.combine["max_growth"]), str(plan.combine["cardinality"]))
+    growth = count_growth(entities)
+    check_growth(growth, float(plan.combine["max_growth"]), str(plan.combine["cardinality"]))
     frames = _unify_types(frames, plan)
     rows = _row_numbers(entities)
-    report: dict[str, Any] = {"op": "join", "growth": round(found.factor, 4), "cardinality": found.cardinality}
+    report: dict[str, Any] = {"op": "join", "growth": round(growth.factor, 4), "cardinality": growth.cardinality}
     report |= {"rows_in": sum(map(len, entities.values())), "rows_out": len(rows)}
     report["entities"] = int(rows["_entity"].nunique())
     present = {name: rows[name].to_numpy() >= 0 for name in frames}
     columns, masks, origins, conflicts = {}, {}, {}, {}
     trust = {name: plan.inputs[name].trust for name in frames}
-    when = plan.resolve.get("when")
-    times = _timestamps(frames, rows, str(when)) if when else None
+    time_column = plan.resolve.get("when")
+    times = _timestamps(frames, rows, str(time_column)) if time_column else None
     for name in plan.mapped:
-        have = [source for source in frames if name in frames[source]]
-        parts = pd.DataFrame({source: _take_rows(frames[source][name], rows[source]) for source in have})
-        masks[name] = np.logical_or.reduce([present[source] for source in have])
-        if len(have) == 1:
-            columns[name] = parts[have[0]]
-            origins[name] = parts[have[0]].map(lambda _, name=have[0]: name, na_action="ignore").to_numpy()
+        sources = [source for source in frames if name in frames[source]]
+        parts = pd.DataFrame({source: _take_rows(frames[source][name], rows[source]) for source in sources})
+        masks[name] = np.logical_or.reduce([present[source] for source in sources])
+        if len(sources) == 1:
+            columns[name] = parts[sources[0]]
+            origins[name] = parts[sources[0]].map(lambda _, name=sources[0]: name, na_action="ignore").to_numpy()
             continue
         rule = plan.resolve["columns"].get(name, plan.resolve["default"])
         chosen, origin = resolve(parts, rule, trust, times)
         columns[name], origins[name] = chosen, origin.to_numpy()
         conflicts[name] = {"rule": rule, "conflicts": _count_conflicts(parts)}
-    patterns, which = np.unique(np.column_stack(list(present.values())), axis=0, return_inverse=True)
+    patterns, pattern_index = np.unique(np.column_stack(list(present.values())), axis=0, return_inverse=True)
     names = np.array(list(frames), object)
-    source = np.array(["+".join(names[pattern]) for pattern in patterns], object)[which.ravel()]
+    source = np.array(["+".join(names[pattern]) for pattern in patterns], object)[pattern_index.ravel()]
     frame = pd.DataFrame({name: compact_integers(values.reset_index(drop=True)) for name, values in columns.items()})
     frame["_source"] = source
     masks["_source"] = np.ones(len(rows), bool)
@@ -133,8 +133,8 @@ def _row_numbers(entities: Mapping[str, Integers]) -> pd.DataFrame:
     """Return the row numbers in each source of every joined row; -1 where a source has none."""
     merged: pd.DataFrame | None = None
     for name, numbers in entities.items():
-        own = pd.DataFrame({"_entity": numbers, name: np.arange(len(numbers))})
-        merged = own if merged is None else merged.merge(own, on="_entity", how="outer", sort=True)
+        rows = pd.DataFrame({"_entity": numbers, name: np.arange(len(numbers))})
+        merged = rows if merged is None else merged.merge(rows, on="_entity", how="outer", sort=True)
     assert merged is not None
     return merged.fillna(-1).astype("int64")
 
@@ -163,7 +163,7 @@ def _timestamps(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: st
 def fuse_sources(
     frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], overlap: pd.DataFrame | None, seed: int
 ) -> Combined:
-    """Draw the second source's own columns for the rows of the first.
+    """Draw the columns that only the second source has for the rows of the first.
 
     Raises:
         InputError: There are not exactly two sources, or they share no column.
@@ -174,13 +174,13 @@ def fuse_sources(
     common = [str(name) for name in a if name in b]
     if not common:
         raise InputError(f"{one!r} and {other!r} have no column in common, so nothing can be fused; map one")
-    found = fuse(a, b, common, overlap, seed)
-    frame = found.frame.reset_index(drop=True)
+    fused = fuse(a, b, common, overlap, seed)
+    frame = fused.frame.reset_index(drop=True)
     drawn = [name for name in frame if name not in a]
     frame["_source"] = one
     mask = pd.DataFrame({name: np.full(len(frame), name not in drawn) for name in frame})
     origin = pd.DataFrame(
         {name: np.full(len(frame), other if name in drawn else one) for name in frame if name != "_source"}
     )
-    report = {"op": "fuse", "rows_in": len(a) + len(b), "rows_out": len(frame), "drawn": drawn, **found.report}
+    report = {"op": "fuse", "rows_in": len(a) + len(b), "rows_out": len(frame), "drawn": drawn, **fused.report}
     return Combined(frame, mask, entities[one], np.arange(len(frame)), origin, report)

@@ -1,4 +1,4 @@
-"""Conditional logit of donor choice, learned from a small linked sample.
+"""Conditional logit of donor choice, fitted to a small linked sample.
 
 It models the dependence between columns of two tables beyond their common columns. A donor's odds for a row are
 log-linear in pairs of their classes (McFadden, "Conditional logit analysis of qualitative choice behavior", 1974): in
@@ -62,15 +62,15 @@ def fit_odds(
 
     Args:
         linked: The sample's columns of the first table, and of the second.
-        rows: The first table's own columns.
-        donors: The second table's own columns.
+        rows: The columns that only the first table has.
+        donors: The columns that only the second table has.
         picked: Donors of each sample row by the common columns alone, shape (sample, choices).
         seed: Seed of the folds.
     """
-    (y, mine), across = _encode([linked[0], rows])
-    (z, theirs), down = _encode([linked[1], donors])
-    shape = (across[-1], down[-1])
-    choices = np.concatenate([z[:, None, :], theirs[picked[:, :MAX_CHOICES]]], axis=1)  # the true partner first
+    (y, row_classes), row_offsets = _encode([linked[0], rows])
+    (z, donor_classes), donor_offsets = _encode([linked[1], donors])
+    shape = (row_offsets[-1], donor_offsets[-1])
+    choices = np.concatenate([z[:, None, :], donor_classes[picked[:, :MAX_CHOICES]]], axis=1)  # the true partner first
     fold = np.random.default_rng(seed).permutation(len(y)) % N_FOLDS
     losses = np.zeros((len(PENALTIES), len(y)))
     for out in range(N_FOLDS):
@@ -82,12 +82,12 @@ def fit_odds(
     worse = losses - losses[losses.sum(axis=1).argmin()]
     best = int(np.flatnonzero(worse.sum(axis=1) <= worse.std(axis=1) * np.sqrt(len(y))).max())
     weights = _fit(y, choices, np.zeros(shape), PENALTIES[best])
-    weights = _undo_shrinkage(weights, y, choices, across, down)
-    return DonorOdds(weights, mine, theirs, PENALTIES[best])
+    weights = _undo_shrinkage(weights, y, choices, row_offsets, donor_offsets)
+    return DonorOdds(weights, row_classes, donor_classes, PENALTIES[best])
 
 
 def calibrate_odds(odds: DonorOdds, rows: slice, picked: Integers) -> DonorOdds:
-    """Calibrate odds so that the donors' classes keep their shares, which the donors know better than the sample.
+    """Calibrate odds so that the drawn donors' classes have the shares of all donors.
 
     Args:
         odds: The fitted odds.
@@ -154,14 +154,14 @@ def _encode(frames: list[pd.DataFrame]) -> tuple[list[Integers], list[int]]:
     """Return the classes of each frame's columns, numbered over all columns, and the offsets of the columns."""
     parts, start = [], [0]
     for name in frames[0].columns:
-        found, names = to_classes([frame[name] for frame in frames], N_BINS)
-        parts.append([codes + start[-1] for codes in found])
+        codes_by_frame, names = to_classes([frame[name] for frame in frames], N_BINS)
+        parts.append([codes + start[-1] for codes in codes_by_frame])
         start.append(start[-1] + len(names))
     return [np.column_stack([part[i] for part in parts]) for i in range(len(frames))], start
 
 
 def _scores(weights: Floats, y: Integers, z: Integers) -> Floats:
-    """Log odds of rows y, shape (n, p), for donors z, shape (n, choices, q)."""
+    """Return log odds of rows y, shape (n, p), for donors z, shape (n, choices, q)."""
     of_row = weights[y].sum(axis=1)
     return np.asarray(
         np.take_along_axis(of_row, z.reshape(len(z), -1), axis=1).reshape(z.shape).sum(axis=2), np.float64
@@ -191,5 +191,5 @@ def _fit(y: Integers, choices: Integers, start: Floats, penalty: float) -> Float
         loss, gradient = _loss(weights, y, choices)
         return loss + penalty / 2 * float((weights**2).sum()), (gradient + penalty * weights).ravel()
 
-    found = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60})
-    return np.asarray(found.x, np.float64).reshape(start.shape)
+    result = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    return np.asarray(result.x, np.float64).reshape(start.shape)

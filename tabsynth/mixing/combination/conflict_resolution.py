@@ -67,13 +67,13 @@ def resolve(
             f"rule 'em' needs three sources or more, and there are {values.shape[1]}: two sources that "
             "disagree do not show which one is wrong; use 'trust', or 'majority' with trust as the tie-breaker"
         )
-    held = ordered.notna().to_numpy()
+    is_present = ordered.notna().to_numpy()
     if rule == "trust":
-        return _select_values(ordered, held.astype(np.float64))
+        return _select_values(ordered, is_present.astype(np.float64))
     codes = encode_values(ordered)
     weights = np.ones(ordered.shape[1]) if rule == "majority" else _vote_weights(codes)
     same = codes[:, :, None] == codes[:, None, :]
-    return _select_values(ordered, (same * held[:, None, :] * weights).sum(axis=2) * held, agreeing=True)
+    return _select_values(ordered, (same * is_present[:, None, :] * weights).sum(axis=2) * is_present, agreeing=True)
 
 
 def estimate_source_errors(values: pd.DataFrame) -> dict[str, float]:
@@ -84,42 +84,42 @@ def estimate_source_errors(values: pd.DataFrame) -> dict[str, float]:
     """
     if values.shape[1] < 3:
         raise InputError(f"estimating error rates needs three sources or more, not {values.shape[1]}")
-    found = _estimate_errors(encode_values(values))[0]
-    return {str(source): float(error) for source, error in zip(values.columns, found, strict=True)}
+    errors = _estimate_errors(encode_values(values))[0]
+    return {str(source): float(error) for source, error in zip(values.columns, errors, strict=True)}
 
 
 def _select_values(values: pd.DataFrame, score: Floats, agreeing: bool = False) -> tuple[pd.Series, pd.Series]:
     """Return the value of the highest-scoring source, the first of equals; ``agreeing`` names all its sources."""
-    held = values.notna().to_numpy()
-    best = np.where(held, score, -np.inf).argmax(axis=1)
+    is_present = values.notna().to_numpy()
+    best = np.where(is_present, score, -np.inf).argmax(axis=1)
     rows = np.arange(len(values))
     out = pd.Series(index=values.index, dtype=object)
     for i, source in enumerate(values.columns):
-        mine = best == i
-        out[mine] = values[source].astype(object)[mine]
-    some = pd.Series(held.any(axis=1), index=values.index)
+        is_chosen = best == i
+        out[is_chosen] = values[source].astype(object)[is_chosen]
+    has_value = pd.Series(is_present.any(axis=1), index=values.index)
     kinds = set(values.dtypes)
-    typed = out.where(some, None)
+    typed = out.where(has_value, None)
     if len(kinds) == 1:
         typed = typed.astype(next(iter(kinds)))
     names = np.array([str(source) for source in values.columns], object)
     origin = pd.Series(names[best], index=values.index, dtype=object)
     if agreeing:
         codes = encode_values(values)
-        same = (codes == codes[rows, best][:, None]) & held
+        same = (codes == codes[rows, best][:, None]) & is_present
         patterns, which = np.unique(same, axis=0, return_inverse=True)
         origin = pd.Series(np.array(["+".join(names[p]) for p in patterns], object)[which.ravel()], index=values.index)
-    return typed, origin.where(some, None)
+    return typed, origin.where(has_value, None)
 
 
 def encode_values(values: pd.DataFrame) -> npt.NDArray[np.int64]:
-    """Return the integer codes of the values, equal for equal values; -1 where missing. Shape of ``values``."""
+    """Return integer codes of the values, equal for equal values and -1 where missing, with the shape of ``values``."""
     every = pd.concat([values[source].astype(object) for source in values.columns], ignore_index=True)
     return pd.factorize(every)[0].astype(np.int64).reshape(values.shape[1], len(values)).T
 
 
 def _vote_weights(codes: npt.NDArray[np.int64]) -> Floats:
-    """Vote weight of each source: log odds of the right value against one wrong value."""
+    """Return the vote weight of each source: the log odds of the right value against one wrong value."""
     errors, wrong = _estimate_errors(codes)
     return np.asarray(np.log((1 - errors) / errors * wrong), np.float64)
 
@@ -131,22 +131,22 @@ def _estimate_errors(codes: npt.NDArray[np.int64]) -> tuple[Floats, float]:
     algorithm" (Applied Statistics 28, 1979): a source is wrong with its own probability, and then takes the
     other values with equal probability. Only entities with values of at least two sources count.
     """
-    held = codes >= 0
-    codes = codes[held.sum(axis=1) >= 2]
-    held = codes >= 0
+    is_present = codes >= 0
+    codes = codes[is_present.sum(axis=1) >= 2]
+    is_present = codes >= 0
     errors = np.full(codes.shape[1], INITIAL_ERROR)
     if not len(codes):
         return errors, 1.0
-    frequency = np.bincount(codes[held]) / held.sum()
+    frequency = np.bincount(codes[is_present]) / is_present.sum()
     wrong = max(1 / float((frequency**2).sum()) - 1, 1.0)  # effective number of values minus the right one
-    same = (codes[:, :, None] == codes[:, None, :]) & held[:, None, :] & held[:, :, None]
+    same = (codes[:, :, None] == codes[:, None, :]) & is_present[:, None, :] & is_present[:, :, None]
     # The likelihood depends only on the agreement pattern, and there are few.
-    patterns, times = np.unique(np.where(held, same.argmax(axis=2), -1), axis=0, return_counts=True)
-    held = patterns >= 0
-    same = (patterns[:, :, None] == patterns[:, None, :]) & held[:, None, :] & held[:, :, None]
+    patterns, times = np.unique(np.where(is_present, same.argmax(axis=2), -1), axis=0, return_counts=True)
+    is_present = patterns >= 0
+    same = (patterns[:, :, None] == patterns[:, None, :]) & is_present[:, None, :] & is_present[:, :, None]
     number = times[:, None]
     # A common value is one candidate, represented by its first source.
-    first = held & (patterns == np.arange(codes.shape[1]))
+    first = is_present & (patterns == np.arange(codes.shape[1]))
     for _ in range(1000):
         vote = np.log((1 - errors) / errors * wrong)
         logs = np.where(first, (same * vote).sum(axis=2), -np.inf)
@@ -156,13 +156,13 @@ def _estimate_errors(codes: npt.NDArray[np.int64]) -> tuple[Floats, float]:
         mass = np.exp(logs - top[:, None])
         right = mass / (mass.sum(axis=1) + others * np.exp(-top))[:, None]
         # The probability of each source's own value.
-        own = np.take_along_axis(right, np.where(held, patterns, 0), axis=1)
-        after = (((1 - own) * held * number).sum(axis=0) + ERROR_PRIOR[0]) / (
-            (held * number).sum(axis=0) + sum(ERROR_PRIOR)
+        own_probability = np.take_along_axis(right, np.where(is_present, patterns, 0), axis=1)
+        updated = (((1 - own_probability) * is_present * number).sum(axis=0) + ERROR_PRIOR[0]) / (
+            (is_present * number).sum(axis=0) + sum(ERROR_PRIOR)
         )
-        moved = float(np.abs(after - errors).max())
-        errors = np.clip(after, 1e-6, wrong / (wrong + 1))
-        if moved < 1e-7:
+        change = float(np.abs(updated - errors).max())
+        errors = np.clip(updated, 1e-6, wrong / (wrong + 1))
+        if change < 1e-7:
             break
     return errors, wrong
 
@@ -175,17 +175,17 @@ def _median(values: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
         raise DataError("rule 'median' is for numbers and dates; use 'majority' or 'trust' for other values")
     if dates:
         plain = values.apply(lambda column: column.astype("datetime64[ns]").astype("int64")).astype("float64")
-        found = plain.where(values.notna()).to_numpy(np.float64)
+        matrix = plain.where(values.notna()).to_numpy(np.float64)
     else:
-        found = values.to_numpy(np.float64, na_value=np.nan)
-    order = np.argsort(found, axis=1, kind="stable")  # missing last
-    count = (~np.isnan(found)).sum(axis=1)
+        matrix = values.to_numpy(np.float64, na_value=np.nan)
+    order = np.argsort(matrix, axis=1, kind="stable")  # missing last
+    count = (~np.isnan(matrix)).sum(axis=1)
     rows = np.arange(len(values))
     low, high = (order[rows, np.maximum(place, 0)] for place in ((count - 1) // 2, count // 2 - (count == 0)))
     high = np.where(count % 2, low, high)
-    middle = found[rows, low] / 2 + found[rows, high] / 2
+    middle = matrix[rows, low] / 2 + matrix[rows, high] / 2
     names = np.array([str(source) for source in values.columns], object)
-    same = found[rows, low] == found[rows, high]
+    same = matrix[rows, low] == matrix[rows, high]
     origin = np.where(same, names[low], names[low] + "+" + names[high])
     out = pd.Series(middle, index=values.index)
     if dates:

@@ -29,7 +29,7 @@ MAX_UNBINNED_VALUES = 20
 
 
 def to_classes(columns: Sequence[pd.Series], bins: int = N_BINS) -> tuple[list[Integers], list[str]]:
-    """Return the classes of a column, numbered alike in several tables, and their names; missing is a class.
+    """Return common classes of a column in several tables, and their names; missing is a class.
 
     Numbers and dates with many values are cut at their quantiles over all tables.
     """
@@ -47,8 +47,8 @@ def to_classes(columns: Sequence[pd.Series], bins: int = N_BINS) -> tuple[list[I
         names = [f"({a}, {b}]" for a, b in zip(low, high, strict=True)]
         codes[values.isna().to_numpy()] = -1
     else:
-        codes, found = pd.factorize(every)
-        names = [str(value) for value in found]
+        codes, values_found = pd.factorize(every)
+        names = [str(value) for value in values_found]
     if (codes < 0).any():
         codes = np.where(codes < 0, len(names), codes)
         names.append("missing")
@@ -57,38 +57,42 @@ def to_classes(columns: Sequence[pd.Series], bins: int = N_BINS) -> tuple[list[I
 
 
 def group_rows(left: Floats, right: Floats, target: Integers, seed: int) -> tuple[Integers, Integers]:
-    """Group rows by a tree that predicts the right table's own columns from the common columns.
+    """Group rows by a tree that predicts the columns that only the right table has from the common columns.
 
     Args:
         left: The left table's common columns as numbers, shape (n, d).
         right: The right table's, shape (m, d).
-        target: Classes of the right table's own columns, shape (m, t).
+        target: Classes of the columns that only the right table has, shape (m, t).
         seed: Seed of the tree and of its half of the rows.
 
     Returns:
         The group of each left and each right row; -1 for right rows that trained the tree.
     """
     training = np.random.default_rng(seed).permutation(len(right)) < len(right) // 2
-    least = max(MIN_GROUP_ROWS, int(np.ceil(MIN_GROUP_ROWS * len(right) / max(len(left), 1))))
-    if training.sum() < 2 * least:
+    min_leaf_rows = max(MIN_GROUP_ROWS, int(np.ceil(MIN_GROUP_ROWS * len(right) / max(len(left), 1))))
+    if training.sum() < 2 * min_leaf_rows:
         return np.zeros(len(left), np.int64), np.zeros(len(right), np.int64)
-    tree = DecisionTreeClassifier(min_samples_leaf=least, random_state=seed).fit(right[training], target[training])
-    mine, theirs = tree.apply(left), tree.apply(right)
-    many = {
+    tree = DecisionTreeClassifier(min_samples_leaf=min_leaf_rows, random_state=seed).fit(
+        right[training], target[training]
+    )
+    left_groups, right_groups = tree.apply(left), tree.apply(right)
+    large_groups = {
         leaf
-        for leaf in np.unique(theirs)
-        if (mine == leaf).sum() >= MIN_GROUP_ROWS <= (theirs[~training] == leaf).sum()
+        for leaf in np.unique(right_groups)
+        if (left_groups == leaf).sum() >= MIN_GROUP_ROWS <= (right_groups[~training] == leaf).sum()
     }
     # Groups that are too small on a side are merged.
-    mine, theirs = (np.where(np.isin(side, list(many)), side, 0).astype(np.int64) for side in (mine, theirs))
-    theirs[training] = -1
-    return mine, theirs
+    left_groups, right_groups = (
+        np.where(np.isin(side, list(large_groups)), side, 0).astype(np.int64) for side in (left_groups, right_groups)
+    )
+    right_groups[training] = -1
+    return left_groups, right_groups
 
 
 def joint_bounds(
     y: Integers, z: Integers, mine: Integers, theirs: Integers, shape: tuple[int, int]
 ) -> tuple[Floats, Floats]:
-    """Lower and upper bounds of p(y, z), shape (classes of y, classes of z) each.
+    """Return lower and upper bounds of p(y, z), shape (classes of y, classes of z) each.
 
     Sampling error widens the bounds: each share within a group is moved by ``N_STANDARD_ERRORS`` standard errors.
 
@@ -136,10 +140,10 @@ def _share_intervals(codes: Integers, count: int) -> tuple[Floats, Floats]:
 
 def cramers_v(table: Any) -> float:
     """Return Cramér's V of a table of counts or shares: 0 for independent columns, 1 where one determines the other."""
-    found = np.asarray(table, np.float64)
-    found = found[found.sum(axis=1) > 0][:, found.sum(axis=0) > 0]
-    if min(found.shape, default=0) < 2:
+    shares = np.asarray(table, np.float64)
+    shares = shares[shares.sum(axis=1) > 0][:, shares.sum(axis=0) > 0]
+    if min(shares.shape, default=0) < 2:
         return 0.0
-    found = found / found.sum()
-    free = found.sum(axis=1, keepdims=True) * found.sum(axis=0, keepdims=True)
-    return float(np.sqrt(((found - free) ** 2 / free).sum() / (min(found.shape) - 1)))
+    shares = shares / shares.sum()
+    free = shares.sum(axis=1, keepdims=True) * shares.sum(axis=0, keepdims=True)
+    return float(np.sqrt(((shares - free) ** 2 / free).sum() / (min(shares.shape) - 1)))

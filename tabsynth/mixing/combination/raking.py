@@ -34,7 +34,7 @@ class RakingWeights:
     Attributes:
         weights: Shape (rows,), mean 1.
         ess: Kish's effective sample size as a share of the rows, (sum w)^2 / (n sum w^2).
-        report: Shares of each value before, after and wanted; the largest remaining gap; rows at the cap.
+        report: Shares of each value (target, before, after); the largest remaining gap; rows at the cap.
     """
 
     weights: Floats
@@ -70,7 +70,7 @@ def rake(
     if not cap > 1 or not 0 <= min_ess <= 1:
         raise InputError(f"cap must be above 1 and min_ess between 0 and 1, not {cap!r} and {min_ess!r}")
     if not margins:
-        raise InputError("there is no margin to rake to; give the known shares of at least one column")
+        raise InputError("there is no margin to rake to; pass the known shares of at least one column")
     sides = {name: _margin_codes(frame, name, shares) for name, shares in margins.items()}
     weights = np.ones(len(frame))
     for _ in range(MAX_ROUNDS):
@@ -116,9 +116,9 @@ def _margin_codes(
     if not np.isfinite(wanted).all() or (wanted < 0).any() or abs(wanted.sum() - 1) > 1e-6:
         raise InputError(f"the margin of {name!r} must be shares that sum to 1, not {dict(shares)!r}")
     codes = pd.Index(list(shares), dtype=object).get_indexer(pd.Index(frame[name].astype(object))).astype(np.int64)
-    strange = frame.loc[(codes < 0) & frame[name].notna().to_numpy(), name].unique()
-    if len(strange):
-        raise DataError(f"column {name!r} has values without a margin, such as {quote(strange, 3)}; give their shares")
+    unknown = frame.loc[(codes < 0) & frame[name].notna().to_numpy(), name].unique()
+    if len(unknown):
+        raise DataError(f"column {name!r} has values without a margin, such as {quote(unknown, 3)}; add their shares")
     absent = [value for i, value in enumerate(shares) if wanted[i] > 0 and not (codes == i).any()]
     if absent:
         raise DataError(f"no row of column {name!r} is {quote(absent)}, which the margin wants; merge it with another")
@@ -163,15 +163,15 @@ def domain_auc(
     if small:
         raise DataError(f"source {quote(small)} has fewer than {2 * N_FOLDS} rows, too few for cross-validation")
     plain = {source: np.ones(len(frame)) for source, frame in frames.items()}
-    for source, found in (weights or {}).items():
-        if source not in frames or len(found) != len(frames[source]):
+    for source, row_weights in (weights or {}).items():
+        if source not in frames or len(row_weights) != len(frames[source]):
             raise DataError(f"the weights of {source!r} do not fit a source of that name and number of rows")
     X, categorical = _to_features([frame[columns] for frame in frames.values()])
     y = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames.values()])
     out: dict[str, Any] = {}
     rounds = {"before": plain} | ({"after": {**plain, **weights}} if weights else {})
-    for label, given in rounds.items():
-        w = np.concatenate([np.asarray(given[source], np.float64) for source in frames])
+    for label, current_weights in rounds.items():
+        w = np.concatenate([np.asarray(current_weights[source], np.float64) for source in frames])
         scores = {}
         pairs = list(enumerate(frames))[: 1 if len(frames) == 2 else None]  # for two sources both scores are equal
         for i, source in pairs:
@@ -188,13 +188,13 @@ def _cross_validated_auc(X: Floats, mine: npt.NDArray[np.bool_], w: Floats, cate
     """Return the cross-validated, weighted AUC."""
     score = np.zeros(len(mine))
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
-    for fit, held in folds.split(X, mine):
+    for train, test in folds.split(X, mine):
         model = HistGradientBoostingClassifier(
             max_iter=100, early_stopping=False, categorical_features=categorical or None, random_state=seed
         )
-        balance = compute_sample_weight("balanced", mine[fit]) * w[fit]
-        model.fit(X[fit], mine[fit], sample_weight=balance)
-        score[held] = model.predict_proba(X[held])[:, 1]
+        balance = compute_sample_weight("balanced", mine[train]) * w[train]
+        model.fit(X[train], mine[train], sample_weight=balance)
+        score[test] = model.predict_proba(X[test])[:, 1]
     return float(roc_auc_score(mine, score, sample_weight=w))
 
 

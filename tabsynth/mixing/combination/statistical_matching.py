@@ -62,13 +62,13 @@ class FuseResult:
             InputError: The pair was not fused here.
             DataError: The bounds are too wide; the message states them.
         """
-        found = next((p for p in self.report["pairs"] if {p["first"], p["second"]} == {first, second}), None)
-        if found is None:
+        pair = next((p for p in self.report["pairs"] if {p["first"], p["second"]} == {first, second}), None)
+        if pair is None:
             raise InputError(f"columns {first!r} and {second!r} were not fused")
-        if found["refused"]:
-            raise DataError(found["refused"])
-        cells = pd.DataFrame(found["cells"])
-        return cells.pivot(index=found["first"], columns=found["second"], values="share")
+        if pair["refused"]:
+            raise DataError(pair["refused"])
+        cells = pd.DataFrame(pair["cells"])
+        return cells.pivot(index=pair["first"], columns=pair["second"], values="share")
 
 
 def fuse(
@@ -109,27 +109,27 @@ def fuse(
     donors = _DonorPool(forest, right)
     odds = None
     if overlap is not None:
-        picked = donors.draw(linked, rng)
-        odds = fit_odds((overlap[own], overlap[other]), a[own], b[other], picked, int(rng.integers(2**31 - 1)))
-        some = slice(0, len(a), -(-len(a) // MAX_CALIBRATION_ROWS))
-        odds = calibrate_odds(odds, some, donors.draw(left[some], rng))
-    chosen = np.empty(len(a), np.int64)
-    with progress_bar(len(a), "fuse", "row", None) as shown:
+        candidates = donors.draw(linked, rng)
+        odds = fit_odds((overlap[own], overlap[other]), a[own], b[other], candidates, int(rng.integers(2**31 - 1)))
+        calibration_rows = slice(0, len(a), -(-len(a) // MAX_CALIBRATION_ROWS))
+        odds = calibrate_odds(odds, calibration_rows, donors.draw(left[calibration_rows], rng))
+    donor_rows = np.empty(len(a), np.int64)
+    with progress_bar(len(a), "fuse", "row", None) as bar:
         for start in range(0, len(a), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
-            picked = donors.draw(left[rows], rng)
-            weights = odds.of(rows, picked) if odds else np.ones(picked.shape)
+            candidates = donors.draw(left[rows], rng)
+            weights = odds.of(rows, candidates) if odds else np.ones(candidates.shape)
             share = np.cumsum(weights, axis=1)
-            place = (share < rng.random(len(picked))[:, None] * share[:, -1:]).sum(axis=1)
-            chosen[rows] = picked[np.arange(len(picked)), np.minimum(place, picked.shape[1] - 1)]
-            shown.update(len(picked))
-    drawn = b[other].iloc[chosen].set_axis(a.index, axis=0)
-    frame = pd.concat([a, drawn], axis=1)
+            place = (share < rng.random(len(candidates))[:, None] * share[:, -1:]).sum(axis=1)
+            donor_rows[rows] = candidates[np.arange(len(candidates)), np.minimum(place, candidates.shape[1] - 1)]
+            bar.update(len(candidates))
+    donated = b[other].iloc[donor_rows].set_axis(a.index, axis=0)
+    frame = pd.concat([a, donated], axis=1)
     report: dict[str, Any] = {
-        "method": "donors under conditional independence" if odds is None else "donors weighed by a linked sample",
+        "method": "donors under conditional independence" if odds is None else "donors weighted by a linked sample",
         "common": common,
         "linked_rows": 0 if overlap is None else len(overlap),
-        "donors_used": len(np.unique(chosen)),
+        "donors_used": len(np.unique(donor_rows)),
         "limit": limit,
         "pairs": _pair_reports(frame, a[own], b[other], group_rows(left, right, targets, seed), overlap, limit),
     }
@@ -139,7 +139,7 @@ def fuse(
 def _check_columns(
     a: pd.DataFrame, b: pd.DataFrame, common: list[str], overlap: pd.DataFrame | None, limit: float
 ) -> tuple[list[str], list[str]]:
-    """Check the tables; returns the columns that only ``a`` has and those that only ``b`` has."""
+    """Validate the tables; return the columns that only ``a`` has and those that only ``b`` has."""
     for label, frame in (("first", a), ("second", b)):
         absent = [name for name in common if name not in frame.columns]
         if absent or not common:
@@ -154,7 +154,7 @@ def _check_columns(
     if both:
         raise InputError(f"column {quote(both)} is in both tables but not named as common; name it, or drop one")
     if not other:
-        raise InputError("the second table has no column of its own")
+        raise InputError("all columns of the second table are in the first; there is nothing to fuse")
     if not 0 < limit <= 1:
         raise InputError(f"limit must be above 0 and at most 1, not {limit!r}")
     if overlap is not None:
@@ -167,7 +167,7 @@ def _check_columns(
 
 
 class _DonorPool:
-    """Finds rows of the second table with similar common columns."""
+    """Candidate donors: rows of the second table with similar common columns."""
 
     def __init__(self, forest: RandomForestClassifier, right: Floats) -> None:
         self.forest = forest
@@ -176,7 +176,7 @@ class _DonorPool:
         self.sorted = np.take_along_axis(leaves, self.order, axis=0)
 
     def draw(self, rows: Floats, rng: np.random.Generator) -> Integers:
-        """Donors of each row, shape (rows, DONORS): a random tree each time, then a random row of the leaf."""
+        """Draw donors of each row, shape (rows, N_DONORS): a random row of the leaf of a random tree each."""
         leaves = self.forest.apply(rows)
         low, high = (
             np.column_stack([np.searchsorted(self.sorted[:, t], leaves[:, t], side) for t in range(leaves.shape[1])])
@@ -194,14 +194,14 @@ def _to_numbers(frames: list[pd.DataFrame]) -> tuple[Floats, Floats, Floats]:
     for i, name in enumerate(frames[0].columns):
         columns = [frame[name] for frame in frames]
         if all(pd.api.types.is_numeric_dtype(column.dtype) for column in columns):
-            found = [column.to_numpy(np.float64, na_value=np.nan) for column in columns]
+            numbers = [column.to_numpy(np.float64, na_value=np.nan) for column in columns]
         elif all(pd.api.types.is_datetime64_any_dtype(column.dtype) for column in columns):
-            found = [np.where(c.isna(), np.nan, c.astype("datetime64[ns]").astype("int64")) for c in columns]
+            numbers = [np.where(c.isna(), np.nan, c.astype("datetime64[ns]").astype("int64")) for c in columns]
         else:
             counts = pd.concat([column.astype(object) for column in columns]).value_counts()
             rank = {value: float(place) for place, value in enumerate(counts.index)}
-            found = [column.astype(object).map(rank).to_numpy(np.float64) for column in columns]
-        for array, values in zip(out, found, strict=True):
+            numbers = [column.astype(object).map(rank).to_numpy(np.float64) for column in columns]
+        for array, values in zip(out, numbers, strict=True):
             array[:, i] = values
     return out[0], out[1], out[2] if len(out) > 2 else np.empty((0, out[0].shape[1]))
 
@@ -215,7 +215,7 @@ def _pair_reports(
     limit: float,
 ) -> list[dict[str, Any]]:
     """Report each pair of columns never observed together."""
-    found = []
+    reports = []
     for y in first.columns:
         (mine,), names = to_classes([first[y]])
         for z in second.columns:
@@ -236,7 +236,7 @@ def _pair_reports(
                     f"the tables leave the share of {y}={names[i]}, {z}={other[j]} anywhere between {low[i, j]:.3f} "
                     f"and {high[i, j]:.3f}, farther apart than {limit:g}; a linked sample (overlap=) can decide"
                 )
-            found.append(
+            reports.append(
                 {
                     "first": y,
                     "second": z,
@@ -246,4 +246,4 @@ def _pair_reports(
                     "refused": refused,
                 }
             )
-    return found
+    return reports

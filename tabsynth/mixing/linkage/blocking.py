@@ -54,11 +54,11 @@ def choose_rules(
                     affordable[rule] = pairs
         if size >= 2 and affordable:
             break
-    met = np.zeros(N_PATTERNS, bool)
+    covered = np.zeros(N_PATTERNS, bool)
     chosen: dict[Rule, int] = {}
-    while met.mean() < MIN_REACH:
+    while covered.mean() < MIN_REACH:
         gain = {
-            rule: (np.logical_and.reduce([agree[name] for name in rule]) & ~met).sum() / (pairs + records)
+            rule: (np.logical_and.reduce([agree[name] for name in rule]) & ~covered).sum() / (pairs + records)
             for rule, pairs in affordable.items()
             if rule not in chosen
         }
@@ -66,24 +66,24 @@ def choose_rules(
         if best is None or not gain[best]:
             break
         chosen[best] = affordable[best]
-        met |= np.logical_and.reduce([agree[name] for name in best])
-    return chosen, float(met.mean())
+        covered |= np.logical_and.reduce([agree[name] for name in best])
+    return chosen, float(covered.mean())
 
 
 def choose_training_rules(candidates: Mapping[Rule, int], touches: Mapping[str, set[str]], most: int = 3) -> list[Rule]:
-    """Choose rules for training: few pairs, and every comparison trained by some rule.
+    """Choose training rules with few pairs, such that every comparison is trained by some rule.
 
-    A comparison learns nothing from pairs that were selected by one of its own fields, so the rules share no fields
+    Pairs that were selected by a field of a comparison cannot train it, so the rules share no fields
     that one comparison uses.
 
     Args:
         candidates: Blocking rules with their pairs.
-        touches: The fields that each comparison uses.
+        touches: Fields of each comparison.
         most: Maximum number of rules.
     """
-    taken: list[Rule] = []
+    chosen: list[Rule] = []
     for rule in sorted((rule for rule, pairs in candidates.items() if pairs), key=lambda rule: candidates[rule]):
-        hit = [{name for name, used in touches.items() if used & set(other)} for other in [*taken, rule]]
-        if len(taken) < most and not any(hit[-1] & other for other in hit[:-1]):
-            taken.append(rule)
-    return taken
+        comparisons_of = [{name for name, used in touches.items() if used & set(other)} for other in [*chosen, rule]]
+        if len(chosen) < most and not any(comparisons_of[-1] & other for other in comparisons_of[:-1]):
+            chosen.append(rule)
+    return chosen

@@ -39,7 +39,7 @@ MAX_PAIRS = 2e10
 """Maximum number of pairs: all filters are compared with all."""
 
 BLOCK_ROWS = 2000
-"""Filters of one side compared at once."""
+"""Number of left filters that are compared at once."""
 
 N_NEIGHBOURS = 3
 """Candidates kept for each record, from both sides."""
@@ -53,7 +53,7 @@ def encode_filters(
     Args:
         table: The fields as text (``fields.prepared``).
         kinds: The kind of each field; digits are encoded with their position, words without.
-        secret: Shared by the parties and known to nobody else, at least 16 bytes.
+        secret: Secret key that only the parties know, at least 16 bytes.
         hashes: Bits set for each bigram; see ``optimal_hashes``.
         length: Bits of a filter.
 
@@ -69,11 +69,11 @@ def encode_filters(
         raise InputError(f"a filter has 64 to 65536 bits, a multiple of 8, and 1 to 32 hashes, not {length}, {hashes}")
     filters = np.zeros((len(table), length), bool)
     for name in table.column_names:
-        known: dict[str, Integers] = {}
-        coded = table[name].combine_chunks().dictionary_encode()
-        words = coded.dictionary.to_pylist()
-        each = [_bit_positions(text, name, kinds[name], secret, length, hashes, known) for text in words]
-        index = np.asarray(coded.indices.fill_null(-1), np.int64)
+        cache: dict[str, Integers] = {}
+        encoded = table[name].combine_chunks().dictionary_encode()
+        words = encoded.dictionary.to_pylist()
+        each = [_bit_positions(text, name, kinds[name], secret, length, hashes, cache) for text in words]
+        index = np.asarray(encoded.indices.fill_null(-1), np.int64)
         rows = np.flatnonzero(index >= 0)
         sizes = np.array([len(found) for found in each], np.int64)[index[rows]]
         if len(rows):
@@ -92,20 +92,20 @@ def optimal_hashes(tables: Sequence[pa.Table], length: int = N_BITS) -> int:
 
 
 def _bit_positions(
-    text: str, name: str, kind: FieldKind, secret: bytes, length: int, hashes: int, known: dict[str, Integers]
+    text: str, name: str, kind: FieldKind, secret: bytes, length: int, hashes: int, cache: dict[str, Integers]
 ) -> Integers:
     """Return the bits set by a value."""
     grams = {a + b for a, b in itertools.pairwise(f"_{text}_")}
     if kind in ("date", "identifier", "number"):
         # Digits by position: an error in one digit leaves the others unchanged.
         grams |= {f"{place}:{digit}" for place, digit in enumerate(text)}
-    found = []
+    positions = []
     for gram in grams:
-        if gram not in known:
+        if gram not in cache:
             digest = hmac.digest(secret, f"{name}\x00{gram}".encode(), hashlib.sha512)
-            known[gram] = np.frombuffer(digest, ">u2")[:hashes].astype(np.int64) % length
-        found.append(known[gram])
-    return np.unique(np.concatenate(found))
+            cache[gram] = np.frombuffer(digest, ">u2")[:hashes].astype(np.int64) % length
+        positions.append(cache[gram])
+    return np.unique(np.concatenate(positions))
 
 
 def dice_similarity(left: Bits, right: Bits) -> Floats:
@@ -141,43 +141,43 @@ def score_pairs(
         if sizes[a] * sizes[b] > MAX_PAIRS:
             raise DataError(
                 f"sources {quote([a, b])} have {sizes[a]} and {sizes[b]} records: too many to compare all filters; "
-                "use engine 'splink', which compares only what shares something"
+                "use engine 'splink', which compares only pairs with a common field"
             )
     tables, kinds = prepare_fields(records, fields)
     hashes = optimal_hashes(list(tables.values()))
     filters = {source: encode_filters(table, kinds, secret, hashes) for source, table in tables.items()}
     parts = []
     steps = sum(-(-sizes[a] // BLOCK_ROWS) for a, _ in itertools.combinations(sizes, 2))
-    with progress_bar(steps, "link", "block", None) as shown:
+    with progress_bar(steps, "link", "block", None) as bar:
         for a, b in itertools.combinations(sizes, 2):
-            found = _with_probability(*_nearest_neighbours(filters[a], filters[b], shown))
-            parts.append(found.assign(source_a=a, source_b=b))
-    every = pd.concat(parts, ignore_index=True)
-    every = every[every["probability"] >= low].sort_values(
+            candidates = _with_probability(*_nearest_neighbours(filters[a], filters[b], bar))
+            parts.append(candidates.assign(source_a=a, source_b=b))
+    scored = pd.concat(parts, ignore_index=True)
+    scored = scored[scored["probability"] >= low].sort_values(
         ["probability", "score", "source_a", "source_b", "row_a", "row_b"], ascending=[False, False] + [True] * 4
     )
     report = {"fields": dict(kinds), "filters": "pseudonymous, not anonymous", "bits": N_BITS, "hashes": hashes}
-    return every[["source_a", "row_a", "source_b", "row_b", "probability"]].reset_index(drop=True), report
+    return scored[["source_a", "row_a", "source_b", "row_b", "probability"]].reset_index(drop=True), report
 
 
-def _nearest_neighbours(left: Bits, right: Bits, shown: Any) -> tuple[Integers, Integers, Floats]:
+def _nearest_neighbours(left: Bits, right: Bits, bar: Any) -> tuple[Integers, Integers, Floats]:
     """Return the nearest right records of each left record and vice versa: rows and scores."""
-    keep = min(N_NEIGHBOURS, len(right))
-    back = min(N_NEIGHBOURS, len(left))
+    n_left = min(N_NEIGHBOURS, len(right))
+    n_right = min(N_NEIGHBOURS, len(left))
     best = np.full((len(right), 0), 0.0)
     who = np.zeros((len(right), 0), np.int64)
     rows, columns, scores = [], [], []
     for start in range(0, len(left), BLOCK_ROWS):
         block = dice_similarity(left[start : start + BLOCK_ROWS], right)
-        top = np.argpartition(-block, keep - 1, axis=1)[:, :keep]
-        rows.append(np.repeat(np.arange(start, start + len(block)), keep))
+        top = np.argpartition(-block, n_left - 1, axis=1)[:, :n_left]
+        rows.append(np.repeat(np.arange(start, start + len(block)), n_left))
         columns.append(top.ravel())
         scores.append(np.take_along_axis(block, top, axis=1).ravel())
         best = np.concatenate([best, block.T], axis=1)
         who = np.concatenate([who, np.broadcast_to(np.arange(start, start + len(block)), block.T.shape)], axis=1)
-        top = np.argpartition(-best, min(back, best.shape[1]) - 1, axis=1)[:, :back]
+        top = np.argpartition(-best, min(n_right, best.shape[1]) - 1, axis=1)[:, :n_right]
         best, who = np.take_along_axis(best, top, axis=1), np.take_along_axis(who, top, axis=1)
-        shown.update()
+        bar.update()
     rows.append(who.ravel())
     columns.append(np.repeat(np.arange(len(right)), who.shape[1]))
     scores.append(best.ravel())
@@ -191,8 +191,8 @@ def _with_probability(one: Integers, other: Integers, score: Floats) -> pd.DataF
     order = np.lexsort((other, -score, one))
     first = np.r_[True, np.diff(one[order]) > 0]
     best, next_best = score[order][first], score[order][np.r_[False, first[:-1]] & ~first]
-    found = pd.DataFrame({"row_a": one, "row_b": other, "score": score})
-    return found.assign(probability=np.round(match_probability(best, next_best, score), 9))
+    pairs = pd.DataFrame({"row_a": one, "row_b": other, "score": score})
+    return pairs.assign(probability=np.round(match_probability(best, next_best, score), 9))
 
 
 def match_probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
@@ -211,11 +211,11 @@ def match_probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
     high, width, share = max(float(best.max()), low + 3 * spread), 0.1, 0.5
     for _ in range(500):
         odds = _log_odds(best, share, (high, width), (low, spread))
-        mine = 1 / (1 + np.exp(-odds))
+        probability = 1 / (1 + np.exp(-odds))
         # Laplace smoothing keeps the share away from 0 and 1.
-        before, share = share, float((mine.sum() + 1) / (len(best) + 2))
-        high = float(np.average(best, weights=mine + 1e-12))
-        width = max(float(np.sqrt(np.average((best - high) ** 2, weights=mine + 1e-12))), spread)
+        before, share = share, float((probability.sum() + 1) / (len(best) + 2))
+        high = float(np.average(best, weights=probability + 1e-12))
+        width = max(float(np.sqrt(np.average((best - high) ** 2, weights=probability + 1e-12))), spread)
         if abs(share - before) < 1e-9:
             break
     grid = np.linspace(0, 1, 2001)

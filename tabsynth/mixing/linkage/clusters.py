@@ -27,10 +27,10 @@ MAX_SOURCE_RECORDS = 2
 def cluster_pairs(
     sizes: Mapping[str, int], pairs: pd.DataFrame, one_to_one: bool = True
 ) -> tuple[dict[str, Integers], dict[str, Any]]:
-    """Return the number the records of all sources by entity.
+    """Number the records of all sources by entity.
 
     Args:
-        sizes: Records of each source.
+        sizes: Number of records of each source.
         pairs: Linked pairs by descending probability: ``source_a``, ``row_a``, ``source_b``, ``row_b``.
         one_to_one: Whether an entity has at most one record of a source; otherwise entities are connected components.
 
@@ -46,27 +46,29 @@ def cluster_pairs(
     right = pairs["source_b"].map(start).to_numpy(np.int64) + pairs["row_b"].to_numpy(np.int64)
     source = np.repeat(np.arange(len(names)), list(sizes.values()))
     graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
-    whole = connected_components(graph, directed=False)[1].astype(np.int64)
+    components = connected_components(graph, directed=False)[1].astype(np.int64)
     labels, refused = (
-        (_join_one_to_one(left, right, source, count) if one_to_one else (whole, 0)) if len(left) else (whole, 0)
+        (_join_one_to_one(left, right, source, count) if one_to_one else (components, 0))
+        if len(left)
+        else (components, 0)
     )
     # Numbering by first record makes the result independent of the clustering order.
     entity = pd.factorize(labels)[0].astype(np.int64)
-    held, times = np.unique(np.bincount(entity), return_counts=True) if count else (np.empty(0), np.empty(0))
-    together = np.bincount(whole) if count else np.zeros(1, np.int64)
+    sizes_present, times = np.unique(np.bincount(entity), return_counts=True) if count else (np.empty(0), np.empty(0))
+    group_sizes = np.bincount(components) if count else np.zeros(1, np.int64)
     report = {
-        "cluster_sizes": {int(size): int(number) for size, number in zip(held, times, strict=True)},
+        "cluster_sizes": {int(size): int(number) for size, number in zip(sizes_present, times, strict=True)},
         "refused": refused,
-        "overlinked": int((together > MAX_SOURCE_RECORDS * len(names)).sum()),
-        "overlinked_records": int(together[together > MAX_SOURCE_RECORDS * len(names)].sum()),
-        "largest_group": int(together.max()),
+        "overlinked": int((group_sizes > MAX_SOURCE_RECORDS * len(names)).sum()),
+        "overlinked_records": int(group_sizes[group_sizes > MAX_SOURCE_RECORDS * len(names)].sum()),
+        "largest_group": int(group_sizes.max()),
     }
     ends = np.cumsum(list(sizes.values()))
     return {name: entity[end - sizes[name] : end] for name, end in zip(names, ends, strict=True)}, report
 
 
 def _join_one_to_one(left: Integers, right: Integers, source: npt.NDArray[Any], count: int) -> tuple[Integers, int]:
-    """Join pairs in order unless two records of a source would meet: labels, and the number of refused pairs."""
+    """Join pairs in order, except pairs that join two records of a source; return labels and number of exceptions."""
     degree = np.bincount(left, minlength=count) + np.bincount(right, minlength=count)
     labels = np.arange(count)
     # Isolated pairs, which are nearly all, need no union-find.
@@ -85,12 +87,12 @@ def _join_one_to_one(left: Integers, right: Integers, source: npt.NDArray[Any], 
         one, other = root(a), root(b)
         if one == other:
             continue
-        here, there = (members.setdefault(node, {int(source[node])}) for node in (one, other))
-        if here & there:
+        left_sources, right_sources = (members.setdefault(node, {int(source[node])}) for node in (one, other))
+        if left_sources & right_sources:
             refused += 1
             continue
         parent[other] = one
-        here |= members.pop(other)
+        left_sources |= members.pop(other)
     for node in parent:
         labels[node] = root(node)
     return labels, refused
@@ -136,24 +138,32 @@ class Exposure:
 
 
 def sources_per_entity(entities: Mapping[str, Integers]) -> Exposure:
-    """Count the sources and rows of each person, and so the factor of a person's epsilon.
+    """Count the sources and rows of each person, which give the factor of a person's epsilon.
 
     A missed link makes the true factor larger, up to the number of sources.
 
     Args:
-        entities: The entity of each row, by source, as ``Links.entities`` has it.
+        entities: The entity of each row by source, as in ``Links.entities``.
 
     Example:
         >>> sources_per_entity({"a": np.array([0, 1]), "b": np.array([1, 2])}).factor
         2
     """
-    top = max((int(found.max()) for found in entities.values() if len(found)), default=-1) + 1
-    rows = sum((np.bincount(found, minlength=top) for found in entities.values()), np.zeros(top, np.int64))
-    held = sum(((np.bincount(found, minlength=top) > 0) for found in entities.values()), np.zeros(top, np.int64))
-    numbers, times = np.unique(held[held > 0], return_counts=True)
+    top = (
+        max((int(numbers_of_rows.max()) for numbers_of_rows in entities.values() if len(numbers_of_rows)), default=-1)
+        + 1
+    )
+    rows = sum(
+        (np.bincount(numbers_of_rows, minlength=top) for numbers_of_rows in entities.values()), np.zeros(top, np.int64)
+    )
+    n_sources = sum(
+        ((np.bincount(numbers_of_rows, minlength=top) > 0) for numbers_of_rows in entities.values()),
+        np.zeros(top, np.int64),
+    )
+    numbers, times = np.unique(n_sources[n_sources > 0], return_counts=True)
     return Exposure(
         {int(number): int(count) for number, count in zip(numbers, times, strict=True)},
-        int(held.max(initial=0)),
+        int(n_sources.max(initial=0)),
         int(rows.max(initial=0)),
     )
 
@@ -175,8 +185,8 @@ def split_entities(entities: Mapping[str, Integers], share: float, seed: int) ->
     if not 0 < share < 1:
         raise InputError(f"the share to hold out must be between 0 and 1, not {share!r}")
     every = np.unique(np.concatenate([*entities.values(), np.empty(0, np.int64)]))
-    held = round(share * len(every))
-    if not 0 < held < len(every):
+    n_held_out = round(share * len(every))
+    if not 0 < n_held_out < len(every):
         raise DataError(f"{len(every)} persons cannot be split with a share of {share!r} held out")
-    out = np.random.default_rng(seed).choice(every, held, replace=False)
-    return {source: np.isin(found, out) for source, found in entities.items()}
+    held_out = np.random.default_rng(seed).choice(every, n_held_out, replace=False)
+    return {source: np.isin(entity, held_out) for source, entity in entities.items()}

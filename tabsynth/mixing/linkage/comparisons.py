@@ -17,7 +17,7 @@ MIN_SWAP_SHARE = 0.05
 
 MIN_DEPENDENCE = 0.5
 MIN_AGREEING_PAIRS = 100
-"""Fields go together where so much of what chance leaves open is settled, by so many pairs of strangers at least."""
+"""Minimum dependence of grouped fields, and minimum number of pairs of different people that agree by chance."""
 
 
 def comparison_levels(group: Sequence[tuple[str, FieldKind, Sequence[str]]]) -> list[Any]:
@@ -60,14 +60,14 @@ def group_dependent_fields(con: Any, names: Mapping[str, str], sizes: Mapping[st
     for a, b in itertools.permutations(names, 2):
         if alone[a] < MIN_AGREEING_PAIRS or group[a] is group[b]:
             continue
-        base = alone[b] / possible
-        given = count_repeats(con, [names[a], names[b]], len(sizes)) / alone[a]
-        if given - base >= MIN_DEPENDENCE * (1 - base):
+        base_rate = alone[b] / possible
+        conditional_rate = count_repeats(con, [names[a], names[b]], len(sizes)) / alone[a]
+        if conditional_rate - base_rate >= MIN_DEPENDENCE * (1 - base_rate):
             group[a] += group[b]
             for name in group[b]:
                 group[name] = group[a]
-    found = {id(members): sorted(members, key=lambda name: alone[name]) for members in group.values()}
-    return list(found.values())
+    groups = {id(members): sorted(members, key=lambda name: alone[name]) for members in group.values()}
+    return list(groups.values())
 
 
 def find_swappable_fields(tables: Mapping[str, pa.Table], kinds: Mapping[str, FieldKind]) -> list[tuple[str, str]]:

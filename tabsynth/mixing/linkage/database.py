@@ -17,7 +17,7 @@ def open_database(folder: Path, memory: str, *, threads: int | None = None, orde
     Args:
         folder: The folder.
         memory: The memory limit before DuckDB spills to disk; the process needs more in addition.
-        threads: The number of threads; by default one for each core.
+        threads: The number of threads; default: one for each core.
         ordered: Whether the order of rows is preserved.
     """
     import duckdb
@@ -43,7 +43,7 @@ def run_sql(con: Any, sql: str) -> list[Any]:
 
 
 def load_sources(con: Any, tables: Mapping[str, pa.Table]) -> dict[str, float]:
-    """Load the sources as s0, s1, ... with columns f0, f1, ...; returns by field the share of pairs that have it."""
+    """Load the sources as s0, s1, ... with columns f0, f1, ...; return the share of pairs that have each field."""
     shares: dict[str, list[float]] = {}
     for i, table in enumerate(tables.values()):
         for name in table.column_names:
@@ -53,7 +53,8 @@ def load_sources(con: Any, tables: Mapping[str, pa.Table]) -> dict[str, float]:
         run_sql(con, f"CREATE TABLE s{i} AS SELECT * FROM incoming ORDER BY unique_id")
         con.unregister("incoming")
     return {
-        name: float(np.mean([a * b for a, b in itertools.combinations(found, 2)])) for name, found in shares.items()
+        name: float(np.mean([a * b for a, b in itertools.combinations(source_shares, 2)]))
+        for name, source_shares in shares.items()
     }
 
 

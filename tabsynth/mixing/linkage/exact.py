@@ -59,7 +59,7 @@ def number_keys(
     if not all(width.values()):
         raise InputError(f"source {quote([s for s, n in width.items() if not n])} has no key; name its key columns")
     if len(set(width.values())) > 1:
-        raise InputError(f"the keys of the sources have different numbers of columns: {width}; give each as many")
+        raise InputError(f"the keys of the sources have different numbers of columns: {width}; use equally many")
     for source, frame in frames.items():
         absent = [name for name in keys[source] if name not in frame.columns]
         if absent:
@@ -82,10 +82,10 @@ def number_keys(
 def number_linked_keys(
     frames: Mapping[str, pd.DataFrame], keys: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, Integers], int]:
-    """Return the number keys that link sources, ignoring their form where that merges no different keys of one source.
+    """Number keys that link sources, ignoring their form if that merges no different keys of one source.
 
     Returns:
-        The numbers, and the keys of further sources that would match if their form were ignored regardless.
+        The numbers, and the number of further keys that would match if their form were ignored.
     """
     strict, loose = number_keys(frames, keys), number_keys(frames, keys, loose=True)
     if all(len(np.unique(strict[source])) == len(np.unique(loose[source])) for source in frames):
@@ -94,7 +94,7 @@ def number_linked_keys(
 
 
 def _n_shared(groups: Mapping[str, Integers]) -> int:
-    """Return the keys that several sources share."""
+    """Count the keys that several sources share."""
     every = np.concatenate([np.unique(found[found >= 0]) for found in groups.values()])
     return int((np.unique(every, return_counts=True)[1] > 1).sum())
 
@@ -114,35 +114,35 @@ def count_growth(groups: Mapping[str, Integers]) -> Growth:
     repeated = {s: int(c[c > 1].sum()) for s, c in zip(groups, counts, strict=True)}
     shared = (counts > 0).sum(axis=0) > 1
     joined = np.where(shared, np.maximum(counts, 1).prod(axis=0), 0.0) if top else np.zeros(0)
-    side = counts.max(axis=0)[joined > 0] if top else np.zeros(0)
-    several = (counts > 1).sum(axis=0) if top else np.zeros(0)
-    kind = "m:n" if (several > 1).any() else "1:n" if (several == 1).any() else "1:1"
-    factor = float(joined.sum() / side.sum()) if len(side) else 1.0
+    largest_sides = counts.max(axis=0)[joined > 0] if top else np.zeros(0)
+    n_repeating = (counts > 1).sum(axis=0) if top else np.zeros(0)
+    kind = "m:n" if (n_repeating > 1).any() else "1:n" if (n_repeating == 1).any() else "1:1"
+    factor = float(joined.sum() / largest_sides.sum()) if len(largest_sides) else 1.0
     return Growth(factor, int(joined.sum()), kind, int(joined.max(initial=0)), repeated)
 
 
-def check_growth(found: Growth, max_growth: float, cardinality: str = "m:n") -> None:
-    """Raise if a join would multiply rows or violate the cardinality.
+def check_growth(growth: Growth, max_growth: float, cardinality: str = "m:n") -> None:
+    """Check that a join does not multiply rows or violate the cardinality.
 
     Args:
-        found: The counted join.
+        growth: The counted join.
         max_growth: Maximum factor.
         cardinality: ``1:1`` (no key repeats in a source), ``1:n`` (in one source at most) or ``m:n``.
 
     Raises:
         DataError: The factor exceeds ``max_growth``, or the cardinality differs.
     """
-    if found.factor > max_growth:
+    if growth.factor > max_growth:
         raise DataError(
-            f"the join would produce {found.rows:,} rows, {found.factor:.3g} times those that match, above max_growth "
-            f"{max_growth:g} ({found.worst:,} from one key); rows whose key repeats: {found.repeated}. Join by "
-            "a key that is unique in all sources but one, aggregate first, or raise max_growth"
+            f"the join would produce {growth.rows:,} rows, {growth.factor:.3g} times those that match, above "
+            f"max_growth {max_growth:g} ({growth.worst:,} from one key); rows whose key repeats: {growth.repeated}. "
+            "Join by a key that is unique in all sources but one, aggregate first, or raise max_growth"
         )
-    several = [source for source, rows in found.repeated.items() if rows]
+    several = [source for source, rows in growth.repeated.items() if rows]
     if len(several) > {"1:1": 0, "1:n": 1}.get(cardinality, len(several)):
         raise DataError(
             f"the plan declares the join {cardinality}, but {quote(several)} have several rows of one key "
-            f"({max(found.repeated.values()):,} rows); allow cardinality {'1:n' if len(several) == 1 else 'm:n'}, or "
+            f"({max(growth.repeated.values()):,} rows); allow cardinality {'1:n' if len(several) == 1 else 'm:n'}, or "
             "keep one row of each key"
         )
 

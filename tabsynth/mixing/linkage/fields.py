@@ -28,7 +28,7 @@ PLACEHOLDERS = (
 """Entries for unknown values, as ``normalise_text`` returns them: in lower case, dates as digits."""
 
 _REPEATED_DIGITS = r"^(0+|9{3,}|" + "|".join(f"{digit}{{5,}}" for digit in range(1, 9)) + r")$"
-"""Numbers entered only to fill a field: zeros, nines, and any digit five times or more."""
+"""Pattern of filler numbers: zeros, nines, and any digit repeated at least five times."""
 
 _DATE = r"^(1[89]|20|21)\d\d[-/.]?(0[1-9]|1[0-2])[-/.]?(0[1-9]|[12]\d|3[01])([T ].*)?$"
 
@@ -62,9 +62,9 @@ _PLACEHOLDERS = pa.array(PLACEHOLDERS, pa.string())
 def _to_text(values: pd.Series) -> pa.Array:
     """Convert any column to Arrow text."""
     try:
-        found = pa.Array.from_pandas(values)
-        found = found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found
-        return found.cast(pa.string())
+        array = pa.Array.from_pandas(values)
+        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        return array.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
         return pa.array([None if pd.isna(value) else str(value) for value in values], pa.string())
 
@@ -97,7 +97,7 @@ def prepare_fields(
         if kinds[name] == "date":
             text = {source: _date_digits(values) for source, values in text.items()}
         elif any(pd.api.types.is_numeric_dtype(frame[name].dtype) for frame in frames.values()):
-            # A number read as text keeps leading zeros that one read as a number has lost.
+            # Numbers read as text keep leading zeros, numbers read as numbers do not.
             text = {source: strip_zeros(values) for source, values in text.items()}
         for source, values in text.items():
             columns[source][name] = values
@@ -110,7 +110,7 @@ def strip_zeros(values: Any) -> Any:
 
 
 def loose_keys(values: Any) -> Any:
-    """Return the keys without differences of form: compatibility characters, case and the leading zeros of digits."""
+    """Remove differences of form from keys: compatibility characters, case and leading zeros."""
     folded = pc.utf8_normalize(pc.utf8_lower(pc.utf8_normalize(values, form="NFKC")), form="NFKC")
     return strip_zeros(folded)
 

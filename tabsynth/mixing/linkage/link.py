@@ -41,7 +41,7 @@ class Links:
 
 
 def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec: LinkSpec, seed: int = 0) -> Links:
-    """Return the number the rows of all sources by entity.
+    """Number the rows of all sources by entity.
 
     Rows of a source with the same key are one record; a null or placeholder key joins nothing. Keys are local to their
     source unless ``exact`` joins by them.
@@ -62,32 +62,37 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
     empty = [source for source, frame in frames.items() if not len(frame)]
     if empty:
         raise DataError(f"source {empty[0]!r} has no rows")
-    own = {source: _number_records(source, frame, keys.get(source, [])) for source, frame in frames.items()}
+    source_records = {source: _number_records(source, frame, keys.get(source, [])) for source, frame in frames.items()}
     report: dict[str, Any] = {"engine": spec.engine, "threshold": spec.threshold}
-    report |= exact.key_report({source: number for source, (_, _, number) in own.items() if number is not None})
-    merged = list(report["heavy_keys"])
-    records = {source: frame.iloc[own[source][1]].reset_index(drop=True) for source, frame in frames.items()}
-    pairs, more = (
+    report |= exact.key_report(
+        {source: number for source, (_, _, number) in source_records.items() if number is not None}
+    )
+    heavy_merged = list(report["heavy_keys"])
+    records = {source: frame.iloc[source_records[source][1]].reset_index(drop=True) for source, frame in frames.items()}
+    pairs, engine_report = (
         _score_pairs(records, keys, spec, seed) if len(frames) > 1 else (pd.DataFrame(columns=PAIR_COLUMNS), {})
     )
-    heavy = more.pop("heavy_keys", [])
+    heavy = engine_report.pop("heavy_keys", [])
     # Where a person may have several records, all records with a heavy key became one person.
-    merged += [] if spec.one_to_one or spec.engine != "exact" else heavy
-    report |= {**more, "heavy_keys": [*report["heavy_keys"], *heavy]}
+    heavy_merged += [] if spec.one_to_one or spec.engine != "exact" else heavy
+    report |= {**engine_report, "heavy_keys": [*report["heavy_keys"], *heavy]}
     joined = pairs[pairs["probability"] >= spec.threshold]
-    entities, found = cluster_pairs({source: len(frame) for source, frame in records.items()}, joined, spec.one_to_one)
+    entities, cluster_report = cluster_pairs(
+        {source: len(frame) for source, frame in records.items()}, joined, spec.one_to_one
+    )
     low, high = spec.review_band
     report |= {
         "pairs": len(joined),
         "review": int(pairs["probability"].between(low, high, inclusive="left").sum()),
-        **found,
-        "alarms": find_alarms(spec, merged, found) + missed_links(spec, len(joined), len(frames), report),
+        **cluster_report,
+        "alarms": find_alarms(spec, heavy_merged, cluster_report)
+        + missed_links(spec, len(joined), len(frames), report),
     }
-    rows = {source: entities[source][own[source][0]] for source in frames}
+    rows = {source: entities[source][source_records[source][0]] for source in frames}
     exposure = sources_per_entity(rows)
     report |= {"sources_per_entity": exposure.sources, "epsilon_factor": exposure.factor, "person": str(exposure)}
     for side in "ab":
-        first = {source: own[source][1] for source in frames}
+        first = {source: source_records[source][1] for source in frames}
         pairs[f"row_{side}"] = _first_rows(pairs[f"source_{side}"], pairs[f"row_{side}"], first)
     return Links(rows, pairs.reset_index(drop=True), report)
 
@@ -95,11 +100,11 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
 def find_alarms(
     spec: LinkSpec, heavy: Sequence[Mapping[str, Any]], clusters: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """Evidence that several people became one person."""
+    """Return evidence that several people became one person."""
     if spec.engine == "none":
         return []
     out = [
-        f"one key of {item['source']!r} holds {item['rows']:,} rows: if it means 'not known', name it under na "
+        f"one key of {item['source']!r} has {item['rows']:,} rows: if it means 'not known', list it under na "
         "of the input"
         for item in heavy[:MAX_REPORTED_KEYS]
     ]
@@ -115,15 +120,15 @@ def find_alarms(
 
 
 def missed_links(spec: LinkSpec, linked: int, sources: int, report: Mapping[str, Any]) -> list[str]:
-    """Evidence that one person remained several people."""
+    """Return evidence that one person remained several people."""
     if spec.engine == "none" or sources < 2:
         return []
-    out = [] if linked else ["no record of one source is linked to a record of another: are these the right keys?"]
+    out = [] if linked else ["no record of one source is linked to a record of another: check the keys"]
     other_form = report.get("other_form", 0)
     if other_form > MIN_OTHER_FORM_SHARE * linked:
         out.append(
             f"{other_form:,} more keys would match if case and leading zeros were ignored, which would merge different "
-            "keys of one source: write the keys alike in all sources"
+            "keys of one source: use the same form of keys in all sources"
         )
     return out
 
@@ -134,8 +139,8 @@ def _number_records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tup
         return np.arange(len(frame)), np.arange(len(frame)), None
     number = exact.number_keys({source: frame}, {source: key})[source]
     # A row without a key is a record of its own.
-    alone = np.where(number < 0, len(frame) + np.arange(len(frame)), number)
-    record = pd.factorize(alone)[0].astype(np.int64)
+    separate = np.where(number < 0, len(frame) + np.arange(len(frame)), number)
+    record = pd.factorize(separate)[0].astype(np.int64)
     return record, np.unique(record, return_index=True)[1].astype(np.int64), number
 
 
@@ -162,6 +167,6 @@ def _first_rows(sources: pd.Series, records: pd.Series, first: Mapping[str, Inte
     """Return the first row of each record."""
     out = np.zeros(len(records), np.int64)
     for source, rows in first.items():
-        mine = (sources == source).to_numpy()
-        out[mine] = rows[records.to_numpy(np.int64)[mine]]
+        from_source = (sources == source).to_numpy()
+        out[from_source] = rows[records.to_numpy(np.int64)[from_source]]
     return out

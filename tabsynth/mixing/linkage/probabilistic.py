@@ -87,7 +87,7 @@ def score_pairs(
                 )
             grouped = comparisons.group_dependent_fields(con, names, sizes)
             plan = _SplinkModel(names, kinds, swaps, grouped, rules, _match_prior(sizes))
-            found, matches = _train_and_score(con, DuckDBAPI(con), plan, list(sizes), low, seed)
+            scored, matches = _train_and_score(con, DuckDBAPI(con), plan, list(sizes), low, seed)
         finally:
             con.close()
     report = {
@@ -99,7 +99,7 @@ def score_pairs(
         "expected_matches": round(matches, 1),
         "heavy_keys": heavy,
     }
-    return _name_sources(found, list(sizes)), report
+    return _name_sources(scored, list(sizes)), report
 
 
 class _SplinkModel:
@@ -151,7 +151,7 @@ class _SplinkModel:
 def _train_and_score(
     con: Any, api: Any, plan: _SplinkModel, sources: Sequence[str], low: float, seed: int
 ) -> tuple[pd.DataFrame, float]:
-    """Train, then compare all blocked pairs: those with at least ``low``, and the expected number of matches."""
+    """Train, compare all blocked pairs, and return those with at least ``low`` and the expected number of matches."""
     from splink import Linker, block_on
 
     tables = [api.register(f"s{i}", dataset_display_name=f"d{i:04d}") for i in range(len(sources))]
@@ -161,46 +161,46 @@ def _train_and_score(
     logger.setLevel(logging.CRITICAL)  # the report contains what Splink would log
     try:
         linker = Linker(tables, plan.settings(), log_level=None, validate_settings=False)
-        with progress_bar(1 + len(plan.training) + chunks, "link", "step", None) as shown:
+        with progress_bar(1 + len(plan.training) + chunks, "link", "step", None) as bar:
             linker.training.estimate_u_using_random_sampling(N_RANDOM_PAIRS, seed=seed + 1, min_count_per_level=None)
-            shown.update()
+            bar.update()
             for rule in plan.training:
                 linker.training.estimate_parameters_using_expectation_maximisation(
                     block_on(*plan.columns(rule)), estimate_without_term_frequencies=True, max_pairs=MAX_TRAINING_PAIRS
                 )
-                shown.update()
-            least = np.log2(low / (1 - low)) - SPARE_BITS if low < 1 else 0.0
+                bar.update()
+            min_weight = np.log2(low / (1 - low)) - SPARE_BITS if low < 1 else 0.0
             parts = []
             for i in range(chunks):
                 part = linker.inference.predict_chunk(
-                    (i + 1, chunks), (1, 1), threshold_match_weight=float(least), warning_mode="never"
+                    (i + 1, chunks), (1, 1), threshold_match_weight=float(min_weight), warning_mode="never"
                 )
                 parts.append(_fetch_pairs(con, part.physical_name))
                 part.drop_table_from_database_and_remove_from_cache()
-                shown.update()
+                bar.update()
     finally:
         logger.setLevel(before)
-    found = pd.concat(parts, ignore_index=True)
+    scored = pd.concat(parts, ignore_index=True)
     possible = count_possible_pairs(con, len(sources))
-    bits, matches = _posterior(found["match_weight"].to_numpy(float), plan.prior, possible)
+    bits, matches = _posterior(scored["match_weight"].to_numpy(float), plan.prior, possible)
     # Rounding makes the result independent of the order of summation.
-    found["weight"] = np.round(bits, 6)
-    found["probability"] = np.round(1 / (1 + np.exp2(-found["weight"])), 9)
-    return found[found["probability"] >= low], matches
+    scored["weight"] = np.round(bits, 6)
+    scored["probability"] = np.round(1 / (1 + np.exp2(-scored["weight"])), 9)
+    return scored[scored["probability"] >= low], matches
 
 
 def _fetch_pairs(con: Any, name: str) -> pd.DataFrame:
     """Fetch scored pairs with the sources' numbers."""
-    found: pd.DataFrame = con.sql(
+    pairs: pd.DataFrame = con.sql(
         "SELECT CAST(substr(source_dataset_l, 2) AS SMALLINT) AS source_a, unique_id_l AS row_a, "
         "CAST(substr(source_dataset_r, 2) AS SMALLINT) AS source_b, unique_id_r AS row_b, match_weight "
         f"FROM {name}"
     ).df()
-    return found
+    return pairs
 
 
 def _posterior(weight: npt.NDArray[np.float64], prior: float, possible: int) -> tuple[npt.NDArray[np.float64], float]:
-    """Match weights under the estimated share of matches, and the expected number of matches.
+    """Return match weights for the estimated share of matches, and the expected number of matches.
 
     The share is the fixed point of EM: the mean probability over all pairs, where pairs not compared count as 0.
     """
@@ -208,10 +208,10 @@ def _posterior(weight: npt.NDArray[np.float64], prior: float, possible: int) -> 
     share = prior
     for _ in range(100):
         total = float((1 / (1 + np.exp2(-(base + np.log2(share / (1 - share)))))).sum())
-        after = min(max(total, 0.5) / possible, 0.5)
-        if abs(after - share) < 1e-9 * share:
+        updated = min(max(total, 0.5) / possible, 0.5)
+        if abs(updated - share) < 1e-9 * share:
             break
-        share = after
+        share = updated
     return base + np.log2(share / (1 - share)), share * possible
 
 
@@ -233,18 +233,18 @@ def _identifier_codes(
     }
 
 
-def _name_sources(found: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
+def _name_sources(pairs: pd.DataFrame, sources: Sequence[str]) -> pd.DataFrame:
     """Return the pairs with the sources' names, the earlier source first, in a deterministic order."""
-    turn = found["source_a"] > found["source_b"]
+    is_reversed = pairs["source_a"] > pairs["source_b"]
     for name in ("source", "row"):
-        a, b = found[f"{name}_a"], found[f"{name}_b"]
-        found = found.assign(**{f"{name}_a": a.mask(turn, b), f"{name}_b": b.mask(turn, a)})
-    found = found.sort_values(
+        a, b = pairs[f"{name}_a"], pairs[f"{name}_b"]
+        pairs = pairs.assign(**{f"{name}_a": a.mask(is_reversed, b), f"{name}_b": b.mask(is_reversed, a)})
+    pairs = pairs.sort_values(
         ["weight", "source_a", "source_b", "row_a", "row_b"],
         ascending=[False, True, True, True, True],
         ignore_index=True,
     )
     names = np.array(list(sources), object)
     for side in "ab":
-        found[f"source_{side}"] = names[found[f"source_{side}"].to_numpy(int)]
-    return found[["source_a", "row_a", "source_b", "row_b", "probability"]]
+        pairs[f"source_{side}"] = names[pairs[f"source_{side}"].to_numpy(int)]
+    return pairs[["source_a", "row_a", "source_b", "row_b", "probability"]]

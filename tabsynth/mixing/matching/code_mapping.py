@@ -1,4 +1,4 @@
-"""Map one source's category codes to another's: by synonyms, else by frequencies and by the means of other columns."""
+"""Map category codes between sources: by synonyms, or by frequencies and by the means of other columns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SYNONYMS = (
 """Groups of synonyms."""
 
 MAX_ABSENCE_PROBABILITY = 0.01
-"""A code's absence is suspicious where chance explains it with less than this probability."""
+"""A code's absence is suspicious if its probability by chance is below this value."""
 
 MAX_TAIL_SHARE = 0.05
 """Share of high counts that may be absent from one of two columns of counts."""
@@ -83,12 +83,12 @@ def map_codes(
             )
             return CodeMapping(same | exchange, False, 0.5, question)
         return CodeMapping(same, not (doubt := _doubt(one, other)), 0.95, doubt)
-    words = {key: partner for key in b if (partner := _synonym(key, a)) is not None}
-    if len(words) == len(b) and len(set(words.values())) == len(words):
-        return CodeMapping(words, True, 0.95)
+    synonyms = {key: partner for key in b if (partner := _synonym(key, a)) is not None}
+    if len(synonyms) == len(b) and len(set(synonyms.values())) == len(synonyms):
+        return CodeMapping(synonyms, True, 0.95)
     if one.kind == other.kind == "numeric" and (not (one.is_coded and other.is_coded) or _are_counts(a, b)):
         return None
-    return _assign_by_shares(one, other, words, links)
+    return _assign_by_shares(one, other, synonyms, links)
 
 
 def _are_counts(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
@@ -102,15 +102,15 @@ def _are_counts(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
 
 def _synonym(key: str, others: Mapping[str, float]) -> str | None:
     """Return the only other code that is equal or a synonym."""
-    mine = next((group for group in SYNONYMS if key.casefold() in group), None)
+    synonyms = next((group for group in SYNONYMS if key.casefold() in group), None)
     if key.casefold().isdigit():
-        mine = None
-    found = [
+        synonyms = None
+    matches = [
         other
         for other in others
-        if other.casefold() == key.casefold() or (mine is not None and other.casefold() in mine)
+        if other.casefold() == key.casefold() or (synonyms is not None and other.casefold() in synonyms)
     ]
-    return found[0] if len(found) == 1 else None
+    return matches[0] if len(matches) == 1 else None
 
 
 def _doubt(one: Profile, other: Profile) -> str:
@@ -139,12 +139,14 @@ def _exchanged_codes(one: Profile, other: Profile, mine: pd.DataFrame, theirs: p
                 continue
             first = (mine.loc[key] - mine.loc[partner]).to_numpy(dtype=np.float64)
             second = (theirs.loc[key] - theirs.loc[partner]).to_numpy(dtype=np.float64)
-            good = np.isfinite(first) & np.isfinite(second)
-            if good.sum() < 2:
+            is_finite = np.isfinite(first) & np.isfinite(second)
+            if is_finite.sum() < 2:
                 continue
             # The difference of two means in standard units has a variance of about 2/n in each source.
-            worth = float(first[good] @ second[good]) / np.sqrt(float(np.square(first[good]).sum()) * 2 / n + 1e-12)
-            if worth < -MIN_EXCHANGE_Z:
+            z_score = float(first[is_finite] @ second[is_finite]) / np.sqrt(
+                float(np.square(first[is_finite]).sum()) * 2 / n + 1e-12
+            )
+            if z_score < -MIN_EXCHANGE_Z:
                 return key, partner
     return None
 
@@ -155,9 +157,9 @@ def _assign_by_shares(
     """Return the assignment by frequencies and anchor means; always a question."""
     a, b = one.shares or {}, other.shares or {}
     rows, columns = list(b), list(a)
-    kept = _kept_codes(rows, columns)
+    fixed = _kept_codes(rows, columns)
     cost = np.zeros((len(rows), len(columns)))
-    for key in kept:
+    for key in fixed:
         cost[rows.index(key)] = cost[:, columns.index(key)] = KEPT_COST
         cost[rows.index(key), columns.index(key)] = 0.0
     if all(key.lstrip("-").isdigit() for key in (*rows, *columns)):
@@ -181,16 +183,16 @@ def _assign_by_shares(
     score = round(float(np.exp(-max(0.0, np.mean(costs)))), 3)
     changed = {key: partner for key, partner in meaning.items() if key != partner}
     pairs = ", ".join(f"{key} → {partner}" for key, partner in list(changed.items())[:6])
-    rest = [key for key in rows if key not in meaning]
-    fate = "stay as they are" if one.values is None or all(map(_is_integer, rest)) else "become missing"
+    unpaired = [key for key in rows if key not in meaning]
+    fate = "stay unchanged" if one.values is None or all(map(_is_integer, unpaired)) else "become missing"
     questions = [f"is {pairs} right?"] if changed else []
-    questions += [f"{', '.join(rest[:6])} have no partner and {fate}: is that right?"] if rest else []
-    question = f"{other.source}.{other.name} has codes of its own: {' '.join(questions)}"
+    questions += [f"{', '.join(unpaired[:6])} have no partner and {fate}: is that right?"] if unpaired else []
+    question = f"{other.source}.{other.name} has codes that {one.source} does not have: {' '.join(questions)}"
     return CodeMapping(meaning if changed else {}, False, score, question)
 
 
 def _kept_codes(rows: Sequence[str], columns: Sequence[str]) -> set[str]:
-    """Codes of both sources, which keep their meaning unless numeric codes are shifted or mostly different."""
+    """Return the codes of both sources with equal meanings; none if numeric codes are shifted or mostly different."""
     both = set(rows) & set(columns)
     if all(map(_is_integer, (*rows, *columns))):
         gaps = {a - b for a, b in zip(sorted(map(int, rows)), sorted(map(int, columns)), strict=False)}

@@ -33,7 +33,7 @@ SCALE_SENTINELS = SENTINELS | {7, 8, -1, -7, -8}
 """Numbers that often mean 'refused' or 'unknown' beside the codes of a scale."""
 
 MIN_CERTAIN_SENTINEL = 10
-"""A lower number beside a scale must occur twice."""
+"""Numbers beside a scale that are smaller than this must occur at least twice."""
 
 MIN_SPIKE_ROWS = 5
 """Minimum rows of a sentinel."""
@@ -54,7 +54,7 @@ class Profile:
         quantiles: At ``QUANTILE_LEVELS``; None for other kinds.
         shares: Share of each code (as text) among the values; None for too many distinct values.
         spikes: Probable sentinels within the source, with their counts.
-        number_format: How text spells the numbers; None for other columns.
+        number_format: Format of numbers in text; None for other columns.
         doubt: The open question about the number format.
     """
 
@@ -158,7 +158,7 @@ def _is_uninformative(numbers: Floats) -> bool:
 
 
 def find_scale_sentinels(numbers: Floats) -> dict[float, int]:
-    """Sentinels beside the codes of a scale, such as 99 beside 1 to 5; empty if other numbers are no such codes."""
+    """Find sentinels beside the codes of a scale, such as 99 beside 1 to 5; empty if there is no such scale."""
     values, counts = np.unique(numbers, return_counts=True)
     if len(values) > 2 * MAX_CODES or not {0.0, 1.0} & set(values):
         return {}
@@ -174,21 +174,21 @@ def find_scale_sentinels(numbers: Floats) -> dict[float, int]:
 
 
 def find_spikes(numbers: Floats) -> dict[float, int]:
-    """Sentinels visible within one source: usual, repeated, outside the range of and far from all other numbers."""
+    """Find sentinels within one source: typical, repeated, and far outside the range of all other numbers."""
     out: dict[float, int] = {}
-    rest = numbers
+    remaining = numbers
     for value in sorted(SENTINELS, key=abs, reverse=True):
-        at = rest == value
-        count = int(at.sum())
-        if count < MIN_SPIKE_ROWS or count == len(rest):
+        is_value = remaining == value
+        count = int(is_value.sum())
+        if count < MIN_SPIKE_ROWS or count == len(remaining):
             continue
-        other = rest[~at]
+        other = remaining[~is_value]
         if other.min() <= value <= other.max():
             continue
         low, high = np.quantile(other, [0.05, 0.95])
         gap = float(np.abs(other - value).min())
-        # Far: the gap to the nearest other number is as wide as half the bulk of the others, and they are not codes.
+        # The gap to the nearest other number exceeds half of the 5 % to 95 % range, and the others are not codes.
         if gap > 0.5 * max(high - low, 1.0) and len(np.unique(other)) > MAX_CODES:
             out[float(value)] = count
-            rest = other
+            remaining = other
     return out

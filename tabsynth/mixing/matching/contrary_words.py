@@ -27,7 +27,7 @@ OPPOSITES: tuple[tuple[frozenset[str], ...], ...] = tuple(
         "length height | width | depth",
     )
 )  # fmt: skip
-"""Groups of words of which two columns with different ones measure different things."""
+"""Groups of contrary words; columns whose names have different words of a group measure different quantities."""
 
 CURRENCIES: dict[str, str] = {
     word: code
@@ -43,7 +43,7 @@ CURRENCIES: dict[str, str] = {
 """Currency by word or symbol."""
 
 OTHER_MEANINGS = frozenset({"inr", "cad", "rand", "won", "aud", "sek"})
-"""Words that are a currency only beside another one; INR, for example, is a laboratory value."""
+"""Words with another meaning, which count as a currency only with another currency; INR may be a laboratory value."""
 
 
 def contrary_words(one: Sequence[str], other: Sequence[str]) -> str:
@@ -63,7 +63,7 @@ def contrary_words(one: Sequence[str], other: Sequence[str]) -> str:
         for left, right in combinations(sides, 2):
             for first, second in ((left, right), (right, left)):
                 if a & first and b & second and not (a & second or b & first):
-                    return f"{min(a & first)!r} and {min(b & second)!r} are different things"
+                    return f"{min(a & first)!r} and {min(b & second)!r} have different meanings"
     numbers = [{word for word in words if word.isdigit()} for words in (a, b)]
     if numbers[0] and numbers[1] and numbers[0] != numbers[1]:
         return f"they are numbered {', '.join(sorted(numbers[0]))} and {', '.join(sorted(numbers[1]))}"
@@ -71,5 +71,5 @@ def contrary_words(one: Sequence[str], other: Sequence[str]) -> str:
 
 
 def _full(words: Sequence[str]) -> set[str]:
-    """Return the words, and their abbreviations written out."""
+    """Return the words and their expanded abbreviations."""
     return {part for word in words for part in (word, *ABBREVIATIONS.get(word, word).split())}

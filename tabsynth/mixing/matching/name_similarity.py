@@ -150,7 +150,7 @@ def _word_similarity(x: str, y: str) -> float:
 
 
 def _acronym_similarity(words: Sequence[str], full: Sequence[str]) -> float:
-    """Score of a one-word name that abbreviates a longer one: ``cp`` for ``chest_pain``."""
+    """Score a one-word name that abbreviates a longer one, such as ``cp`` for ``chest_pain``."""
     if len(words) != 1 or len(full) < 2 or not words[0].isalpha():
         return 0.0
     return 0.85 if _is_acronym(words[0], tuple(full)) else 0.0

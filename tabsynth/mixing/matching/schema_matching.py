@@ -36,7 +36,7 @@ CONTRARY_FACTOR = 0.5
 """Factor of the similarity of names with contrary words."""
 
 MAX_CORRELATION_ROWS = 20_000
-"""Rows that correlations are computed from."""
+"""Maximum rows for computing correlations."""
 
 _KIND_SIMILARITY: dict[frozenset[str], float] = {
     frozenset({"numeric", "categorical"}): 0.85, frozenset({"categorical", "boolean"}): 0.95,
@@ -71,7 +71,7 @@ class ColumnGroup:
 
     @property
     def are_namesakes(self) -> bool:
-        """Whether all columns have one name, and kinds that fit each other."""
+        """Whether all columns have the same name and compatible kinds."""
         kinds = {member.kind for member in self.members.values()}
         return len({member.words for member in self.members.values()}) == 1 and (
             len(kinds) == 1 or _KIND_SIMILARITY.get(frozenset(kinds), 0.0) >= MIN_NAMESAKE_KINDS

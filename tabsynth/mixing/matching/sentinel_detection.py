@@ -12,7 +12,7 @@ from tabsynth.common.arrays import Floats
 from tabsynth.mixing.matching.column_profiles import MIN_SPIKE_ROWS, SENTINELS, Profile
 
 MAX_CHANCE_PROBABILITY = 1e-6
-"""Probability, given the other sources, below which so many equal values are not chance."""
+"""Maximum probability, given the other sources, of a number of equal values that is not due to chance."""
 
 
 @dataclass(frozen=True)

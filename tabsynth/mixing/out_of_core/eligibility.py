@@ -24,7 +24,7 @@ def unsupported_features(plan: Plan) -> list[str]:
     join = plan.combine["op"] == "join"
     spec, keys = plan.link, record_keys(plan)
     fields = tuple(spec.get("fields", ()))
-    found = {
+    features = {
         f"link: {spec['engine']}": spec["engine"] in ("splink", "clk"),
         "link: exact by other fields than the keys of the inputs": bool(
             spec["engine"] == "exact" and fields and any(key and key != fields for key in keys.values())
@@ -37,7 +37,7 @@ def unsupported_features(plan: Plan) -> list[str]:
         "weights": plan.weights is not None,
         "lineage of cells": bool(plan.lineage["cell"]),
     }
-    return [what for what, is_so in found.items() if is_so]
+    return [feature for feature, is_used in features.items() if is_used]
 
 
 def record_keys(plan: Plan) -> dict[str, tuple[str, ...]]:
@@ -58,12 +58,12 @@ def complete_plan(plan: Plan, inputs: Mapping[str, Batches]) -> Plan:
         needed = {n: m for n, m in plan.mapped.items() if source in m.sources and (n in coded or m.kind == "datetime")}
         if not needed:
             continue
-        alone = _restrict_plan(plan, set(needed))
+        column_plan = _restrict_plan(plan, set(needed))
         columns = list(dict.fromkeys(c for match in needed.values() for c in match.sources[source]))
         for frame in table.frames(columns):
-            for name, formats in date_format_candidates(frame, source, alone).items():
-                known = dates.setdefault((name, source), formats)
-                dates[name, source] = [spelling for spelling in known if spelling in formats]
+            for name, formats in date_format_candidates(frame, source, column_plan).items():
+                common_formats = dates.setdefault((name, source), formats)
+                dates[name, source] = [spelling for spelling in common_formats if spelling in formats]
             for name in coded & set(needed):
                 column = plan.mapped[name].sources[source][0]
                 seen = codes[source].get(column, frame[column].iloc[:0])
@@ -71,7 +71,9 @@ def complete_plan(plan: Plan, inputs: Mapping[str, Batches]) -> Plan:
                     codes[source][column] = pd.concat([seen, frame[column]]).drop_duplicates()
     check_codes(_restrict_plan(plan, coded), codes)
     # Without a unique format, parsing reports the error.
-    named = [HarmonisationRule(column=n, dates={s: found[0]}) for (n, s), found in dates.items() if len(found) == 1]
+    named = [
+        HarmonisationRule(column=n, dates={s: formats[0]}) for (n, s), formats in dates.items() if len(formats) == 1
+    ]
     return replace(plan, harmonise=(*plan.harmonise, *named))
 
 

@@ -1,7 +1,7 @@
 """Mix tables larger than memory: harmonise batch by batch to disk, join there, and write the result at the end.
 
 Unions and joins by equal keys are supported. Steps that need all rows at once (probabilistic links, votes, fusing,
-imputation, weights) are refused before reading.
+imputation, weights) are rejected before reading.
 """
 
 from __future__ import annotations
@@ -112,12 +112,12 @@ def _stage_sources(plan: Plan, inputs: Mapping[str, Batches], folder: Path) -> d
     fields, records = tuple(plan.link.get("fields", ())), record_keys(plan)
     out: dict[str, StagedSource] = {}
     start = 0
-    with progress_bar(len(inputs), "harmonise", "source", None) as shown:
+    with progress_bar(len(inputs), "harmonise", "source", None) as bar:
         for i, (source, table) in enumerate(inputs.items()):
             keys = (fields if plan.link["engine"] == "exact" else ()) or records[source]
             out[source] = stage_source(table, source, plan, keys, folder / f"s{i}.parquet", start)
             start += out[source].rows
-            shown.update()
+            bar.update()
     return out
 
 

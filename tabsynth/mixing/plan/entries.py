@@ -32,16 +32,16 @@ def code_text(value: object) -> str:
 
 
 def code_texts(values: pd.Series) -> pd.Series:
-    """``code_text`` of every value, vectorised by Arrow; missing values stay missing."""
+    """Return ``code_text`` of every value, vectorised with Arrow; missing values stay missing."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         return values.map(dict(zip(values.cat.categories, code_texts(values.cat.categories.to_series()), strict=True)))
     text = None
     try:
-        found = pa.array(values, from_pandas=True)
-        if pa.types.is_string(found.type) or pa.types.is_large_string(found.type):
-            text = pc.utf8_trim_whitespace(found)
-        elif pa.types.is_integer(found.type):
-            text = found.cast(pa.string())
+        array = pa.array(values, from_pandas=True)
+        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+            text = pc.utf8_trim_whitespace(array)
+        elif pa.types.is_integer(array.type):
+            text = array.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowTypeError):  # values of several types
         pass
     if text is None:
@@ -69,7 +69,7 @@ class Input:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Input:
-        """Read what ``to_dict`` writes."""
+        """Rebuild the output of ``to_dict``."""
         return cls(
             uri=data.get("uri"),
             sha256=data["sha256"],
@@ -125,7 +125,7 @@ class Match:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Match:
-        """Read what ``to_dict`` writes."""
+        """Rebuild the output of ``to_dict``."""
         fields = {key: value for key, value in data.items() if key != "from"}
         names = {key: (value,) if isinstance(value, str) else tuple(value) for key, value in data["from"].items()}
         return cls(sources=names, **fields)
@@ -185,7 +185,7 @@ class HarmonisationRule:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> HarmonisationRule:
-        """Read what ``to_dict`` writes."""
+        """Rebuild the output of ``to_dict``."""
         fields = {key: value for key, value in data.items() if key not in ("from", "range", "na")}
         bounds = data.get("range")
         return cls(

@@ -23,7 +23,7 @@ from tabsynth.mixing.plan.validation import check_plan
 from tabsynth.schema.schema import Schema
 
 VERSION = 1
-"""Version of the file format; later versions are refused."""
+"""Version of the file format; later versions are rejected."""
 
 DEFAULT_LINK: dict[str, Any] = {"engine": "none"}
 DEFAULT_COMBINE: dict[str, Any] = {"op": "union", "cardinality": "1:1", "max_growth": 1.0, "on_missing_column": "mask"}
@@ -31,7 +31,7 @@ DEFAULT_RESOLVE: dict[str, Any] = {"default": "trust", "columns": {}}
 DEFAULT_LINEAGE: dict[str, Any] = {"row": ["_source", "_entity", "_weight"], "cell": [], "publish": False}
 
 HEADER = """\
-# A plan to mix tables. Read it beside its review page, then set each status: accepted, edited or rejected.
+# A plan to mix tables. Review it with its review page, then set each status: accepted, edited or rejected.
 # Entries that are still proposed are not applied.
 """
 
@@ -175,12 +175,12 @@ class Plan:
     @property
     def open(self) -> list[str]:
         """Labels of undecided entries; rules of rejected columns need no decision."""
-        gone = {item.to for item in self.map if item.status == "rejected"}
-        left: list[Match | HarmonisationRule] = [
+        rejected = {item.to for item in self.map if item.status == "rejected"}
+        undecided: list[Match | HarmonisationRule] = [
             *self.map,
-            *(item for item in self.harmonise if item.column not in gone),
+            *(item for item in self.harmonise if item.column not in rejected),
         ]
-        return [item.label for item in left if item.status == "proposed"]
+        return [item.label for item in undecided if item.status == "proposed"]
 
     def accept(self, columns: Iterable[str] | None = None) -> Plan:
         """Accept proposals: all of them, or those of some columns of the mixed table.

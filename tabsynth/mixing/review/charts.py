@@ -47,7 +47,7 @@ def _to_numbers(values: pd.Series) -> np.ndarray[Any, np.dtype[np.float64]] | No
 
 
 def _draw_outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]], *, dates: bool) -> dict[str, Any]:
-    """Step outlines between the 1 % and 99 % quantiles, which do not disclose extremes."""
+    """Return step curves between the 1 % and 99 % quantiles, which do not disclose extremes."""
     low = min(float(np.quantile(values, 0.01)) for values in series.values())
     high = max(float(np.quantile(values, 0.99)) for values in series.values())
     if low == high:
@@ -98,10 +98,10 @@ def _draw_bars(series: Mapping[str, pd.Series]) -> dict[str, Any]:
             for source, found in counts.items()
         ]
         rows.append({"code": code, "parts": parts})
-    rest = [
+    pooled = [
         {"source": source, "share": float(found[~found.index.isin(shown)].sum()) / float(found.sum())}
         for source, found in counts.items()
     ]
-    if any(part["share"] for part in rest):
-        rows.append({"code": "all others", "parts": rest})
+    if any(part["share"] for part in pooled):
+        rows.append({"code": "all others", "parts": pooled})
     return {"rows": rows}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -15,6 +14,7 @@ from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.review.charts import count_keys, draw_distributions
 from tabsynth.mixing.review.diff import describe_changes
 from tabsynth.reporting.html import environment
+from tabsynth.reporting.report_files import notebook_frame
 
 KEY_KINDS = ("identifier", "text")
 """Kinds of columns that are counted, not drawn: their values are of one person each."""
@@ -47,12 +47,8 @@ def render(plan: Plan) -> str:
 
 
 def render_frame(plan: Plan) -> str:
-    """Return the page in an iframe, which isolates its style."""
-    page = escape(render(plan), quote=True)
-    return (
-        f'<div><iframe title="Mixing plan: review" srcdoc="{page}" sandbox="" loading="lazy" '
-        'style="width:100%;height:720px;border:1px solid #8884;border-radius:8px"></iframe></div>'
-    )
+    """Render the page in a frame for notebooks."""
+    return notebook_frame("Mixing plan: review", render(plan))
 
 
 def _card(match: Match, plan: Plan, frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
