@@ -246,7 +246,7 @@ def test_a_report_is_saved_and_read(fresh: DatabaseReport, tmp_path: Path) -> No
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert again.to_html() == page
     assert "<script" not in page
-    assert page.index('<svg class="diagram') < page.index("Detection AUC with kin")
+    assert page.index('<svg class="diagram') < page.index("Detection AUC with relatives")
     assert "visits.patient.kin_auc" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "visits.patient.kin_auc" in str(fresh)
     with pytest.raises(DataError, match="upgrade"):
