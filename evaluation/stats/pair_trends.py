@@ -2,10 +2,9 @@
 
 Every pair is counted once; floor and interval follow from the counts, without resampling. The variance of the mean
 distance comes from the first two terms of Hoeffding's decomposition (van der Vaart, "Asymptotic Statistics", 1998,
-section 11.4). The first-order term is the sum of each row's influence on the differences of cell shares. The
-second-order term is that of two rows in one cell, and the only one where shares differ by chance alone. In between, the
-difference of a cell is shrunk such that the expected distance equals the observed one, and both terms are weighted
-accordingly.
+section 11.4): each row's influence on the differences of cell shares, and the joint effect of two rows in one cell,
+which alone remains where shares differ by chance. In between, the difference of a cell is shrunk such that the expected
+distance equals the observed one, and both terms are weighted accordingly.
 """
 
 from __future__ import annotations
