@@ -75,13 +75,13 @@ def _axis_label(value: float, *, dates: bool) -> str:
 
 
 def count_keys(series: Mapping[str, pd.Series]) -> list[str]:
-    """Return for each source how many different keys or texts it has, and how many of them are in another source."""
-    found = {source: set(code_texts(values.dropna())) for source, values in series.items()}
+    """Return a text per source: its number of different keys or texts, and how many another source has too."""
+    codes = {source: set(code_texts(values.dropna())) for source, values in series.items()}
     out = []
-    for source, own in found.items():
-        shared = own & set().union(*(values for name, values in found.items() if name != source))
-        words = f"{source}: {len(own):,} different values in {len(series[source]):,} rows"
-        out.append(f"{words}, {len(shared):,} of them in another source" if len(found) > 1 else words)
+    for source, distinct in codes.items():
+        shared = distinct & set().union(*(values for name, values in codes.items() if name != source))
+        words = f"{source}: {len(distinct):,} different values in {len(series[source]):,} rows"
+        out.append(f"{words}, {len(shared):,} of them in another source" if len(codes) > 1 else words)
     return out
 
 
@@ -94,13 +94,13 @@ def _draw_bars(series: Mapping[str, pd.Series]) -> dict[str, Any]:
     rows = []
     for code in shown:
         parts = [
-            {"source": source, "share": float(found.get(code, 0)) / float(found.sum())}
-            for source, found in counts.items()
+            {"source": source, "share": float(frequency.get(code, 0)) / float(frequency.sum())}
+            for source, frequency in counts.items()
         ]
         rows.append({"code": code, "parts": parts})
     pooled = [
-        {"source": source, "share": float(found[~found.index.isin(shown)].sum()) / float(found.sum())}
-        for source, found in counts.items()
+        {"source": source, "share": float(frequency[~frequency.index.isin(shown)].sum()) / float(frequency.sum())}
+        for source, frequency in counts.items()
     ]
     if any(part["share"] for part in pooled):
         rows.append({"code": "all others", "parts": pooled})
