@@ -16,16 +16,19 @@ from tabsynth.relations.linked.aggregates import Aggregate
 from tabsynth.relations.linked.copies import Copy, discover_copies
 from tabsynth.relations.linked.linked_tables import Cell, LinkedTables
 from tabsynth.relations.linked.parent_orders import ParentOrder, discover_parent_orders
+from tabsynth.relations.linked.previous_values import PreviousValue, discover_previous_values
 from tabsynth.relations.linked.row_formulas import RowFormula, discover_formulas
 from tabsynth.relations.linked.running_discovery import discover_running_totals
 from tabsynth.relations.linked.running_totals import RunningTotal
+from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.database.database_schema import DatabaseSchema
 
-LinkedRelation = Copy | RunningTotal | Aggregate | ParentOrder | RowFormula
+LinkedRelation = Copy | RunningTotal | PreviousValue | Aggregate | ParentOrder | RowFormula
 
 KINDS: dict[str, type[LinkedRelation]] = {
     "copy": Copy,
     "running total": RunningTotal,
+    "previous value": PreviousValue,
     "aggregate": Aggregate,
     "parent order": ParentOrder,
     "row formula": RowFormula,
@@ -59,6 +62,9 @@ class LinkedRelations:
         linked = LinkedTables(tables, schema)
         for name in schema.tables:
             _sort(linked, name)
+        refused = {
+            one.rule for own in schema.tables.values() for one in own.constraints if isinstance(one, RefusedRule)
+        }
         found: list[LinkedRelation] = []
         links = [key for key in schema.foreign_keys if not {key.parent, key.table} & set(schema.reference)]
         for link in links:
@@ -66,23 +72,25 @@ class LinkedRelations:
         copied = {cell for one in found for cell in one.targets}
         for name in schema.tables:
             found += [one for one in discover_running_totals(linked, name, min_group) if not copied & {*one.targets}]
+        for name in schema.tables:
+            found += discover_previous_values(linked, name)
         for link in links:
             own = {column for table, column in copied if table == link.table}
             found += discover_aggregates(linked, link, own)
-        chosen = _without_circles(linked, found)
+        chosen = _without_circles(linked, found, refused)
         computed = {cell for one in chosen for cell in one.targets}
         for name in schema.tables:
             chosen += discover_formulas(linked, name, {column for table, column in computed if table == name})
-        chosen = _without_circles(linked, chosen)
+        chosen = _without_circles(linked, chosen, refused)
         computed = {cell for one in chosen for cell in one.targets}
         for link in links:
             own = {column for table, column in computed if table == link.parent}
             chosen += discover_sums_with_terms(linked, link, own)
-        chosen = _without_circles(linked, chosen)
+        chosen = _without_circles(linked, chosen, refused)
         computed = {cell for one in chosen for cell in one.targets}
         for link in links:
             chosen += discover_parent_orders(linked, link, computed, min_group)
-        return cls(_in_order(linked, _without_circles(linked, chosen))), linked.frames
+        return cls(_in_order(linked, _without_circles(linked, chosen, refused))), linked.frames
 
     @property
     def computed(self) -> dict[Cell, LinkedRelation]:
@@ -153,10 +161,14 @@ def _sort(tables: LinkedTables, table: str) -> None:
             tables.reorder(table, rows)
 
 
-def _without_circles(tables: LinkedTables, relations: Iterable[LinkedRelation]) -> list[LinkedRelation]:
-    """Return the relations of which none computes another's column, or reads what depends on its own."""
+def _without_circles(
+    tables: LinkedTables, relations: Iterable[LinkedRelation], refused: Collection[str]
+) -> list[LinkedRelation]:
+    """Return the relations that are not refused, and of which none reads what depends on its own column."""
     out: list[LinkedRelation] = []
     for one in relations:
+        if str(one) in refused:
+            continue
         ways = (one, one.unbounded()) if isinstance(one, RunningTotal) else (one,)
         out += [way for way in ways if _can_join(tables, way, out)][:1]
     return out

@@ -196,6 +196,7 @@ def _with_start(tables: LinkedTables, total: RunningTotal, min_group: int) -> Ru
     """Return the total with what its first rows start from, where that is one number or a column of the parent."""
     data = tables.numbers(total.table, total.column)
     first = previous_rows(history_codes(tables, total.table, total.keys)) < 0
+    first &= tables.parents(total.table, total.keys[0]) >= 0
     start, slack = (data - total.change(tables))[first], exact_tolerance(data)
     if len(start) < max(MIN_EVIDENCE_ROWS, min_group):
         return total

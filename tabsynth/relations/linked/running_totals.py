@@ -113,8 +113,8 @@ class RunningTotal:
         first = previous_rows(codes) < 0
         own = tables.numbers(self.table, self.column)
         start = np.where(first, np.nan_to_num(own) - change, 0.0)
-        if self.start is not None:
-            start = np.where(first, self.start, 0.0)
+        if self.start is not None:  # a row without a parent is the rest of a history
+            start = np.where(first & (tables.parents(self.table, self.keys[0]) >= 0), self.start, start)
         elif self.start_column:
             parent = tables.from_parent(self.table, self.keys[0], self.start_column)
             start = np.where(first & ~np.isnan(parent), parent, start)

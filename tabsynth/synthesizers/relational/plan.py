@@ -107,7 +107,7 @@ def read_ends(parent: pd.DataFrame, child: str, totals: Sequence[RunningTotal], 
                 own = pd.to_numeric(parent[name]).to_numpy(np.float64, na_value=np.nan)
                 out[side, : len(parent), at] = own
         if one.start is not None:
-            out[0, :, at] = one.start
+            out[0, : len(parent), at] = one.start
     return out[0], out[1]
 
 

@@ -12,6 +12,7 @@ from tabsynth.relations.linked.linked_relations import LinkedRelations
 from tabsynth.relations.linked.linked_tables import LinkedTables
 from tabsynth.relations.linked.running_discovery import discover_running_totals
 from tabsynth.relations.linked.running_totals import RunningTotal
+from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 
@@ -195,3 +196,43 @@ def test_parents_without_children_have_the_value_that_they_have_in_the_real_rows
     ))  # fmt: skip
     out = found.apply({**tables, "parents": parent.assign(n=9, worst=9.0)}, schema)["parents"]
     pd.testing.assert_frame_equal(out, parent)
+
+
+def test_refused_relations_are_not_computed(orders: Database) -> None:
+    tables, schema = orders
+    rules = tuple(
+        RefusedRule(rule=rule) for rule in ("orders.net = sum(items.amount)", "items.price = products.list_price")
+    )
+    own = replace(schema, tables={**schema.tables, "orders": replace(schema.tables["orders"], constraints=rules)})
+    found = LinkedRelations.discover(tables, own, min_group=5)[0].describe()
+    assert "customers.spent = sum(orders.total)" in found
+    assert not {rule.rule for rule in rules} & set(found)
+
+
+def test_rows_without_a_parent_are_the_rest_of_a_history() -> None:
+    tables, schema = bank()
+    moves = tables["children"].astype({"account": "Int64"})
+    last = moves.account > 37
+    moves.loc[last, "account"] = pd.NA
+    relations, ordered = LinkedRelations.discover({**tables, "children": moves}, schema, min_group=5)
+    (total,) = relations.totals("children")
+    assert total.start == 0.0
+    pd.testing.assert_frame_equal(relations.apply(ordered, schema)["children"], ordered["children"])
+
+
+def test_values_of_the_row_before_are_found() -> None:
+    tables, _ = bank()
+    moves = tables["children"].copy()
+    by_account = moves.groupby("account")
+    moves["days_since"], moves["amount_before"] = by_account.day.diff().dt.days, by_account.amount.shift()
+    moves["type_before"] = by_account.type.shift()
+    own = history(tables["parents"], moves, "day")
+    relations, ordered = LinkedRelations.discover(*own, min_group=5)
+    assert set(relations.describe()) >= {
+        "children.days_since = day - previous day, in days",
+        "children.amount_before = previous amount",
+        "children.type_before = previous type",
+    }
+    again = relations.apply(broken(ordered, relations), own[1])
+    pd.testing.assert_frame_equal(again["children"], ordered["children"])
+    assert LinkedRelations.from_list(relations.to_list()) == relations
