@@ -21,7 +21,8 @@ from tabsynth.schema.cell_types import exceeds_float64, unwrap_arrow_timestamps
 from tabsynth.schema.column_names import is_code, is_key, is_quantity, is_quasi_identifier
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import COMPACT_FORMAT, find_formats, infer_resolution
-from tabsynth.schema.personal_columns import infer_personal
+from tabsynth.schema.kinds.code_inference import with_codes
+from tabsynth.schema.kinds.personal_columns import infer_personal
 from tabsynth.schema.rounding import is_decimal, is_sparse
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.text_inference import (
@@ -55,7 +56,8 @@ def infer_schema(frame: pd.DataFrame, *, decimal: str | None = None) -> Schema:
         DataError: The frame is not a table: no rows or columns, names that are not text or not unique, mixed types.
     """
     check_frame(frame)
-    return Schema({str(name): infer_column(frame[name], decimal) for name in frame.columns})
+    columns = {str(name): infer_column(frame[name], decimal) for name in frame.columns}
+    return Schema(with_codes(frame, columns, MIN_GROUP))
 
 
 def infer_column(values: pd.Series, decimal: str | None = None) -> Column:

@@ -1,0 +1,90 @@
+"""Infer codes among whole numbers: a number of a firm or a ward always has the same sector, a quantity has none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabsynth.schema.column_names import is_date_name, is_quantity
+from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
+
+MIN_CODES, MAX_CODES = 33, 512
+"""Fewer numbers have a token each, which decides other columns as a category does; more are no categories."""
+MIN_FREQUENT_SHARE = 0.95
+"""Minimum share of rows whose number is frequent enough to be released."""
+MIN_EVIDENCE_ROWS = 25.0
+"""Minimum rows that would contradict a fact of the numbers by chance."""
+MIN_SWITCH_SHARE, MIN_TURN_SHARE = 0.25, 0.3
+"""How often a fact changes, or a number turns, from one code to the next; of smooth functions hardly ever."""
+MAX_PERIOD, MAX_PERIODIC_SHARE = 31, 0.9
+"""A fact that recurs with a period, as the weekday of a day does, is a function of a quantity."""
+
+
+def with_codes(frame: pd.DataFrame, columns: Mapping[str, Column], min_group: int) -> dict[str, Column]:
+    """Return inferred columns, with those whole numbers as categories that have constant facts in other columns.
+
+    Args:
+        frame: The table.
+        columns: Its columns, as inferred one by one.
+        min_group: Minimum rows of a number that may be released.
+    """
+    out = dict(columns)
+    codes: dict[str, npt.NDArray[np.int64]] = {}
+    for name, column in columns.items():
+        whole = isinstance(column, Numeric) and column.decimals == 0 and pd.api.types.is_numeric_dtype(frame[name])
+        if not whole or is_quantity(name) or is_date_name(name):
+            continue
+        distinct, rows = np.unique(frame[name].dropna().to_numpy(dtype=np.float64), return_counts=True)
+        frequent = rows[rows >= min_group].sum() >= MIN_FREQUENT_SHARE * rows.sum()
+        if not MIN_CODES <= len(distinct) <= MAX_CODES or not frequent:
+            continue
+        codes = codes or {
+            other: pd.factorize(frame[other], sort=True)[0].astype(np.int64)
+            for other, kind in columns.items()
+            if not isinstance(kind, (Identifier, Text))
+        }
+        facts = (other for other in codes if other != name and _is_fact(codes[name], codes[other], columns[other]))
+        if (fact := next(facts, None)) is not None:
+            out[name] = replace(
+                Categorical(name=name, nullable=column.nullable, role=column.role, origin=column.origin),
+                why=f"each of its {len(distinct)} different numbers always has the same {fact!r}, as codes do",
+                question="is it a code (categorical) or a quantity (numeric)?",
+            )
+    return out
+
+
+def _is_fact(number: npt.NDArray[np.int64], fact: npt.NDArray[np.int64], column: Column) -> bool:
+    """Return whether each number has one value of another column, by no smooth or periodic function."""
+    both = (number >= 0) & (fact >= 0)
+    if not both.any() or (fact[both] == fact[both][0]).all():
+        return False
+    number, fact = number[both], fact[both]
+    order = np.argsort(number, kind="stable")
+    start = np.flatnonzero(np.diff(number[order], prepend=-1))
+    most = np.maximum.reduceat(fact[order], start)
+    if (most != np.minimum.reduceat(fact[order], start)).any():
+        return False
+    rows = np.diff(np.append(start, len(order)))
+    share = np.bincount(fact)[most] / len(fact)
+    if ((rows - 1) * (1 - share)).sum() < MIN_EVIDENCE_ROWS or _is_periodic(most):
+        return False
+    step = np.sign(np.diff(most))
+    if isinstance(column, (Numeric, Datetime)):
+        turns = (step[1:] * step[:-1] < 0).sum()
+        return bool(turns >= MIN_TURN_SHARE * max(len(most) - 2, 1))
+    values = len(np.unique(most))
+    switches = int((step != 0).sum())
+    scattered = switches > 2 * (values - 1) or 2 * values > len(most)
+    return bool(switches >= MIN_SWITCH_SHARE * (len(most) - 1)) and scattered
+
+
+def _is_periodic(facts: npt.NDArray[np.int64]) -> bool:
+    """Return whether the facts of successive numbers recur with a period."""
+    periods = range(2, min(MAX_PERIOD, len(facts) // 2) + 1)
+    by_chance = float((np.bincount(facts) ** 2).sum()) / len(facts) ** 2
+    least = max(MAX_PERIODIC_SHARE, (1 + by_chance) / 2)
+    return any((facts[period:] == facts[:-period]).mean() >= least for period in periods)
