@@ -23,8 +23,9 @@ from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
 from tabsynth.synthesizers.relational.histories.stepper import Drawn, draw_histories
 from tabsynth.synthesizers.relational.histories.training import train_history
 from tabsynth.synthesizers.relational.histories.training_rows import Siblings, prepare
+from tabsynth.synthesizers.relational.occurrences.novelty import novelty_correction
 from tabsynth.synthesizers.relational.orphans import Orphans
-from tabsynth.synthesizers.relational.plan import add_orphans, read_ends, read_plan
+from tabsynth.synthesizers.relational.plan import add_orphans, read_class_totals, read_ends, read_plan
 from tabsynth.synthesizers.relational.tables import TrainingTable, history_bounds, with_orphan_bounds
 from tabsynth.synthesizers.relational.timeline import Timeline
 
@@ -88,6 +89,8 @@ def fit_history(
     timeline = part.timeline
     bounds = with_orphan_bounds(history_bounds(timeline, above.frame, above.schema), timeline, part.orphans)
     features = features.with_unknown(part.orphans)
+    counts = np.bincount(rows, minlength=len(above.learned))[: len(above.learned)]
+    planned = read_class_totals(above.learned, counts, part.classes, part.orphans)
     rules = RuleSet.of(part.learned_schema)
     table = rules.training_table(Table(part.learned, part.learned_schema))
     codec, relations, order, allowed, running, slots, siblings = prepare(
@@ -99,6 +102,8 @@ def fit_history(
         features.tokens[rows],
         features.sizes,
         part.roots,
+        part.classes,
+        planned[np.unique(rows)],
         0.0 if timeline is None else timeline.window[0],
         None if timeline is None else timeline.axis.seconds,
         0.0 if timeline is None else timeline.step,
@@ -110,6 +115,7 @@ def fit_history(
         [codec.slots[i].size for i in order],
         [*features.sizes, *running.early_sizes, *slots.sizes],
         running.late_sizes,
+        siblings.class_slot,
         width=WIDTH,
         memory=MEMORY,
         dropout=DROPOUT,
@@ -118,7 +124,7 @@ def fit_history(
     if order:
         train_history(network, siblings, epochs=epochs, seed=seed, name=name, progress=progress, callbacks=callbacks)
     bias = [np.zeros(codec.slots[i].size, np.float32) for i in order]
-    stay_bias = [one.copy() for one in bias]
+    stay_bias, new_bias = [one.copy() for one in bias], [one.copy() for one in bias]
     ratio_bias = np.zeros((len(LEFT_ROWS), N_RATIOS), np.float32)
     history = History(
         codec,
@@ -131,6 +137,7 @@ def fit_history(
         network.eval(),
         bias,
         stay_bias,
+        new_bias,
         ratio_bias,
         siblings.longest,
         slots,
@@ -172,7 +179,9 @@ def sample_history(
     bounds = with_orphan_bounds(bounds, timeline, len(alone))
     features = features.with_unknown(len(alone))
     ends = read_ends(parent, name, history.totals.totals, len(alone))
-    drawn = draw_histories(restrict(history, given), features.tokens, bounds, add_orphans(plan, alone), rng, ends)
+    planned = read_class_totals(parent, plan[0], history.running.classes.columns, len(alone))
+    plan = add_orphans(plan, alone)
+    drawn = draw_histories(restrict(history, given), features.tokens, bounds, plan, planned, rng, ends)
     slots = history.codec.slots
     only = [int(np.argmax(history.codec.coders[slot.column].counts)) if slot.digit is None else 0 for slot in slots]
     tokens = np.tile(np.array(only, np.int32), (len(drawn.parents), 1))
@@ -196,6 +205,7 @@ def _calibrate(
     plan = read_plan(above.learned, name, part.timeline, (bounds[0][:parents], bounds[1][:parents]))
     plan = add_orphans(plan, np.zeros(part.orphans) if part.times is None else part.times[part.linked :])
     ends = read_ends(above.learned, name, history.totals.totals, part.orphans)
+    planned = read_class_totals(above.learned, plan[0][:parents], part.classes, part.orphans)
     free = ~siblings.known[:, 0] if history.has_gaps else np.zeros(len(siblings.tokens), bool)
     left = siblings.left[free]
     wanted = _shares(history, siblings.tokens, siblings.known)
@@ -205,12 +215,22 @@ def _calibrate(
         own = np.take_along_axis(siblings.ratios, siblings.tokens[:, :1], 1)[free, 0]
         wanted_ratios = _ratio_shares(own.astype(np.int64), left)
     for number in range(CALIBRATION_ROUNDS):
-        drawn = draw_histories(history, features.tokens, bounds, plan, np.random.default_rng([seed, number]), ends)
+        noise = np.random.default_rng([seed, number])
+        drawn = draw_histories(history, features.tokens, bounds, plan, planned, noise, ends)
         found = _shares(history, drawn.tokens, siblings.known)  # the same parents: rows are determined alike
         for slot, (one, other) in enumerate(zip(wanted, found, strict=True)):
             history.bias[slot] += _correction(one, other, 2.0 / max(len(drawn.tokens), 1))
             history.stay_bias[slot] += _stay_correction(
                 siblings.tokens[:, slot], drawn.tokens[:, slot], ~siblings.known[:, slot], ~first, history.sizes[slot]
+            )
+        for slot in history.categories:
+            history.new_bias[slot] += novelty_correction(
+                siblings.tokens[:, slot],
+                drawn.tokens[:, slot],
+                history.sizes[slot],
+                siblings.starts,
+                damping=DAMPING,
+                most=MAX_STEP,
             )
         if history.has_gaps:
             found_ratios = _ratio_shares(drawn.ratios[free], left)

@@ -20,6 +20,7 @@ from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.relational.child_model import ParentFeatures, fit_history, sample_history
 from tabsynth.synthesizers.relational.database_keys import DatabaseKeys, Sample
 from tabsynth.synthesizers.relational.histories.history import History, vocabulary
+from tabsynth.synthesizers.relational.links import check_root_columns
 from tabsynth.synthesizers.relational.orphans import Orphans
 from tabsynth.synthesizers.relational.tables import (
     add_history_kinds,
@@ -177,6 +178,7 @@ def fit_database(
     for number, (name, part) in enumerate(parts.items()):
         link, own, above = schema.main_key(name), seed + number, None
         if link is None:
+            check_root_columns(name, part.learned_schema.columns)
             root = MaskedSynthesizer(min_group=min_group)
             model.roots[name] = root.fit(
                 part.learned, schema=part.learned_schema, seed=own, progress=progress, callbacks=callbacks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -49,6 +49,19 @@ def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> 
                 f"the table {name!r} has {len(tables[name])} rows; "
                 "declare it in `reference` if it is public, or leave it out"
             )
+
+
+def check_root_columns(name: str, columns: Collection[str]) -> None:
+    """Check that a root table has something to learn: columns besides its keys, or plans of its children.
+
+    Raises:
+        DataError: It has none.
+    """
+    if not columns:
+        raise DataError(
+            f"the table {name!r} has no column but its keys, and no table is below it: there is nothing to learn; "
+            "declare it in `reference` if its keys are public, or leave out the table and the keys that refer to it"
+        )
 
 
 def parent_rows(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, link: ForeignKey) -> Integers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,11 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.columns import Categorical, Column, Numeric
 from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.occurrences.class_totals import ChildClass
 from tabsynth.synthesizers.relational.timeline import Timeline
+
+SHARE_DECIMALS = 4
+"""Decimals of the share of a class among the children of a parent."""
 
 
 def plan_columns(child: str) -> tuple[str, str, str]:
@@ -46,7 +50,7 @@ def add_plan(
     columns: dict[str, Column] = {names[0]: Numeric(name=names[0], low=0, decimals=0)}
     if timeline is not None and times is not None:
         spans = pd.Series(times).groupby(rows).agg(["min", "max"]).reindex(np.arange(len(parent)))
-        first = spans["min"].to_numpy() - bounds[0]
+        first = spans["min"].to_numpy() - timeline.first_origin(bounds[0])
         last = spans["max"].to_numpy()
         last = last - spans["min"].to_numpy() if timeline.spanned else bounds[1] - last
         parent = parent.assign(**{names[1]: first, names[2]: last})
@@ -134,6 +138,57 @@ def add_orphans(plan: tuple[Integers, Floats, Floats], times: Floats) -> tuple[I
     return np.append(counts, np.ones(len(times), np.int64)), np.append(first, times), np.append(last, times)
 
 
+def add_class_totals(
+    parent: pd.DataFrame,
+    schema: Schema,
+    child: str,
+    children: pd.DataFrame,
+    rows: Integers,
+    classes: Sequence[ChildClass],
+) -> tuple[pd.DataFrame, Schema, dict[str, ChildClass]]:
+    """Return a parent table with the shares of some classes among each row's children, and the classes by plan column.
+
+    A share is learned rather than a number, since all or none of the children are often of a class.
+
+    Args:
+        parent: The parent's rows, plans included.
+        schema: Their schema.
+        child: Name of the child table.
+        children: Its rows.
+        rows: The parent's row number of each child, shape (n,).
+        classes: Result of ``choose_classes``.
+    """
+    named = {f"{child}.{one.column}={one.value}": one for one in classes}
+    every = np.bincount(rows, minlength=len(parent))
+    every = np.where(every > 0, every, np.nan)
+    shares = {
+        name: np.round(np.bincount(rows[one.rows(children)], minlength=len(parent)) / every, SHARE_DECIMALS)
+        for name, one in named.items()
+    }
+    columns = {
+        name: Numeric(name=name, low=0, high=1, decimals=SHARE_DECIMALS, nullable=bool(np.isnan(every).any()))
+        for name in named
+    }
+    return parent.assign(**shares), replace(schema, columns={**schema.columns, **columns}), named
+
+
+def read_class_totals(parent: pd.DataFrame, counts: Integers, columns: Iterable[str], orphans: int) -> Floats:
+    """Return each parent's number of children of some classes, NaN for rows without a parent.
+
+    Args:
+        parent: Parents with their plan columns.
+        counts: Number of children of each parent, shape (parents,).
+        columns: Plan columns of the classes.
+        orphans: Number of rows without a parent.
+
+    Returns:
+        Shape (parents + orphans, classes).
+    """
+    shares = [parent[name].to_numpy(np.float64, na_value=0.0) for name in columns]
+    held = np.round(np.stack(shares, 1) * counts[:, None]) if shares else np.zeros((len(parent), 0))
+    return np.concatenate([held, np.full((orphans, held.shape[1]), np.nan)])
+
+
 def read_plan(
     parent: pd.DataFrame, child: str, timeline: Timeline | None, bounds: tuple[Floats, Floats]
 ) -> tuple[Integers, Floats, Floats]:
@@ -153,11 +208,12 @@ def read_plan(
         return counts, np.zeros(len(parent)), np.zeros(len(parent))
     low, high = bounds
     first, last = (parent[name].to_numpy(dtype=np.float64, na_value=np.nan) for name in names[1:])
-    first, last = np.nan_to_num(first), np.nan_to_num(last)
+    first, last = timeline.first_origin(low) + np.nan_to_num(first), np.nan_to_num(last)
+    first = np.maximum(first, low) if timeline.dated else first
     if timeline.spanned:
-        first = timeline.on_grid(low + first, later=True)
+        first = timeline.on_grid(first, later=True)
         last = timeline.on_grid(first + np.maximum(last, 0.0), later=False)
         return counts, first, np.where(counts == 1, first, last)
     last = timeline.on_grid(np.maximum(high - last, low), later=False)
-    first = np.minimum(timeline.on_grid(low + first, later=True), last)
+    first = np.minimum(timeline.on_grid(first, later=True), last)
     return counts, np.where(counts == 1, last, first), last

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,8 @@ from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.kinds import kinds_of
 from tabsynth.synthesizers.relational.links import parent_rows, root_rows
-from tabsynth.synthesizers.relational.plan import add_closing, add_kinds, add_plan
+from tabsynth.synthesizers.relational.occurrences.class_totals import ChildClass, choose_classes
+from tabsynth.synthesizers.relational.plan import add_class_totals, add_closing, add_kinds, add_plan
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 
@@ -37,6 +38,7 @@ class TrainingTable:
         orphans: Number of rows without a parent.
         times: The rows' times; None for a table without order.
         timeline: How the times are expressed; None for a table without order.
+        classes: Classes of the rows whose numbers are columns of the parent's plan, by column.
     """
 
     frame: pd.DataFrame
@@ -48,6 +50,7 @@ class TrainingTable:
     orphans: int = 0
     times: Floats | None = None
     timeline: Timeline | None = None
+    classes: dict[str, ChildClass] = field(default_factory=dict)
 
     @property
     def linked(self) -> int:
@@ -152,7 +155,7 @@ def prepare_tables(
 
 
 def add_history_kinds(parts: Mapping[str, TrainingTable], schema: DatabaseSchema, *, min_group: int) -> None:
-    """Add the kinds of their histories to the learned rows of parents, which are changed.
+    """Add the kinds and totals of their histories to the learned rows of parents, which are changed.
 
     Args:
         parts: Result of ``prepare_tables``.
@@ -169,6 +172,12 @@ def add_history_kinds(parts: Mapping[str, TrainingTable], schema: DatabaseSchema
             part.learned[linked], part.learned_schema, times, part.rows[linked], part.roots[linked], min_group
         )
         above.learned, above.learned_schema = add_kinds(above.learned, above.learned_schema, name, kinds)
+        classes = choose_classes(
+            part.learned[linked], part.learned_schema, part.rows[linked], part.roots[linked], min_group
+        )
+        above.learned, above.learned_schema, part.classes = add_class_totals(
+            above.learned, above.learned_schema, name, part.learned[linked], part.rows[linked], classes
+        )
 
 
 def history_bounds(timeline: Timeline | None, parent: pd.DataFrame, schema: Schema) -> tuple[Floats, Floats]:

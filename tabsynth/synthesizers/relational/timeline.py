@@ -78,9 +78,11 @@ class Timeline:
 
     Attributes:
         axis: The order column.
-        origin: The parent's date from which the first child is counted; None counts from the window's start.
+        origin: The parent's date that no child precedes; None is the window's start.
         end: The parent's date to which the last child is counted where it is present; else the window's end.
         window: First and last time of the table.
+        dated: Whether the first child is counted from the window's start although there is an origin, as observation
+            that begins at one date for parents of all ages needs.
         spanned: Whether the last child is counted from the first, as histories much shorter than the window need.
         step: Length, such as a week, of which the distance of any two times is a multiple; 0 where there is none.
         offsets: Other dates of the child and their dtypes; each is expressed as its distance from the order column.
@@ -93,6 +95,7 @@ class Timeline:
     spanned: bool = False
     offsets: dict[str, str] = field(default_factory=dict)
     step: float = 0.0
+    dated: bool = False
 
     @classmethod
     def fit(
@@ -147,9 +150,15 @@ class Timeline:
         }
         timeline = cls(axis, origin, end, window, False, offsets)
         last = pd.Series(times).groupby(rows).agg(["min", "max"])
-        to_end = timeline.bounds(parent, parent_schema)[1][last.index] - last["max"].to_numpy()
+        low, high = timeline.bounds(parent, parent_schema)
+        to_end = high[last.index] - last["max"].to_numpy()
         spanned = bool(np.median(last["max"] - last["min"]) < np.median(np.abs(to_end)))
-        return replace(timeline, spanned=spanned, step=_common_step(times - window[0]))
+        dated = _spread(last["min"].to_numpy()) < _spread(last["min"].to_numpy() - low[last.index])
+        return replace(timeline, spanned=spanned, dated=dated, step=_common_step(times - window[0]))
+
+    def first_origin(self, low: Floats) -> Floats:
+        """Return the time from which each parent's first child is counted, shape (parents,), by its origin."""
+        return np.full(len(low), self.window[0]) if self.dated else low
 
     def on_grid(self, times: Floats, *, later: bool) -> Floats:
         """Return the next times, or the last ones before, that are whole steps from the start of the window."""
@@ -176,6 +185,11 @@ class Timeline:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read what ``to_dict`` writes."""
         return cls(**{**data, "axis": Axis.from_dict(data["axis"]), "window": tuple(data["window"])})
+
+
+def _spread(data: Floats) -> float:
+    """Return the mean absolute distance from the median."""
+    return float(np.abs(data - np.median(data)).mean())
 
 
 def _common_step(distances: Floats) -> float:

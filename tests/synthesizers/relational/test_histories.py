@@ -35,12 +35,15 @@ def test_gradient_of_means_is_that_of_autograd() -> None:
     torch.testing.assert_close(means_gradient(weight), values.grad, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("class_slot", [None, 0, 1])
 @pytest.mark.parametrize("ordered", [True, False])
-def test_loss_and_gradients_are_those_of_autograd(ordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_and_gradients_are_those_of_autograd(
+    ordered: bool, class_slot: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TABSYNTH_PRECISION", "float32")
     rng, sizes, context, late, n = np.random.default_rng(0), [9, 5, 4], [6, 7], [3, 4] if ordered else [], 30
     net = HistoryNetwork(
-        sizes, context, late, width=16, memory=4, dropout=0.0, generator=torch.Generator().manual_seed(0)
+        sizes, context, late, class_slot, width=16, memory=4, dropout=0.0, generator=torch.Generator().manual_seed(0)
     )
     for weight in net.parameters():
         weight.data += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
@@ -50,7 +53,8 @@ def test_loss_and_gradients_are_those_of_autograd(ordered: bool, monkeypatch: py
 
     ratios = rng.integers(0, N_RATIOS, (n, 9 if ordered else 0)).astype(np.uint8)
     parts = [tokens(context), tokens(late), tokens([k + 1 for k in sizes]), tokens(sizes), rng.random((n, 3)) < 0.2]
-    batch = HistoryBatch([*parts, ratios], np.array([10, 3, 17]))
+    precedents = tokens([k + 1 for k in sizes])[:, : 0 if class_slot is None else 3]
+    batch = HistoryBatch([*parts, ratios, precedents], np.array([10, 3, 17]))
     loss = net.losses(batch).sum()
     (loss / n).backward()
     wanted = {name: weight.grad for name, weight in net.named_parameters()}

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, NotFittedError, PrivacyError
+from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
@@ -257,6 +258,36 @@ def test_faulty_tables_are_refused(real: Tables) -> None:
         RelationalSynthesizer().fit(real, schema=schema, privacy=object())
     with pytest.raises(NotFittedError):
         RelationalSynthesizer().sample()
+
+
+def test_observation_begins_at_one_date_for_parents_of_all_ages() -> None:
+    rng = np.random.default_rng(0)
+    birth = pd.Timestamp("1930-01-01") + pd.to_timedelta(rng.integers(0, 29_000, 200), unit="D")
+    first = pd.Timestamp("2015-01-01") + pd.to_timedelta(rng.integers(0, 60, 200), unit="D")
+    owner = np.repeat(np.arange(200), 4)
+    later = np.tile([0, 100, 200, 300], 200) + rng.integers(0, 90, 800) * np.tile([0, 1, 1, 1], 200)
+    visits = pd.DataFrame({"person_id": owner, "day": first[owner] + pd.to_timedelta(later, unit="D")})
+    tables = {"person": pd.DataFrame({"id": np.arange(200), "birth": birth}), "visits": visits}
+    drawn = RelationalSynthesizer(epochs=1).fit(tables, seed=0).sample(seed=1)
+    begun = drawn["visits"].groupby("person_id").day.min()
+    assert begun.between("2015-01-01", "2015-03-01").all()
+    assert (begun.to_numpy() >= drawn["person"].set_index("id").birth.loc[begun.index].to_numpy()).all()
+
+
+def test_a_root_table_of_nothing_but_its_key_is_refused(real: Tables) -> None:
+    """With a table below it, it has the plan of the rows below; without, it has nothing to learn."""
+    tables = {"doctors": real["doctors"][["doctor"]], "patients": real["patients"], "visits": real["visits"]}
+    links = (ForeignKey("visits", "patient", "patients"), ForeignKey("visits", "doctor", "doctors"))
+    schemas = {name: Schema.infer(frame) for name, frame in tables.items()}
+    keys = {"patients": "id", "visits": "visit", "doctors": "doctor"}
+    schema = DatabaseSchema(schemas, keys, links)
+    with pytest.raises(DataError, match=r"'doctors' has no column but its keys, .*declare it in `reference`"):
+        RelationalSynthesizer(epochs=1).fit(tables, schema=schema, seed=0)
+    own = Schema.from_dict({"columns": {"doctor": {"kind": "identifier"}}})
+    alone = DatabaseSchema({"doctors": own}, {"doctors": "doctor"}, ())
+    with pytest.raises(DataError, match="'doctors' has no column but its keys"):
+        privacy = Privacy(1.0, 1e-6, unit="doctor", rows_per_person=1, n_public=5)
+        RelationalSynthesizer().fit({"doctors": tables["doctors"]}, schema=alone, privacy=privacy)
 
 
 def test_a_model_of_one_table_is_not_read(tmp_path: Path) -> None:

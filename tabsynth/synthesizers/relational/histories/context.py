@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tabsynth.common.arrays import Arrays, Floats, Integers
-from tabsynth.synthesizers.relational.histories.recurrence import Recurrence
+from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals
 
 N_BINS = 64
 """Number of equal-mass bins of a running number."""
@@ -34,7 +34,7 @@ class Clock:
         last: Time of the parent's last child, shape (n,).
         previous: Time of the previous sibling; the origin for a first child, shape (n,).
         before: The gap before that sibling, shape (n,).
-        recurred: Time of the last earlier sibling of each class that recurs, NaN for none, shape (n, classes).
+        left: Number of remaining siblings of each class of the plan, NaN where unknown, shape (n, classes).
     """
 
     place: Integers
@@ -44,7 +44,7 @@ class Clock:
     last: Floats
     previous: Floats
     before: Floats
-    recurred: Floats
+    left: Floats
 
 
 @dataclass(frozen=True)
@@ -56,18 +56,18 @@ class RunningContext:
         start: Start of the window, from which calendar time is counted.
         seconds: Length of a unit of time; 0 where the order column is a number, None for a table without order.
         step: Length of which the distance of any two times is a multiple; 0 where there is none.
-        recurrence: Classes of siblings that recur.
+        classes: Classes of children whose numbers the plan has.
     """
 
     edges: dict[str, Floats]
     start: float
     seconds: float | None
     step: float
-    recurrence: Recurrence
+    classes: ClassTotals
 
     @classmethod
     def fit(
-        cls, clock: Clock, times: Floats, start: float, seconds: float | None, step: float, recurrence: Recurrence
+        cls, clock: Clock, times: Floats, start: float, seconds: float | None, step: float, classes: ClassTotals
     ) -> Self:
         """Cut equal-mass bins.
 
@@ -77,14 +77,14 @@ class RunningContext:
             start: Start of the window.
             seconds: Length of a unit of time.
             step: Length of which the distance of any two times is a multiple.
-            recurrence: Classes of siblings that recur.
+            classes: Classes of children whose numbers the plan has.
         """
         if seconds is None:
-            return cls({}, start, None, step, recurrence)
+            return cls({}, start, None, step, classes)
         numbers = {**_early(clock), **_late(clock, times, start)}
         shares = np.arange(1, N_BINS) / N_BINS
         edges = {name: np.unique(np.quantile(data, shares)) for name, data in numbers.items()}
-        return cls(edges, start, seconds, step, recurrence)
+        return cls(edges, start, seconds, step, classes)
 
     def on_grid(self, times: Floats) -> Floats:
         """Return the nearest times that are whole steps from the start of the window."""
@@ -94,20 +94,20 @@ class RunningContext:
     def early_sizes(self) -> list[int]:
         """Number of tokens of each early feature."""
         numbers = [len(self.edges[name]) + 1 for name in EARLY if name in self.edges]
-        return [MAX_COUNT_TOKEN + 1] * 2 + numbers + self.recurrence.sizes
+        return [MAX_COUNT_TOKEN + 1] * 2 + numbers + self.classes.sizes
 
     @property
     def late_sizes(self) -> list[int]:
         """Number of tokens of each feature that is known once the row's time is."""
         cycles = [size for _, _, size in CYCLES] if self.seconds else []
-        return [len(self.edges[name]) + 1 for name in LATE if name in self.edges] + cycles + self.recurrence.sizes
+        return [len(self.edges[name]) + 1 for name in LATE if name in self.edges] + cycles
 
     def early(self, clock: Clock) -> Integers:
         """Return the tokens of what is known before a row's time is, shape (n, early features)."""
         out = [count_token(clock.place), count_token(clock.count - clock.place)]
         if self.seconds is not None:
             out += [self._binned(name, data) for name, data in _early(clock).items()]
-            out += list(self.recurrence.read(clock.recurred, clock.previous).T)
+        out += list(self.classes.read(clock.left, clock.count - clock.place).T)
         return np.stack(out, axis=1)
 
     def late(self, clock: Clock, times: Floats) -> Integers:
@@ -117,7 +117,6 @@ class RunningContext:
         out = [self._binned(name, data) for name, data in _late(clock, times, self.start).items()]
         if self.seconds:
             out += [(times * self.seconds // step % size).astype(np.int64) for _, step, size in CYCLES]
-        out += list(self.recurrence.read(clock.recurred, times).T)
         return np.stack(out, axis=1)
 
     def _binned(self, name: str, data: Floats) -> Integers:
@@ -126,16 +125,19 @@ class RunningContext:
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return plain data and arrays for ``from_state``."""
         config = {"start": self.start, "seconds": self.seconds, "step": self.step, "names": list(self.edges)}
+        config["classes"] = list(self.classes.columns)
         return config, {
             **{f"edges.{i}": edges for i, edges in enumerate(self.edges.values())},
-            **self.recurrence.state(),
+            **self.classes.state(),
         }
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Self:
         """Rebuild from a state."""
         edges = {name: arrays[f"edges.{i}"] for i, name in enumerate(config["names"])}
-        return cls(edges, config["start"], config["seconds"], config["step"], Recurrence.from_state(arrays))
+        return cls(
+            edges, config["start"], config["seconds"], config["step"], ClassTotals.from_state(config["classes"], arrays)
+        )
 
 
 def count_token(count: Integers) -> Integers:

@@ -45,6 +45,7 @@ class History:
         network: The network.
         bias: Correction of each slot's logits, learned by simulation.
         stay_bias: Correction of the logit by which a slot repeats the previous sibling, by that sibling's token.
+        new_bias: Correction of the logits of the tokens that a history has not had yet.
         ratio_bias: Correction of the gap's ratios, by class of remaining rows, shape (classes, ratios).
         longest: Longest gap as a share of the remaining time, by class of remaining rows, shape (classes,).
         totals: Running totals of its columns.
@@ -60,6 +61,7 @@ class History:
     network: HistoryNetwork
     bias: list[npt.NDArray[np.float32]]
     stay_bias: list[npt.NDArray[np.float32]]
+    new_bias: list[npt.NDArray[np.float32]]
     ratio_bias: npt.NDArray[np.float32]
     longest: Floats
     totals: RunningSlots
@@ -68,6 +70,11 @@ class History:
     def has_gaps(self) -> bool:
         """Whether the first slot is the gap: the rows have a time, and some have an earlier sibling."""
         return GAP in self.codec.coders
+
+    @property
+    def categories(self) -> list[int]:
+        """Slots of categories, in drawing order."""
+        return category_slots(self.codec, self.order)
 
     @property
     def sizes(self) -> list[int]:
@@ -88,6 +95,7 @@ class History:
                 "running": running,
                 "parents": self.parents,
                 "totals": totals,
+                "class_slot": self.network.class_slot,
                 "width": self.network.width,
                 "memory": self.network.keep.out_features // N_MEANS,
             },
@@ -98,6 +106,7 @@ class History:
                 **{f"allowed.{i}": a for i, a in enumerate(self.allowed)},
                 **{f"bias.{i}": a for i, a in enumerate(self.bias)},
                 **{f"stay_bias.{i}": a for i, a in enumerate(self.stay_bias)},
+                **{f"new_bias.{i}": a for i, a in enumerate(self.new_bias)},
                 "ratio_bias": self.ratio_bias,
                 "longest": self.longest,
                 **weights,
@@ -121,6 +130,7 @@ class History:
             sizes,
             context,
             running.late_sizes,
+            config["class_slot"],
             width=config["width"],
             memory=config["memory"],
             dropout=0.0,
@@ -131,6 +141,7 @@ class History:
         allowed = [arrays[f"allowed.{i}"] for i in range(len(order))]
         bias = [arrays[f"bias.{i}"] for i in range(len(order))]
         stay_bias = [arrays[f"stay_bias.{i}"] for i in range(len(order))]
+        new_bias = [arrays[f"new_bias.{i}"] for i in range(len(order))]
         relations = Relations.from_state(config["codec"], arrays)
         rules = RuleSet.of(Schema.from_dict(config["rules"]))
         ratio_bias, longest = arrays["ratio_bias"], arrays["longest"]
@@ -146,10 +157,17 @@ class History:
             network,
             bias,
             stay_bias,
+            new_bias,
             ratio_bias,
             longest,
             totals,
         )
+
+
+def category_slots(codec: Codec, order: list[int]) -> list[int]:
+    """Return the places in the drawing order of categories that one slot holds."""
+    slots = codec.slots
+    return [at for at, i in enumerate(order) if slots[i].digit is None and slots[i].column not in codec.numeric_coders]
 
 
 def vocabulary(

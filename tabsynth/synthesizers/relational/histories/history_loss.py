@@ -49,7 +49,7 @@ class _HistoryPass:
         memory = memory * factors
         context, scale = self._dropped(batch.context + net.context_offsets, len(net.context.weight), noise)
         previous, _ = self._dropped(batch.previous + net.previous_offsets, len(net.previous.weight), noise)
-        base = functional.linear(memory, net.recall.weight, net.recall.bias)
+        base = functional.linear(memory, net.read.weight, net.read.bias)
         base += _bag(context, net.context.weight).mul_(scale)
         base += _bag(previous, net.previous.weight).mul_(scale)
         trunk, block = BlockPass(net.trunk, self.dtype), BlockPass(net.block, self.dtype)
@@ -58,6 +58,9 @@ class _HistoryPass:
         stream[:, 0] = shared
         if self.slots > 1:
             stream[:, 1:] = torch.cumsum(inputs[:, :-1], 1).add_((shared + late).unsqueeze(1))
+        if net.class_slot is not None:
+            precedent, _ = self._dropped(batch.precedents + net.previous_offsets, len(net.precedent.weight), noise)
+            stream[:, net.class_slot + 1 :] += _bag(precedent, net.precedent.weight).mul_(scale).unsqueeze(1)
         stream += net.position
         norm = NormPass(net.norm, block.forward(stream.view(n * self.slots, -1), noise))
         hidden = norm.out.view(n, self.slots, -1).to(self.dtype)
@@ -67,9 +70,9 @@ class _HistoryPass:
         add_gradient(net.position, grad.sum(0))
         later = grad.flip(1).cumsum(1).flip(1)  # gradient of a slot and of those after it
         back = trunk.backward(later[:, 0].contiguous())
-        add_gradient(net.recall.weight, back.t() @ memory)
-        add_gradient(net.recall.bias, back.sum(0))
-        recalled = (back @ net.recall.weight).mul_(factors)
+        add_gradient(net.read.weight, back.t() @ memory)
+        add_gradient(net.read.bias, back.sum(0))
+        recalled = (back @ net.read.weight).mul_(factors)
         recalled = batch.rows(means_gradient(batch.padded(recalled.view(n, N_MEANS, -1)))).view(n, -1)
         recalled = torch.ops.aten.silu_backward(recalled, kept)
         add_gradient(net.keep.weight, recalled.t() @ read)
@@ -78,6 +81,9 @@ class _HistoryPass:
         back *= scale
         add_gradient(net.context.weight, sum_by_group(context, back, len(net.context.weight) + 1)[:-1])
         add_gradient(net.previous.weight, sum_by_group(previous, back, len(net.previous.weight) + 1)[:-1])
+        if net.class_slot is not None:
+            own = later[:, net.class_slot + 1] * scale
+            add_gradient(net.precedent.weight, sum_by_group(precedent, own, len(net.precedent.weight) + 1)[:-1])
         after = remembered + later[:, 1] if self.slots > 1 else remembered
         if batch.late.shape[1]:
             add_gradient(net.late.weight, sum_by_group(batch.late + net.late_offsets, after, len(net.late.weight)))

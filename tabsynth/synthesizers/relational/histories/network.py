@@ -25,6 +25,7 @@ class HistoryNetwork(nn.Module):
         sizes: Number of tokens of each slot of a row.
         context: Number of tokens of each feature that is known before the row.
         late: Number of tokens of each feature that is known after the first slot, the row's time.
+        class_slot: Slot after which the precedent is known; None for no precedents.
         width: Width of the residual stream.
         memory: Features of each running mean.
         dropout: Share of features and of inner units dropped in training.
@@ -41,6 +42,7 @@ class HistoryNetwork(nn.Module):
         sizes: Sequence[int],
         context: Sequence[int],
         late: Sequence[int],
+        class_slot: int | None = None,
         *,
         width: int,
         memory: int,
@@ -48,7 +50,7 @@ class HistoryNetwork(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.sizes, self.width, self.dropout = list(sizes), width, dropout
+        self.sizes, self.width, self.dropout, self.class_slot = list(sizes), width, dropout, class_slot
         self.register_buffer("row_offsets", _offsets(sizes), persistent=False)
         self.register_buffer("context_offsets", _offsets(context), persistent=False)
         self.register_buffer("late_offsets", _offsets(late), persistent=False)
@@ -58,15 +60,17 @@ class HistoryNetwork(nn.Module):
         self.context = new(nn.Embedding, sum(context), width)  # type: ignore[no-untyped-call]
         self.late = new(nn.Embedding, max(sum(late), 1), width)  # type: ignore[no-untyped-call]
         self.previous = new(nn.Embedding, max(sum(sizes) + len(sizes), 1), width)  # type: ignore[no-untyped-call]
+        rows = sum(sizes) + len(sizes) if class_slot is not None else 1
+        self.precedent = new(nn.Embedding, rows, width)  # type: ignore[no-untyped-call]
         self.row = new(nn.Embedding, max(sum(sizes), 1), width)  # type: ignore[no-untyped-call]
         self.position = nn.Parameter(torch.zeros(len(sizes), width))
         self.keep = new(nn.Linear, width, N_MEANS * memory)  # type: ignore[no-untyped-call]
-        self.recall = new(nn.Linear, N_MEANS * memory, width)  # type: ignore[no-untyped-call]
+        self.read = new(nn.Linear, N_MEANS * memory, width)  # type: ignore[no-untyped-call]
         self.heads = new(nn.Linear, width, max(sum(sizes), 1))  # type: ignore[no-untyped-call]
         self.ratio = new(nn.Linear, width, N_RATIOS)  # type: ignore[no-untyped-call]
-        for module in (self.context, self.late, self.previous, self.row):
+        for module in (self.context, self.late, self.previous, self.precedent, self.row):
             nn.init.normal_(module.weight, std=0.1, generator=generator)
-        for layer, units in ((self.keep, width), (self.recall, memory), (self.heads, width), (self.ratio, width)):
+        for layer, units in ((self.keep, width), (self.read, memory), (self.heads, width), (self.ratio, width)):
             for weight in layer.parameters():
                 nn.init.uniform_(weight, -(units**-0.5), units**-0.5, generator=generator)
         self.trunk = Block(width, 2 * width, dropout, generator)
@@ -77,7 +81,7 @@ class HistoryNetwork(nn.Module):
         """Compute the stream that all slots share, shape (n, width), from a memory of shape (n, means, features)."""
         known = functional.embedding_bag(context + self.context_offsets, self.context.weight, mode="sum")
         before = functional.embedding_bag(previous + self.previous_offsets, self.previous.weight, mode="sum")
-        out: Tensor = self.trunk(known + before + self.recall(memory.flatten(1)))
+        out: Tensor = self.trunk(known + before + self.read(memory.flatten(1)))
         return out
 
     def after(self, late: Tensor) -> Tensor:
@@ -85,6 +89,10 @@ class HistoryNetwork(nn.Module):
         if not late.shape[1]:
             return torch.zeros(len(late), self.width, device=late.device)
         return functional.embedding_bag(late + self.late_offsets, self.late.weight, mode="sum")
+
+    def recall(self, precedent: Tensor) -> Tensor:
+        """Compute the contribution of precedents to the slots after the class, shape (n, width)."""
+        return functional.embedding_bag(precedent + self.previous_offsets, self.precedent.weight, mode="sum")
 
     def embed(self, tokens: Tensor, slot: int) -> Tensor:
         """Compute the contribution of one slot's tokens to later slots, shape (n, width)."""
@@ -124,6 +132,8 @@ class HistoryNetwork(nn.Module):
             stream = stream + self.embed(batch.tokens[:, slot], slot)
             if slot == 0:
                 stream = stream + late
+            if slot == self.class_slot:
+                stream = stream + self.recall(batch.precedents)
         return torch.stack(out, 1) * ~batch.known
 
 
@@ -131,7 +141,7 @@ class HistoryBatch:
     """Whole histories as tensors.
 
     Args:
-        parts: Context, late, previous, tokens, known and ratios of some parents' children.
+        parts: Context, late, previous, tokens, known, ratios and precedents of some parents' children.
         lengths: Number of children of each of these parents.
 
     Attributes:
@@ -141,10 +151,13 @@ class HistoryBatch:
         tokens: Shape (n, slots).
         known: Slots that the plan determines, shape (n, slots).
         ratios: Class of each gap token's ratio to the mean remaining gap, shape (n, tokens of the gap).
+        precedents: Tokens of the precedent, the slot's size where there is none, shape (n, slots or 0).
     """
 
     def __init__(self, parts: Sequence[np.ndarray], lengths: np.ndarray) -> None:
-        self.context, self.late, self.previous, self.tokens, self.known, self.ratios = map(torch.from_numpy, parts)
+        self.context, self.late, self.previous, self.tokens, self.known, self.ratios, self.precedents = map(
+            torch.from_numpy, parts
+        )
         places = np.arange(int(lengths.max()))[None, :]
         self._inside = torch.from_numpy(places < lengths[:, None])
 

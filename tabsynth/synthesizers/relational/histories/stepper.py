@@ -13,6 +13,8 @@ from tabsynth.synthesizers.relational.histories.context import Clock
 from tabsynth.synthesizers.relational.histories.gaps import GapTokens, left_class, mean_gap_left
 from tabsynth.synthesizers.relational.histories.history import GAP, History
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS, update_means
+from tabsynth.synthesizers.relational.occurrences.novelty import SeenTokens
+from tabsynth.synthesizers.relational.occurrences.precedents import Precedents
 
 MAX_ABREAST = 8192
 """Parents that are stepped at a time, those of like numbers of children together."""
@@ -40,6 +42,7 @@ def draw_histories(
     parent_tokens: Integers,
     bounds: tuple[Floats, Floats],
     plan: tuple[Integers, Floats, Floats],
+    planned: Floats,
     rng: np.random.Generator,
     ends: tuple[Floats, Floats] | None = None,
 ) -> Drawn:
@@ -50,6 +53,7 @@ def draw_histories(
         parent_tokens: Tokens of each parent and its parents, shape (parents, features).
         bounds: Origin and end of each parent's history, shape (parents,) each.
         plan: Number of children of each parent, and the times of its first and last child, shape (parents,) each.
+        planned: Number of its children of each class of the plan, NaN where unknown, shape (parents, classes).
         rng: Random generator.
         ends: What each parent's running totals start from and end with, NaN where unknown, shape (parents, totals).
     """
@@ -61,10 +65,8 @@ def draw_histories(
     parts = []
     for begin in range(0, len(order), MAX_ABREAST):
         own = order[begin : begin + MAX_ABREAST]
-        spans = low[own], first[own], last[own]
-        parts.append(
-            _draw_abreast(history, parent_tokens[own], own, counts[own], *spans, ends[0][own], ends[1][own], rng)
-        )
+        spans, sums = (low[own], first[own], last[own]), (planned[own], ends[0][own], ends[1][own])
+        parts.append(_draw_abreast(history, parent_tokens[own], own, counts[own], *spans, *sums, rng))
     if not parts:
         return Drawn(
             np.zeros(0, np.int64), np.zeros(0), np.zeros((0, len(history.order)), np.int64), np.zeros(0, np.int64)
@@ -97,6 +99,7 @@ def _draw_abreast(
     low: Floats,
     first: Floats,
     last: Floats,
+    planned: Floats,
     totals: Floats,
     closing: Floats,
     rng: np.random.Generator,
@@ -108,8 +111,8 @@ def _draw_abreast(
     state = torch.zeros(len(counts), N_MEANS, net.keep.out_features // N_MEANS)
     previous = np.tile(sizes, (len(counts), 1)).astype(np.int64)
     moment, before = low.copy(), np.zeros(len(counts))
-    recurrence = history.running.recurrence
-    recurred = recurrence.none_yet(len(counts))
+    left, precedents = planned.copy(), Precedents(len(counts), net.class_slot, sizes)
+    seen = SeenTokens(len(counts), history.categories, sizes)
     running = history.totals
     totals = totals.copy()
     parts: list[tuple[Integers, Integers, Floats, Integers, Integers]] = []
@@ -117,7 +120,7 @@ def _draw_abreast(
         here = int(np.searchsorted(-counts, -place, side="left"))  # counts descend: those that have more than ``place``
         count, start = counts[:here], moment[:here]
         clock = Clock(
-            np.full(here, place), count, low[:here], first[:here], last[:here], start, before[:here], recurred[:here]
+            np.full(here, place), count, low[:here], first[:here], last[:here], start, before[:here], left[:here]
         )
         early = running.early(totals[:here], closing[:here], count - place)
         context = np.concatenate([parent_tokens[:here], history.running.early(clock), early], axis=1)
@@ -141,16 +144,21 @@ def _draw_abreast(
         for slot in range(len(sizes)):
             if (slot > 0 or gap is None) and running.is_free(slot, totals[:here]).any():
                 beyond = running.beyond(slot, tokens, totals[:here])
-                tokens[:, slot] = _draw_slot(history, stream, slot, previous[:here, slot], beyond, rng)
+                unseen, used = seen.unseen(slot, here), history.running.classes.used(slot, left[:here], sizes[slot])
+                tokens[:, slot] = _draw_slot(history, stream, slot, previous[:here, slot], beyond, unseen, used, rng)
             if slot in running.places:
                 tokens[:, slot] = running.compute(slot, tokens, totals[:here], rng)
             stream = stream + net.embed(torch.from_numpy(tokens[:, slot]), slot)
             if slot == 0:
                 stream = stream + net.after(late)
+            if slot == net.class_slot:
+                stream = stream + net.recall(torch.from_numpy(precedents.read(tokens[:, slot])))
         state[:here] = update_means(state[:here], net.remember(torch.from_numpy(tokens), late), place)
         before[:here] = 0.0 if place == 0 else times - start
         moment[:here], previous[:here] = times, tokens
-        recurred[:here] = recurrence.update(recurred[:here], tokens, times)
+        precedents.update(tokens)
+        seen.update(tokens)
+        left[:here] = history.running.classes.update(left[:here], tokens)
         parts.append((numbers[:here], np.full(here, place), times, tokens, ratio))
     parents, places, times, tokens, ratios = (np.concatenate(items) for items in zip(*parts, strict=True))
     return parents, places, times, tokens, ratios
@@ -198,12 +206,17 @@ def _draw_slot(
     slot: int,
     previous: Integers,
     beyond: Bools | None,
+    unseen: Bools | None,
+    used: Bools,
     rng: np.random.Generator,
 ) -> Integers:
     """Return the tokens of one slot for all rows, shape (n,)."""
     excluded = ~history.allowed[slot] if beyond is None else ~history.allowed[slot] | beyond
     logits = _corrected(history, history.network.logits(stream, slot, torch.zeros(len(stream), 0)), slot, previous)
-    return _draw(logits.masked_fill(torch.from_numpy(excluded), -torch.inf), rng)
+    if unseen is not None:
+        logits = logits + torch.from_numpy(unseen * history.new_bias[slot])
+    barred = np.where((excluded | used).all(1, keepdims=True), excluded, excluded | used)
+    return _draw(logits.masked_fill(torch.from_numpy(barred), -torch.inf), rng)
 
 
 def _draw(logits: Tensor, rng: np.random.Generator) -> Integers:

@@ -107,7 +107,15 @@ def _batch(siblings: Siblings, parents: Integers) -> HistoryBatch:
     first, lengths = siblings.starts[parents], siblings.starts[parents + 1] - siblings.starts[parents]
     before = np.repeat(np.cumsum(lengths) - lengths, lengths)
     rows = np.arange(int(lengths.sum())) - before + np.repeat(first, lengths)
-    parts = (siblings.context, siblings.late, siblings.previous, siblings.tokens, siblings.known, siblings.ratios)
+    parts = (
+        siblings.context,
+        siblings.late,
+        siblings.previous,
+        siblings.tokens,
+        siblings.known,
+        siblings.ratios,
+        siblings.precedents,
+    )
     return HistoryBatch([part[rows] for part in parts], lengths)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +24,10 @@ from tabsynth.synthesizers.relational.histories.gaps import (
     mean_gap_left,
     sibling_gaps,
 )
-from tabsynth.synthesizers.relational.histories.history import GAP, MAX_TOKENS, vocabulary
-from tabsynth.synthesizers.relational.histories.recurrence import Recurrence
+from tabsynth.synthesizers.relational.histories.history import GAP, MAX_TOKENS, category_slots, vocabulary
 from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
+from tabsynth.synthesizers.relational.occurrences.class_totals import ChildClass, ClassTotals
+from tabsynth.synthesizers.relational.occurrences.precedents import choose_class_slot, precedents_of
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.variable_order import chain_order, mutual_information
 
@@ -43,6 +44,8 @@ class Siblings:
         known: Slots that the plan determines, shape (n, slots).
         starts: Row number of each parent's first child and the number of rows, shape (parents with children + 1,).
         ratios: Class of each gap token's ratio to the mean remaining gap, shape (n, tokens of the gap).
+        precedents: Tokens of the last earlier sibling of the same class, shape (n, slots or 0).
+        class_slot: Slot of the class; None for no precedents.
         left: Class of the number of remaining rows, shape (n,).
         longest: As in ``History``.
     """
@@ -54,6 +57,8 @@ class Siblings:
     known: npt.NDArray[np.bool_]
     starts: Integers
     ratios: npt.NDArray[np.uint8]
+    precedents: Integers
+    class_slot: int | None
     left: Integers
     longest: Floats
 
@@ -67,6 +72,8 @@ def prepare(
     parent_tokens: Integers,
     parents: list[int],
     persons: Integers,
+    classes: Mapping[str, ChildClass],
+    planned: Floats,
     window: float,
     seconds: float | None,
     step: float,
@@ -86,6 +93,8 @@ def prepare(
         parent_tokens: Tokens of each row's parents, shape (n, features).
         parents: Number of tokens of each of these features.
         persons: The root's row number of each row, shape (n,).
+        classes: Classes of children whose numbers the plan has, by plan column.
+        planned: These numbers, NaN where unknown, shape (parents with children, classes).
         window: Start of the window.
         seconds: Length of a unit of time; None without order.
         step: Length of which the distance of any two times is a multiple.
@@ -105,14 +114,20 @@ def prepare(
     computed = [name for total in totals for name in (total.column, total.opening) if name]
     codec, relations = vocabulary(frame, schema, persons, min_group=min_group, tokens=tokens, computed=computed)
     encoded = codec.encode(frame)
-    order = _totals_last(codec, _drawing_order(codec, encoded), totals)
+    order = _drawing_order(codec, encoded)
+    class_slot = choose_class_slot(encoded[:, order].astype(np.int64), category_slots(codec, order), starts)
+    if class_slot is not None:
+        first = int(gaps is not None)  # right after the gap
+        order.insert(first, order.pop(class_slot))
+        class_slot = first
+    order = _totals_last(codec, order, totals)
     drawn = encoded[:, order].astype(np.int64)
     count = np.repeat(np.diff(starts), np.diff(starts))
     place = np.arange(len(frame)) - np.repeat(starts[:-1], np.diff(starts))
     moments = np.zeros(len(frame)) if times is None else times
-    recurrence = Recurrence.fit(drawn, _categories(codec, order) if times is not None else [], moments, starts)
-    clock = clock_of(times, low, starts, place, count, recurrence.last_times(drawn, moments, starts))
-    running = RunningContext.fit(clock, moments, window, seconds, step, recurrence)
+    read = _class_totals(classes, frame, codec, encoded, order)
+    clock = clock_of(times, low, starts, place, count, read.left_before(drawn, planned, starts))
+    running = RunningContext.fit(clock, moments, window, seconds, step, read)
     sizes = np.array([codec.slots[i].size for i in order])
     first = place == 0
     previous = np.where(first[:, None], sizes, np.concatenate([drawn[:1], drawn[:-1]]))
@@ -137,6 +152,8 @@ def prepare(
         known,
         starts,
         ratios,
+        precedents_of(drawn, class_slot, sizes, starts),
+        class_slot,
         left_class(clock),
         longest,
     )
@@ -161,25 +178,29 @@ def _totals_last(codec: Codec, order: list[int], totals: Sequence[RunningTotal])
 
 
 def clock_of(
-    times: Floats | None, low: Floats, starts: Integers, place: Integers, count: Integers, recurred: Floats
+    times: Floats | None, low: Floats, starts: Integers, place: Integers, count: Integers, left: Floats
 ) -> Clock:
     """Return the position of each training row in its parent's history."""
     if times is None:
         nothing = np.zeros(len(place))
-        return Clock(place, count, nothing, nothing, nothing, nothing, nothing, recurred)
+        return Clock(place, count, nothing, nothing, nothing, nothing, nothing, left)
     first = place == 0
     last = np.repeat(times[starts[1:] - 1], np.diff(starts))
     begin = np.repeat(times[starts[:-1]], np.diff(starts))
     previous = np.where(first, low, np.concatenate([times[:1], times[:-1]]))
     gaps = np.where(first, 0.0, times - previous)
     before = np.where(first | (place == 1), 0.0, np.concatenate([gaps[:1], gaps[:-1]]))
-    return Clock(place, count, low, begin, last, previous, before, recurred)
+    return Clock(place, count, low, begin, last, previous, before, left)
 
 
-def _categories(codec: Codec, order: list[int]) -> list[int]:
-    """Return the places in the drawing order of categories that one slot holds."""
-    slots = codec.slots
-    return [at for at, i in enumerate(order) if slots[i].digit is None and slots[i].column not in codec.numeric_coders]
+def _class_totals(
+    classes: Mapping[str, ChildClass], frame: pd.DataFrame, codec: Codec, encoded: Tokens, order: list[int]
+) -> ClassTotals:
+    """Return the tokens of the classes."""
+    slots = {codec.slots[i].column: at for at, i in enumerate(order) if codec.slots[i].digit is None}
+    places = [slots[one.column] for one in classes.values()]
+    tokens = [encoded[int(np.argmax(one.rows(frame))), order[slots[one.column]]] for one in classes.values()]
+    return ClassTotals(tuple(classes), np.array(places, np.int64), np.array(tokens, np.int64))
 
 
 def _drawing_order(codec: Codec, encoded: Tokens) -> list[int]:

@@ -19,6 +19,7 @@ from tabsynth.schema.constraints import Combinations
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.keys import KeyMaker
+from tabsynth.synthesizers.relational.links import check_root_columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,7 @@ def prepare_public_tables(
         PrivacyError: A fact is not public, the unit is not the root row, or a link is not supported.
         InputError: A table is missing or unknown.
         SchemaError: Columns are not those of the schema.
+        DataError: The root table has nothing to learn.
     """
     if not isinstance(privacy, Privacy):
         raise PrivacyError(f"privacy must be a tabsynth.Privacy, such as Privacy(epsilon=1.0, ...), not {privacy!r}")
@@ -100,6 +102,7 @@ def prepare_public_tables(
     unknown = [name for name in max_children or {} if name not in visible or name == root]
     if unknown:
         raise InputError(f"max_children names {quote(unknown)}, which are no child tables; there are {quote(visible)}")
+    check_root_columns(root, [*visible[root], *schema.children(root)])
     return PublicTables(schema, root, visible)
 
 

@@ -1,0 +1,156 @@
+"""Totals of a history: how many children of each parent are of the classes whose shares differ most between parents.
+
+A diagnosis recurs in the visits of those patients who have it. Its number is a column of the plan, drawn with the
+parent, and the network reads how many of them are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.common.arrays import Arrays, Bools, Floats, Integers
+from tabsynth.schema.columns import Column
+
+MAX_TOTALS = 24
+
+MIN_MEAN_CHILDREN = 5.0
+"""Shorter histories have no totals: their kind describes them."""
+
+MIN_GAIN, CHANCE_DEVIATIONS = 0.01, 5.0
+"""Minimum information, in nats per child, that the parents' own shares of a class add, and how many standard deviations
+of what they add by chance come on top."""
+
+MAX_AGREEMENT = 0.9
+"""Of two classes that agree in so many of their rows, or complement each other so far, one is used."""
+
+N_SHARES = 16
+"""Bins of the share of the remaining children that are of a class, beside one each for none and all."""
+
+
+@dataclass(frozen=True)
+class ChildClass:
+    """Children that have a value in a column; None for those whose value is missing."""
+
+    column: str
+    value: Any
+
+    def rows(self, children: pd.DataFrame) -> Bools:
+        """Return which children are of the class, shape (n,)."""
+        values = children[self.column]
+        return np.asarray(values.isna() if self.value is None else (values == self.value).fillna(False), bool)
+
+
+def choose_classes(
+    children: pd.DataFrame, columns: Mapping[str, Column], rows: Integers, roots: Integers, min_group: int
+) -> tuple[ChildClass, ...]:
+    """Return the classes whose shares differ most between parents, by the log-likelihood ratio.
+
+    Args:
+        children: Child rows.
+        columns: Their columns.
+        rows: The parent's row number of each child, shape (n,).
+        roots: The root's row number of each child, shape (n,).
+        min_group: A class is in the histories of at least this many roots.
+    """
+    parents, own = np.unique(rows, return_inverse=True)
+    if len(rows) < MIN_MEAN_CHILDREN * len(parents):
+        return ()
+    counts, found = np.bincount(own), list[tuple[float, int, ChildClass]]()
+    least = MIN_GAIN * len(rows) + CHANCE_DEVIATIONS * np.sqrt(len(parents) / 2)  # half a chi-squared value each
+    for name, column in columns.items():
+        if column.kind not in ("categorical", "boolean"):
+            continue
+        codes, values = pd.factorize(children[name])
+        for code in range(-1, len(values)):
+            held = codes == code
+            gain = _gain(np.bincount(own[held], minlength=len(parents)), counts)
+            if gain > least and len(np.unique(roots[held])) >= min_group:
+                found.append((-gain, len(found), ChildClass(name, None if code < 0 else values[code])))
+    chosen: list[tuple[ChildClass, Bools]] = []
+    for _, _, one in sorted(found, key=lambda item: item[:2]):
+        held = one.rows(children)
+        agree = [(held & other).sum() / max((held | other).sum(), 1) for _, other in chosen]
+        agree += [(~held & other).sum() / max((~held | other).sum(), 1) for _, other in chosen]
+        if len(chosen) < MAX_TOTALS and max(agree, default=0.0) < MAX_AGREEMENT:
+            chosen.append((one, held))
+    return tuple(one for one, _ in chosen)
+
+
+def _gain(totals: Integers, counts: Integers) -> float:
+    """Return by how many nats the parents' own shares of a class describe it better, half a nat each taken off."""
+    share, shares = totals.sum() / counts.sum(), totals / counts
+    if share in (0.0, 1.0):
+        return 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one = np.where(totals > 0, totals * np.log(shares / share), 0.0)
+        other = np.where(totals < counts, (counts - totals) * np.log((1 - shares) / (1 - share)), 0.0)
+    return float((one + other).sum() - 0.5 * len(counts))
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTotals:
+    """Classes of children by their tokens.
+
+    Attributes:
+        columns: The parent's plan column of each class.
+        slots: Slot of each class, in drawing order, shape (classes,).
+        tokens: Its token, shape (classes,).
+    """
+
+    columns: tuple[str, ...]
+    slots: Integers
+    tokens: Integers
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return no classes."""
+        return cls((), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of tokens of each class's feature: none, shares, all, unknown."""
+        return [N_SHARES + 3] * len(self.slots)
+
+    def left_before(self, tokens: Integers, totals: Floats, starts: Integers) -> Floats:
+        """Return how many children of each class are left before each row, NaN where unknown, shape (n, classes).
+
+        Args:
+            tokens: Training rows in drawing order, siblings together and in order, shape (n, slots).
+            totals: Totals of each parent with children, shape (parents with children, classes).
+            starts: Row number of each parent's first child, and the number of rows.
+        """
+        seen = np.cumsum(tokens[:, self.slots] == self.tokens, axis=0)
+        before = np.concatenate([np.zeros_like(seen[:1]), seen[:-1]])
+        lengths = np.diff(starts)
+        return np.asarray(np.repeat(totals + before[starts[:-1]], lengths, axis=0) - before)
+
+    def update(self, left: Floats, tokens: Integers) -> Floats:
+        """Return how many are left after one more row of each parent, shape (parents, classes)."""
+        return np.asarray(left - (tokens[:, self.slots] == self.tokens))
+
+    def used(self, slot: int, left: Floats, size: int) -> Bools:
+        """Return which tokens of a slot are of classes of which none are left, shape (n, size)."""
+        out = np.zeros((len(left), size), bool)
+        for k in np.flatnonzero(self.slots == slot):
+            out[:, self.tokens[k]] = left[:, k] <= 0
+        return out
+
+    def read(self, left: Floats, rows_left: Integers) -> Integers:
+        """Return the binned share of each class among the remaining children, shape (n, classes)."""
+        share = np.clip(left / np.maximum(rows_left, 1)[:, None], 0.0, 1.0)
+        out = np.where(share <= 0, 0, np.where(share >= 1, N_SHARES + 1, 1 + np.floor(share * N_SHARES)))
+        return np.where(np.isnan(left), N_SHARES + 2, out).astype(np.int64)
+
+    def state(self) -> Arrays:
+        """Return arrays for ``from_state``."""
+        return {"slots": self.slots, "tokens": self.tokens}
+
+    @classmethod
+    def from_state(cls, columns: Sequence[str], arrays: Arrays) -> Self:
+        """Rebuild from a state."""
+        return cls(tuple(columns), arrays["slots"], arrays["tokens"])

@@ -1,0 +1,72 @@
+"""Plans with shares of classes: which classes, how many are left, and what the children make of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.occurrences.class_totals import N_SHARES, ChildClass, ClassTotals, choose_classes
+from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
+
+
+def visits(parents: int = 150, each: int = 8) -> pd.DataFrame:
+    """Visits of persons who have a chronic illness or not, on days that differ by chance alone."""
+    rng = np.random.default_rng(0)
+    owner = np.repeat(np.arange(parents), each)
+    ill = (np.arange(parents) % 3 == 0)[owner]
+    reason = np.where(ill & (rng.random(len(owner)) < 0.6), "asthma", "check-up")
+    return pd.DataFrame({"person_id": owner, "reason": reason, "day": rng.choice(["mo", "tu", "we"], len(owner))})
+
+
+def test_classes_whose_shares_differ_between_parents_are_chosen() -> None:
+    frame = visits()
+    columns = Schema.infer(frame).columns
+    owner = frame.person_id.to_numpy()
+    chosen = choose_classes(frame, columns, owner, owner, 5)
+    assert [one.column for one in chosen] == ["reason"]  # one of two values: the other has the same rows
+    assert choose_classes(frame, columns, owner, np.minimum(owner, 2), 5) == ()  # the ill are of three roots
+    assert choose_classes(frame.iloc[::4], columns, owner[::4], owner[::4], 5) == ()  # two visits each
+
+
+def test_a_class_of_missing_values_has_a_share() -> None:
+    frame = visits()
+    frame["reason"] = frame.reason.where(frame.reason != "check-up", None)
+    owner = frame.person_id.to_numpy()
+    (only,) = choose_classes(frame, Schema.infer(frame).columns, owner, owner, 5)
+    rows = only.rows(frame)
+    assert rows.tolist() == (frame.reason.isna() if only.value is None else frame.reason == "asthma").tolist()
+
+
+def test_what_is_left_of_a_class_is_read_in_training_as_in_drawing() -> None:
+    totals = ClassTotals(("a",), np.array([1]), np.array([2]))
+    tokens = np.array([[0, 2], [0, 1], [0, 2], [0, 2], [0, 0]])
+    starts = np.array([0, 3, 5])
+    planned = np.array([[2.0], [1.0]])
+    left = totals.left_before(tokens, planned, starts)
+    assert left[:, 0].tolist() == [2, 1, 1, 1, 0]
+    state, found = planned[:1], []
+    for row in tokens[:3]:
+        found.append(float(state[0, 0]))
+        state = totals.update(state, row[None])
+    assert found == [2, 1, 1]
+    read = totals.read(np.array([[0.0], [3.0], [1.0], [np.nan], [5.0]]), np.array([3, 3, 2, 1, 4]))[:, 0]
+    assert read.tolist() == [0, N_SHARES + 1, 1 + N_SHARES // 2, N_SHARES + 2, N_SHARES + 1]
+
+
+def test_a_chronic_illness_recurs_in_the_visits_of_few_persons() -> None:
+    frame = visits()
+    tables = {"person": pd.DataFrame({"id": np.arange(150)}), "visits": frame}
+    drawn = RelationalSynthesizer(epochs=8).fit(tables, seed=0).sample(500, seed=1)["visits"]
+    share = {
+        name: (one.reason == "asthma").groupby(one.person_id).mean()
+        for name, one in (("real", frame), ("drawn", drawn))
+    }
+    for held in ((0.0, 0.0), (0.3, 1.0)):  # none, and much of the history: 68 and 31 % of the real persons
+        within = {name: one.between(*held).mean() for name, one in share.items()}
+        assert within["drawn"] == pytest.approx(within["real"], abs=0.1)
+
+
+def test_a_class_names_its_rows() -> None:
+    frame = pd.DataFrame({"x": pd.array([1, None, 2], dtype="Int64")})
+    assert ChildClass("x", 1).rows(frame).tolist() == [True, False, False]
+    assert ChildClass("x", None).rows(frame).tolist() == [False, True, False]
