@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,10 @@ from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
 from tabsynth.synthesizers.gan import GANSynthesizer
+from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts
+from tabsynth.synthesizers.marginal.product_mixture import Mixture
+from tabsynth.synthesizers.marginal.sign_products import correlations, triples
+from tabsynth.synthesizers.marginal.sign_products.products import measure_products
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 
@@ -151,3 +156,26 @@ def quick_masked() -> MaskedSynthesizer:
 
 def quick_gan() -> GANSynthesizer:
     return GANSynthesizer(epochs=1, private_training="dp-sgd")
+
+
+def products_are_charged_and_bounded(patch: Patch, folder: Path) -> None:
+    """The products of signs of both searches are read after their charge, and a row changes each by at most one."""
+    own, read = ledger(), []
+    rows = np.random.default_rng(0).integers(0, 4, (50, 5)).astype(np.int32)
+    source = NoisyCounts(100.0, own, Noise.insecure(1))
+
+    def tokens() -> Any:
+        read.append(len(own))
+        return rows
+
+    marginals, lines, names = [np.full(4, 0.25)] * 5, [4] * 5, list("abcde")
+    mixture = Mixture(tuple(np.full((1, 4), 0.25, np.float32) for _ in lines))
+    triples.select_triples(marginals, lines, mixture, tokens, 50.0, source, names)
+    pairs = list(combinations(range(5), 2))
+    correlations.measure_correlations(marginals, lines, pairs, tokens, 50.0, source, 0.1, names)
+    assert read == [1, 2]
+    for module in (correlations, triples):
+        signs = [module.balanced_signs(marginal, line) for marginal, line in zip(marginals, lines, strict=True)]
+        facts: Any = (1.0, ExactCounts(), 0.1, names)
+        sums, without = (measure_products(signs, pairs, lambda kept=kept: kept, *facts)[0] for kept in (rows, rows[1:]))
+        assert np.abs(sums - without).max() <= 1

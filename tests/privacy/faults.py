@@ -16,6 +16,8 @@ from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import clamping, dp_sgd, noisy_counts, partition_selection
 from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.synthesizers.marginal.count_source import ExactCounts
+from tabsynth.synthesizers.marginal.sign_products import correlations, triples
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.private import gan
 from tabsynth.synthesizers.private import masked as masked_private
@@ -222,3 +224,19 @@ def a_warning_of_the_data(patch: Patch) -> None:
         return own(values, column)
 
     patch.setattr(clamping, "private_column", warning)
+
+
+def products_without_noise(patch: Patch) -> None:
+    def exact(own: Any) -> Any:
+        return lambda signs, tuples, tokens, rows, source, *rest: own(signs, tuples, tokens, rows, ExactCounts(), *rest)
+
+    for module in (correlations, triples):
+        patch.setattr(module, "measure_products", exact(module.measure_products))
+
+
+def signs_beyond_one(patch: Patch) -> None:
+    def scaled(own: Any) -> Any:
+        return lambda marginal, n_ordered: 2 * own(marginal, n_ordered)
+
+    for module in (correlations, triples):
+        patch.setattr(module, "balanced_signs", scaled(module.balanced_signs))

@@ -44,6 +44,18 @@ N_REFERENCE_PAIRS = 105
 MIN_JOINT_SIGNAL = 0.04
 """Below this signal, for a table of 15 columns, the model is independent: counts of pairs would be mostly noise."""
 
+MIN_TABLE_SIGNAL = 0.05
+"""Below this signal it is, whatever the number of columns."""
+
+MIN_PRODUCT = 0.2
+"""Products of signs in short tables get the budget that distinguishes this mean product from noise."""
+
+MAX_PRODUCTS_SHARE = 0.2
+"""If more than this share of the budget is needed for it, products are not measured."""
+
+N_SHORT_TABLE_BINS = 16
+"""Approximate number of tokens of a numeric column in such tables; none of them is counted with another column's."""
+
 LOW_SIGNAL = 0.3
 """Below this signal there are fewer groups."""
 
@@ -158,7 +170,28 @@ def n_trees(rows: float, rho: float) -> int:
 
 def independent(rows: float, rho: float, pairs: int) -> bool:
     """Return whether counts of so many pairs would be mostly noise; single columns then get the whole budget."""
-    return pairs > 0 and signal_to_noise(rows, rho) * np.sqrt(N_REFERENCE_PAIRS / pairs) < MIN_JOINT_SIGNAL
+    signal = signal_to_noise(rows, rho)
+    return pairs > 0 and (signal < MIN_TABLE_SIGNAL or signal * np.sqrt(N_REFERENCE_PAIRS / pairs) < MIN_JOINT_SIGNAL)
+
+
+def products_share(rows: float, rho: float, pairs: int, target_pairs: int) -> tuple[float, int]:
+    """Return the share of the budget for products of signs in a short table, and the number of pairs measured.
+
+    These are all pairs, or those with the target, or none.
+    """
+    for number in (pairs, target_pairs):
+        share = number * product_threshold(number) ** 2 / (2 * rho * (MIN_PRODUCT * rows) ** 2)
+        if number and share <= MAX_PRODUCTS_SHARE:
+            return share, number
+    return 0.0, 0
+
+
+def product_threshold(products: int) -> float:
+    """Return the standard deviations of noise that none of so many products exceeds by noise, with high probability.
+
+    This is the universal threshold (Donoho and Johnstone 1994).
+    """
+    return float(np.sqrt(2 * np.log(max(products, 4))))
 
 
 def n_bins(rows: float, rho: float) -> int:

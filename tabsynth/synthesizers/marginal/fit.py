@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_sour
 from tabsynth.synthesizers.marginal.pair_selection import measure_levels
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
 from tabsynth.synthesizers.marginal.public_facts.known_levels import KNOWN_SHARE, PublicFacts
+from tabsynth.synthesizers.marginal.sign_products.correlations import measure_correlations
 from tabsynth.synthesizers.marginal.two_way_marginals import Measurements, Pair
 
 Model = Mixture | GraphicalModel
@@ -145,11 +147,34 @@ def fit_model(
     return Mixture(tuple(_expand_tokens(part, own, len(counts)) for part, counts, own in whole))
 
 
-def independent_model(slots: LearnedSlots, source: CountSource, seed: int) -> Mixture:
-    """Return a mixture of independent columns, fitted to public facts on pairs of columns if there are any."""
+def independent_model(
+    slots: LearnedSlots,
+    source: CountSource,
+    seed: int,
+    products: tuple[Callable[[], Tokens], float, bool] | None = None,
+) -> Mixture:
+    """Return a mixture of independent columns, fitted to what is known on pairs of columns if anything is.
+
+    Args:
+        slots: The learned slots.
+        source: The source of counts, which charges them.
+        seed: Seed of the mixture's initial values.
+        products: Reader of the tokens of all rows, share of the budget, and whether all pairs or those with the
+            target are measured, if products of signs are to be measured.
+    """
     public, sizes = slots.learned_public, [len(own) for own in slots.marginals]
     small = Mixture(tuple(part[None].astype(np.float32) for part in slots.marginals))
-    if known := public.known_levels(sizes, (source.sigma(KNOWN_SHARE) / slots.rows) ** 2):
+    known = public.known_levels(sizes, (source.sigma(KNOWN_SHARE) / slots.rows) ** 2)
+    if products is not None:
+        tokens, share, all_pairs = products
+        pairs = [own for own in combinations(range(len(sizes)), 2) if all_pairs or slots.target in own]
+        found = measure_correlations(
+            slots.marginals, slots.learned_lines, pairs, slots.reader(tokens), slots.rows, source, share, slots.names
+        )
+        if found:
+            known.append(found)
+            slots = replace(slots, published=tuple(range(len(sizes))))
+    if known:
         config = mixture_config(slots.rows / source.max_rows_per_unit, source.rho, None, sum(sizes) ** 2)
         variances = slots.variances(source)
         small = fit_mixture(slots.marginals, known, slots.rows, config, seed=seed, variances=variances)

@@ -18,6 +18,13 @@ from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts
 from tabsynth.synthesizers.marginal.mixture_fit import fit_mixture
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
 from tabsynth.synthesizers.marginal.public_facts.known_levels import KNOWN_SHARE, PublicFacts
+from tabsynth.synthesizers.marginal.sign_products.triples import (
+    SEARCH_SHARE,
+    TRIPLE_SHARE,
+    affordable,
+    by_last_column,
+    select_triples,
+)
 from tabsynth.synthesizers.marginal.two_way_marginals import (
     MeasurementPlan,
     Measurements,
@@ -121,14 +128,25 @@ def measure_levels(
     shares = level_shares(plans, share)
     known = public.known_levels([len(own) for own in marginals], (source.sigma(KNOWN_SHARE) / rows) ** 2)
     found = [public.with_zeros(measure(plan, *facts, shares[name], names)) for name, plan in plans.items()]
-    trees, chosen = n_trees(rows, source.rho), every
-    if len(every) > trees:
+    trees, chosen, fine_share = n_trees(rows, source.rho), every, shares["fine"]
+    # Triples with the target are counted anyway.
+    search = pairs is None and affordable(len(marginals) - (target is not None), rows, source)
+    if len(every) > trees or search:
         components, steps = min(MAX_COMPONENTS, config.components), min(MAX_STEPS, config.steps)
         rough = replace(config, components=components, steps=steps, pool=1)
-        chosen = strongest_pairs(fit_mixture(marginals, [*found, *known], rows, rough, seed=seed), every, trees)
+        mixture = fit_mixture(marginals, [*found, *known], rows, rough, seed=seed)
+        chosen = strongest_pairs(mixture, every, trees)
+        if search:
+            fine_share -= SEARCH_SHARE
+            selected = select_triples(marginals, lines, mixture, *facts, names, target)
+            levels = [MeasurementPlan(coarse, (), pairs, third) for third, pairs in by_last_column(selected).items()]
+            for plan in levels:
+                own = TRIPLE_SHARE * len(plan.triples) / len(selected)
+                found.append(public.with_zeros(measure(plan, *facts, own, names)))
+                fine_share -= own
     # If a column has more tokens than the rows can distinguish, its families represent them.
     detailed = tuple(families[i] if public.families.get(i) else own for i, own in enumerate(fine))
-    last = measure(MeasurementPlan(detailed, chosen), *facts, shares["fine"], names)
+    last = measure(MeasurementPlan(detailed, chosen), *facts, fine_share, names)
     return [*found, public.with_zeros(last), *known]
 
 

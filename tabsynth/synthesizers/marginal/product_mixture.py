@@ -21,16 +21,27 @@ CHUNK_ROWS = 1 << 14
 
 
 def stratified_uniforms(group: Integers, rng: np.random.Generator, stratify: bool) -> Floats:
-    """Sample uniforms, shape (n,), stratified over [0, 1) within each group."""
+    """Sample uniforms, shape (n,), stratified over [0, 1) within each group, and over all groups together.
+
+    In each group the i-th smallest of k is in the i-th of k equal intervals. The places within these intervals are
+    stratified over the groups: few rows of each of many components then have the frequencies of many rows of one.
+    """
     n = len(group)
     if not stratify:
         return rng.random(n)
+    rank, counts = _random_ranks(group, rng)
+    place, others = _random_ranks(rank, rng)
+    return np.asarray((rank + (place + rng.random(n)) / others[rank]) / counts[group])
+
+
+def _random_ranks(group: Integers, rng: np.random.Generator) -> tuple[Integers, Integers]:
+    """Return the rank of each row in random order within its group, and the size of each group."""
     counts = np.bincount(group)
     first = np.cumsum(counts) - counts
-    order = np.lexsort((rng.random(n), group))
-    rank = np.empty(n)
-    rank[order] = np.arange(n) - first[group[order]]
-    return np.asarray((rank + rng.random(n)) / counts[group])
+    order = np.lexsort((rng.random(len(group)), group))
+    rank = np.empty(len(group), np.int64)
+    rank[order] = np.arange(len(group)) - first[group[order]]
+    return rank, counts
 
 
 def probabilities_by_likelihood(

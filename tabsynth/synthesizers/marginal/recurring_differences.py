@@ -22,9 +22,9 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.recurring_differences import MIN_RECURRING_SHARE, RecurringDifference
 from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.marginal.bins.count_estimates import project_to_simplex
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
-from tabsynth.synthesizers.marginal.one_way_marginals import project_to_simplex
 
 SEARCH_SHARE = 0.03
 """Share of the budget for the search; nothing is spent if noise would hide every equality."""

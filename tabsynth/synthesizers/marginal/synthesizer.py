@@ -24,7 +24,14 @@ from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.enforcement import Relations
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.imputation import impute_rows, slotwise_predictor
-from tabsynth.synthesizers.marginal.budget_allocation import DEFAULT_EXPECTED_ROWS, n_bins, one_way_share
+from tabsynth.synthesizers.marginal.budget_allocation import (
+    DEFAULT_EXPECTED_ROWS,
+    N_SHORT_TABLE_BINS,
+    independent,
+    n_bins,
+    one_way_share,
+    products_share,
+)
 from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts, NoisyCounts
 from tabsynth.synthesizers.marginal.fit import LearnedSlots, Model, fit_model, from_arrays, independent_model, to_arrays
 from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
@@ -110,23 +117,32 @@ class MarginalSynthesizer(TokenSynthesizer):
         public = PublicStructure.of(rows.rules, schema, grids, self.public_marginals, lookups=mixture)
         expected = (n_public or DEFAULT_EXPECTED_ROWS) / unit
         share = one_way_share(expected, source.rho) * public.counted_share() if len(grids) > 1 else 1.0
+        counted = public.counted()
+        pairs = len(counted) * (len(counted) - 1) // 2
+        target_pairs = len(counted) - 1 if set(schema.with_role("target")) & set(counted) else 0
         single = measure_one_ways(
-            public.counted(),
+            counted,
             rows.cells,
             source,
             share,
             expected_rows=expected,
             may_spend_all=mixture,
+            target_pairs=target_pairs,
         )
         self._public = public.complete(single)
         self.rows_ = max(round(single.rows), 1)
-        bins = n_bins(single.rows / unit, source.rho)
+        units = single.rows / unit
+        is_short = single.spent == 1 or (mixture and independent(units, source.rho, pairs))
+        bins = N_SHORT_TABLE_BINS if is_short else n_bins(units, source.rho)
         self.codec_ = public_codec(schema, grids, self._public.counts, self._public.pooling_sigma, bins, public.cuts)
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
-        if single.spent == 1:
+        if is_short:
             self.relations_ = Relations({})
             if self.active_:
-                self._set_model(independent_model(self._slots(single.rows), source, run.seed))
+                share, number = products_share(units, source.rho, pairs, target_pairs)
+                products = (lambda: rows.tokens(self.codec_)[:, self._measured()], share, number == pairs)
+                slots = self._slots(single.rows)
+                self._set_model(independent_model(slots, source, run.seed, products if number else None))
             return
         lines = {name: grid for name, grid in grids.items() if name not in public.determined}
         differences, spent = measure_recurring_differences(schema, lines, self.codec_, rows.line, single.rows, source)

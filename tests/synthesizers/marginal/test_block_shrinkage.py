@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tabsynth.synthesizers.marginal.one_way_marginals import shrink_to_block_means
+from tabsynth.synthesizers.marginal.bins.count_estimates import shrink_to_block_means
 
 
 def test_noise_alone_is_pulled_flat_and_what_stands_out_stays() -> None:

@@ -17,14 +17,10 @@ from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import zcdp_rho
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.marginal.bins.adaptive_bins import merge_cells
+from tabsynth.synthesizers.marginal.bins.count_estimates import project_to_simplex, reconcile_blocks, shrink_to_uniform
 from tabsynth.synthesizers.marginal.bins.public_bins import numeric_grid
 from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts
-from tabsynth.synthesizers.marginal.one_way_marginals import (
-    measure_one_ways,
-    project_to_simplex,
-    reconcile_blocks,
-    shrink_to_uniform,
-)
+from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
 from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, group_tokens, measure
 
 ALL = list(combinations(range(4), 2))

@@ -22,7 +22,7 @@ MAX_SINGLE_SHARE = 0.95
 """Maximum expected share of a bin's rows at single numbers, if the bin contains intervals too."""
 
 
-def kept_stretch(noisy: Floats, sigma: float) -> tuple[int, int]:
+def kept_stretch(noisy: Floats, sigma: float, drift: float = TAIL_DRIFT) -> tuple[int, int]:
     """Return the first cell that exceeds noise, and one past the last.
 
     From each end, counts are cumulated until they exceed their noise. The boundary is where the cumulated sum, minus a
@@ -35,7 +35,7 @@ def kept_stretch(noisy: Floats, sigma: float) -> tuple[int, int]:
         if not len(beyond):
             return 0, len(noisy)
         # Without a drift, the minimum of a sum of noise may be anywhere.
-        ends.append(int(np.argmin((total - TAIL_DRIFT * sigma * np.arange(len(total)))[: beyond[0]])))
+        ends.append(int(np.argmin((total - drift * sigma * np.arange(len(total)))[: beyond[0]])))
     first, last = ends[0], len(noisy) - ends[1]
     return (first, last) if first < last else (0, len(noisy))
 

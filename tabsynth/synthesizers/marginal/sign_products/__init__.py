@@ -1,0 +1,1 @@
+"""Noisy products of columns' signs: the least noisy measurement of whether columns depend on each other."""
