@@ -25,6 +25,7 @@ from tabsynth.synthesizers.marginal.budget_allocation import (
     n_trees,
     one_way_share,
     plan_one_ways,
+    products_share,
 )
 from tabsynth.synthesizers.marginal.count_source import noise_sigma
 from tabsynth.synthesizers.marginal.one_way_marginals import BINS_FOR_EACH_TOKEN
@@ -98,7 +99,9 @@ class PlannedNoise:
         plan = plan_one_ways(self.grids, self.share, self.units, self.rho)
         second = dict(plan.second)
         if not self.counts_pairs and len(self.grids) > 1:
-            for name, part in independent_shares(self.grids, 1 - self.share).items():
+            pairs = len(self.grids) * (len(self.grids) - 1) // 2
+            left = 1 - self.share - products_share(self.units, self.rho, pairs, 0)[0]
+            for name, part in independent_shares(self.grids, left).items():
                 second[name] = second.get(name, 0.0) + part
         first = {
             (name, blocks): self.variance(part)

@@ -44,7 +44,7 @@ N_REFERENCE_PAIRS = 105
 MIN_JOINT_SIGNAL = 0.04
 """Below this signal, for a table of 15 columns, the model is independent: counts of pairs would be mostly noise."""
 
-MIN_TABLE_SIGNAL = 0.05
+MIN_TABLE_SIGNAL = 0.02
 """Below this signal it is, whatever the number of columns."""
 
 MIN_PRODUCT = 0.2
