@@ -34,6 +34,7 @@ from tabsynth.data.database.root_rows import split_by_root, take_roots
 from tabsynth.evaluation.relational.evaluate_database import evaluate_database
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.columns import Categorical, Datetime, Numeric
+from tabsynth.schema.constraints import Inequality
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.adapters.sdv_histories import PARSynthesizer
@@ -154,8 +155,11 @@ def clinic(names: tuple[str, ...], patients: int | None) -> tuple[Tables, Tables
         sides = [read_folder(Path(folder) / side)[0] for side in ("train", "holdout")]
     train, holdout = ({name: side[name] for name in names} for side in sides)
     links = [("encounters", "PATIENT", "patients"), ("procedures", "ENCOUNTER", "encounters")]
+    schemas = {name: Schema.infer(train[name]) for name in names}
+    insured = Inequality(low="PAYER_COVERAGE", high="TOTAL_CLAIM_COST")  # what every user of the tables knows
+    schemas["encounters"] = replace(schemas["encounters"], constraints=(insured,))
     schema = DatabaseSchema(
-        {name: Schema.infer(train[name]) for name in names},
+        schemas,
         {name: "Id" for name in names if name != "procedures"},
         tuple(ForeignKey(*link) for link in links if link[0] in names),
         {name: "START" for name in names if name != "patients"},
