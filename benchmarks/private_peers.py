@@ -126,7 +126,9 @@ def run(peer: str, table: str, epsilon: float, seed: int, folder: Path, args: ar
         }
         out = {"version": f"tabsynth=={tabsynth.__version__}"}
     else:
-        out = {"version": PINS[peer.partition("_")[0]][0], "options": PEERS[peer], "bins": args.bins}
+        out = {"version": PINS[peer.partition("_")[0]][0], "options": PEERS[peer]}
+        if not peer.startswith("dpmm"):
+            out["bins"] = args.bins
         try:
             python = environment_of(peer.partition("_")[0], args.environments or folder / "environments")
             synthetic, seconds = fit_peer(python, peer, train, schema, epsilon, seed, args.bins, args.minutes)
