@@ -156,6 +156,7 @@ def test_from_a_table_to_a_verified_release(browser: Any, link: str, tmp_path: P
     find("#publisher").send_keys("Statistics office")
     press(".sign .row button")
     wait_until(lambda: browser.find_elements(By.ID, "reason"))  # so few rows miss a gate
+    assert not re.search(r"\.(\w+): \1: ", find(".sign").text)  # a score is named once
     check_page(browser)
     for box in browser.find_elements(By.CSS_SELECTOR, "input[name=waive]"):
         browser.execute_script("arguments[0].click()", box)

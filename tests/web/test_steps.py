@@ -10,8 +10,8 @@ import pytest
 from tabsynth.data.read_write import write
 from tabsynth.pipeline.config import read_job
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.web.project import Project
-from tabsynth.web.steps.protection import Protection, explain
+from tabsynth.web.project import PLAN, Project, write_state
+from tabsynth.web.steps.protection import Protection, explain, plan_key, read_plan
 
 
 @pytest.fixture
@@ -58,6 +58,23 @@ def test_a_question_is_answered_with_a_click(client, project: Project) -> None:
     assert client.post("/p/patients-2/column", number=number, answer="categorical").status == 303
     assert project.schema["ward"].kind == "categorical"
     assert "ward" not in project.schema.questions
+
+
+def test_questions_name_no_option_that_the_page_does_not_have(client) -> None:
+    towns = ["rome"] * 30 + [f"town {i // 2}" for i in range(90)]
+    client.upload("towns.csv", pd.DataFrame({"town": towns, "age": range(120)}).to_csv(index=False).encode())
+    page = client.get("/p/towns/columns").text
+    assert "by made-up ones: is it a category all the same" in page
+    assert "min_group" not in page
+
+
+def test_a_larger_budget_is_never_expected_to_cost_more_quality(project: Project) -> None:
+    found = [{"epsilon": 0.1, "pairs": 0.4}, {"epsilon": 1.0, "pairs": 0.3}, {"epsilon": 3.0, "pairs": 0.31}]
+    write_state(project.path(PLAN), {"key": plan_key(project), "plan": {"expected": found}})
+    shown = read_plan(project)
+    assert shown is not None
+    assert [one["error"] for one in shown.values()] == [0.4, 0.3, 0.3]
+    assert [one["bar"] for one in shown.values()] == [100, 75, 75]
 
 
 def test_facts_are_corrected(client, project: Project) -> None:

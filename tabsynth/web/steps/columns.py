@@ -49,6 +49,12 @@ ANSWERS = (
 )
 """Words of a question, and the kind that answers it."""
 
+RARE_ADVICE = ": are its values public (declare them), is it an identifier or text, or may min_group be lower?"
+RARE_QUESTION = (
+    " by made-up ones: is it a category all the same, a key, or free text? Public values can be listed below."
+)
+"""The end of the question about rare values, as inference asks it, and as the page does."""
+
 LEAVE_OUT, MISSING = "leave-out", "missing"
 
 MARKER = re.compile(r"does '?(.+?)'?(?:, which \d+ rows have,)? mean that the value is missing")
@@ -77,7 +83,7 @@ def _card(number: int, frame: pd.DataFrame, schema: Schema) -> dict[str, Any]:
         "role_word": ROLE_WORDS.get(column.role or "", column.role),
         "nullable": column.nullable,
         "why": column.why,
-        "question": column.question,
+        "question": _plain_question(column.question),
         "answers": _answers(column.question, column.kind),
         "bounds": isinstance(column, (Numeric, Datetime)),
         "low": _text(getattr(column, "low", None)),
@@ -98,6 +104,11 @@ def _card(number: int, frame: pd.DataFrame, schema: Schema) -> dict[str, Any]:
 
 def _text(bound: Any) -> str:
     return "" if bound is None else f"{bound:g}" if isinstance(bound, float) else str(bound)
+
+
+def _plain_question(question: str) -> str:
+    """Return a question without the names of options, which the page does not have."""
+    return question.replace(RARE_ADVICE, RARE_QUESTION)
 
 
 def _answers(question: str, kind: str) -> list[dict[str, str]]:

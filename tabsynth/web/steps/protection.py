@@ -217,7 +217,11 @@ def read_plan(project: Project) -> dict[float, dict[str, Any]] | None:
     kept: Mapping[str, Any] = read_state(project.path(PLAN))
     if kept.get("key") != plan_key(project):
         return None
-    expected = {one["epsilon"]: one["pairs"] for one in kept["plan"]["expected"]}
+    expected: dict[float, float] = {}
+    least = math.inf
+    for one in sorted(kept["plan"]["expected"], key=lambda one: one["epsilon"]):
+        least = min(least, one["pairs"])  # a larger budget costs no quality, whatever the noise of the simulation
+        expected[one["epsilon"]] = least
     top = max(*expected.values(), 1e-9)
     return {epsilon: {"error": error, "bar": round(100 * error / top)} for epsilon, error in expected.items()}
 

@@ -72,7 +72,9 @@ def sign_release(root: Path, project: Project, publisher: str, reason: str, waiv
         )
     except GateError as error:
         missed = [line.partition(": ") for line in error.unmet]
-        raise MissedGatesError([(gate, fault) for gate, _, fault in missed]) from error
+        # The fault of a score begins with its name, which the gate has already.
+        named = [(gate, fault.removeprefix(f"{gate.rpartition('.')[2]}: ")) for gate, _, fault in missed]
+        raise MissedGatesError(named) from error
     project.update(publisher=publisher)
     write_state(project.path(VERIFICATION), {**_verified(root, project), "key": release.key})
 
