@@ -150,8 +150,8 @@ def test_a_source_without_a_name_is_refused(folder: Path, capsys: pytest.Capture
 
 
 def test_the_page_shows_evidence_and_escapes_values(tmp_path: Path) -> None:
-    a = pd.DataFrame({"x<script>": range(40), "sex": ["f", "<b>"] * 20})
-    b = pd.DataFrame({"x": range(5, 45), "gender": ["f", "m"] * 20})
+    a = pd.DataFrame({"x<script>": [i % 30 + 0.5 for i in range(40)], "sex": ["f", "<b>"] * 20})
+    b = pd.DataFrame({"x": [i % 30 + 0.5 for i in range(5, 45)], "gender": ["f", "m"] * 20})
     ts.suggest({"a": a, "b": b}).review(tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     assert "<script>" not in page
