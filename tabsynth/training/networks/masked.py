@@ -38,8 +38,8 @@ class Block(nn.Module):
     def forward(self, hidden: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """Apply the block; with a generator, with dropout."""
         gate, value = self.up(self.norm(hidden)).chunk(2, dim=-1)
-        if noise is None and not torch.is_grad_enabled():  # in place: new matrices would not fit the cache
-            change: Tensor = self.down(functional.silu(gate, inplace=True).mul_(value))
+        if noise is None and not torch.is_grad_enabled():  # in place: new matrices do not fit the cache
+            change: Tensor = self.down(functional.silu(gate).mul_(value))
             return change.add_(hidden) if change.dtype == hidden.dtype else hidden + change
         inner = functional.silu(gate) * value
         if self.dropout and noise is not None:
