@@ -19,6 +19,9 @@ from tabsynth.relations.row_rule_discovery import MAX_GROUPS, MIN_EVIDENCE_ROWS
 MAX_TERM_COLUMNS = 24
 """Changes are searched among so many numeric columns."""
 
+MAX_TIED = 500
+"""Rows of one time that may be put into order."""
+
 
 @dataclass(frozen=True, eq=False)
 class Steps:
@@ -152,12 +155,16 @@ def _chained(data: Floats, change: Floats, codes: Integers, moments: Floats | No
     """
     slack = exact_tolerance(data)
     order = np.arange(len(data))
+    if _runs_on(order, data, change, codes, slack):
+        return order
     if moments is not None:
         place = np.argsort(codes, kind="stable")
         start = np.ones(len(place), bool)
         start[1:] = (codes[place][1:] != codes[place][:-1]) | (moments[place][1:] != moments[place][:-1])
         edges = np.append(np.flatnonzero(start), len(place))
         for begin, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            if end - begin > MAX_TIED:
+                return None
             if end - begin > 1:
                 before = None
                 if begin and codes[place[begin - 1]] == codes[place[begin]]:
@@ -166,10 +173,15 @@ def _chained(data: Floats, change: Floats, codes: Integers, moments: Floats | No
                 if own is None:
                     return None
                 order[place[begin:end]] = own
+    return order if _runs_on(order, data, change, codes, slack) else None
+
+
+def _runs_on(order: Integers, data: Floats, change: Floats, codes: Integers, slack: float) -> bool:
+    """Return whether every total of rows in an order is the one before plus the change."""
     earlier = previous_rows(codes)
     later = np.flatnonzero(earlier >= 0)
-    wrong = np.abs(data[order[later]] - data[order[earlier[later]]] - change[order[later]]) > slack
-    return None if wrong.any() else order
+    rest = data[order[later]] - data[order[earlier[later]]] - change[order[later]]
+    return bool((np.abs(rest) <= slack).all())
 
 
 def _chain(rows: Integers, data: Floats, change: Floats, before: float | None, slack: float) -> list[int] | None:

@@ -78,6 +78,7 @@ def test_relations_are_found_and_kept(model: RelationalSynthesizer, tmp_path: Pa
         {"accounts": {"region": "west"}},
         {"accounts": {"moves": 3}},
         {"moves": {"type": "credit"}},
+        {"moves": {"type": "debit"}},  # nothing can be taken from accounts that start empty
         {"accounts": {"region": "east"}, "moves": {"type": ["credit", "debit"]}},
     ],
 )

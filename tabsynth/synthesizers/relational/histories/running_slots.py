@@ -111,12 +111,19 @@ class RunningSlots:
         own = self.codec.numeric_coders[total.column].encode(before[:, number]).astype(np.int64)
         return np.where(free, tokens[:, place], own)
 
-    def beyond(self, place: int, tokens: Integers, before: Floats) -> Bools | None:
+    def beyond(self, place: int, tokens: Integers, before: Floats, allowed: Bools) -> Bools | None:
         """Return the tokens of a slot by which a total would leave its range, shape (n, size); None without a total.
 
-        Totals of one column are bounded by whichever is drawn later, the column or its sign.
+        Totals of one column are bounded by whichever is drawn later, the column or its sign. Where every token would,
+        that of the smallest change is left.
+
+        Args:
+            place: The slot.
+            tokens: The row's tokens so far, shape (n, slots).
+            before: Totals of the previous sibling, shape (n, totals).
+            allowed: Tokens that may be drawn, shape (size,).
         """
-        out = None
+        out, change = None, np.zeros((len(tokens), len(allowed)))
         for number, total in enumerate(self.totals):
             columns = [self.codec.slots[i].column for i in self.order]
             term = total.terms[0][0] if len(total.terms) == 1 else ""
@@ -124,14 +131,18 @@ class RunningSlots:
                 continue
             at_term, at_sign = columns.index(term), columns.index(total.sign or term)
             if place == max(at_term, at_sign) and self.codec.slots[self.order[at_term]].digit is None:
-                own = self._beyond(total, place == at_term, at_term, at_sign, tokens, before[:, number])
+                own, change = self._beyond(total, place == at_term, at_term, at_sign, tokens, before[:, number])
                 own &= ~np.isnan(before[:, [number]])
                 out = own if out is None else out | own
-        return out
+        if out is None:
+            return None
+        change = np.where(allowed, change, np.inf)
+        none_left = ~(allowed & ~out).any(axis=1, keepdims=True)
+        return np.asarray(out & ~(none_left & (change == change.min(axis=1, keepdims=True))))
 
     def _beyond(
         self, total: RunningTotal, is_term: bool, at_term: int, at_sign: int, tokens: Integers, before: Floats
-    ) -> Bools:
+    ) -> tuple[Bools, Floats]:
         coder, own = self.codec.numeric_coders[total.terms[0][0]], self.codec.numeric_coders[total.column]
         size = self.codec.slots[self.order[at_term]].size
         bounds = [np.append(ends, np.zeros(size - len(ends))) for ends in coder.token_bounds()]  # missing counts as 0
@@ -146,9 +157,7 @@ class RunningSlots:
         ends = before[:, None] + factor * low, before[:, None] + factor * high
         least, most = np.minimum(*ends), np.maximum(*ends)
         below = most < own.low[0] if total.floor is None else least < total.floor
-        out = np.where(factor < 0, below, least > own.high[-1])
-        nearest = np.abs(ends[0] + ends[1] - 2 * before[:, None])  # the smallest change is always left
-        return np.asarray(out & (nearest > nearest.min(axis=1, keepdims=True)))
+        return np.where(factor < 0, below, least > own.high[-1]), np.abs(ends[0] + ends[1] - 2 * before[:, None])
 
     def _tokens(self, column: str, tokens: Integers) -> Integers:
         """Return the drawn tokens of a column, shape (n,); the frequent one where it has one only."""

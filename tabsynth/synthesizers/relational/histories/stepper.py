@@ -143,7 +143,7 @@ def _draw_abreast(
         late = torch.from_numpy(history.running.late(clock, times))
         for slot in range(len(sizes)):
             if (slot > 0 or gap is None) and running.is_free(slot, totals[:here]).any():
-                beyond = running.beyond(slot, tokens, totals[:here])
+                beyond = running.beyond(slot, tokens, totals[:here], history.allowed[slot])
                 unseen, used = seen.unseen(slot, here), history.running.classes.used(slot, left[:here], sizes[slot])
                 tokens[:, slot] = _draw_slot(history, stream, slot, previous[:here, slot], beyond, unseen, used, rng)
             if slot in running.places:
