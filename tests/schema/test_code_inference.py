@@ -36,6 +36,9 @@ def quantities() -> dict[str, pd.DataFrame]:
         "weekday": pd.DataFrame({"x": whole, "weekday": np.array(list("abcdefg"))[whole % 7], "y": noise}),
         "month": pd.DataFrame({"x": whole, "month": whole % 12 + 1, "y": noise}),
         "one exception": panel().assign(sector=lambda f: f["sector"].where(f.index != 5, 11), size=1.5),
+        "fact of a name": panel()[["size", "sector"]].assign(
+            people=lambda f: (f["size"] * 5000).round(), name=lambda f: "n" + f["size"].astype(str)
+        )[["people", "name", "sector"]],
         "no fact": panel()[["firm", "wage"]],
     }
 

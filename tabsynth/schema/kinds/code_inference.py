@@ -20,6 +20,8 @@ MIN_EVIDENCE_ROWS = 25.0
 """Minimum rows that would contradict a fact of the numbers by chance."""
 MIN_SWITCH_SHARE, MIN_TURN_SHARE = 0.25, 0.3
 """How often a fact changes, or a number turns, from one code to the next; of smooth functions hardly ever."""
+MIN_DENSITY = 0.5
+"""Minimum share of its range that a code fills if another column decides it."""
 MAX_PERIOD, MAX_PERIODIC_SHARE = 31, 0.9
 """A fact that recurs with a period, as the weekday of a day does, is a function of a quantity."""
 
@@ -47,6 +49,11 @@ def with_codes(frame: pd.DataFrame, columns: Mapping[str, Column], min_group: in
             for other, kind in columns.items()
             if not isinstance(kind, (Identifier, Text))
         }
+        # A sparse number that a name or a code before it decides, such as the population of a city, is a fact itself.
+        named = [other for other in codes if other != name and isinstance(out[other], Categorical)]
+        sparse = len(distinct) < MIN_DENSITY * (np.ptp(distinct) + 1)
+        if sparse and any(_facts(codes[other], codes[name]) is not None for other in named):
+            continue
         facts = (other for other in codes if other != name and _is_fact(codes[name], codes[other], columns[other]))
         if (fact := next(facts, None)) is not None:
             out[name] = replace(
@@ -62,14 +69,11 @@ def _is_fact(number: npt.NDArray[np.int64], fact: npt.NDArray[np.int64], column:
     both = (number >= 0) & (fact >= 0)
     if not both.any() or (fact[both] == fact[both][0]).all():
         return False
-    number, fact = number[both], fact[both]
-    order = np.argsort(number, kind="stable")
-    start = np.flatnonzero(np.diff(number[order], prepend=-1))
-    most = np.maximum.reduceat(fact[order], start)
-    if (most != np.minimum.reduceat(fact[order], start)).any():
+    found = _facts(number, fact)
+    if found is None:
         return False
-    rows = np.diff(np.append(start, len(order)))
-    share = np.bincount(fact)[most] / len(fact)
+    most, rows = found
+    share = np.bincount(fact[both])[most] / both.sum()
     if ((rows - 1) * (1 - share)).sum() < MIN_EVIDENCE_ROWS or _is_periodic(most):
         return False
     step = np.sign(np.diff(most))
@@ -80,6 +84,22 @@ def _is_fact(number: npt.NDArray[np.int64], fact: npt.NDArray[np.int64], column:
     switches = int((step != 0).sum())
     scattered = switches > 2 * (values - 1) or 2 * values > len(most)
     return bool(switches >= MIN_SWITCH_SHARE * (len(most) - 1)) and scattered
+
+
+def _facts(
+    number: npt.NDArray[np.int64], fact: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+    """Return the fact of each number, ascending, and its rows; None if a number has two facts. Gaps are negative."""
+    both = (number >= 0) & (fact >= 0)
+    number, fact = number[both], fact[both]
+    order = np.argsort(number, kind="stable")
+    start = np.flatnonzero(np.diff(number[order], prepend=-1))
+    if not len(start):
+        return None
+    most = np.maximum.reduceat(fact[order], start)
+    if (most != np.minimum.reduceat(fact[order], start)).any():
+        return None
+    return most, np.diff(np.append(start, len(order)))
 
 
 def _is_periodic(facts: npt.NDArray[np.int64]) -> bool:
