@@ -141,7 +141,7 @@ def measure_levels(
             selected = select_triples(marginals, lines, mixture, *facts, names, target)
             levels = [MeasurementPlan(coarse, (), pairs, third) for third, pairs in by_last_column(selected).items()]
             for plan in levels:
-                own = TRIPLE_SHARE * len(plan.triples) / len(selected)
+                own = TRIPLE_SHARE * len(plan.triples)
                 found.append(public.with_zeros(measure(plan, *facts, own, names)))
                 fine_share -= own
     # If a column has more tokens than the rows can distinguish, its families represent them.

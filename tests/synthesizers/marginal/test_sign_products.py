@@ -99,7 +99,7 @@ def test_an_exclusive_or_is_learned_and_charged() -> None:
     frame, schema = bits(30_000, 0, parity=True)
     model = MarginalSynthesizer().fit(frame, schema=schema, privacy=privacy(1), progress=False)
     drawn = model.sample(10_000, seed=1)
-    # Ten fits had between 96 and 99 %; by pairs alone it is 50 %.
+    # Ten fits had between 95.9 and 97.1 %; by pairs alone it is 50 %.
     assert ((drawn["a"] ^ drawn["b"]) == drawn["c"]).mean() > 0.9
     assert 0.999 < model.ledger_.epsilon() <= 1
     assert sum(entry.purpose.startswith("products of the signs of 20") for entry in model.ledger_.entries) == 1

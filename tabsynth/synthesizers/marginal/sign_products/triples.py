@@ -20,13 +20,13 @@ from tabsynth.synthesizers.marginal.sign_products.products import Signs, balance
 
 Triple = tuple[int, int, int]
 
-SEARCH_SHARE = 0.02
+SEARCH_SHARE = 0.01
 """Share of the budget for the products of all triples."""
 
 MAX_PRODUCT_NOISE = 0.03
 """The products are not measured where the standard deviation of their means would be larger."""
 
-MIN_DEVIATION = 0.1
+MIN_DEVIATION = 0.2
 """Minimum difference of a mean product from the one that pairs imply."""
 
 MIN_SIGMAS = 5.0
@@ -35,8 +35,8 @@ MIN_SIGMAS = 5.0
 MAX_TRIPLES = 8
 """Maximum number of triples that are counted."""
 
-TRIPLE_SHARE = 0.1
-"""Share of the budget for the counts of the selected triples."""
+TRIPLE_SHARE = 0.03
+"""Share of the budget for the counts of each selected triple."""
 
 
 def affordable(columns: int, rows: float, source: CountSource) -> bool:
