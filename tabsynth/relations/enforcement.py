@@ -232,7 +232,9 @@ def _rule_columns(
                 groups[name] = own
                 labels[name] = {float(i): str(value) for i, value in enumerate(coder.values)}
     bounds = {name: codec.numeric_coders[name].token_bounds() for name in numbers}
-    varied = frozenset(name for name, (low, high) in bounds.items() if (low < high).any())
+    varied = frozenset(
+        name for name, (low, high) in bounds.items() if (low < high).any() or np.isnan(numbers[name]).any()
+    )
     most = 1 if persons is None else int(np.bincount(persons).max())
     return Columns(numbers, units, steps, groups, labels, keys, varied, codec.min_group * most)
 

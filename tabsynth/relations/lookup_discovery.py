@@ -17,7 +17,7 @@ MIN_COVERED_SHARE = 0.8
 def discover_lookups(columns: Columns, computed: Collection[str]) -> Iterator[LookupRule]:
     """Find numeric columns that are a function of another column, one rule for each.
 
-    Columns whose tokens are single numbers need none: functional dependencies between tokens hold them.
+    Columns without gaps whose tokens are single numbers need none: functional dependencies between tokens hold them.
 
     Args:
         columns: The table.

@@ -57,7 +57,7 @@ class Columns:
         groups: Columns of few values: the value of each row as a number or a token, missing as NaN, shape (n,).
         labels: Spelling of the values of each of these columns.
         keys: Columns whose values may each decide a number, as ``groups``; rare values as NaN.
-        varied: Numeric columns with tokens of several numbers.
+        varied: Numeric columns with tokens of several numbers, or with gaps.
         min_group: Minimum rows behind each stored number.
     """
 

@@ -81,3 +81,17 @@ def test_states_of_few_rows_release_no_number(frame: pd.DataFrame) -> None:
     released = set(rule.numbers)  # type: ignore[union-attr]
     assert not released & set(few.loc[few["state"] <= "s05", "area"])
     assert len(released) == N_STATES - 6
+
+
+def test_a_fact_of_few_values_holds_although_it_is_sometimes_missing(frame: pd.DataFrame) -> None:
+    rng = np.random.default_rng(1)
+    tier = rng.integers(1, 5, N_STATES)[frame["state"].str[1:].astype(int)].astype(float)
+    tier[rng.random(len(frame)) < 0.1] = np.nan
+    more = frame[["state", "turnover"]].assign(tier=tier)
+    drawn = MaskedSynthesizer(epochs=1).fit(more, seed=0, progress=False).sample(500, seed=1, progress=False)
+    assert drawn["tier"].isna().any()
+    pairs = {
+        name: set(rows.dropna()[["state", "tier"]].itertuples(index=False, name=None))
+        for name, rows in (("real", more), ("drawn", drawn))
+    }
+    assert pairs["drawn"] <= pairs["real"]
