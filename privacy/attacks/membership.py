@@ -45,7 +45,6 @@ TITLES = {
     "neighbourhood": "Neighbourhood",
     "classifier": "Classifier",
 }
-SETS: tuple[Records, ...] = ("random", "isolated", "exposed")
 SET_SHARE = 0.1
 """Share of the attacked records in the set of isolated records, and in the set of exposed records."""
 

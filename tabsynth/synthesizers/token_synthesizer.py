@@ -25,7 +25,7 @@ from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 from tabsynth.synthesizers.row_weights import weighted_counts
 from tabsynth.synthesizers.sampling.conditional import MAX_TRAINING_SIZES, sample_conditionally
-from tabsynth.synthesizers.sampling.conditions import Conditions, mixed
+from tabsynth.synthesizers.sampling.conditions import Conditions, split_mixture
 from tabsynth.synthesizers.sampling.declared_rules import discovered_hold, sample_satisfying
 from tabsynth.synthesizers.sampling.discriminator_selection import N_CANDIDATES
 from tabsynth.training.networks.layout import Layout
@@ -177,7 +177,7 @@ class TokenSynthesizer(Synthesizer):
         if mixture is None or not rows:
             return self._sample(rows, given, draw)
         parts: list[pd.DataFrame] = []
-        for wanted, count in mixed(self.schema_, mixture, given, rows):
+        for wanted, count in split_mixture(self.schema_, mixture, given, rows):
             parts.append(self._sample(count, wanted, replace(draw, start=sum(map(len, parts)))))
         joined = pd.concat(parts, ignore_index=True)
         return joined.iloc[draw.rng.permutation(rows)].reset_index(drop=True)

@@ -136,7 +136,7 @@ class TestErrors:
 def test_interrupted_fit_keeps_its_checkpoint(fitted: Path, tmp_path: Path) -> None:
     # Shells make their background jobs deaf to the signal.
     hearing = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    start = hearing + "runpy.run_module('tabsynth.cli', run_name='__main__', alter_sys=True)"
+    start = hearing + "runpy.run_module('tabsynth', run_name='__main__', alter_sys=True)"
     line = [sys.executable, "-c", start, "fit", str(fitted / "train.csv"), "--epochs", "100000"]
     with subprocess.Popen([*line, "--output", "m.tabsynth"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as fit:
         began = time.monotonic()

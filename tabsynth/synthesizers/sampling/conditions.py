@@ -19,7 +19,12 @@ from tabsynth.errors import ConditionError, quote, shorten
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_numbers
-from tabsynth.synthesizers.sampling.given_values import check_drawable, drawable, own_bounds, own_values
+from tabsynth.synthesizers.sampling.condition_values import (
+    check_in_learned_range,
+    convert_range,
+    convert_values,
+    describe_learned_range,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +152,7 @@ class Conditions:
         if not free_where_missing and values.isna().any() and not coder.allowed_tokens[coder.missing]:
             raise ConditionError(f"given[{name!r}] is missing, but the column was never missing in training")
         # Rows of a table may have decimals of too few persons, which no model releases.
-        typed = own_values(codec, name, values, strict=strict, keep_decimals=free_where_missing)
+        typed = convert_values(codec, name, values, strict=strict, keep_decimals=free_where_missing)
         tokens = codec.encode_column(name, typed)
         if isinstance(column, Numeric):
             low, high = (
@@ -163,7 +168,7 @@ class Conditions:
         if isinstance(column, (Numeric, Datetime)):
             line = np.where(rows, codec.numeric_values(name, typed), np.nan)
             if strict:
-                check_drawable(codec, name, line)
+                check_in_learned_range(codec, name, line)
             if isinstance(coder, QuantileCoder):
                 self.numbers[name] = line
         tokens = np.where(rows, tokens, -1).astype(np.int32)
@@ -177,7 +182,7 @@ class Conditions:
                 f"given[{name!r}] is {span!r}: a range is (low, high) on a numeric or datetime column; "
                 "give a list to allow several values"
             )
-        low, high = own_bounds(codec, name, span)
+        low, high = convert_range(codec, name, span)
         if low > high:
             raise ConditionError(
                 f"given[{name!r}]: the range {span!r} is empty: its low end is above its high end, or no value with "
@@ -187,7 +192,8 @@ class Conditions:
         share = share * coder.allowed_tokens[: coder.n_ordered_tokens]
         if not share.sum() > 0:
             raise ConditionError(
-                f"given[{name!r}]: no value in the range {span!r} can be drawn; {drawable(codec, name, coder)}"
+                f"given[{name!r}]: no value in the range {span!r} can be drawn; "
+                f"{describe_learned_range(codec, name, coder)}"
             )
         self.allowed[name] = np.append(share, [0.0, 0.0])
         self.ranges[name] = TokenRange(low, high, first, last)
@@ -199,7 +205,7 @@ class Conditions:
             raise ConditionError(
                 f"given[{name!r}]: a list of values is for a column of categories; give a range instead"
             )
-        known = own_values(codec, name, pd.Series(values, dtype=object), strict=True)
+        known = convert_values(codec, name, pd.Series(values, dtype=object), strict=True)
         tokens = codec.encode_column(name, known)
         if isinstance(coder, ValueCoder):
             pooled = [value for value in known.dropna() if value in coder.public]
@@ -249,7 +255,7 @@ def _check_learned(codec: Codec, name: str, wanted: Any) -> None:
     )
 
 
-def mixed(
+def split_mixture(
     schema: Schema, mixture: Mapping[Any, float], given: Mapping[str, Any] | pd.DataFrame | None, rows: int
 ) -> list[tuple[dict[str, Any], int]]:
     """Return the condition and the number of rows of each source of a mixture.
@@ -257,15 +263,15 @@ def mixed(
     Raises:
         ConditionError: The table has no source column, or the shares are not shares.
     """
-    held = schema.with_role("source") or [name for name in schema if name == "_source"]
-    if len(held) != 1:
+    sources = schema.with_role("source") or [name for name in schema if name == "_source"]
+    if len(sources) != 1:
         raise ConditionError("mixture needs one column of role 'source', or one called '_source'; the table has none")
-    if isinstance(given, pd.DataFrame) or held[0] in (given or {}):
-        raise ConditionError(f"mixture decides the column {held[0]!r} of every row; give the rest as a mapping")
+    if isinstance(given, pd.DataFrame) or sources[0] in (given or {}):
+        raise ConditionError(f"mixture decides the column {sources[0]!r} of every row; give the rest as a mapping")
     shares = np.array(list(mixture.values()), dtype=np.float64)
     if not len(shares) or not np.isfinite(shares).all() or (shares < 0).any() or not shares.sum() > 0:
         raise ConditionError(f"mixture must name sources and shares of at least 0, not {dict(mixture)!r}")
     ends = np.rint(np.cumsum(shares) / shares.sum() * rows).astype(int)
     counts = np.diff(ends, prepend=0)
     parts = zip(mixture, counts.tolist(), strict=True)
-    return [({**(given or {}), held[0]: source}, count) for source, count in parts if count]
+    return [({**(given or {}), sources[0]: source}, count) for source, count in parts if count]

@@ -24,7 +24,9 @@ SNAP = 1e-9
 """Relative tolerance for rounding to the column's decimals: 0.1 + 0.2 is 0.3."""
 
 
-def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool, keep_decimals: bool = False) -> pd.Series:
+def convert_values(
+    codec: Codec, name: str, values: pd.Series, *, strict: bool, keep_decimals: bool = False
+) -> pd.Series:
     """Values in the type and form of their column, as objects; missing stays missing.
 
     Args:
@@ -40,7 +42,7 @@ def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool, keep
     column = codec.schema[name]
     values = values.rename(name)
     if isinstance(column, Numeric):
-        return _own_numbers(codec, name, values, strict and not keep_decimals)
+        return _convert_numbers(codec, name, values, strict and not keep_decimals)
     if isinstance(column, Datetime):
         moments = _instants(codec, name, values)
         own = datetime_series(moments, codec.dtypes[name], column).rename(name)
@@ -54,10 +56,10 @@ def own_values(codec: Codec, name: str, values: pd.Series, *, strict: bool, keep
         return own.astype(object).where(values.notna().to_numpy(), None)
     if isinstance(column, (Identifier, Text)):
         return values
-    return _own_members(codec, name, values, strict)
+    return _convert_categories(codec, name, values, strict)
 
 
-def own_bounds(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float, float]:
+def convert_range(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float, float]:
     """Return an inclusive range as numbers, narrowed to numbers that the column can hold."""
     column, coder = codec.schema[name], codec.coders[name]
     if isinstance(column, Datetime):
@@ -73,11 +75,13 @@ def own_bounds(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float, f
     low, high = (_number(name, end, default) for end, default in zip(span, (-math.inf, math.inf), strict=True))
     decimals = coder.decimals if isinstance(coder, QuantileCoder) else None
     return (
-        (low, high) if decimals is None else (_snapped(low, decimals, math.ceil), _snapped(high, decimals, math.floor))
+        (low, high)
+        if decimals is None
+        else (_round_to_decimals(low, decimals, math.ceil), _round_to_decimals(high, decimals, math.floor))
     )
 
 
-def check_drawable(codec: Codec, name: str, data: npt.NDArray[np.float64]) -> None:
+def check_in_learned_range(codec: Codec, name: str, data: npt.NDArray[np.float64]) -> None:
     """Raise ConditionError for a number beyond those that the model draws, as for a range there."""
     coder = codec.coders[name]
     if not isinstance(coder, QuantileCoder):
@@ -86,17 +90,17 @@ def check_drawable(codec: Codec, name: str, data: npt.NDArray[np.float64]) -> No
         return
     outside = (data < coder.low[0]) | (data > coder.high[-1])
     if outside.any():
-        value = spelled(codec, name, float(data[outside][0]))
-        raise ConditionError(f"given[{name!r}] is {value}, but {drawable(codec, name, coder)}")
+        value = format_value(codec, name, float(data[outside][0]))
+        raise ConditionError(f"given[{name!r}] is {value}, but {describe_learned_range(codec, name, coder)}")
 
 
-def drawable(codec: Codec, name: str, coder: QuantileCoder) -> str:
+def describe_learned_range(codec: Codec, name: str, coder: QuantileCoder) -> str:
     """Return the values that the model can generate for a numeric or datetime column."""
-    ends = [spelled(codec, name, float(end)) for end in (coder.low[0], coder.high[-1])]
+    ends = [format_value(codec, name, float(end)) for end in (coder.low[0], coder.high[-1])]
     return f"the model's values go from {ends[0]} to {ends[1]}"
 
 
-def spelled(codec: Codec, name: str, value: float) -> str:
+def format_value(codec: Codec, name: str, value: float) -> str:
     """Return a number of a column in its written form."""
     column = codec.schema[name]
     if not isinstance(column, Datetime):
@@ -104,7 +108,7 @@ def spelled(codec: Codec, name: str, value: float) -> str:
     return str(pd.Timestamp(int(value) * UNIT_NANOSECONDS[column.resolution or "s"]))
 
 
-def _own_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
+def _convert_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
     """Numbers, rounded to the column's decimals; unless strict, those with more decimals stay as they are."""
     column = codec.schema[name]
     assert isinstance(column, Numeric)
@@ -129,7 +133,7 @@ def _own_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd
     return own.astype(object).where(~np.isnan(data), None)
 
 
-def _own_members(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
+def _convert_categories(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
     """Return the known values in the model's form: 1, 1.0 and True are equal if the column has one of them."""
     column, coder = codec.schema[name], codec.coders[name]
     assert isinstance(coder, ValueCoder)
@@ -216,7 +220,7 @@ def _number(name: str, end: Any, default: float) -> float:
     return value
 
 
-def _snapped(value: float, decimals: int, whole: Any) -> float:
+def _round_to_decimals(value: float, decimals: int, whole: Any) -> float:
     """Return the nearest number of so many decimals inside a range that ends here."""
     if math.isinf(value) or abs(value) * 10.0**decimals >= 2.0**53:
         return value
