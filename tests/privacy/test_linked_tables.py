@@ -210,7 +210,7 @@ def test_gaps_are_decoded_as_they_were_encoded() -> None:
         (
             {"tables": people(9) | {"visits": people(9)["visits"].assign(pid=1.5)}},
             PrivacyError,
-            "two keys may become one",
+            "two keys may become equal",
         ),
         (
             {"schema": replace(SCHEMA, tables={**SCHEMA.tables, "tests": Schema.infer(people(9)["tests"])})},

@@ -140,7 +140,7 @@ def test_a_budget_is_that_of_the_whole_source(tmp_path: Path) -> None:
         if holds:
             assert ts.mix(plan, output=tmp_path / "m.parquet").schema["age"].nullable
         else:
-            with pytest.raises(DataError, match="4 of 200 values cannot be read, more than the budget of 0.01"):
+            with pytest.raises(DataError, match="4 of 200 values cannot be parsed, more than the budget of 0.01"):
                 ts.mix(plan, output=tmp_path / "m.parquet")
 
 
@@ -177,7 +177,7 @@ def test_the_command_line_writes_report_and_schema(tmp_path: Path, capsys: pytes
     files = [str(tmp_path / name) for name in ("m.parquet", "m.json", "s.json")]
     line = ["mix", "apply", str(plan), "--stream", "--output", files[0], "--report", files[1], "--schema", files[2]]
     assert main(line) == 0
-    assert "alarm: one key of 'a' holds 20 rows" in capsys.readouterr().err
+    assert "alarm: one key of 'a' has 20 rows" in capsys.readouterr().err
     assert json.loads(Path(files[1]).read_text())["link"]["null_keys"] == {"a": 0, "b": 0}
     table = ts.read(files[0], schema=ts.Schema.from_json(files[2]))
     assert len(table) == 350
