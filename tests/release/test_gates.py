@@ -62,7 +62,7 @@ class TestGates:
     def test_a_ledger_of_other_data(self, private: Evidence, evidence: Evidence, keys: Path, tmp_path: Path) -> None:
         other = PrivacyLedger(5.0, 1e-6)
         line = self.refused(evidence, keys, tmp_path, data=private.rows, **{**private.arguments, "ledger": other})
-        assert line == ("ledger: the model was fitted without a data set's ledger",)
+        assert line == ("ledger: the model was fitted without the ledger of a data set",)
 
     def test_a_waiver_is_recorded_and_signed(
         self, released: Callable[[Path], Release], keys: Path, tmp_path: Path
