@@ -267,3 +267,29 @@ def test_keys_are_unique_when_rows_are_drawn_anew() -> None:
     drawn = MarginalSynthesizer().fit(frame, schema=schema, seed=0).sample(500, seed=0)
     assert (drawn["begin"] <= drawn["end"]).all()
     assert drawn["id"].is_unique
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("rows", [30, 400])
+@pytest.mark.parametrize("decimals", [None, 0, 2])
+@pytest.mark.parametrize("nullable", [False, True])
+def test_a_column_that_may_have_one_number_only(rows: int, decimals: int | None, nullable: bool) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"same": np.full(rows, 5.0), "day": pd.Timestamp("2020-01-01"), "x": rng.integers(0, 9, rows)})
+    columns: dict[str, dict[str, object]] = {
+        "same": {"kind": "numeric", "low": 5, "high": 5, "decimals": decimals, "nullable": nullable},
+        "day": {"kind": "datetime", "low": "2020-01-01", "high": "2020-01-01", "resolution": "D"},
+        "x": {"kind": "numeric", "low": 0, "high": 9, "decimals": 0},
+    }
+    for epsilon in (0.1, 1.0, 5.0):
+        privacy = Privacy(epsilon, 1e-6, insecure_seed=1)
+        model = MarginalSynthesizer().fit(frame, schema=Schema.from_dict({"columns": columns}), privacy=privacy)
+        sample = model.sample(20, seed=0)
+        assert (sample["same"].dropna() == 5).all()
+        assert (sample["day"] == pd.Timestamp("2020-01-01")).all()
+
+
+def test_a_range_that_overflows_is_refused() -> None:
+    schema = Schema.from_dict({"columns": {"x": {"kind": "numeric", "low": -1e200, "high": 1e200}}})
+    with pytest.raises(PrivacyError, match=r"column 'x'.*too wide; narrow the bounds"):
+        MarginalSynthesizer().fit(pd.DataFrame({"x": [1.0]}), schema=schema, privacy=Privacy(1.0, 1e-6))

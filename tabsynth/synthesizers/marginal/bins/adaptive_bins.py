@@ -93,6 +93,8 @@ def cell_widths(grid: Grid, counts: Floats, bins: Integers) -> Floats:
     """
     step = 0.0 if grid.decimals is None else 10.0**-grid.decimals
     line = len(grid.low)
+    if grid.low[0] == grid.high[-1]:
+        return np.ones(grid.size)
     own = bins[:line]
     single = grid.low == grid.high
     middle = (grid.low + grid.high) / 2

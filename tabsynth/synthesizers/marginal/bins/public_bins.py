@@ -20,6 +20,9 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, Value, to_naive_utc
 
+MAX_RANGE = 1e100
+"""Maximum declared range of a numeric column; squares of wider ones overflow."""
+
 MAX_SINGLE_VALUES = 256
 """A numeric column of at most this many values gets a cell for each."""
 
@@ -95,6 +98,8 @@ def column_grid(column: Column) -> Grid:
         ends = _numeric_bounds(column)
         if ends is None:
             raise PrivacyError(f"column {column.name!r}: low and high are not both declared; declare both")
+        if not ends[1] - ends[0] <= MAX_RANGE:
+            raise PrivacyError(f"column {column.name!r}: the range from low to high is too wide; narrow the bounds")
         return numeric_grid(*ends, column.decimals if isinstance(column, Numeric) else 0, column.nullable)
     raise PrivacyError(f"column {column.name!r}: a {column.kind} column is not learned")
 
@@ -102,8 +107,9 @@ def column_grid(column: Column) -> Grid:
 def numeric_grid(low: float, high: float, decimals: int | None, nullable: bool) -> Grid:
     """Return the cells of the numbers from ``low`` to ``high``."""
     step = 0.0 if decimals is None else 10.0**-decimals
-    if step and (high - low) / step < MAX_SINGLE_VALUES:
-        single = np.round(low + step * np.arange(round((high - low) / step) + 1), decimals or 0)
+    if low == high or (step and (high - low) / step < MAX_SINGLE_VALUES):
+        single = low + step * np.arange(round((high - low) / step) + 1 if step else 1)
+        single = single if decimals is None else np.round(single, decimals)
         return Grid((), single, single, decimals, nullable, np.zeros(len(single) + nullable, np.int64))
     points = round_numbers(low, high, step)
     if step:
@@ -133,7 +139,10 @@ def round_numbers(low: float, high: float, step: float) -> Floats:
     sized = np.outer(tens, digits).ravel()
     both = np.concatenate([-sized, [0.0], sized])
     found.append(both[(both >= low) & (both <= high)])
-    return np.unique(np.round(np.concatenate(found), 12))
+    points = np.concatenate(found)
+    small = np.abs(points) < 1e6  # larger numbers have no twelve decimals
+    points[small] = np.round(points[small], 12)
+    return np.unique(points)
 
 
 def _blocks(middle: Floats, low: float, high: float) -> Integers:

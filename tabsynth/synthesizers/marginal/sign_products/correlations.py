@@ -34,7 +34,7 @@ def measure_correlations(
     share: float,
     names: Sequence[str],
 ) -> Measurements | None:
-    """Measure the products of the signs of pairs of columns; None if noise explains all of them.
+    """Measure the products of the signs of pairs of columns; None if noise explains all of them or there is none.
 
     Args:
         marginals: The distribution of each column.
@@ -49,6 +49,8 @@ def measure_correlations(
     Returns:
         A table for each pair: that of a normal copula for two columns that are ordered or of two tokens.
     """
+    if not pairs:
+        return None
     signs = [balanced_signs(own, line) for own, line in zip(marginals, lines, strict=True)]
     products, sigma = measure_products(signs, pairs, tokens, rows, source, share, names)
     means = np.array([own @ sign for own, sign in zip(marginals, signs, strict=True)])

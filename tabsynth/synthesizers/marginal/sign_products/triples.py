@@ -69,6 +69,8 @@ def select_triples(
     """
     signs = [balanced_signs(own, line) for own, line in zip(marginals, lines, strict=True)]
     triples = [own for own in combinations(range(len(signs)), 3) if target not in own]
+    if not triples:
+        return ()
     means, sigma = measure_products(signs, triples, tokens, rows, source, SEARCH_SHARE, names)
     difference = np.abs(means - implied_products(pairs_only, signs, triples)).min(0)
     least = max(MIN_DEVIATION, MIN_SIGMAS * sigma)
