@@ -108,7 +108,7 @@ def numeric_grid(low: float, high: float, decimals: int | None, nullable: bool) 
     """Return the cells of the numbers from ``low`` to ``high``."""
     step = 0.0 if decimals is None else 10.0**-decimals
     if low == high or (step and (high - low) / step < MAX_SINGLE_VALUES):
-        single = low + step * np.arange(round((high - low) / step) + 1 if step else 1)
+        single: Floats = low + step * np.arange(round((high - low) / step) + 1 if step else 1, dtype=np.float64)
         single = single if decimals is None else np.round(single, decimals)
         return Grid((), single, single, decimals, nullable, np.zeros(len(single) + nullable, np.int64))
     points = round_numbers(low, high, step)
