@@ -27,6 +27,10 @@ SCHEMA = {
 }
 
 
+NEEDS_EXTRAS = ("tabsynth.web.",)
+"""Modules that only the command of an extra imports."""
+
+
 def table(rows: int = 200) -> pd.DataFrame:
     """A table of every common dtype."""
     rng = np.random.default_rng(0)
@@ -45,7 +49,7 @@ def table(rows: int = 200) -> pd.DataFrame:
 def main() -> int:
     """Run everything once; an exception fails the script."""
     for module in pkgutil.walk_packages(ts.__path__, "tabsynth."):
-        if not module.name.endswith("__main__"):
+        if not module.name.endswith("__main__") and not module.name.startswith(NEEDS_EXTRAS):
             importlib.import_module(module.name)
     frame, schema = table(), ts.Schema.from_dict(SCHEMA)
     with tempfile.TemporaryDirectory() as folder:
