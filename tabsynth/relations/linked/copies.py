@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.relations.arithmetic import MIN_ROWS
+from tabsynth.relations.linked.column_relation import ColumnRelation
 from tabsynth.relations.linked.linked_tables import Cell, LinkedTables
 from tabsynth.relations.row_rule_discovery import MIN_EVIDENCE_ROWS
 from tabsynth.schema.columns import Datetime, Numeric
@@ -25,7 +25,7 @@ SCAN_PARENTS = 20
 
 
 @dataclass(frozen=True)
-class Copy:
+class Copy(ColumnRelation):
     """A column that is equal to a column of the row's parent.
 
     Attributes:
@@ -35,8 +35,6 @@ class Copy:
         evidence: Rows expected to differ by chance; none does.
     """
 
-    table: str
-    column: str
     key: str
     parent: str
     source: str
@@ -45,11 +43,6 @@ class Copy:
     def __str__(self) -> str:
         """Return the relation as a formula, such as ``items.price = products.price``."""
         return f"{self.table}.{self.column} = {self.parent}.{self.source}"
-
-    @property
-    def targets(self) -> tuple[Cell, ...]:
-        """The column that is computed."""
-        return ((self.table, self.column),)
 
     @property
     def reads(self) -> tuple[Cell, ...]:
@@ -68,15 +61,6 @@ class Copy:
         else:
             values = source.take(np.maximum(rows, 0)).set_axis(own.index)
             tables.place(self.table, self.column, values.astype(own.dtype).where(pd.Series(rows >= 0, own.index), own))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the relation as plain data."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what ``to_dict`` writes."""
-        return cls(**data)
 
 
 def discover_copies(tables: LinkedTables, link: ForeignKey) -> list[Copy]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats
+from tabsynth.relations.linked.column_relation import ColumnRelation
 from tabsynth.relations.linked.linked_tables import Cell, LinkedTables, rounding_unit, unit_seconds
 from tabsynth.relations.row_rule_discovery import MIN_ROWS, Columns, order_rule
 from tabsynth.schema.columns import Datetime
@@ -17,7 +18,7 @@ from tabsynth.schema.database.database_schema import ForeignKey
 
 
 @dataclass(frozen=True)
-class ParentOrder:
+class ParentOrder(ColumnRelation):
     """A column that lies between columns of the row's parent.
 
     Attributes:
@@ -30,8 +31,6 @@ class ParentOrder:
         is_order: Whether the column orders the rows, so that a row moves no further than to the bound.
     """
 
-    table: str
-    column: str
     key: str
     parent: str
     low: tuple[str, ...]
@@ -43,11 +42,6 @@ class ParentOrder:
         """Return the rule as users read it, such as ``patients.born <= visits.day``."""
         low, high = (" and ".join(f"{self.parent}.{name}" for name in names) for names in (self.low, self.high))
         return f"{low} <= " * bool(low) + f"{self.table}.{self.column}" + f" <= {high}" * bool(high)
-
-    @property
-    def targets(self) -> tuple[Cell, ...]:
-        """The column that is moved."""
-        return ((self.table, self.column),)
 
     @property
     def reads(self) -> tuple[Cell, ...]:
@@ -77,10 +71,6 @@ class ParentOrder:
         high = [tables.from_parent(self.table, self.key, name) for name in self.high]
         least = np.fmax.reduce([np.full(rows, -np.inf), *low])
         return least, np.fmin.reduce([np.full(rows, np.inf), *high])
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the rule as plain data."""
-        return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
+from tabsynth.relations.linked.column_relation import ColumnRelation
 from tabsynth.relations.linked.linked_tables import (
     Cell,
     LinkedTables,
@@ -26,7 +25,7 @@ TIME_UNITS = {"days": 86_400.0, "hours": 3600.0, "weeks": 7 * 86_400.0, "minutes
 
 
 @dataclass(frozen=True)
-class PreviousValue:
+class PreviousValue(ColumnRelation):
     """A column that is computed from a column of the row before.
 
     Attributes:
@@ -37,8 +36,6 @@ class PreviousValue:
         missing: Whether first rows have no value; else they keep their own.
     """
 
-    table: str
-    column: str
     key: str
     source: str
     unit: str = ""
@@ -49,11 +46,6 @@ class PreviousValue:
         if self.unit:
             return f"{self.table}.{self.column} = {self.source} - previous {self.source}, in {self.unit}"
         return f"{self.table}.{self.column} = previous {self.source}"
-
-    @property
-    def targets(self) -> tuple[Cell, ...]:
-        """The column that is computed."""
-        return ((self.table, self.column),)
 
     @property
     def reads(self) -> tuple[Cell, ...]:
@@ -92,15 +84,6 @@ class PreviousValue:
                 return bool((known & ~(np.abs(own - computed) > slack))[rows].all())
         labels = tables.labels(self.table, self.column).to_numpy(), tables.labels(self.table, self.source).to_numpy()
         return bool((labels[0][rows] == labels[1][before[rows]]).all())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the relation as plain data."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what ``to_dict`` writes."""
-        return cls(**data)
 
 
 def discover_previous_values(tables: LinkedTables, table: str) -> list[PreviousValue]:

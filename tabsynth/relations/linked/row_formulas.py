@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -11,11 +11,12 @@ import numpy as np
 from tabsynth.common.arrays import Floats
 from tabsynth.relations.arithmetic import ArithmeticRelation, relation_from_dict
 from tabsynth.relations.arithmetic_discovery import discover_relations
+from tabsynth.relations.linked.column_relation import ColumnRelation
 from tabsynth.relations.linked.linked_tables import Cell, LinkedTables, rounding_unit
 
 
 @dataclass(frozen=True)
-class RowFormula:
+class RowFormula(ColumnRelation):
     """A column that is computed from others of its row.
 
     Attributes:
@@ -24,19 +25,12 @@ class RowFormula:
         unit: The step to which the column is rounded, 0 for none.
     """
 
-    table: str
-    column: str
     relation: ArithmeticRelation
     unit: float
 
     def __str__(self) -> str:
         """Return the relation as a formula."""
         return f"{self.table}: {self.relation}"
-
-    @property
-    def targets(self) -> tuple[Cell, ...]:
-        """The column that is computed."""
-        return ((self.table, self.column),)
 
     @property
     def reads(self) -> tuple[Cell, ...]:
@@ -53,10 +47,6 @@ class RowFormula:
         own = numbers[self.column]
         present = np.isfinite(data) & ~np.isnan(own)
         tables.put(self.table, self.column, np.where(present, rounded(data, self.unit), own))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the relation as plain data."""
-        return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

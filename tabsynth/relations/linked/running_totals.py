@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
+from tabsynth.relations.linked.column_relation import ColumnRelation
 from tabsynth.relations.linked.linked_tables import Cell, LinkedTables, history_codes, previous_rows
 
 
 @dataclass(frozen=True)
-class RunningTotal:
+class RunningTotal(ColumnRelation):
     """A column that is its value in the row before, plus the change of the row.
 
     Attributes:
@@ -32,8 +33,6 @@ class RunningTotal:
         end: The total of each history's last row, None if any; its change is what is left.
     """
 
-    table: str
-    column: str
     keys: tuple[str, ...]
     terms: tuple[tuple[str, float], ...] = ()
     constant: float = 0.0
@@ -148,10 +147,6 @@ class RunningTotal:
             tables.put(
                 self.table, name, new if self.decimals is None else np.asarray(new.round(self.decimals), np.float64)
             )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the relation as plain data."""
-        return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
