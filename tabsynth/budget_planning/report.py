@@ -15,7 +15,7 @@ from tabsynth.privacy.budget import zcdp_rho
 from tabsynth.reporting.charts import HEAT_STEPS, heat
 from tabsynth.reporting.html import environment
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 440.0, 260.0, 44.0, 96.0, 16.0, 40.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 456.0, 260.0, 44.0, 112.0, 16.0, 40.0
 COLOURS = ("#0b6e99", "#c2571a", "#5b7f2b", "#7a4b9e")
 LABEL_HEIGHT = 15.0
 TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
