@@ -37,7 +37,7 @@ def read(body: bytes, folder: Path, header: bytes = HEADER) -> pd.DataFrame:
         return read_private(folder / "t.csv", ["name", "age", "note"])
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     body=st.one_of(
         st.binary(max_size=60),
@@ -131,7 +131,7 @@ def left_behind(path: Path, folder: Path) -> tuple[dict[str, bytes], str]:
     return members(model, folder), said.getvalue()
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(line=st.one_of(st.binary(max_size=40), st.sampled_from([b'"', b",,,,,,,,", b"K," * 20, b"\xff\xfe" * 9])))
 def test_neighbouring_files_leave_the_same_model(line: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     blind(monkeypatch)

@@ -45,7 +45,7 @@ def artefacts(frame: pd.DataFrame, schema: Schema, folder: Path) -> dict[str, An
     return {**members(model, folder), **shown, "file": path.read_bytes(), "types": drawn.dtypes.to_dict()}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(row=st.lists(CELLS, min_size=len(SCHEMA), max_size=len(SCHEMA)), own=st.booleans())
 def test_all_artefacts_of_neighbours_are_equal(
     row: list[Any], own: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -111,7 +111,7 @@ def test_a_private_key_is_no_public_key(bundle: Path, keys: Path) -> None:
 
 
 class TestZip:
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
     @given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
     def test_no_byte_can_change(self, share: float, bit: int, bundle: Path, keys: Path, tmp_path: Path) -> None:
         data = bytearray((bundle / "release.zip").read_bytes())
@@ -154,7 +154,7 @@ class TestZip:
             assert [check.file for check in found.checks if check.status == "failed"] == [f"{name}.zip"]
         assert sorted(path.suffix for path in tmp_path.iterdir()) == [".zip"] * 5
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
     @given(data=st.binary(max_size=200), count=st.integers(0, 65535), size=st.integers(0, 2**32 - 1))
     def test_garbage_is_refused(self, data: bytes, count: int, size: int, keys: Path, tmp_path: Path) -> None:
         end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, count, count, len(data), size, 0)

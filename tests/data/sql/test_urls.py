@@ -19,7 +19,7 @@ from tabsynth.errors import SourceError
 PASSWORDS = st.text(string.ascii_letters + string.digits + string.punctuation + " äß€", min_size=8, max_size=20).map(
     lambda text: f"Zq{text}"
 )
-QUIET = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUIET = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def everything_said(error: BaseException) -> str:
