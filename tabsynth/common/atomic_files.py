@@ -44,7 +44,7 @@ def replace_atomically(path: str | Path, *, private: bool = False) -> Iterator[P
     try:
         yield temporary
         with suppress(OSError):
-            temporary.chmod(_private_mode(target) if private else 0o666 & ~_umask())
+            temporary.chmod(_private_mode(target) if private else _default_mode(temporary))
         sync(temporary)
         temporary.replace(target)
         sync(target.parent)
@@ -151,7 +151,7 @@ def _is_same_file(first: str | Path, second: str | Path) -> bool:
 
 def _remove_stale(folder: Path, prefix: str) -> None:
     """Remove temporary files of killed processes: old ones without a lock."""
-    form = re.compile(re.escape(prefix) + r"[a-z0-9_]{8}\.tmp")
+    form = re.compile(re.escape(prefix) + r"[a-z0-9_]{8}\.(tmp|mode)")
     with suppress(OSError):
         for path in [path for path in folder.iterdir() if form.fullmatch(path.name)]:
             with suppress(OSError):
@@ -184,8 +184,12 @@ def _private_mode(target: Path) -> int:
         return 0o600
 
 
-def _umask() -> int:
-    """Return the process's umask, which ``mkstemp`` ignores."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _default_mode(temporary: Path) -> int:
+    """Return the permissions of a new file in this folder: the umask cannot be read without a change of it."""
+    probe = temporary.with_suffix(".mode")
+    handle = os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(handle).st_mode)
+    finally:
+        os.close(handle)
+        probe.unlink()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Mapping
-from multiprocessing.connection import Client, Connection, Listener
+from multiprocessing.connection import Client, Connection
 from pathlib import Path
 
 from tabsynth.errors import ArgumentError
@@ -64,22 +65,38 @@ def serve_site(site: Site, path: str | Path) -> None:
     Raises:
         ArgumentError: There is a file at the path, or it is too long for a socket.
     """
-    before = os.umask(0o177)
+    listener = _listen(path)
     try:
-        listener = Listener(str(path), "AF_UNIX")
-    except OSError as error:
-        raise ArgumentError(f"no socket can be created at {str(path)!r}: {error.strerror or error}") from error
+        while True:
+            # A client that goes away in the middle is the coordinator's matter, not this site's.
+            with contextlib.suppress(OSError, EOFError), _accept(listener) as connection:
+                if _answer(site, connection):
+                    return
     finally:
-        os.umask(before)
-    try:
-        with listener:
-            while True:
-                # A client that goes away in the middle is the coordinator's matter, not this site's.
-                with contextlib.suppress(OSError, EOFError), listener.accept() as connection:
-                    if _answer(site, connection):
-                        return
-    finally:
+        listener.close()
+        Path(path).unlink(missing_ok=True)
         site.close()
+
+
+def _listen(path: str | Path) -> socket.socket:
+    """Open a socket that only this user may connect to, without a change of the process's umask."""
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        # On Linux the file is created with these permissions; elsewhere it has them before anyone can connect.
+        with contextlib.suppress(OSError):
+            os.fchmod(listener.fileno(), 0o600)
+        listener.bind(str(path))
+        Path(path).chmod(0o600)
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ArgumentError(f"no socket can be created at {str(path)!r}: {error.strerror or error}") from error
+    return listener
+
+
+def _accept(listener: socket.socket) -> Connection:
+    """Wait for a client."""
+    return Connection(listener.accept()[0].detach())
 
 
 def _answer(site: Site, connection: Connection) -> bool:

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,20 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+def test_threads_that_write_leave_the_umask_as_it_was(tmp_path: Path) -> None:
+    interval = sys.getswitchinterval()
+    os.umask(before := os.umask(0o022))
+    sys.setswitchinterval(1e-6)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda k: write_text(tmp_path / f"{k}.txt", "a"), range(400)))
+    sys.setswitchinterval(interval)
+    os.umask(after := os.umask(0o022))
+    os.umask(before)
+    assert after == before
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o666 & ~before}
 
 
 def test_refusals_name_the_path(tmp_path: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.connection import Client
 from pathlib import Path
 from threading import Thread
@@ -12,6 +16,7 @@ import pytest
 
 from tabsynth.errors import ArgumentError, PrivacyError
 from tabsynth.federated import Site, SiteLostError, SocketTransport, fit_federated, serve_site
+from tabsynth.federated.sockets import _listen
 
 from .test_fit import sites_of
 from .three_columns import PLAN, rows
@@ -24,17 +29,30 @@ def serve(sites: dict[str, Site], folder: Path) -> tuple[dict[str, Path], list[T
     for thread in threads:
         thread.start()
     for path in paths.values():
-        while not path.exists():
-            pass
+        wait_until_it_listens(path)
     return paths, threads
+
+
+def listen_and_close(path: Path) -> int:
+    """Open and close a socket; return its permissions."""
+    with _listen(path):
+        return stat.S_IMODE(path.stat().st_mode)
+
+
+def wait_until_it_listens(path: Path) -> None:
+    """Connect until the socket answers, for a minute at most; a connection that breaks off does not end the site."""
+    for _ in range(6000):
+        with suppress(OSError):
+            Client(str(path), "AF_UNIX").close()
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"nothing listens at {path}")
 
 
 def test_a_fit_over_sockets_charges_each_site_and_removes_the_sockets(tmp_path: Path) -> None:
     sites = sites_of(PLAN, rows())
     paths, threads = serve(sites, tmp_path)
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths.values()} == {0o600}
-    # A connection that breaks off does not end the site.
-    Client(str(next(iter(paths.values()))), "AF_UNIX").close()
     model = fit_federated(PLAN, SocketTransport(paths), progress=False)
     for thread in threads:
         thread.join(60)
@@ -46,6 +64,16 @@ def test_a_fit_over_sockets_charges_each_site_and_removes_the_sockets(tmp_path: 
     sample = model.sample(50, seed=0)
     assert isinstance(sample, pd.DataFrame)
     assert list(sample) == list(PLAN.schema)
+
+
+def test_sites_in_threads_leave_the_umask_as_it_was(tmp_path: Path) -> None:
+    os.umask(before := os.umask(0o022))
+    with ThreadPoolExecutor(16) as pool:
+        permissions = set(pool.map(listen_and_close, [tmp_path / f"{k}.socket" for k in range(400)]))
+    os.umask(after := os.umask(0o022))
+    os.umask(before)
+    assert permissions == {0o600}
+    assert after == before
 
 
 def test_a_refusal_arrives_and_an_absent_site_is_lost(tmp_path: Path) -> None:

@@ -221,7 +221,6 @@ class TestEncryption:
 
 class TestKeys:
     def test_private_key_is_for_its_owner_only(self, tmp_path: Path) -> None:
-        os.umask(os.umask(0))
         create_keys(tmp_path / "a.pem", tmp_path / "a.pub", password="secret")
         assert (tmp_path / "a.pem").stat().st_mode & 0o777 == 0o600
         assert b"ENCRYPTED" in (tmp_path / "a.pem").read_bytes()
