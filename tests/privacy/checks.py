@@ -20,7 +20,7 @@ from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
 from tabsynth.synthesizers.gan import GANSynthesizer
-from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts
+from tabsynth.synthesizers.marginal.count_source import ExactCounts, MeasuredRows, NoisyCounts
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
 from tabsynth.synthesizers.marginal.sign_products import correlations, triples
 from tabsynth.synthesizers.marginal.sign_products.products import measure_products
@@ -170,12 +170,13 @@ def products_are_charged_and_bounded(patch: Patch, folder: Path) -> None:
 
     marginals, lines, names = [np.full(4, 0.25)] * 5, [4] * 5, list("abcde")
     mixture = Mixture(tuple(np.full((1, 4), 0.25, np.float32) for _ in lines))
-    triples.select_triples(marginals, lines, mixture, tokens, 50.0, source, names)
+    measured = MeasuredRows(tokens, 50.0, source, names)
+    triples.select_triples(marginals, lines, mixture, measured)
     pairs = list(combinations(range(5), 2))
-    correlations.measure_correlations(marginals, lines, pairs, tokens, 50.0, source, 0.1, names)
+    correlations.measure_correlations(marginals, lines, pairs, measured, 0.1)
     assert read == [1, 2]
     for module in (correlations, triples):
         signs = [module.balanced_signs(marginal, line) for marginal, line in zip(marginals, lines, strict=True)]
-        facts: Any = (1.0, ExactCounts(), 0.1, names)
-        sums, without = (measure_products(signs, pairs, lambda kept=kept: kept, *facts)[0] for kept in (rows, rows[1:]))
+        both = [MeasuredRows(lambda kept=kept: kept, 1.0, ExactCounts(), names) for kept in (rows, rows[1:])]
+        sums, without = (measure_products(signs, pairs, table, 0.1)[0] for table in both)
         assert np.abs(sums - without).max() <= 1

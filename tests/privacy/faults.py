@@ -229,7 +229,7 @@ def a_warning_of_the_data(patch: Patch) -> None:
 
 def products_without_noise(patch: Patch) -> None:
     def exact(own: Any) -> Any:
-        return lambda signs, tuples, tokens, rows, source, *rest: own(signs, tuples, tokens, rows, ExactCounts(), *rest)
+        return lambda signs, tuples, measured, share: own(signs, tuples, replace(measured, source=ExactCounts()), share)
 
     for module in (correlations, triples):
         patch.setattr(module, "measure_products", exact(module.measure_products))

@@ -49,6 +49,31 @@ class CountSource(Protocol):
         """Return the noise standard deviation for a share of the budget."""
 
 
+@dataclass(frozen=True, eq=False)
+class MeasuredRows:
+    """Rows of tokens that are read only to count them, and the source that charges each count.
+
+    Attributes:
+        tokens: Reads the tokens of all rows, shape (n, columns).
+        rows: The noisy number of rows.
+        source: The source of counts.
+        names: The columns' names, for the ledger.
+    """
+
+    tokens: Reader
+    rows: float
+    source: CountSource
+    names: Sequence[str]
+
+    def counts(self, reads: Sequence[Reader], shares: Sequence[float], purpose: str) -> list[Floats]:
+        """Return histograms for one charge, each for its share of the budget."""
+        return self.source.counts(reads, shares, purpose, list(self.names))
+
+    def relative_sigma(self, share: float) -> float:
+        """Return the standard deviation of a count's noise as a fraction of all rows."""
+        return self.source.sigma(share) / self.rows
+
+
 @dataclass(frozen=True)
 class NoisyCounts:
     """Counts with discrete Gaussian noise, charged before they are read.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig, mixture_config
-from tabsynth.synthesizers.marginal.count_source import CountSource
+from tabsynth.synthesizers.marginal.count_source import CountSource, MeasuredRows
 from tabsynth.synthesizers.marginal.graphical_model import GraphicalModel
 from tabsynth.synthesizers.marginal.mixture_fit import fit_mixture
 from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, release_model
@@ -94,18 +94,18 @@ class LearnedSlots:
         """Return the variance of each slot's shares."""
         return [(max(own, source.sigma(KNOWN_SHARE)) / self.rows) ** 2 for own in self.sigma or ()]
 
-    def reader(self, tokens: Callable[[], Tokens]) -> Callable[[], Tokens]:
-        """Return a reader of rows as learned tokens; it reads once, inside the first charged query."""
+    def measured(self, tokens: Callable[[], Tokens], source: CountSource) -> MeasuredRows:
+        """Return the rows as learned tokens; they are read once, inside the first charged query."""
         place = [np.zeros(len(own), np.int32) for own in self.counts]
         for table, at in zip(place, self.learned_tokens, strict=True):
             table[at] = np.arange(len(at))
 
         @cache
         def read() -> Tokens:
-            found = tokens()
-            return np.stack([table[found[:, i]] for i, table in enumerate(place)], axis=1)
+            rows = tokens()
+            return np.stack([table[rows[:, i]] for i, table in enumerate(place)], axis=1)
 
-        return read
+        return MeasuredRows(read, self.rows, source, self.names)
 
 
 def fit_model(
@@ -133,11 +133,9 @@ def fit_model(
     """
     learned_tokens = slots.learned_tokens
     if method in ALGORITHMS:
-        read = slots.reader(tokens)
-        found = release_model(
-            method, [len(own) for own in learned_tokens], read, check_source(source), share, slots.names
-        )
-        return _expand_model(found, learned_tokens, [len(count) for count in slots.counts])
+        read, sizes = slots.measured(tokens, source).tokens, [len(learned) for learned in learned_tokens]
+        small_model = release_model(method, sizes, read, check_source(source), share, slots.names)
+        return _expand_model(small_model, learned_tokens, [len(count) for count in slots.counts])
     measured, config = measure_pairs(slots, tokens, source, share, components=components, seed=seed)
     variances = slots.variances(source)
     small = fit_mixture(
@@ -167,12 +165,11 @@ def independent_model(
     known = public.known_levels(sizes, (source.sigma(KNOWN_SHARE) / slots.rows) ** 2)
     if products is not None:
         tokens, share, all_pairs = products
-        pairs = [own for own in combinations(range(len(sizes)), 2) if all_pairs or slots.target in own]
-        found = measure_correlations(
-            slots.marginals, slots.learned_lines, pairs, slots.reader(tokens), slots.rows, source, share, slots.names
-        )
-        if found:
-            known.append(found)
+        pairs = [pair for pair in combinations(range(len(sizes)), 2) if all_pairs or slots.target in pair]
+        measured = slots.measured(tokens, source)
+        correlations = measure_correlations(slots.marginals, slots.learned_lines, pairs, measured, share)
+        if correlations:
+            known.append(correlations)
             slots = replace(slots, published=tuple(range(len(sizes))))
     if known:
         config = mixture_config(slots.rows / source.max_rows_per_unit, source.rho, None, sum(sizes) ** 2)
@@ -207,11 +204,8 @@ def measure_pairs(
         slots.marginals,
         slots.learned_lines,
         slots.target,
-        slots.reader(tokens),
-        slots.rows,
-        source,
+        slots.measured(tokens, source),
         share,
-        slots.names,
         config,
         seed,
         slots.learned_public,

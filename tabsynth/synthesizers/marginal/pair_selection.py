@@ -14,7 +14,7 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats
 from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig, level_shares, n_bins, n_groups, n_trees
-from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts, Reader
+from tabsynth.synthesizers.marginal.count_source import ExactCounts, MeasuredRows
 from tabsynth.synthesizers.marginal.mixture_fit import fit_mixture
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
 from tabsynth.synthesizers.marginal.public_facts.known_levels import KNOWN_SHARE, PublicFacts
@@ -74,13 +74,10 @@ def spanning_trees(scores: dict[Pair, float], trees: int) -> tuple[Pair, ...]:
 
 def measure_levels(
     marginals: Sequence[Floats],
-    lines: Sequence[int],
+    n_ordered: Sequence[int],
     target: int | None,
-    tokens: Reader,
-    rows: float,
-    source: CountSource,
+    measured: MeasuredRows,
     share: float,
-    names: Sequence[str],
     config: MixtureConfig,
     seed: int,
     public: PublicFacts | None = None,
@@ -90,35 +87,31 @@ def measure_levels(
 
     Args:
         marginals: The distribution of each column.
-        lines: Number of leading tokens of each column that are ordered.
+        n_ordered: Number of leading tokens of each column that are ordered.
         target: Position of the target, if any.
-        tokens: Reads the tokens of all rows, shape (n, columns).
-        rows: The noisy number of rows.
-        source: The source of counts, which charges them.
+        measured: The rows to count.
         share: Share of the budget to spend.
-        names: The columns' names, for the ledger.
         config: Configuration of the final mixture.
         seed: Seed of the rough mixture's initial values.
         public: Public facts on the columns.
         pairs: The pairs that may be counted; all by default.
     """
-    public = public or PublicFacts()
+    public, rows, source = public or PublicFacts(), measured.rows, measured.source
     every = tuple(combinations(range(len(marginals)), 2) if pairs is None else pairs)
     fine = tuple(np.arange(len(marginal)) for marginal in marginals)
     coarse, medium, families = (
         tuple(
-            group_tokens(own, groups, line, public.families.get(i, ()))
-            for i, (own, line) in enumerate(zip(marginals, lines, strict=True))
+            group_tokens(marginal, groups, length, public.families.get(i, ()))
+            for i, (marginal, length) in enumerate(zip(marginals, n_ordered, strict=True))
         )
         for groups in (*n_groups(rows, source.rho), n_bins(rows, source.rho))
     )
-    facts = (tokens, rows, source)
     if isinstance(source, ExactCounts):
         if len(marginals) > MAX_COLUMNS_ALL_PAIRS:
-            every = _strongest_of_wide(measure(MeasurementPlan(coarse, every), *facts, 1.0, names), target)
+            every = _strongest_of_wide(measure(MeasurementPlan(coarse, every), measured, 1.0), target)
         with_parts = fine if target is None else (*fine[:target], coarse[target], *fine[target + 1 :])
         triples = MeasurementPlan(with_parts, (), _without(target, every), target)
-        return [measure(plan, *facts, 0.5, names) for plan in (MeasurementPlan(fine, every), triples)]
+        return [measure(plan, measured, 0.5) for plan in (MeasurementPlan(fine, every), triples)]
     plans = {
         "coarse pairs": MeasurementPlan(coarse, every),
         "medium pairs": MeasurementPlan(medium, every),
@@ -126,28 +119,28 @@ def measure_levels(
     }
     plans = {name: plan for name, plan in plans.items() if plan.pairs or plan.triples}
     shares = level_shares(plans, share)
-    known = public.known_levels([len(own) for own in marginals], (source.sigma(KNOWN_SHARE) / rows) ** 2)
-    found = [public.with_zeros(measure(plan, *facts, shares[name], names)) for name, plan in plans.items()]
+    known = public.known_levels([len(marginal) for marginal in marginals], measured.relative_sigma(KNOWN_SHARE) ** 2)
+    levels = [public.with_zeros(measure(plan, measured, shares[name])) for name, plan in plans.items()]
     trees, chosen, fine_share = n_trees(rows, source.rho), every, shares["fine"]
     # Triples with the target are counted anyway.
-    search = pairs is None and affordable(len(marginals) - (target is not None), rows, source)
+    search = pairs is None and affordable(len(marginals) - (target is not None), measured)
     if len(every) > trees or search:
         components, steps = min(MAX_COMPONENTS, config.components), min(MAX_STEPS, config.steps)
         rough = replace(config, components=components, steps=steps, pool=1)
-        mixture = fit_mixture(marginals, [*found, *known], rows, rough, seed=seed)
+        mixture = fit_mixture(marginals, [*levels, *known], rows, rough, seed=seed)
         chosen = strongest_pairs(mixture, every, trees)
         if search:
             fine_share -= SEARCH_SHARE
-            selected = select_triples(marginals, lines, mixture, *facts, names, target)
-            levels = [MeasurementPlan(coarse, (), pairs, third) for third, pairs in by_last_column(selected).items()]
-            for plan in levels:
-                own = TRIPLE_SHARE * len(plan.triples)
-                found.append(public.with_zeros(measure(plan, *facts, own, names)))
-                fine_share -= own
+            selected = select_triples(marginals, n_ordered, mixture, measured, target)
+            for third, firsts in by_last_column(selected).items():
+                triple_share = TRIPLE_SHARE * len(firsts)
+                plan = MeasurementPlan(coarse, (), firsts, third)
+                levels.append(public.with_zeros(measure(plan, measured, triple_share)))
+                fine_share -= triple_share
     # If a column has more tokens than the rows can distinguish, its families represent them.
-    detailed = tuple(families[i] if public.families.get(i) else own for i, own in enumerate(fine))
-    last = measure(MeasurementPlan(detailed, chosen), *facts, fine_share, names)
-    return [*found, public.with_zeros(last), *known]
+    detailed = tuple(families[i] if public.families.get(i) else tokens for i, tokens in enumerate(fine))
+    last = measure(MeasurementPlan(detailed, chosen), measured, fine_share)
+    return [*levels, public.with_zeros(last), *known]
 
 
 def _without(target: int | None, pairs: Sequence[Pair]) -> tuple[Pair, ...]:

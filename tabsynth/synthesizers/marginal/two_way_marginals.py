@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Integers, Tokens
-from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
+from tabsynth.synthesizers.marginal.count_source import MeasuredRows, Reader
 
 Pair = tuple[int, int]
 
@@ -146,30 +146,25 @@ class Measurements:
         return list(zip(self.plan.triples, self.shares[start:], self.variances[start:], strict=True))
 
 
-def measure(
-    plan: MeasurementPlan, tokens: Reader, rows: float, source: CountSource, share: float, names: Sequence[str]
-) -> Measurements:
+def measure(plan: MeasurementPlan, measured: MeasuredRows, share: float) -> Measurements:
     """Count pairs and triples in one charge; a row falls in one cell of each table.
 
     Args:
         plan: The tables.
-        tokens: Reads the tokens of all rows, shape (n, columns).
-        rows: The noisy number of rows.
-        source: The source of counts, which charges them.
+        measured: The rows to count.
         share: Share of the budget to spend.
-        names: The columns' names, for the ledger.
     """
     weight = plan.weights()
     shares = (share * weight / weight.sum()).tolist()
-    reads = [plan.reader(tokens, pair) for pair in plan.pairs]
-    reads += [plan.reader(tokens, pair, within_target=True) for pair in plan.triples]
+    reads = [plan.reader(measured.tokens, pair) for pair in plan.pairs]
+    reads += [plan.reader(measured.tokens, pair, within_target=True) for pair in plan.triples]
     what = [f"{len(plan.pairs)} pairs"] * bool(plan.pairs) + [f"{len(plan.triples)} triples"] * bool(plan.triples)
     purpose = f"{' and '.join(what)} of columns at up to {max(plan.sizes)} groups"
-    counts = source.counts(reads, shares, purpose, list(names)) if reads else []
+    counts = measured.counts(reads, shares, purpose) if reads else []
     shapes = [(plan.sizes[a], plan.sizes[b]) for a, b in (*plan.pairs, *plan.triples)]
-    tables = [count.reshape(-1, *shape) / rows for count, shape in zip(counts, shapes, strict=True)]
+    tables = [count.reshape(-1, *shape) / measured.rows for count, shape in zip(counts, shapes, strict=True)]
     tables[: len(plan.pairs)] = [table[0] for table in tables[: len(plan.pairs)]]
-    return Measurements(plan, tuple(tables), tuple((source.sigma(part) / rows) ** 2 for part in shares))
+    return Measurements(plan, tuple(tables), tuple(measured.relative_sigma(part) ** 2 for part in shares))
 
 
 def mutual_information(table: Floats) -> float:

@@ -20,7 +20,7 @@ from tabsynth.privacy.audit.canary import CanaryReport
 from tabsynth.privacy.budget import Privacy, zcdp_rho
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal.bins.public_bins import column_grid
-from tabsynth.synthesizers.marginal.count_source import NoisyCounts, Reader
+from tabsynth.synthesizers.marginal.count_source import MeasuredRows, NoisyCounts, Reader
 from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
 from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, measure
 
@@ -64,7 +64,7 @@ def private_counts(frame: pd.DataFrame, source: Any) -> None:
     single = measure_one_ways(GRIDS, lambda name: cells[name], source, 0.3)
     plan = MeasurementPlan(tuple(np.arange(GRIDS[name].size) for name in GRIDS), ((0, 1),))
     tokens = np.column_stack([cells[name] for name in GRIDS]).astype(np.int32)
-    measure(plan, lambda: tokens, single.rows, source, 0.7, list(GRIDS))
+    measure(plan, MeasuredRows(lambda: tokens, single.rows, source, list(GRIDS)), 0.7)
 
 
 def pipeline(factor: float) -> Callable[[pd.DataFrame, int], Any]:

@@ -19,7 +19,7 @@ from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.marginal.bins.adaptive_bins import merge_cells
 from tabsynth.synthesizers.marginal.bins.count_estimates import project_to_simplex, reconcile_blocks, shrink_to_uniform
 from tabsynth.synthesizers.marginal.bins.public_bins import numeric_grid
-from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts
+from tabsynth.synthesizers.marginal.count_source import ExactCounts, MeasuredRows, NoisyCounts
 from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
 from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, group_tokens, measure
 
@@ -100,7 +100,7 @@ def plan_of(sizes: Sequence[int]) -> MeasurementPlan:
 
 def test_pairs_and_triples_without_noise_are_the_contingency_tables() -> None:
     tokens = table()
-    found = measure(plan_of((3, 4, 5, 2)), lambda: tokens, len(tokens), ExactCounts(), 1.0, list("abcd"))
+    found = measure(plan_of((3, 4, 5, 2)), MeasuredRows(lambda: tokens, len(tokens), ExactCounts(), list("abcd")), 1.0)
     assert [pair for pair, _, _ in found.pairs] == ALL
     expected = np.histogram2d(tokens[:, 0], tokens[:, 2], bins=[range(4), range(6)])[0] / len(tokens)
     np.testing.assert_allclose(found.pairs[1][1], expected, atol=1e-12)
@@ -114,7 +114,9 @@ def test_pairs_and_triples_without_noise_are_the_contingency_tables() -> None:
 def test_groups_without_noise_sum_the_cells_of_their_tokens() -> None:
     tokens = table()
     groups = (np.arange(3), np.array([0, 0, 1, 1]), np.array([1, 0, 1, 1, 1]), np.arange(2))
-    found = measure(MeasurementPlan(groups, ((1, 2),)), lambda: tokens, len(tokens), ExactCounts(), 1.0, list("abcd"))
+    found = measure(
+        MeasurementPlan(groups, ((1, 2),)), MeasuredRows(lambda: tokens, len(tokens), ExactCounts(), list("abcd")), 1.0
+    )
     fine = np.histogram2d(tokens[:, 1], tokens[:, 2], bins=[range(5), range(6)])[0] / len(tokens)
     np.testing.assert_allclose(found.pairs[0][1], np.eye(2)[groups[1]].T @ fine @ np.eye(2)[groups[2]], atol=1e-12)
 
@@ -173,7 +175,7 @@ def test_persons_of_several_rows_get_as_much_more_noise() -> None:
 def test_all_of_the_budget_is_spent_and_no_more(epsilon: float) -> None:
     source, tokens, sizes = charged(epsilon), table(), (3, 4, 5, 2)
     source.counts([lambda: np.bincount(tokens[:, 0], minlength=3)] * 4, [0.05] * 4, "fine", ["a"])
-    measure(plan_of(sizes), lambda: tokens, len(tokens), source, 0.8, list("abcd"))
+    measure(plan_of(sizes), MeasuredRows(lambda: tokens, len(tokens), source, list("abcd")), 0.8)
     assert 0.99 * epsilon < source.ledger.epsilon() <= epsilon
     with pytest.raises(PrivacyError, match="budget"):
         source.counts([lambda: pytest.fail("read before the charge")], [0.5], "more", ["a"])

@@ -11,7 +11,7 @@ from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import zcdp_rho
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.marginal.budget_allocation import mixture_config, n_trees
-from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts
+from tabsynth.synthesizers.marginal.count_source import ExactCounts, MeasuredRows, NoisyCounts
 from tabsynth.synthesizers.marginal.pair_selection import measure_levels, strongest_pairs
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
 
@@ -45,8 +45,8 @@ def test_all_levels_spend_their_share_and_detail_goes_to_the_strongest_pairs(tar
     source = NoisyCounts(rho, PrivacyLedger(1.0, 1e-6), Noise.insecure(0))
     config = mixture_config(rows, rho, 64)
     names = [f"c{i}" for i in range(columns)]
-    facts = (lambda: tokens, float(rows), source, 1.0, names, config, 0)
-    found = measure_levels(marginals, [10] * columns, target, *facts)
+    measured = MeasuredRows(lambda: tokens, float(rows), source, names)
+    found = measure_levels(marginals, [10] * columns, target, measured, 1.0, config, 0)
     assert 0.999 < source.ledger.epsilon() <= 1.0
     assert [max(level.plan.sizes) for level in found] == [4, 8] + [4] * (target is not None) + [10]
     detailed = found[-1].plan.pairs
@@ -58,8 +58,9 @@ def test_without_noise_the_pairs_of_a_wide_table_are_few() -> None:
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 3, (500, 40)).astype(np.int32)
     tokens[:, 7] = tokens[:, 30]
-    facts = (lambda: tokens, 500.0, ExactCounts(), 1.0, [str(i) for i in range(40)], mixture_config(500, 4.0, 8), 0)
-    whole, _ = measure_levels([np.full(3, 1 / 3)] * 40, [0] * 40, 0, *facts)
+    measured = MeasuredRows(lambda: tokens, 500.0, ExactCounts(), [str(i) for i in range(40)])
+    config = mixture_config(500, 4.0, 8)
+    whole, _ = measure_levels([np.full(3, 1 / 3)] * 40, [0] * 40, 0, measured, 1.0, config, 0)
     assert (7, 30) in whole.plan.pairs
     assert {pair for pair in combinations(range(40), 2) if 0 in pair} <= set(whole.plan.pairs)
     assert len(whole.plan.pairs) < 250

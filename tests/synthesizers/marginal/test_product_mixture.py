@@ -11,7 +11,7 @@ import torch
 
 from tabsynth.common.arrays import Floats
 from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig
-from tabsynth.synthesizers.marginal.count_source import ExactCounts
+from tabsynth.synthesizers.marginal.count_source import ExactCounts, MeasuredRows
 from tabsynth.synthesizers.marginal.mixture_fit import _DensePairs, _SparsePairs, fit_mixture
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
 from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, Measurements, measure
@@ -39,7 +39,7 @@ def exact(tokens: npt.NDArray[np.int32], target: int | None) -> list[Measurement
     """All pairs, and the triples with the target, without noise."""
     triples = () if target is None else tuple(pair for pair in ALL if target not in pair)
     plan = MeasurementPlan(tuple(map(np.arange, SIZES)), tuple(ALL), triples, target)
-    return [measure(plan, lambda: tokens, len(tokens), ExactCounts(), 1.0, list("abcd"))]
+    return [measure(plan, MeasuredRows(lambda: tokens, len(tokens), ExactCounts(), list("abcd")), 1.0)]
 
 
 def mixture() -> Mixture:
@@ -134,7 +134,7 @@ def test_coarse_pairs_move_the_tokens_of_their_groups_together() -> None:
     tokens = chain(5000)
     groups = (np.array([0, 0, 1]), np.arange(2), np.array([0, 0, 1, 1]), np.arange(2))
     plan = MeasurementPlan(groups, ((0, 1), (1, 2)))
-    measured = measure(plan, lambda: tokens, 5000, ExactCounts(), 1.0, list("abcd"))
+    measured = measure(plan, MeasuredRows(lambda: tokens, 5000, ExactCounts(), list("abcd")), 1.0)
     config = MixtureConfig(components=32, steps=400, rate=0.2, penalty=1e-4, pool=2)
     model = fit_mixture(marginals_of(tokens), [measured], 5000, config, seed=0)
     assert model.components == 64
@@ -150,7 +150,7 @@ def test_few_pairs_of_many_columns_are_fitted_as_all_pairs_are() -> None:
     """The padded products and the dense ones are one loss."""
     tokens = chain(2000)
     plan = MeasurementPlan(tuple(map(np.arange, SIZES)), ((0, 2), (1, 3)))
-    level = measure(plan, lambda: tokens, 2000, ExactCounts(), 1.0, list("abcd"))
+    level = measure(plan, MeasuredRows(lambda: tokens, 2000, ExactCounts(), list("abcd")), 1.0)
     probabilities = torch.from_numpy(np.concatenate(mixture().parts, axis=1))
     dense, sparse = torch.zeros_like(probabilities), torch.zeros_like(probabilities)
     _DensePairs(level).add_gradient(probabilities, dense)

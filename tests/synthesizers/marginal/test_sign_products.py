@@ -13,7 +13,7 @@ from scipy.stats import multivariate_normal
 
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.marginal.count_source import ExactCounts
+from tabsynth.synthesizers.marginal.count_source import ExactCounts, MeasuredRows
 from tabsynth.synthesizers.marginal.sign_products.normal_copula import (
     bivariate_normal_cdf,
     copula_table,
@@ -68,12 +68,8 @@ def test_signs_are_bounded_and_halves_as_equal_as_one_token_allows(mass: list[fl
 def test_a_row_changes_each_sum_by_at_most_one(seed: int, ways: int) -> None:
     rows = np.random.default_rng(seed).integers(0, 5, (20, 4))
     signs = [balanced_signs(np.full(5, 0.2), line) for line in (0, 3, 4, 5)]
-    sums = [
-        measure_products(
-            signs, list(combinations(range(4), ways)), lambda kept=kept: kept, 1.0, ExactCounts(), 0.1, list("abcd")
-        )[0]
-        for kept in (rows, rows[1:])
-    ]
+    tables = [MeasuredRows(lambda kept=kept: kept, 1.0, ExactCounts(), list("abcd")) for kept in (rows, rows[1:])]
+    sums = [measure_products(signs, list(combinations(range(4), ways)), table, 0.1)[0] for table in tables]
     assert np.abs(sums[0] - sums[1]).max() <= 1
 
 

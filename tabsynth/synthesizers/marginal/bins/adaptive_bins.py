@@ -93,14 +93,12 @@ def cell_widths(grid: Grid, counts: Floats, bins: Integers) -> Floats:
     """
     step = 0.0 if grid.decimals is None else 10.0**-grid.decimals
     line = len(grid.low)
-    if grid.low[0] == grid.high[-1]:
-        return np.ones(grid.size)
     own = bins[:line]
     single = grid.low == grid.high
     middle = (grid.low + grid.high) / 2
     order = np.cumsum(counts[:line])
     first, median, third = middle[np.minimum(np.searchsorted(order, order[-1] * np.array([0.25, 0.5, 0.75])), line - 1)]
-    reach = np.maximum(np.abs(middle - median), max(third - first, step, 1e-12 * (grid.high[-1] - grid.low[0])))
+    reach = np.maximum(np.abs(middle - median), max(third - first, step, 1e-12 * grid.span))
     density = (reach / reach.max()) ** -3.0
     if single.all():
         return np.append(density, np.ones(grid.size - line))

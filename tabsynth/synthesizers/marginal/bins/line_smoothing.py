@@ -49,8 +49,7 @@ def short_table_bins(grid: Grid, counts: Floats, stretch: tuple[int, int], bins:
     begins = np.zeros(line, bool)
     equal = np.append(True, np.diff(merge_cells(counts[first:last], bins, min_rows)) > 0)
     low, high = grid.low[first], grid.high[last - 1]
-    width = max(high - low, 1e-9 * (grid.high[-1] - grid.low[0])) / N_EQUAL_BINS
-    width = width or 1.0  # the only number that the column may have
+    width = max(high - low, 1e-9 * grid.span) / N_EQUAL_BINS
     starts = first + np.flatnonzero(equal)
     for start, stop in itertools.pairwise([*starts.tolist(), last]):
         begins[start] = True

@@ -62,6 +62,11 @@ class Grid:
         """Whether the cells are numeric."""
         return len(self.low) > 0
 
+    @property
+    def span(self) -> float:
+        """Width of the range of the numbers; 1 where there is a single number, so that shares of it are not zero."""
+        return float(self.high[-1] - self.low[0]) or 1.0
+
     @cached_property
     def edges(self) -> Floats:
         """Upper edges of the cells but the last, shape (cells - 1,); a single number has a cell of its own."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.synthesizers.marginal.budget_allocation import product_threshold
-from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
+from tabsynth.synthesizers.marginal.count_source import MeasuredRows
 from tabsynth.synthesizers.marginal.sign_products.normal_copula import copula_table, correlation_of_product
 from tabsynth.synthesizers.marginal.sign_products.products import Signs, balanced_signs, measure_products
 from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, Measurements, Pair, group_tokens
@@ -26,42 +26,36 @@ MIN_HALF = 0.02
 
 def measure_correlations(
     marginals: Sequence[Floats],
-    lines: Sequence[int],
+    n_ordered: Sequence[int],
     pairs: Sequence[Pair],
-    tokens: Reader,
-    rows: float,
-    source: CountSource,
+    measured: MeasuredRows,
     share: float,
-    names: Sequence[str],
 ) -> Measurements | None:
     """Measure the products of the signs of pairs of columns; None if noise explains all of them or there is none.
 
     Args:
         marginals: The distribution of each column.
-        lines: Number of leading tokens of each column that are ordered.
+        n_ordered: Number of leading tokens of each column that are ordered.
         pairs: Pairs of columns.
-        tokens: Reads the tokens of all rows, shape (n, columns).
-        rows: The noisy number of rows.
-        source: The source of counts, which charges them.
+        measured: The rows to count.
         share: Share of the budget to spend.
-        names: The columns' names, for the ledger.
 
     Returns:
         A table for each pair: that of a normal copula for two columns that are ordered or of two tokens.
     """
     if not pairs:
         return None
-    signs = [balanced_signs(own, line) for own, line in zip(marginals, lines, strict=True)]
-    products, sigma = measure_products(signs, pairs, tokens, rows, source, share, names)
-    means = np.array([own @ sign for own, sign in zip(marginals, signs, strict=True)])
+    signs = [balanced_signs(marginal, length) for marginal, length in zip(marginals, n_ordered, strict=True)]
+    products, sigma = measure_products(signs, pairs, measured, share)
+    means = np.array([marginal @ sign for marginal, sign in zip(marginals, signs, strict=True)])
     first, second = np.array(pairs).T
     excess = drop_noise(products - means[first] * means[second], sigma)
     if not excess.any():
         return None
-    ranked = [_ranked_groups(own, line, sign) for own, line, sign in zip(marginals, lines, signs, strict=True)]
+    ranked = [_ranked_groups(*facts) for facts in zip(marginals, n_ordered, signs, strict=True)]
     columns = [
-        (np.bincount(own, weights=marginal).astype(np.float64), _group_signs(own, sign))
-        for own, marginal, sign in zip(ranked, marginals, signs, strict=True)
+        (np.bincount(groups, weights=marginal).astype(np.float64), _group_signs(groups, sign))
+        for groups, marginal, sign in zip(ranked, marginals, signs, strict=True)
     ]
     tables, variances = [], []
     for (a, b), value in zip(pairs, excess.tolist(), strict=True):

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
+from tabsynth.synthesizers.marginal.count_source import MeasuredRows, Reader
 
 Signs = npt.NDArray[np.int8]
 
@@ -48,24 +48,15 @@ def balanced_signs(marginal: Floats, n_ordered: int) -> Signs:
 
 
 def measure_products(
-    signs: Sequence[Signs],
-    tuples: Sequence[tuple[int, ...]],
-    tokens: Reader,
-    rows: float,
-    source: CountSource,
-    share: float,
-    names: Sequence[str],
+    signs: Sequence[Signs], tuples: Sequence[tuple[int, ...]], measured: MeasuredRows, share: float
 ) -> tuple[Floats, float]:
     """Measure the mean product of the signs of some tuples of columns for one charge; also return its noise.
 
     Args:
         signs: The sign of each token of each column.
         tuples: Positions of the columns of each product.
-        tokens: Reads the tokens of all rows, shape (n, columns).
-        rows: The noisy number of rows.
-        source: The source of counts, which charges them.
+        measured: The rows to count.
         share: Share of the budget to spend.
-        names: The columns' names, for the ledger.
 
     Returns:
         The noisy means, shape (tuples,), and the standard deviation of their noise.
@@ -74,13 +65,13 @@ def measure_products(
 
     @cache
     def read() -> Signs:
-        found = tokens()
-        return np.stack([own[found[:, i]] for i, own in enumerate(signs)])
+        tokens = measured.tokens()
+        return np.stack([sign[tokens[:, column]] for column, sign in enumerate(signs)])
 
     reads = [_product_reader(read, columns) for columns in tuples]
     purpose = f"products of the signs of {len(tuples)} sets of {len(tuples[0])} columns"
-    sums = source.counts(reads, [each] * len(tuples), purpose, list(names))
-    return np.array([float(own[0]) for own in sums]) / rows, source.sigma(each) / rows
+    sums = measured.counts(reads, [each] * len(tuples), purpose)
+    return np.array([float(total[0]) for total in sums]) / measured.rows, measured.relative_sigma(each)
 
 
 def _product_reader(signs: Reader, columns: tuple[int, ...]) -> Reader:

@@ -14,7 +14,7 @@ from math import comb
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
+from tabsynth.synthesizers.marginal.count_source import MeasuredRows
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
 from tabsynth.synthesizers.marginal.sign_products.products import Signs, balanced_signs, measure_products
 
@@ -39,39 +39,33 @@ TRIPLE_SHARE = 0.03
 """Share of the budget for the counts of each selected triple."""
 
 
-def affordable(columns: int, rows: float, source: CountSource) -> bool:
+def affordable(columns: int, measured: MeasuredRows) -> bool:
     """Return whether the products of all triples of so many columns would be precise enough to select from."""
     triples = comb(columns, 3)
-    return triples > 0 and source.sigma(SEARCH_SHARE / triples) <= MAX_PRODUCT_NOISE * rows
+    return triples > 0 and measured.relative_sigma(SEARCH_SHARE / triples) <= MAX_PRODUCT_NOISE
 
 
 def select_triples(
     marginals: Sequence[Floats],
-    lines: Sequence[int],
+    n_ordered: Sequence[int],
     pairs_only: Mixture,
-    tokens: Reader,
-    rows: float,
-    source: CountSource,
-    names: Sequence[str],
+    measured: MeasuredRows,
     target: int | None = None,
 ) -> tuple[Triple, ...]:
     """Measure the products of all triples; return the triples that pairs do not explain, strongest first.
 
     Args:
         marginals: The distribution of each column.
-        lines: Number of leading tokens of each column that are ordered.
+        n_ordered: Number of leading tokens of each column that are ordered.
         pairs_only: A mixture that was fitted to pairs.
-        tokens: Reads the tokens of all rows, shape (n, columns).
-        rows: The noisy number of rows.
-        source: The source of counts, which charges them.
-        names: The columns' names, for the ledger.
+        measured: The rows to count.
         target: A column whose triples are counted anyway.
     """
-    signs = [balanced_signs(own, line) for own, line in zip(marginals, lines, strict=True)]
-    triples = [own for own in combinations(range(len(signs)), 3) if target not in own]
+    signs = [balanced_signs(marginal, length) for marginal, length in zip(marginals, n_ordered, strict=True)]
+    triples = [triple for triple in combinations(range(len(signs)), 3) if target not in triple]
     if not triples:
         return ()
-    means, sigma = measure_products(signs, triples, tokens, rows, source, SEARCH_SHARE, names)
+    means, sigma = measure_products(signs, triples, measured, SEARCH_SHARE)
     difference = np.abs(means - implied_products(pairs_only, signs, triples)).min(0)
     least = max(MIN_DEVIATION, MIN_SIGMAS * sigma)
     order = np.argsort(-difference, kind="stable")[:MAX_TRIPLES]
@@ -84,18 +78,18 @@ def implied_products(mixture: Mixture, signs: Sequence[Signs], triples: Sequence
     The first are those of the mixture; those of another mixture with the same pairs may differ. The second are those of
     its columns and pairs without a third cumulant, which are near those of maximum entropy.
     """
-    means = np.stack([part.astype(np.float64) @ own for part, own in zip(mixture.parts, signs, strict=True)])
+    means = np.stack([part.astype(np.float64) @ sign for part, sign in zip(mixture.parts, signs, strict=True)])
     first, second, third = np.array(triples).T
-    own = (means[first] * means[second] * means[third]).mean(1)
+    product = (means[first] * means[second] * means[third]).mean(1)
     single, pair = means.mean(1), means @ means.T / means.shape[1]
     one, two, three = single[first], single[second], single[third]
     without = one * pair[second, third] + two * pair[first, third] + three * pair[first, second] - 2 * one * two * three
-    return np.stack([own, without])
+    return np.stack([product, without])
 
 
 def by_last_column(triples: Sequence[Triple]) -> dict[int, tuple[tuple[int, int], ...]]:
     """Return the triples as pairs of columns within the groups of a third one."""
-    out: dict[int, tuple[tuple[int, int], ...]] = {}
+    pairs: dict[int, tuple[tuple[int, int], ...]] = {}
     for first, second, third in triples:
-        out[third] = (*out.get(third, ()), (first, second))
-    return out
+        pairs[third] = (*pairs.get(third, ()), (first, second))
+    return pairs
