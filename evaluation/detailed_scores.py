@@ -18,7 +18,7 @@ from tabsynth.evaluation.metrics.rounding import rounding_scores
 from tabsynth.evaluation.metrics.subgroups import subgroup_scores
 from tabsynth.evaluation.metrics.tails import tail_scores
 from tabsynth.evaluation.metrics.utility import prediction_task
-from tabsynth.evaluation.metrics.utility_models import learner_scores, train_models
+from tabsynth.evaluation.metrics.utility_models import compare_learners_with_resamples, learner_scores, train_models
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.boosted_trees import draw_seed
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
@@ -69,7 +69,9 @@ def detailed_scores(
         if trained is None:
             notes.append("The models of the detailed scores are left out: a table has too few rows with a target.")
         else:
-            add(learner_scores(trained, rng))
+            n, noise_rng = len(encoded_synthetic), rng.spawn(1)[0]
+            scores = learner_scores(trained, rng)
+            add([compare_learners_with_resamples(score, trained, encoded_train, n, noise_rng) for score in scores])
         inference = inference_score(encoded_train, encoded_synthetic, encoded_holdout, task, rng)
         if inference is None:
             notes.append(

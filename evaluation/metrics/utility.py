@@ -5,27 +5,34 @@ Esteban, Hyland and Rätsch, "Real-valued (medical) time series generation with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.stats import rankdata
 
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import DataError
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.stats.auc import weighted_auc
 from tabsynth.evaluation.stats.boosted_trees import classifier, draw_seed, regressor
-from tabsynth.evaluation.stats.bootstrap import FAMILYWISE_RATE
+from tabsynth.evaluation.stats.bootstrap import calibrate_draws, error_interval
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
+from tabsynth.evaluation.stats.training_noise import (
+    MAX_RESAMPLED_ROWS,
+    compare_with_resamples,
+    familywise_gap,
+    resampled_performance,
+    widen_interval,
+)
 
 TaskKind = Literal["binary", "multiclass", "regression"]
 
 N_DRAWS = 200
 """Number of bootstrap draws of the test rows."""
 
-N_TRAINING_SPLITS, MAX_SPLIT_ROWS = 5, 5_000
-"""Number of random halvings of the real table for training noise, and its maximum number of rows."""
+N_CALIBRATION_BINS = 10
+"""Number of equal-count bins of the predicted probability."""
 
 MIN_CLASS_ROWS = 5
 """Minimum number of training rows of a class."""
@@ -106,65 +113,39 @@ def utility_scores(
         "regression": "R², the share of variance explained",
     }[task.kind]
     method = f"{what} on {len(truth):,} held-out rows; interval: {N_DRAWS} bootstrap draws of those rows."
-    return [
-        Score(
-            name="utility",
-            value=float(on_synthetic[0]),
-            interval=percentile_interval(on_synthetic),
-            better="higher",
-            target=1.0,
-            floor=float(on_real[0]),
-            unit=unit,
-            description=f"Performance of a model of {target!r} trained on synthetic and tested on real rows.",
-            method=f"{method} The floor is the same model trained on the real rows.",
-        ),
-        Score(
-            name="utility_gap",
-            value=float(on_real[0] - on_synthetic[0]),
-            interval=percentile_interval(on_real - on_synthetic),
-            better="lower",
-            target=0.0,
-            floor=0.0,
-            unit=unit,
-            description=f"Performance of the real-trained model of {target!r} minus that of the synthetic-trained one.",
-            method=f"{method} Paired: both models are scored on the same draws.",
-            detail=_training_noise(train, test, truth, task, classes, target, (on_real - on_synthetic)[0], rng)
-            if percentile_interval(on_real - on_synthetic)[0] > 0
-            else (),
-        ),
-    ], notes
+    utility = Score(
+        name="utility",
+        value=float(on_synthetic[0]),
+        interval=percentile_interval(on_synthetic),
+        better="higher",
+        target=1.0,
+        floor=float(on_real[0]),
+        unit=unit,
+        description=f"Performance of a model of {target!r} trained on synthetic and tested on real rows.",
+        method=f"{method} The floor is the same model trained on the real rows.",
+    )
+    gap = Score(
+        name="utility_gap",
+        value=float(on_real[0] - on_synthetic[0]),
+        interval=percentile_interval(on_real - on_synthetic),
+        better="lower",
+        target=0.0,
+        floor=0.0,
+        unit=unit,
+        description=f"Performance of the real-trained model of {target!r} minus that of the synthetic-trained one.",
+        method=f"{method} Paired: both models are scored on the same draws.",
+    )
+    assert gap.interval is not None
+    if gap.interval[0] <= 0 or len(train) > MAX_RESAMPLED_ROWS:
+        return [utility, gap], notes
 
+    def performance(rows: EncodedTable) -> float:
+        predicted, _ = _fit_and_predict(rows, test, task, classes, draw_seed(rng), rng)
+        return float(predictive_score(task.kind, truth, classes, predicted, weights[:1])[0])
 
-def _training_noise(
-    train: EncodedTable,
-    test: EncodedTable,
-    truth: Floats,
-    task: PredictionTask,
-    classes: Floats,
-    target: str,
-    gap: float,
-    rng: np.random.Generator,
-) -> tuple[Part, ...]:
-    """Return the difference between models of halves of a small real table, by chance; empty for a large table.
-
-    Models of ``N_TRAINING_SPLITS`` random halves are compared with those of the other halves. Halves have fewer rows
-    than the tables, so the noise is overstated.
-    """
-    if len(train) > MAX_SPLIT_ROWS:
-        return ()
-    gaps = []
-    for _ in range(N_TRAINING_SPLITS):
-        order = rng.permutation(len(train))
-        sides = (order[: len(order) // 2], order[len(order) // 2 :])
-        seed = draw_seed(rng)
-        predictions = [_fit_and_predict(train.take(side), test, task, classes, seed, rng)[0] for side in sides]
-        one, other = (
-            predictive_score(task.kind, truth, classes, predicted, np.ones((1, len(truth))))[0]
-            for predicted in predictions
-        )
-        gaps.append(float(one - other))
-    reach = float(student.isf(FAMILYWISE_RATE, N_TRAINING_SPLITS)) * float(np.sqrt(np.mean(np.square(gaps))))
-    return (Part(columns=(target,), value=float(gap), floor=0.0, chance=reach),)
+    gaps = float(on_real[0]) - resampled_performance(train, min(len(synthetic), MAX_ROWS), performance, rng)
+    part = Part(columns=(target,), value=gap.value, floor=0.0, chance=familywise_gap(gaps))
+    return [widen_interval(utility, gaps), replace(compare_with_resamples(gap, gaps), detail=(part,))], notes
 
 
 def target_values(table: EncodedTable, column: int) -> Floats:
@@ -223,3 +204,36 @@ def percentile_interval(draws: Floats) -> tuple[float, float]:
     """Return the percentile interval of all draws but the first, widened to include the first, the estimate."""
     low, high = np.nanquantile(draws[1:], [0.025, 0.975])
     return float(min(low, draws[0])), float(max(high, draws[0]))
+
+
+def calibration_score(
+    synthetic: Floats, real: Floats, truth: Floats, classes: Floats, weights: Floats, target: str
+) -> Score:
+    """Return the expected calibration error of the top class (Naeini, Cooper and Hauskrecht, AAAI 2015)."""
+    gaps = [_calibration_gaps(predicted, truth, classes, weights) for predicted in (synthetic, real)]
+    on_synthetic, on_real = (float(np.abs(each[0]).sum()) for each in gaps)
+    deviation = gaps[0][1:] - gaps[0][1:].mean(axis=0)
+    low, high = error_interval(
+        on_synthetic, calibrate_draws(deviation, deviation, gaps[0][0], lambda x: np.abs(x).sum(axis=-1), on_synthetic)
+    )
+    return Score(
+        name="calibration_error",
+        value=100 * on_synthetic,
+        interval=(low, high),
+        better="lower",
+        target=0.0,
+        floor=100 * on_real,
+        unit="%",
+        description=f"Difference of predicted probability and frequency of {target!r}, for a synthetic-trained model.",
+        method=f"Expected calibration error of boosted trees over {N_CALIBRATION_BINS} bins of {len(truth):,} "
+        f"held-out rows; interval: {len(weights) - 1} bootstrap draws. The floor is the real-trained model's.",
+    )
+
+
+def _calibration_gaps(predicted: Floats, truth: Floats, classes: Floats, weights: Floats) -> Floats:
+    """Return the accuracy of the top class minus its confidence in each bin, shape (1 + draws, bins)."""
+    confidence = predicted.max(axis=1)
+    correct = (classes[predicted.argmax(axis=1)] == truth).astype(np.float64)
+    bins = (rankdata(confidence, method="ordinal") - 1) * N_CALIBRATION_BINS // len(confidence)
+    inside = (bins[:, None] == np.arange(N_CALIBRATION_BINS)) * (correct - confidence)[:, None]
+    return np.asarray(weights @ inside / weights.sum(axis=1, keepdims=True))

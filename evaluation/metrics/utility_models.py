@@ -1,7 +1,8 @@
-"""TSTR utility with three models; calibration and feature importance."""
+"""TSTR utility with three models, and feature importance."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,28 +12,28 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from tabsynth.common.arrays import Floats
+from tabsynth.evaluation.metric_specs import excess_over_floor
 from tabsynth.evaluation.metrics.utility import (
     MIN_CLASS_ROWS,
     N_DRAWS,
     PredictionTask,
+    calibration_score,
     percentile_interval,
     predictive_score,
     target_values,
 )
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.evaluation.stats.boosted_trees import classifier, regressor
-from tabsynth.evaluation.stats.bootstrap import calibrate_draws, error_interval, half_width, subsample
+from tabsynth.evaluation.stats.boosted_trees import classifier, draw_seed, regressor
+from tabsynth.evaluation.stats.bootstrap import half_width, subsample
 from tabsynth.evaluation.stats.design_matrix import FeatureEncoder
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
+from tabsynth.evaluation.stats.training_noise import MAX_RESAMPLED_ROWS, compare_with_resamples, resampled_performance
 
 MAX_ROWS = 8_000
 """Maximum training rows of each model."""
 
 MAX_TEST_ROWS = 5_000
 N_TREES, MAX_DEPTH = 40, 10
-N_CALIBRATION_BINS = 10
-"""Number of equal-count bins of the predicted probability."""
-
 MODEL_KINDS = ("linear", "forest", "boosted")
 TRAINING_TABLES = ("synthetic", "real", "both")
 N_SHUFFLES, MAX_SHUFFLES = 3, 90
@@ -77,26 +78,64 @@ def train_models(
     both = half if len(real) + len(sample) > MAX_ROWS else [real, sample]
     tables = {"synthetic": [sample], "real": [real], "both": both}
     encoder = FeatureEncoder.of(train, without=task.column)
-    predictions, boosters = {}, {}
+    predictions: dict[tuple[str, str], Floats] = {}
+    boosters = {}
     for name, parts in tables.items():
-        y = np.concatenate([target_values(part, task.column) for part in parts])
-        if task.kind != "regression":
-            frequent_classes = [value for value in classes if (y == value).sum() >= MIN_CLASS_ROWS]
-            if len(frequent_classes) < 2:
-                return None
-        elif len(y) < MIN_CLASS_ROWS:
+        fitted = _fit_models(parts, test, encoder, task, classes, seed)
+        if fitted is None:
             return None
-        usable = np.isin(y, frequent_classes) if task.kind != "regression" else np.ones(len(y), dtype=bool)
-        tree_rows = np.vstack([np.delete(part.features(), task.column, axis=1) for part in parts])[usable]
-        encoded = np.vstack([encoder.features(part) for part in parts])[usable]
-        tree_test, encoded_test = np.delete(test.features(), task.column, axis=1), encoder.features(test)
-        for kind in MODEL_KINDS:
-            x, z = (tree_rows, tree_test) if kind == "boosted" else (encoded, encoded_test)
-            model = _make_model(kind, task, seed, len(x)).fit(x, y[usable])
-            predictions[kind, name] = _predict(model, z, task, classes)
-            if kind == "boosted":
-                boosters[name] = model
+        predictions |= {(kind, name): predicted for kind, (_, predicted) in fitted.items()}
+        boosters[name] = fitted["boosted"][0]
     return TrainedModels(task, test, truth, classes, predictions, boosters)
+
+
+def _fit_models(
+    parts: Sequence[EncodedTable],
+    test: EncodedTable,
+    encoder: FeatureEncoder,
+    task: PredictionTask,
+    classes: Floats,
+    seed: int,
+) -> dict[str, tuple[Any, Floats]] | None:
+    """Return each model of the rows of all parts, and its predictions; None if there are too few rows."""
+    y = np.concatenate([target_values(part, task.column) for part in parts])
+    if task.kind != "regression":
+        frequent_classes = [value for value in classes if (y == value).sum() >= MIN_CLASS_ROWS]
+        if len(frequent_classes) < 2:
+            return None
+    elif len(y) < MIN_CLASS_ROWS:
+        return None
+    usable = np.isin(y, frequent_classes) if task.kind != "regression" else np.ones(len(y), dtype=bool)
+    tree_rows = np.vstack([np.delete(part.features(), task.column, axis=1) for part in parts])[usable]
+    encoded = np.vstack([encoder.features(part) for part in parts])[usable]
+    tree_test, encoded_test = np.delete(test.features(), task.column, axis=1), encoder.features(test)
+    out = {}
+    for kind in MODEL_KINDS:
+        x, z = (tree_rows, tree_test) if kind == "boosted" else (encoded, encoded_test)
+        model = _make_model(kind, task, seed, len(x)).fit(x, y[usable])
+        out[kind] = (model, _predict(model, z, task, classes))
+    return out
+
+
+def compare_learners_with_resamples(
+    score: Score, trained: TrainedModels, train: EncodedTable, size: int, rng: np.random.Generator
+) -> Score:
+    """Judge ``utility_learners`` of a small table by models of resampled real rows, if it is below the real rows'."""
+    if score.name != "utility_learners" or excess_over_floor(score) <= 0 or len(train) > MAX_RESAMPLED_ROWS:
+        return score
+    task, once = trained.task, np.ones((1, len(trained.truth)))
+    encoder, known = FeatureEncoder.of(train, without=task.column), ~np.isnan(target_values(train, task.column))
+
+    def performance(rows: EncodedTable) -> float:
+        fitted = _fit_models([rows], trained.test, encoder, task, trained.classes, draw_seed(rng))
+        if fitted is None:
+            return score.floor or 0.0
+        each = [predictive_score(task.kind, trained.truth, trained.classes, p, once)[0] for _, p in fitted.values()]
+        return float(np.mean(each))
+
+    return compare_with_resamples(
+        score, resampled_performance(train.take(known), min(size, MAX_ROWS), performance, rng)
+    )
 
 
 def learner_scores(trained: TrainedModels, rng: np.random.Generator, draws: int = N_DRAWS) -> list[Score]:
@@ -147,7 +186,8 @@ def learner_scores(trained: TrainedModels, rng: np.random.Generator, draws: int 
             )
         )
     if task.kind != "regression":
-        scores.append(_calibration_score(trained, weights, target))
+        synthetic, real = (trained.predictions["boosted", name] for name in ("synthetic", "real"))
+        scores.append(calibration_score(synthetic, real, truth, trained.classes, weights, target))
     agreement = _importance_score(trained, weights, target, rng)
     return [*scores, agreement] if agreement is not None else scores
 
@@ -178,37 +218,6 @@ def _predict(model: Any, rows: Floats, task: PredictionTask, classes: Floats) ->
     out = np.zeros((len(rows), len(classes)))
     out[:, np.searchsorted(classes, model.classes_)] = model.predict_proba(rows)
     return out
-
-
-def _calibration_score(trained: TrainedModels, weights: Floats, target: str) -> Score:
-    """Return the expected calibration error of the top class (Naeini, Cooper and Hauskrecht, AAAI 2015)."""
-    gaps = [_calibration_gaps(trained.predictions["boosted", name], trained, weights) for name in ("synthetic", "real")]
-    on_synthetic, on_real = (float(np.abs(each[0]).sum()) for each in gaps)
-    deviation = gaps[0][1:] - gaps[0][1:].mean(axis=0)
-    low, high = error_interval(
-        on_synthetic, calibrate_draws(deviation, deviation, gaps[0][0], lambda x: np.abs(x).sum(axis=-1), on_synthetic)
-    )
-    return Score(
-        name="calibration_error",
-        value=100 * on_synthetic,
-        interval=(low, high),
-        better="lower",
-        target=0.0,
-        floor=100 * on_real,
-        unit="%",
-        description=f"Difference of predicted probability and frequency of {target!r}, for a synthetic-trained model.",
-        method=f"Expected calibration error of boosted trees over {N_CALIBRATION_BINS} bins of {len(trained.truth):,} "
-        f"held-out rows; interval: {len(weights) - 1} bootstrap draws. The floor is the real-trained model's.",
-    )
-
-
-def _calibration_gaps(predicted: Floats, trained: TrainedModels, weights: Floats) -> Floats:
-    """Return the accuracy of the top class minus its confidence in each bin, shape (1 + draws, bins)."""
-    confidence = predicted.max(axis=1)
-    correct = (trained.classes[predicted.argmax(axis=1)] == trained.truth).astype(np.float64)
-    bins = (rankdata(confidence, method="ordinal") - 1) * N_CALIBRATION_BINS // len(confidence)
-    inside = (bins[:, None] == np.arange(N_CALIBRATION_BINS)) * (correct - confidence)[:, None]
-    return np.asarray(weights @ inside / weights.sum(axis=1, keepdims=True))
 
 
 def _importance_score(trained: TrainedModels, weights: Floats, target: str, rng: np.random.Generator) -> Score | None:
