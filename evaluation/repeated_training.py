@@ -11,8 +11,9 @@ import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.threads import single_threaded
+from tabsynth.common.validation import check_required_integers
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, InputError, SchemaError, quote
+from tabsynth.errors import DataError, SchemaError, quote
 from tabsynth.evaluation.inputs import check_inputs
 from tabsynth.evaluation.stats.auc import weighted_auc
 from tabsynth.evaluation.stats.boosted_trees import classifier, draw_seed
@@ -51,8 +52,7 @@ class RepeatedTraining:
         cls, train: Data, other: Data, holdout: Data, target: str, schema: Schema | None, seeds: int, seed: int
     ) -> RepeatedTraining:
         """Validate the tables and train on them."""
-        if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-            raise InputError(f"seeds must be a whole number of at least 1, not {seeds!r}")
+        check_required_integers(seeds=seeds)
         inputs = check_inputs(train, other, holdout, target, schema)
         tables = encode_tables([frame for _, frame in inputs.named()], inputs.schema)
         column = tables[0].encoding.names.index(target)

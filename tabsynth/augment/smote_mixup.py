@@ -15,6 +15,7 @@ from tabsynth.codec.identifiers import generate_keys, learn_pattern
 from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_series, value_series
 from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.validation import check_required_integers
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, missing_package
 from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric, Text
@@ -100,8 +101,7 @@ def interpolate(
         neighbours: Number of nearest neighbours.
         rng: Generator.
     """
-    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or neighbours < 1:
-        raise InputError(f"neighbours must be a whole number of at least 1, not {neighbours!r}")
+    check_required_integers(neighbours=neighbours)
     cells = InterpolationData.of(table)
     samples = []
     for rows, wanted in parts:

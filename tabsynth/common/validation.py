@@ -30,7 +30,7 @@ def checked_arguments(function: Callable[Args, Result]) -> Callable[Args, Result
             if name not in known:
                 close = get_close_matches(name, known, 1)
                 hint = f" (did you mean {close[0]!r}?)" if close else ""
-                where = function.__qualname__.removesuffix(".__init__")
+                where = type(args[0]).__name__ if function.__name__ == "__init__" else function.__qualname__
                 raise ArgumentError(f"{where} has no argument {name!r}{hint}; it has {', '.join(known)}")
         return function(*args, **kwargs)
 
@@ -80,6 +80,15 @@ def check_positive_integers(**options: int | None) -> None:
     Raises:
         InputError: It is not; the message names it.
     """
+    check_required_integers(**{name: value for name, value in options.items() if value is not None})
+
+
+def check_required_integers(**options: object) -> None:
+    """Raise for an option that is not a whole number of at least 1.
+
+    Raises:
+        InputError: It is not; the message names it.
+    """
     for name, value in options.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")

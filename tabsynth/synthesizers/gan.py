@@ -17,7 +17,6 @@ from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.gan_training import GanFit
 from tabsynth.synthesizers.latent_synthesizer import LatentSynthesizer
 from tabsynth.synthesizers.options import FitOptions
-from tabsynth.synthesizers.private.distillation import fit_distilled, uses_dp_sgd
 from tabsynth.synthesizers.private.gan import fit_gan
 from tabsynth.training.loop import chosen_device
 from tabsynth.training.networks.discriminator import Critic
@@ -52,28 +51,11 @@ class GANSynthesizer(LatentSynthesizer):
     """
 
     kind: ClassVar[str] = "gan"
-    supports_privacy: ClassVar[bool] = True
     supports_weights: ClassVar[bool] = False
     net_: Generator
 
-    def __init__(
-        self,
-        *,
-        epochs: int | None = None,
-        min_group: int = 5,
-        device: str = "auto",
-        private_training: str = "distilled",
-    ) -> None:
-        self.epochs = epochs
-        self.min_group = min_group
-        self.device = device
-        self.private_training = private_training
-
-    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
-        if uses_dp_sgd(self.private_training):
-            fit_gan(self, frame, schema, privacy, run)
-        else:
-            fit_distilled(self, frame, schema, privacy, run)
+    def _fit_dp_sgd(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
+        fit_gan(self, frame, schema, privacy, run)
 
     def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
         self._train_adversarially(tokens, run)

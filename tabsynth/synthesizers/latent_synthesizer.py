@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Arrays
+from tabsynth.privacy.budget import Privacy
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.network_synthesizer import NetworkSynthesizer
+from tabsynth.synthesizers.options import FitOptions
+from tabsynth.synthesizers.private.distillation import fit_distilled, uses_dp_sgd
 from tabsynth.synthesizers.sampling.latent import LatentSampler
 from tabsynth.synthesizers.sampling.slot_sampler import RowOptions
 from tabsynth.training.loop import chosen_device
@@ -19,9 +24,33 @@ from tabsynth.training.networks.vae import LatentNet, LatentSizing
 class LatentSynthesizer(NetworkSynthesizer):
     """A token model whose network decodes latents."""
 
-    device: str
+    supports_privacy: ClassVar[bool] = True
+
     sizing_: LatentSizing
     net_: LatentNet
+
+    def __init__(
+        self,
+        *,
+        epochs: int | None = None,
+        min_group: int = 5,
+        device: str = "auto",
+        private_training: str = "distilled",
+    ) -> None:
+        self.epochs = epochs
+        self.min_group = min_group
+        self.device = device
+        self.private_training = private_training
+
+    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
+        if uses_dp_sgd(self.private_training):
+            self._fit_dp_sgd(frame, schema, privacy, run)
+        else:
+            fit_distilled(self, frame, schema, privacy, run)
+
+    @abstractmethod
+    def _fit_dp_sgd(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
+        """Pretrain on rows of a private mixture, then train on the real rows by DP-SGD."""
 
     @abstractmethod
     def _network(self, seed: int) -> LatentNet:
@@ -41,16 +70,11 @@ class LatentSynthesizer(NetworkSynthesizer):
         return {**super().card(), "sampling": sampling}
 
     def _model_state(self) -> tuple[dict[str, Any], Arrays]:
-        config: dict[str, Any] = {"order": self.order_, "parents": self.parents_, "precision": self.precision_}
-        if not self.active_:
-            return config, {}
-        weights = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
-        return config | {"sizing": vars(self.sizing_)}, weights
+        config, weights = super()._model_state()
+        return config | ({"sizing": vars(self.sizing_)} if self.active_ else {}), weights
 
     def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
-        self.order_ = [int(slot) for slot in config["order"]]
-        self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
-        self.precision_ = config.get("precision")
+        super()._restore_model(config, arrays)
         if self.active_:
             self.sizing_ = LatentSizing(**config["sizing"])
             self.net_ = self._inference_network()

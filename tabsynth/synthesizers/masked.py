@@ -256,10 +256,9 @@ class MaskedSynthesizer(NetworkSynthesizer):
         }
 
     def _model_state(self) -> tuple[dict[str, Any], Arrays]:
-        config: dict[str, Any] = {"order": self.order_, "parents": self.parents_, "precision": self.precision_}
+        config, arrays = super()._model_state()
         if not self.active_:
             return config, {}
-        arrays = {name: value.cpu().numpy() for name, value in self.net_.state_dict().items()}
         return config | {
             "sizing": vars(self.sizing_),
             "score": self.score_,
@@ -270,9 +269,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         }, arrays | self.tree_conditionals_.arrays() | (self.copula_.arrays() if self.copula_ else {})
 
     def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
-        self.order_ = [int(slot) for slot in config["order"]]
-        self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
-        self.precision_ = config.get("precision")
+        super()._restore_model(config, arrays)
         self.tree_conditionals_, self.cross_, self.copula_ = TreeConditionals(), None, None
         if self.active_:
             self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]

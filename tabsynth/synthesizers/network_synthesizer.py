@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.sampling.discriminator_selection import (
     DiscriminatorSelection,
@@ -102,6 +102,17 @@ class NetworkSynthesizer(TokenSynthesizer):
         """Return the candidate rows, shape (count, slots)."""
         finish = self._refine if finished else None
         return sample_unconditional_rows(self._fill, finish, count, len(self.active_), seed, self._device())
+
+    def _model_state(self) -> tuple[dict[str, Any], Arrays]:
+        weights = self.net_.state_dict() if self.active_ else {}
+        config = {"order": self.order_, "parents": self.parents_, "precision": self.precision_}
+        return config, {name: value.cpu().numpy() for name, value in weights.items()}
+
+    def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
+        """Restore order and parents; subclasses build the network and load its weights."""
+        self.order_ = [int(slot) for slot in config["order"]]
+        self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
+        self.precision_ = config.get("precision")
 
     def _device(self) -> torch.device:
         """Return the device of the network."""

@@ -18,7 +18,6 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.latent_synthesizer import LatentSynthesizer
 from tabsynth.synthesizers.options import FitOptions
-from tabsynth.synthesizers.private.distillation import fit_distilled, uses_dp_sgd
 from tabsynth.synthesizers.private.vae import fit_vae
 from tabsynth.training.loop import Objective, chosen_device, validation_interval
 from tabsynth.training.networks.vae import LatentNet, LatentSizing, some_hidden
@@ -56,20 +55,6 @@ class VAESynthesizer(LatentSynthesizer):
     """
 
     kind: ClassVar[str] = "vae"
-    supports_privacy: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        *,
-        epochs: int | None = None,
-        min_group: int = 5,
-        device: str = "auto",
-        private_training: str = "distilled",
-    ) -> None:
-        self.epochs = epochs
-        self.min_group = min_group
-        self.device = device
-        self.private_training = private_training
 
     def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
         device = chosen_device(self.device)
@@ -84,11 +69,8 @@ class VAESynthesizer(LatentSynthesizer):
         objective = EvidenceLowerBound(self.net_).objective(parts.validation)
         self.score_ = self._train_network(objective, parts, config, run)
 
-    def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
-        if uses_dp_sgd(self.private_training):
-            fit_vae(self, frame, schema, privacy, run)
-        else:
-            fit_distilled(self, frame, schema, privacy, run)
+    def _fit_dp_sgd(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
+        fit_vae(self, frame, schema, privacy, run)
 
     def _network(self, seed: int) -> LatentNet:
         return LatentNet(self.layout_, self.order_, self.sizing_, torch.Generator().manual_seed(seed))

@@ -91,11 +91,11 @@ class Constraint:
         return ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the constraint as plain data, without defaults."""
+        """Return the constraint as plain data, without defaults and parsed expressions."""
         out: dict[str, Any] = {"kind": self.kind}
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.default is MISSING or value != item.default:
+            if item.init and (item.default is MISSING or value != item.default):
                 out[item.name] = _plain(value)
         return out
 

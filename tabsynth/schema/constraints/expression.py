@@ -54,10 +54,6 @@ class Expression(Constraint):
         """Return the expression."""
         return self.rule
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the constraint as plain data."""
-        return _without_formulas(super().to_dict())
-
 
 @dataclass(frozen=True, kw_only=True)
 class IfThen(Constraint):
@@ -102,10 +98,6 @@ class IfThen(Constraint):
     def describe(self) -> str:
         """Return the constraint as readable text."""
         return f"if {self.when} then {self.then}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the constraint as plain data."""
-        return _without_formulas(super().to_dict())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,10 +144,6 @@ class MissingWhen(Constraint):
         """Return the constraint as readable text."""
         return f"{self.column} is missing {'just where' if self.only else 'where'} {self.when}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the constraint as plain data."""
-        return _without_formulas(super().to_dict())
-
 
 def _parse(constraint: Constraint, name: str, text: Any) -> Formula:
     try:
@@ -191,7 +179,3 @@ def _constant(like: Any, value: Any) -> Any:
     out = np.empty(len(like), dtype=object)
     out[:] = value
     return out
-
-
-def _without_formulas(data: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in data.items() if not isinstance(value, Formula)}

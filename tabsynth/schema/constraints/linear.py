@@ -36,17 +36,9 @@ class Formal(Constraint):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Linear(Formal):
-    """``column = constant + sum(factor * term)``: a total, a difference, a change of unit, a date plus days.
+class ComputedColumn(Formal):
+    """Base class of constraints that compute one column from others, the terms."""
 
-    Attributes:
-        column: The column computed from the others.
-        terms: The other columns: a list of those that are added, or each with its factor.
-        constant: Constant term.
-        tolerance: Deviation allowed; by default half of the column's last declared decimal.
-    """
-
-    kind: ClassVar[str] = "linear"
     column: str
     terms: Mapping[str, float] | tuple[Any, ...]
     constant: float = 0.0
@@ -68,6 +60,24 @@ class Linear(Formal):
         """The columns that take part."""
         return (self.column, *(name for name, _ in self.pairs))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the constraint as plain data."""
+        return {**super().to_dict(), "terms": dict(self.pairs)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear(ComputedColumn):
+    """``column = constant + sum(factor * term)``: a total, a difference, a change of unit, a date plus days.
+
+    Attributes:
+        column: The column computed from the others.
+        terms: The other columns: a list of those that are added, or each with its factor.
+        constant: Constant term.
+        tolerance: Deviation allowed; by default half of the column's last declared decimal.
+    """
+
+    kind: ClassVar[str] = "linear"
+
     def check_columns(self, columns: Mapping[str, Column]) -> None:
         """Raise SchemaError unless all are numbers or dates."""
         check_comparable(self, [columns[name] for name in self.columns], mixed=True)
@@ -78,13 +88,9 @@ class Linear(Formal):
         equation = LinearForm(terms, -self.constant, 0.0, 0.0, tolerance=self.tolerance, target=self.column)
         return (equation,)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the constraint as plain data."""
-        return {**super().to_dict(), "terms": dict(self.pairs)}
-
 
 @dataclass(frozen=True, kw_only=True)
-class Product(Formal):
+class Product(ComputedColumn):
     """``column = constant * product(term ** exponent)``: an amount, a ratio, an index.
 
     Attributes:
@@ -95,28 +101,12 @@ class Product(Formal):
     """
 
     kind: ClassVar[str] = "product"
-    column: str
-    terms: Mapping[str, float] | tuple[Any, ...]
     constant: float = 1.0
-    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "terms", _weighted(self, self.column, self.terms))
-        for name in ("constant", "tolerance"):
-            check_number(self, name, getattr(self, name))
         if not self.constant:
             raise self._refuse("constant must not be 0")
-
-    @property
-    def pairs(self) -> tuple[tuple[str, float], ...]:
-        """The terms with their factors or exponents."""
-        return _weighted(self, self.column, self.terms)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that take part."""
-        return (self.column, *(name for name, _ in self.pairs))
 
     def check_columns(self, columns: Mapping[str, Column]) -> None:
         """Raise SchemaError unless all are numbers."""
@@ -127,10 +117,6 @@ class Product(Formal):
     def product_forms(self) -> tuple[ProductForm, ...]:
         """Return the product."""
         return (ProductForm(self.column, self.pairs, self.constant, self.tolerance),)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the constraint as plain data."""
-        return {**super().to_dict(), "terms": dict(self.pairs)}
 
 
 def check_comparable(constraint: Constraint, columns: list[Column], *, mixed: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Base class of the adapters of other packages: table bridge, isolated global seeds, constraints, model file."""
+"""Base class of the adapters of other packages: table adapter, isolated global seeds, constraints, model file."""
 
 from __future__ import annotations
 
@@ -30,19 +30,20 @@ from tabsynth.synthesizers.adapters.object_state import from_state, to_state
 from tabsynth.synthesizers.adapters.table_bridge import TableAdapter
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
+from tabsynth.training.loop import chosen_device
 
 CHUNK_ROWS = 1 << 16
-"""Rows that are drawn together."""
+"""Rows of a chunk of a sample."""
 
 N_CALIBRATION_ROWS = 1 << 13
-"""Rows that are drawn to see how often the model leaves a gap."""
+"""Rows that are drawn to estimate how often the model returns missing values."""
 
 
 class WrappedSynthesizer(Synthesizer):
-    """A model of another package. A subclass learns a plain frame, takes the model apart and puts it together again.
+    """A model of another package; a subclass fits it to a plain frame, serialises it and rebuilds it.
 
     Attributes:
-        bridge_: The way from the table to the plain frame and back.
+        table_adapter_: Converts the table to the plain frame and back.
     """
 
     package: ClassVar[str]
@@ -80,9 +81,10 @@ class WrappedSynthesizer(Synthesizer):
                     f"{self.package} could not learn this table: {error}; change the options, or fit "
                     "a MaskedSynthesizer"
                 ) from error
-        # What samples is what a file would hold, so a model read from its file draws the same rows.
-        held: Arrays = {}
-        self._model_parts = to_state(parts, held), {**held, **{f"net.{name}": array for name, array in weights.items()}}
+        # The model is rebuilt from its state, so that a model read from its file draws the same rows.
+        arrays: Arrays = {}
+        state = to_state(parts, arrays)
+        self._model_parts = state, {**arrays, **{f"net.{name}": array for name, array in weights.items()}}
         self._versions = {name: version(name) for name in (self.package,) if parts}
         self._rebuild_model()
         if self._model is not None:
@@ -119,24 +121,24 @@ class WrappedSynthesizer(Synthesizer):
         if self._model is None:
             return pd.DataFrame(index=range(n))
         drawn: list[pd.DataFrame] = []
-        # A model draws at least one row: not every package can draw none.
+        # At least one row is drawn, because not every package can draw none.
         for start in range(0, max(n, 1), CHUNK_ROWS):
             with seeded_globals(int(rng.integers(2**63))), silenced(), torch.no_grad():
                 drawn.append(self._sample_plain(self._model, min(CHUNK_ROWS, max(n, 1) - start)))
         return pd.concat(drawn, ignore_index=True).iloc[:n]
 
     def _rebuild_model(self) -> None:
-        """Make the live model of its frozen parts."""
+        """Rebuild the package's model from its serialised parts."""
         plain, arrays = self._model_parts
         parts = from_state(plain, arrays)
         weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
-        with seeded_globals(0), silenced():  # a network draws its first weights, though others take their place at once
+        with seeded_globals(0), silenced():  # networks draw initial weights, which are overwritten
             self._model = self._assemble(parts, weights) if parts else None
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
         bridge, arrays = self.table_adapter_.state()
-        parts, held = self._model_parts
-        return {"bridge": bridge, "parts": parts, "versions": self._versions}, {**arrays, **held}
+        parts, model_arrays = self._model_parts
+        return {"bridge": bridge, "parts": parts, "versions": self._versions}, {**arrays, **model_arrays}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         for name, value in self.get_params(deep=False).items():
@@ -150,32 +152,45 @@ class WrappedSynthesizer(Synthesizer):
         self._rebuild_model()
 
     def card(self) -> dict[str, Any]:
-        """Return the model card: what a reader of the synthetic table should know of its model."""
+        """Return the model card: facts about the model for users of the synthetic table."""
         vocabulary = {**self.table_adapter_.codec.card(), "laws": self.table_adapter_.relations.describe()}
         return {**super().card(), "vocabulary": vocabulary, "packages": self._versions}
 
     def _check_fit_options(self, run: FitOptions) -> None:
-        """Refuse what the package's training loop cannot do."""
+        """Raise InputError for fit options that the package's training loop does not support."""
         if run.checkpoint is not None:
             raise InputError(f"{type(self).__name__} cannot keep a checkpoint: leave checkpoint= out")
         if run.callbacks:
-            raise InputError(f"{type(self).__name__} does not say how far it is: leave callbacks= out")
+            raise InputError(f"{type(self).__name__} does not report its progress: leave callbacks= out")
+
+    def _package_options(self, show_progress: bool | None) -> dict[str, Any]:
+        """Return the package's keyword arguments; a model that was fitted on a GPU may be read where there is none."""
+        options: dict[str, Any] = self.get_params(deep=False)
+        try:
+            gpu = chosen_device(options.pop("device")).type != "cpu"
+        except InputError:
+            if show_progress is not None:
+                raise
+            gpu = False
+        del options["min_group"]
+        return {**options, "verbose": bool(show_progress), "enable_gpu": gpu}
 
     @abstractmethod
     def _check_options(self) -> None:
-        """Raise InputError for a constructor argument that the package would stumble over."""
+        """Raise InputError for a constructor argument that the package would not accept."""
 
     @abstractmethod
     def _fit_plain(self, plain: pd.DataFrame, show_progress: bool) -> tuple[dict[str, Any], Arrays]:
-        """Learn a plain frame; give the fitted model's parts and its weights."""
+        """Fit a plain frame; return the fitted model's parts and its weights."""
 
     @abstractmethod
     def _assemble(self, parts: dict[str, Any], weights: Arrays) -> Any:
         """Rebuild the model from its parts."""
 
-    @abstractmethod
     def _sample_plain(self, model: Any, n: int) -> pd.DataFrame:
         """Draw n plain rows."""
+        drawn: pd.DataFrame = model.sample(n)
+        return drawn
 
 
 def require_package(package: str, what: str) -> ModuleType:
@@ -192,7 +207,7 @@ def require_package(package: str, what: str) -> ModuleType:
 
 @contextlib.contextmanager
 def seeded_globals(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch and numpy, which the packages draw from, and put them back afterwards."""
+    """Seed the global generators of torch and numpy, which the packages draw from, and restore them afterwards."""
     before = np.random.get_state()  # noqa: NPY002
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
@@ -206,7 +221,7 @@ def seeded_globals(seed: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """Keep the packages' prints, warnings, event log and worker processes away; progress bars on stderr pass."""
+    """Suppress the packages' prints, warnings, event log and worker processes, but no progress bars on stderr."""
     parallel_config = import_module("joblib").parallel_config
     loggers = [logging.getLogger(name) for name in ("SingleTableSynthesizer", "MultiTableSynthesizer", "Metadata")]
     before = [logger.disabled for logger in loggers]

@@ -1,4 +1,4 @@
-"""CTGAN and TVAE, from the package ctgan, behind our interface; the copulas are in ``copula_adapters``.
+"""Adapters of CTGAN and TVAE, from the package ctgan.
 
 The package is imported only when a model is fitted or read. It is under the Business Source License 1.1: see the README
 before you build a service on it.
@@ -12,17 +12,20 @@ import pandas as pd
 import torch
 
 from tabsynth.common.arrays import Arrays
+from tabsynth.common.validation import check_required_integers
 from tabsynth.errors import InputError
 from tabsynth.synthesizers.adapters.base import WrappedSynthesizer, require_package
-from tabsynth.training.loop import chosen_device
+
+GAN_COUNTS = ("epochs", "batch_size", "embedding_dim", "discriminator_steps", "pac")
+"""Options of CTGAN that are positive integers."""
 
 
 class CTGANSynthesizer(WrappedSynthesizer):
     """The conditional GAN of Xu et al. (arXiv 1907.00503), from the package ctgan.
 
-    Good for comparing with published work, and where a pipeline rests on it. ``MaskedSynthesizer`` is simply better: on
-    Adult it errs by 0.1 % in columns and 0.9 % in pairs after 24 seconds on two CPU cores; published errors of CTGAN
-    are 17 % and 20 % (Zhang et al., arXiv 2310.09656), and its 300 epochs take 582 seconds there.
+    For comparison with published results, and for pipelines that depend on it. ``MaskedSynthesizer`` is more accurate
+    and faster: on Adult its error is 0.1 % in columns and 0.9 % in pairs after 24 seconds on two CPU cores; published
+    errors of CTGAN are 17 % and 20 % (Zhang et al., arXiv 2310.09656), and its 300 epochs take 582 seconds there.
 
     Args:
         epochs, batch_size, embedding_dim, generator_dim, discriminator_dim, generator_lr, discriminator_lr,
@@ -64,13 +67,7 @@ class CTGANSynthesizer(WrappedSynthesizer):
         self.device = device
 
     def _check_options(self) -> None:
-        check_counts(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            embedding_dim=self.embedding_dim,
-            discriminator_steps=self.discriminator_steps,
-            pac=self.pac,
-        )
+        check_required_integers(**{name: getattr(self, name) for name in GAN_COUNTS})
         check_batch(self.batch_size, self.pac)
 
     def _fit_plain(self, plain: pd.DataFrame, show_progress: bool) -> tuple[dict[str, Any], Arrays]:
@@ -81,34 +78,17 @@ class CTGANSynthesizer(WrappedSynthesizer):
     def _assemble(self, parts: dict[str, Any], weights: Arrays) -> Any:
         return ctgan_from_parts(self._new_model(None), parts, weights)
 
-    def _sample_plain(self, model: Any, n: int) -> pd.DataFrame:
-        drawn: pd.DataFrame = model.sample(n)
-        return drawn
-
     def _new_model(self, show_progress: bool | None) -> Any:
-        """Return a CTGAN that has learned nothing yet; ``show_progress`` is None for one that is read from a file."""
-        return require_package("ctgan", type(self).__name__).CTGAN(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            embedding_dim=self.embedding_dim,
-            generator_dim=self.generator_dim,
-            discriminator_dim=self.discriminator_dim,
-            generator_lr=self.generator_lr,
-            discriminator_lr=self.discriminator_lr,
-            discriminator_steps=self.discriminator_steps,
-            log_frequency=self.log_frequency,
-            pac=self.pac,
-            verbose=bool(show_progress),
-            enable_gpu=use_gpu(self.device, required=show_progress is not None),
-        )
+        """Return an untrained CTGAN; ``show_progress`` is None for one that is read from a file."""
+        return require_package("ctgan", type(self).__name__).CTGAN(**self._package_options(show_progress))
 
 
 class TVAESynthesizer(WrappedSynthesizer):
     """The variational autoencoder of Xu et al. (arXiv 1907.00503), from the package ctgan.
 
-    Good for comparing with published work. ``MaskedSynthesizer`` is simply better, and ``VAESynthesizer`` the nearer
-    kin: on Adult these err by at most 0.4 % in columns and 1.2 % in pairs; published errors of TVAE are 14 % in both
-    (Zhang et al., arXiv 2310.09656), and its 300 epochs take 222 seconds on two CPU cores.
+    For comparison with published results. ``MaskedSynthesizer`` and, of the same model family, ``VAESynthesizer`` are
+    more accurate: on Adult their errors are at most 0.4 % in columns and 1.2 % in pairs; published errors of TVAE are
+    14 % in both (Zhang et al., arXiv 2310.09656), and its 300 epochs take 222 seconds on two CPU cores.
 
     Args:
         epochs, batch_size, embedding_dim, compress_dims, decompress_dims, l2scale, loss_factor: As in ``ctgan.TVAE``,
@@ -144,7 +124,8 @@ class TVAESynthesizer(WrappedSynthesizer):
         self.device = device
 
     def _check_options(self) -> None:
-        check_counts(epochs=self.epochs, batch_size=self.batch_size, embedding_dim=self.embedding_dim)
+        counts = {name: getattr(self, name) for name in ("epochs", "batch_size", "embedding_dim")}
+        check_required_integers(**counts)
 
     def _fit_plain(self, plain: pd.DataFrame, show_progress: bool) -> tuple[dict[str, Any], Arrays]:
         model = self._new_model(show_progress)
@@ -159,44 +140,9 @@ class TVAESynthesizer(WrappedSynthesizer):
         model.decoder = load_weights(decoder, weights).to(model._device)
         return model
 
-    def _sample_plain(self, model: Any, n: int) -> pd.DataFrame:
-        drawn: pd.DataFrame = model.sample(n)
-        return drawn
-
     def _new_model(self, show_progress: bool | None) -> Any:
-        """Return a TVAE that has learned nothing yet; ``show_progress`` is None for one that is read from a file."""
-        return require_package("ctgan", type(self).__name__).TVAE(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            embedding_dim=self.embedding_dim,
-            compress_dims=self.compress_dims,
-            decompress_dims=self.decompress_dims,
-            l2scale=self.l2scale,
-            loss_factor=self.loss_factor,
-            verbose=bool(show_progress),
-            enable_gpu=use_gpu(self.device, required=show_progress is not None),
-        )
-
-
-def check_counts(**options: int) -> None:
-    """Raise InputError for an option that is not a whole number of at least one."""
-    for name, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
-
-
-def use_gpu(device: str, *, required: bool) -> bool:
-    """Return whether to use a GPU; a model that was fitted on one may sample on a machine without.
-
-    Raises:
-        InputError: The device is required and not here.
-    """
-    try:
-        return chosen_device(device).type != "cpu"
-    except InputError:
-        if required:
-            raise
-        return False
+        """Return an untrained TVAE; ``show_progress`` is None for one that is read from a file."""
+        return require_package("ctgan", type(self).__name__).TVAE(**self._package_options(show_progress))
 
 
 def check_batch(batch_size: int, pac: int) -> None:

@@ -1,4 +1,4 @@
-"""The Gaussian copula and CopulaGAN, from the package sdv, behind our interface.
+"""Adapters of the Gaussian copula and CopulaGAN, from the package sdv.
 
 The package is imported only when a model is fitted or read. It is under the Business Source License 1.1: see the README
 before you build a service on it.
@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from tabsynth.common.arrays import Arrays
+from tabsynth.common.validation import check_required_integers
 from tabsynth.errors import InputError, quote
 from tabsynth.synthesizers.adapters.base import WrappedSynthesizer, require_package
-from tabsynth.synthesizers.adapters.ctgan import check_batch, check_counts, ctgan_from_parts, ctgan_parts, use_gpu
+from tabsynth.synthesizers.adapters.ctgan import GAN_COUNTS, check_batch, ctgan_from_parts, ctgan_parts
 from tabsynth.synthesizers.adapters.table_bridge import TableAdapter
 
 DISTRIBUTIONS = ("beta", "norm", "truncnorm", "gamma", "uniform")
@@ -114,33 +115,15 @@ class CopulaGANSynthesizer(WrappedSynthesizer):
 
     def _check_options(self) -> None:
         _check_distributions(self.default_distribution, self.numerical_distributions)
-        check_counts(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            embedding_dim=self.embedding_dim,
-            discriminator_steps=self.discriminator_steps,
-            pac=self.pac,
-        )
+        check_required_integers(**{name: getattr(self, name) for name in GAN_COUNTS})
         check_batch(self.batch_size, self.pac)
 
     def _fit_plain(self, plain: pd.DataFrame, show_progress: bool) -> tuple[dict[str, Any], Arrays]:
         model = require_package("sdv.single_table", type(self).__name__).CopulaGANSynthesizer(
             _metadata(plain, self.table_adapter_.discrete),
             enforce_rounding=False,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            embedding_dim=self.embedding_dim,
-            generator_dim=self.generator_dim,
-            discriminator_dim=self.discriminator_dim,
-            generator_lr=self.generator_lr,
-            discriminator_lr=self.discriminator_lr,
-            discriminator_steps=self.discriminator_steps,
-            log_frequency=self.log_frequency,
-            pac=self.pac,
-            default_distribution=self.default_distribution,
-            numerical_distributions=_plain_distributions(self.table_adapter_, self.numerical_distributions),
-            verbose=show_progress,
-            enable_gpu=use_gpu(self.device, required=True),
+            **self._package_options(show_progress)
+            | {"numerical_distributions": _plain_distributions(self.table_adapter_, self.numerical_distributions)},
         )
         model.fit({TABLE: plain})
         parts, weights = ctgan_parts(model._model)
@@ -152,7 +135,7 @@ class CopulaGANSynthesizer(WrappedSynthesizer):
             batch_size=self.batch_size,
             embedding_dim=self.embedding_dim,
             generator_dim=self.generator_dim,
-            enable_gpu=use_gpu(self.device, required=False),
+            enable_gpu=self._package_options(None)["enable_gpu"],
         )
         return {"gan": ctgan_from_parts(blank, parts, weights), "transformers": parts["transformers"]}
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.common.validation import check_positive_integers
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError
 from tabsynth.privacy.budget import Privacy, zcdp_rho
@@ -158,10 +159,7 @@ class MarginalSynthesizer(TokenSynthesizer):
                 raise InputError(f"method={self.method!r} cannot fit public_marginals; use method='mixture'")
             require_opendp()
             check_source(source)
-        for name in ("components", "min_group"):
-            value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
+        check_positive_integers(components=self.components, min_group=self.min_group)
 
     def _fit_marginals(
         self, tokens: Callable[[], Tokens], rows: float, source: CountSource, share: float, run: FitOptions
