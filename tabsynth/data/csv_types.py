@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tabsynth.schema.cell_types import is_text
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import parse_dates, parse_iso
 from tabsynth.schema.number_formats import find_number_format
@@ -60,8 +61,7 @@ def cast_to_column(values: pd.Series, column: Column) -> pd.Series | None:
 
     Values that do not fit stay: validation reports them.
     """
-    present = values.dropna()
-    text = bool(present.map(lambda value: isinstance(value, str)).all()) if values.dtype == object else False
+    text = values.dtype == object and is_text(values)
     if isinstance(column, Numeric):
         return _cast_numbers(values, column)
     if isinstance(column, Datetime) and not pd.api.types.is_datetime64_any_dtype(values.dtype):
@@ -77,7 +77,7 @@ def cast_to_column(values: pd.Series, column: Column) -> pd.Series | None:
     if isinstance(column, Categorical) and column.values is not None:
         return _cast_members(values, {str(value): value for value in column.values})
     if isinstance(column, (Identifier, Text)) and text:
-        whole = isinstance(column, Identifier) and present.str.fullmatch(INTEGER[1:-1]).all()
+        whole = isinstance(column, Identifier) and values.dropna().str.fullmatch(INTEGER[1:-1]).all()
         return None if whole else values
     return None
 
@@ -151,14 +151,24 @@ def _cast_numbers(values: pd.Series, column: Numeric) -> pd.Series:
     return floats.astype("Int64") if floats.isna().any() else floats.astype(np.int64)
 
 
+def _member(value: object, known: dict[str, object]) -> object:
+    """Return the declared value with the spelling of a value, or the value."""
+    return known.get(str(value), known.get(str(value).lower(), value))
+
+
 def _cast_members(values: pd.Series, known: dict[str, object]) -> pd.Series:
     """Replace each value by the declared one of the same spelling; unknown ones stay."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         return values
-    out = values.astype(object).map(
-        lambda value: known.get(str(value), known.get(str(value).lower(), value)), na_action="ignore"
-    )
-    out = out.where(values.notna(), None)
+    cells = values.astype(object)
+    if is_text(cells):  # each distinct text once; in other objects 1, 1.0 and True would be the same
+        codes, distinct = pd.factorize(cells)
+        members = np.array([_member(value, known) for value in distinct] + [None], dtype=object)
+        out = pd.Series(members[codes], index=values.index, name=values.name, dtype=object)
+    else:
+        out = cells.map(lambda value: _member(value, known), na_action="ignore").where(values.notna(), None)
+    if is_text(out):
+        return out
     kinds = set(out.dropna().map(type))
     if kinds == {bool}:
         return out.astype("boolean" if out.isna().any() else bool)

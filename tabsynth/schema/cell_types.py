@@ -25,6 +25,14 @@ def exceeds_float64(values: pd.Series) -> bool:
     return any(isinstance(value, (int, np.integer)) and abs(int(value)) > MAX_EXACT for value in values)
 
 
+def is_text(values: pd.Series) -> bool:
+    """Return whether all present cells of a column of objects are text."""
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    if kind == "mixed":  # pandas does not skip NaT in text
+        kind = pd.api.types.infer_dtype(values.dropna())
+    return kind in ("string", "empty")
+
+
 def unwrap_arrow_timestamps(values: pd.Series) -> pd.Series:
     """Convert Arrow timestamps to pandas; return other columns unchanged."""
     if not isinstance(values.dtype, pd.ArrowDtype) or not pa.types.is_timestamp(values.dtype.pyarrow_dtype):
@@ -68,6 +76,8 @@ def _is_supported_arrow_type(kind: pa.DataType) -> bool:
 
 def _check_objects(values: pd.Series) -> None:
     """Reject mixed Python types and unsupported objects."""
+    if is_text(values):
+        return
     present = values.dropna()
     types = {_type_family(kind) for kind in present.map(type).unique()}
     if len(types) > 1:
