@@ -29,7 +29,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def wait_for(project: Project, phase: str) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while read_state(project.path(jobs.PROGRESS)).get("phase") != phase:
         assert time.monotonic() < end
         time.sleep(0.02)
