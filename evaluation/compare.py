@@ -15,10 +15,10 @@ from tabsynth.errors import DataError, InputError
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.metric_specs import excess_over_floor
 from tabsynth.evaluation.rendering.page import render_comparison
-from tabsynth.evaluation.report import Report, markdown_cell
+from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
-from tabsynth.reporting.report_files import notebook_frame, write_report
+from tabsynth.reporting.report_files import SavedReport, check_format, markdown_cell
 from tabsynth.schema.schema import Schema
 
 VERSION = 1
@@ -29,7 +29,7 @@ Data = pd.DataFrame | Table | str | Path
 
 
 @dataclass(frozen=True, repr=False)
-class ComparisonReport:
+class ComparisonReport(SavedReport):
     """Reports of several synthetic tables of one real table.
 
     Attributes:
@@ -37,6 +37,11 @@ class ComparisonReport:
     """
 
     reports: Mapping[str, Report]
+
+    @property
+    def headline(self) -> str:
+        """The title of the comparison."""
+        return "Synthetic tables compared"
 
     @property
     def scores(self) -> list[str]:
@@ -70,19 +75,10 @@ class ComparisonReport:
         Raises:
             DataError: The data are not a comparison, or one of a later version.
         """
-        if not isinstance(data, Mapping) or data.get("format") != FORMAT or "reports" not in data:
-            raise DataError(f'not a comparison: "format" should be "{FORMAT}"')
-        if not isinstance(data.get("version"), int) or data["version"] > VERSION:
-            raise DataError(f"comparison version {data.get('version')!r} is later than {VERSION}: upgrade tabsynth")
+        check_format(data, FORMAT, VERSION, "a comparison")
+        if "reports" not in data:
+            raise DataError("the key 'reports' is missing from the comparison")
         return cls({name: Report.from_dict(report) for name, report in data["reports"].items()})
-
-    def save(self, path: str | Path) -> None:
-        """Write the comparison in the format of the suffix: ``.html``, ``.json`` or ``.md``.
-
-        Raises:
-            SourceError: The suffix is another one, or the file cannot be written.
-        """
-        write_report(self, path)
 
     def to_html(self) -> str:
         """Render the comparison as one self-contained page."""
@@ -113,9 +109,6 @@ class ComparisonReport:
             cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:], strict=False))]
             text.append("  ".join([*cells, row[-1]]).rstrip())
         return "\n".join(text)
-
-    def _repr_html_(self) -> str:
-        return notebook_frame("Synthetic tables compared", self.to_html())
 
     def _row(self, score: str, *, bold: bool = False) -> list[str]:
         best = self.best(score)

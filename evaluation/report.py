@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tabsynth.errors import DataError
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.verdict import Verdict, assess, assess_uses, recommend
 from tabsynth.reporting.number_format import format_number
-from tabsynth.reporting.report_files import notebook_frame, write_report
+from tabsynth.reporting.report_files import SavedReport, align_rows, check_format, markdown_cell
 
 VERSION = 2
 """Version of the JSON format (``report.schema.json``); earlier versions are read, later ones are rejected."""
@@ -20,7 +19,7 @@ MAX_WORST = 25
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Report:
+class Report(SavedReport):
     """Scores, findings and provenance of an evaluation.
 
     Attributes:
@@ -45,6 +44,11 @@ class Report:
     def verdict(self) -> Verdict:
         """The conclusion from the scores, by the fixed limits of ``tabsynth.evaluation.metric_specs``."""
         return assess(self.scores)
+
+    @property
+    def headline(self) -> str:
+        """The sentence of the verdict."""
+        return self.verdict.text
 
     @property
     def worst(self) -> list[Part]:
@@ -81,12 +85,7 @@ class Report:
         Raises:
             DataError: The data are not a report, or one of a later version.
         """
-        if not isinstance(data, Mapping) or data.get("format") != "tabsynth-evaluation":
-            raise DataError('not an evaluation report: "format" should be "tabsynth-evaluation"')
-        if not isinstance(data.get("version"), int) or data["version"] > VERSION:
-            raise DataError(
-                f"report version {data.get('version')!r} is later than {VERSION}: upgrade tabsynth to read it"
-            )
+        check_format(data, "tabsynth-evaluation", VERSION, "an evaluation report")
         try:
             scores = [Score.from_dict(item) for item in data["scores"]]
             return cls(
@@ -100,14 +99,6 @@ class Report:
             )
         except KeyError as error:
             raise DataError(f"the key {error} is missing from the evaluation report") from error
-
-    def save(self, path: str | Path) -> None:
-        """Write the report in the format of the suffix: ``.html``, ``.json`` or ``.md``.
-
-        Raises:
-            SourceError: The suffix is another one, or the file cannot be written.
-        """
-        write_report(self, path)
 
     def to_html(self) -> str:
         """Render the report as one self-contained page.
@@ -156,35 +147,25 @@ class Report:
 
     def __str__(self) -> str:
         rows = [("score", "value", "95 % interval", "real data", "direction"), *self._rows()]
-        lines = [self.verdict.text, "", *align_rows(rows)]
+        lines = [self.verdict.text, "", *align_rows(rows, 3)]
         if self.worst:
             named = ", ".join(f"{part.name} {format_number(part.value, '%')}" for part in self.worst[:3])
             lines += ["", f"largest differences: {named}"]
         lines += [f"finding: {finding['text']}" for finding in self.findings]
         return "\n".join([*lines, *self.notes])
 
-    def _repr_html_(self) -> str:
-        return notebook_frame(self.verdict.text, self.to_html())
-
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return the scores as rows of text."""
-        rows = []
-        for score in self.scores.values():
-            interval = "–"
-            if score.interval is not None:
-                interval = " to ".join(format_number(bound, score.unit) for bound in score.interval)
-            floor = format_number(score.floor, score.unit) if score.floor is not None else "–"
-            rows.append((score.name, format_number(score.value, score.unit), interval, floor, score.direction))
-        return rows
+        return [(score.name, *score_cells(score), score.direction) for score in self.scores.values()]
 
 
-def align_rows(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
-    """Return the lines of a text table, with names aligned left and the three columns of numbers right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    return [
-        "  ".join([row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in (1, 2, 3)), row[4]]).rstrip()
-        for row in rows
-    ]
+def score_cells(score: Score) -> tuple[str, str, str]:
+    """Return the value, interval and floor of a score as text."""
+    interval = "–"
+    if score.interval is not None:
+        interval = " to ".join(format_number(bound, score.unit) for bound in score.interval)
+    floor = format_number(score.floor, score.unit) if score.floor is not None else "–"
+    return format_number(score.value, score.unit), interval, floor
 
 
 def render_checked(render: Callable[[], str]) -> str:
@@ -199,8 +180,3 @@ def render_checked(render: Callable[[], str]) -> str:
         return render()
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, TemplateError) as error:
         raise DataError(f"the details of the evaluation report are malformed: {error!r}; evaluate again") from error
-
-
-def markdown_cell(text: str) -> str:
-    """Escape text for a cell of a Markdown table."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

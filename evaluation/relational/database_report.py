@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tabsynth.errors import DataError
 from tabsynth.evaluation.metric_specs import LEVELS, Level
 from tabsynth.evaluation.relational.database_specs import METRICS, RULE, RULE_LIMITS
-from tabsynth.evaluation.report import align_rows, markdown_cell, render_checked
+from tabsynth.evaluation.report import render_checked, score_cells
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
-from tabsynth.reporting.report_files import notebook_frame, write_report
+from tabsynth.reporting.report_files import SavedReport, align_rows, check_format, markdown_cell
 
 VERSION = 1
 """Version of the JSON format; later versions are rejected."""
@@ -23,7 +22,7 @@ MAX_WORST = 12
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class DatabaseReport:
+class DatabaseReport(SavedReport):
     """Scores of tables, links, sequences, keys and rules.
 
     Attributes:
@@ -45,7 +44,7 @@ class DatabaseReport:
     @property
     def levels(self) -> dict[str, Level]:
         """The level of each score that has limits."""
-        return {name: level for name, score in self.scores.items() if (level := level_of(score)) is not None}
+        return {name: level for name, score in self.scores.items() if (level := _level(score)) is not None}
 
     @property
     def verdict(self) -> str:
@@ -55,6 +54,11 @@ class DatabaseReport:
         keys = f"Keys are faulty: {_named(self.scores[faulty[0]])}. " if faulty else ""
         text, worst = f"{keys}{self.outline}", self.worst
         return f"{text[:-1]}; largest difference: {_named(worst[0])}." if worst else text
+
+    @property
+    def headline(self) -> str:
+        """The verdict."""
+        return self.verdict
 
     @property
     def outline(self) -> str:
@@ -98,10 +102,7 @@ class DatabaseReport:
         Raises:
             DataError: The data are not such a report, or one of a later version.
         """
-        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-            raise DataError(f'not the evaluation of a database: "format" should be "{FORMAT}"')
-        if not isinstance(data.get("version"), int) or data["version"] > VERSION:
-            raise DataError(f"report version {data.get('version')!r} is later than {VERSION}: upgrade tabsynth")
+        check_format(data, FORMAT, VERSION, "the evaluation of a database")
         try:
             scores = [Score.from_dict(item) for item in data["scores"]]
             return cls(
@@ -114,14 +115,6 @@ class DatabaseReport:
             )
         except KeyError as error:
             raise DataError(f"the key {error} is missing from the evaluation report") from error
-
-    def save(self, path: str | Path) -> None:
-        """Write the report in the format of the suffix: ``.html``, ``.json`` or ``.md``.
-
-        Raises:
-            SourceError: The suffix is another one, or the file cannot be written.
-        """
-        write_report(self, path)
 
     def to_html(self) -> str:
         """Render the report as one self-contained page that begins with a diagram of the tables.
@@ -147,25 +140,16 @@ class DatabaseReport:
 
     def __str__(self) -> str:
         rows = [("score", "value", "95 % interval", "real data", "level"), *self._rows()]
-        lines = [self.verdict, "", *align_rows(rows)]
+        lines = [self.verdict, "", *align_rows(rows, 3)]
         return "\n".join([*lines, *self.notes])
-
-    def _repr_html_(self) -> str:
-        return notebook_frame(self.verdict, self.to_html())
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return the scores as rows of text."""
-        levels, rows = self.levels, []
-        for name, score in self.scores.items():
-            interval = "–"
-            if score.interval is not None:
-                interval = " to ".join(format_number(bound, score.unit) for bound in score.interval)
-            floor = format_number(score.floor, score.unit) if score.floor is not None else "–"
-            rows.append((name, format_number(score.value, score.unit), interval, floor, levels.get(name, "–")))
-        return rows
+        levels = self.levels
+        return [(name, *score_cells(score), levels.get(name, "–")) for name, score in self.scores.items()]
 
 
-def level_of(score: Score) -> Level | None:
+def _level(score: Score) -> Level | None:
     """Return good, fair or poor by the better end of the interval; None for a score without limits."""
     if score.floor is None or (RULE not in score.name and _metric(score) not in METRICS):
         return None

@@ -12,7 +12,7 @@ from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import DataError, SourceError
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
-from tabsynth.reporting.report_files import notebook_frame, write_report
+from tabsynth.reporting.report_files import SavedReport, align_rows, check_format, markdown_cell
 
 VERSION = 1
 """Version of the JSON format; later versions are rejected."""
@@ -21,7 +21,7 @@ FORMAT = "tabsynth-audit"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditReport:
+class AuditReport(SavedReport):
     """Result of an audit.
 
     Attributes:
@@ -75,26 +75,13 @@ class AuditReport:
         Raises:
             DataError: The data are not an audit report, or one of a later version.
         """
-        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-            raise DataError(f'not an audit report: "format" should be "{FORMAT}"')
-        if not isinstance(data.get("version"), int) or data["version"] > VERSION:
-            raise DataError(
-                f"report version {data.get('version')!r} is later than {VERSION}: upgrade tabsynth to read it"
-            )
+        check_format(data, FORMAT, VERSION, "an audit report")
         try:
             scores = [Score.from_dict(item) for item in data["scores"]]
             keys = ("verdict", "text", "tests", "significant", "claim", "questions", "details", "notes", "provenance")
             return cls(scores={score.name: score for score in scores}, **{key: data[key] for key in keys})
         except KeyError as error:
             raise DataError(f"the audit report has no {error}") from error
-
-    def save(self, path: str | Path) -> None:
-        """Write the report in the format of the suffix: ``.html``, ``.json`` or ``.md``.
-
-        Raises:
-            SourceError: The suffix is another one, or the file cannot be written.
-        """
-        write_report(self, path)
 
     def save_internal(self, path: str | Path) -> None:
         """Write the training records most at risk, by row number, to a file marked as internal.
@@ -123,12 +110,14 @@ class AuditReport:
         """Return the verdict, scores and questions as Markdown."""
         lines = ["# Privacy audit of a synthetic table", "", f"**{self.headline}**", ""]
         lines += ["| Score | Value | 95 % interval | Chance level | p, corrected |", "|---|---:|---:|---:|---:|"]
-        lines += ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in self._rows()]
+        lines += ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in self._rows()]
         lines += ["", "## Nine questions", ""]
         for i, item in enumerate(self.questions, 1):
-            lines.append(f"{i}. **{_cell(item['question'])}** *{item['status']}*: {_cell(item['answer'])}")
+            lines.append(
+                f"{i}. **{markdown_cell(item['question'])}** *{item['status']}*: {markdown_cell(item['answer'])}"
+            )
         if self.notes:
-            lines += ["", "## Notes", "", *(f"- {_cell(note)}" for note in self.notes)]
+            lines += ["", "## Notes", "", *(f"- {markdown_cell(note)}" for note in self.notes)]
         lines += ["", "Contains statistics of the real table: for internal use.", ""]
         return "\n".join(lines)
 
@@ -139,15 +128,7 @@ class AuditReport:
 
     def __str__(self) -> str:
         rows = [("score", "value", "95 % interval", "chance level", "p, corrected"), *self._rows()]
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        lines = [self.headline, ""]
-        for row in rows:
-            cells = [row[0].ljust(widths[0]), *(row[i].rjust(widths[i]) for i in range(1, 5))]
-            lines.append("  ".join(cells).rstrip())
-        return "\n".join([*lines, *self.notes])
-
-    def _repr_html_(self) -> str:
-        return notebook_frame(self.headline, self.to_html())
+        return "\n".join([self.headline, "", *align_rows(rows, 4), *self.notes])
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return the scores as rows of text."""
@@ -166,8 +147,3 @@ class AuditReport:
                 )
             )
         return rows
-
-
-def _cell(text: str) -> str:
-    """Escape text for a cell of a Markdown table."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -4,42 +4,81 @@ from __future__ import annotations
 
 import html
 import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tabsynth.common.atomic_files import write_text
-from tabsynth.errors import SourceError
+from tabsynth.errors import DataError, SourceError
 
 
-class SavableReport(Protocol):
-    """A report with its three formats."""
+class SavedReport(ABC):
+    """Base class of reports: their files and their view in notebooks."""
 
+    @property
+    @abstractmethod
+    def headline(self) -> str:
+        """The conclusion in a sentence or two."""
+
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Return the report as plain data for JSON."""
 
+    @abstractmethod
     def to_html(self) -> str:
-        """Return a page."""
+        """Render the report as one self-contained page."""
 
+    @abstractmethod
     def to_markdown(self) -> str:
-        """Return a summary."""
+        """Return a summary as Markdown."""
+
+    def save(self, path: str | Path) -> None:
+        """Write the report in the format of the suffix: ``.html``, ``.json`` or ``.md``.
+
+        Raises:
+            SourceError: The suffix is another one, or the file cannot be written.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix == ".html":
+            text = self.to_html()
+        elif suffix == ".json":
+            text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        elif suffix == ".md":
+            text = self.to_markdown()
+        else:
+            raise SourceError(
+                f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md"
+            )
+        write_text(path, text, private=True)  # reports contain statistics of the real table
+
+    def _repr_html_(self) -> str:
+        return notebook_frame(self.headline, self.to_html())
 
 
-def write_report(report: SavableReport, path: str | Path) -> None:
-    """Write a report in the format of the suffix: ``.html``, ``.json`` or ``.md``.
+def check_format(data: object, name: str, version: int, what: str) -> None:
+    """Raise DataError unless data read from a file are a report of a format, and of no later version."""
+    if not isinstance(data, Mapping) or data.get("format") != name:
+        raise DataError(f'not {what}: "format" should be "{name}"')
+    if not isinstance(data.get("version"), int) or data["version"] > version:
+        raise DataError(f"report version {data.get('version')!r} is later than {version}: upgrade tabsynth to read it")
 
-    Raises:
-        SourceError: The suffix is another one, or the file cannot be written.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix == ".html":
-        text = report.to_html()
-    elif suffix == ".json":
-        text = json.dumps(report.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    elif suffix == ".md":
-        text = report.to_markdown()
-    else:
-        raise SourceError(f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md")
-    write_text(path, text, private=True)  # reports contain statistics of the real table
+
+def align_rows(rows: Sequence[Sequence[str]], n_numbers: int) -> list[str]:
+    """Return the lines of a text table, with columns 2 to 1 + ``n_numbers`` aligned right and the others left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if 1 <= i <= n_numbers else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def markdown_cell(text: str) -> str:
+    """Escape text for a cell of a Markdown table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
 def notebook_frame(title: str, page: str) -> str:

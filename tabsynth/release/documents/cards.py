@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tabsynth.evaluation.report import markdown_cell
 from tabsynth.release.about import About
 from tabsynth.release.documents.released_tables import ReleasedTable
 from tabsynth.reporting.html import environment
+from tabsynth.reporting.report_files import markdown_cell
 
 WORDS = {"good": "suitable", "fair": "suitable with caution", "poor": "not suitable"}
 
