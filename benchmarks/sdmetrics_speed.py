@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.evaluation.metrics.fidelity import fidelity_scores
-from tabsynth.evaluation.sdmetrics_adapter import quality_details
+from tabsynth.evaluation.sdmetrics_adapter import TABLE_NAME, sdmetrics_metadata
 from tabsynth.evaluation.stats.distances import shape_errors, trend_errors
 from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.schema import Numeric, Schema
@@ -45,6 +45,18 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     began = time.process_time()
     found = work()
     return time.process_time() - began, found
+
+
+def quality_details(real: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> dict[str, float]:
+    """The similarity of each column's distribution by SDMetrics' full Quality report, on all rows."""
+    from sdmetrics.reports import QualityReport
+
+    report = QualityReport()
+    with np.errstate(all="ignore"):
+        report.generate({TABLE_NAME: real}, {TABLE_NAME: synthetic}, sdmetrics_metadata(schema), verbose=False)
+        report.get_details("Column Pair Trends", TABLE_NAME)
+        detail = report.get_details("Column Shapes", TABLE_NAME)
+    return {str(row["Column"]): float(row["Score"]) for row in detail.to_dict("records")}
 
 
 def run(name: str, frame: pd.DataFrame) -> dict[str, Any]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tabsynth.errors import InputError, missing_package, quote
+from tabsynth.errors import missing_package
 from tabsynth.evaluation.score import Part, Score
-from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.columns import Datetime
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
+from tabsynth.schema.sdv_metadata import SDTYPES
 from tabsynth.schema.validation import to_instants
 
 TABLE_NAME = "table"
@@ -25,24 +25,30 @@ TABLE_NAME = "table"
 MAX_ROWS = 50_000
 """Maximum real, and synthetic, rows; with more rows SDMetrics would subsample without a seed."""
 
-REPORTS: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "QualityReport": (
-        ("Column Shapes", "sdmetrics_column_shapes", "Similarity of every column's distribution"),
-        (
-            "Column Pair Trends",
-            "sdmetrics_column_pair_trends",
-            "Similarity of the relation of two columns, over the pairs above SDMetrics' threshold",
-        ),
-    ),
-    "DiagnosticReport": (
-        ("Data Validity", "sdmetrics_data_validity", "Values within the real table's ranges and categories"),
-        ("Data Structure", "sdmetrics_data_structure", "Same columns and types"),
-    ),
-}
 OVERALL = {
     "QualityReport": ("sdmetrics_quality", "Quality"),
     "DiagnosticReport": ("sdmetrics_diagnostic", "Diagnostic"),
 }
+"""Name and title of each report's overall score."""
+
+TABLE_PROPERTIES = {
+    "Column Shapes": "Similarity of every column's distribution",
+    "Column Pair Trends": "Similarity of the relation of two columns, over the pairs above SDMetrics' threshold",
+    "Data Validity": "Values within the real table's ranges and categories",
+    "Data Structure": "Same columns and types",
+}
+"""Properties of the reports of one table, with a description of their scores."""
+
+LINKED_PROPERTIES = {
+    "Column Shapes": "Similarity of every column's distribution",
+    "Column Pair Trends": "Similarity of the relation of two columns of one table",
+    "Cardinality": "Similarity of the number of children per parent",
+    "Intertable Trends": "Similarity of the relation of a child's and its parent's columns",
+    "Data Validity": "Values within the real tables' ranges and categories, unique keys",
+    "Data Structure": "Same columns and types",
+    "Relationship Validity": "Keys with a parent, and numbers of children within the real ones",
+}
+"""Properties of the reports of several tables."""
 
 
 def is_installed() -> bool:
@@ -52,15 +58,7 @@ def is_installed() -> bool:
 
 def sdmetrics_metadata(schema: Schema) -> dict[str, Any]:
     """Return SDMetrics metadata of one table: ``{"tables": {"table": {"columns": {name: {"sdtype": ...}}}}}``."""
-    kinds: dict[type[Column], dict[str, Any]] = {
-        Numeric: {"sdtype": "numerical"},
-        Categorical: {"sdtype": "categorical"},
-        Boolean: {"sdtype": "boolean"},
-        Datetime: {"sdtype": "datetime"},
-        Identifier: {"sdtype": "id"},
-        Text: {"sdtype": "unknown", "pii": True},
-    }
-    columns = {name: dict(kinds[type(column)]) for name, column in schema.items()}
+    columns = {name: dict(SDTYPES[type(column)]) for name, column in schema.items()}
     return {"tables": {TABLE_NAME: {"columns": columns}}, "relationships": []}
 
 
@@ -81,43 +79,9 @@ def sdmetrics_scores(
     Raises:
         MissingDependencyError: sdmetrics is not installed.
     """
-    if not is_installed():
-        raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
-    from sdmetrics.reports import DiagnosticReport, QualityReport
-
-    real, sampled = (_prepare(frame, schema, rng) for frame in (train, synthetic))
-    scores: list[Score] = []
-    notes: list[str] = []
-    for kind in (QualityReport, DiagnosticReport):
-        name = kind.__name__
-        report = kind()
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            report.generate({TABLE_NAME: real}, {TABLE_NAME: sampled}, sdmetrics_metadata(schema), verbose=False)
-            overall = report.get_score()
-            values = dict(report.get_properties().itertuples(index=False, name=None))
-            details = {title: report.get_details(title, TABLE_NAME) for title, _, _ in REPORTS[name]}
-        key, title = OVERALL[name]
-        results = [(key, title, f"SDMetrics' overall score, the mean of its parts ({name})", overall, None)]
-        results += [(key, title, text, values[title], details[title]) for title, key, text in REPORTS[name]]
-        for key, title, text, value, detail in results:
-            if value is None or math.isnan(value):
-                notes.append(f"SDMetrics has no score for {title!r}: no column or pair qualifies by its defaults.")
-                continue
-            method = f"sdmetrics {name} with default options; SDMetrics has no intervals."
-            scores.append(_share_score(key, title, text, value, method, () if detail is None else _parts(detail)))
-    return scores, notes
-
-
-LINKED_PROPERTIES = {
-    "Column Shapes": "Similarity of every column's distribution",
-    "Column Pair Trends": "Similarity of the relation of two columns of one table",
-    "Cardinality": "Similarity of the number of children per parent",
-    "Intertable Trends": "Similarity of the relation of a child's and its parent's columns",
-    "Data Validity": "Values within the real tables' ranges and categories, unique keys",
-    "Data Structure": "Same columns and types",
-    "Relationship Validity": "Keys with a parent, and numbers of children within the real ones",
-}
+    real, sampled = ({TABLE_NAME: _prepare(frame, schema, rng)} for frame in (train, synthetic))
+    method = "{} with default options; SDMetrics has no intervals."
+    return _report_scores(real, sampled, sdmetrics_metadata(schema), TABLE_PROPERTIES, method, details=True)
 
 
 def database_metadata(schema: DatabaseSchema) -> dict[str, Any]:
@@ -158,112 +122,63 @@ def database_scores(
     Raises:
         MissingDependencyError: sdmetrics is not installed.
     """
+    rng = np.random.default_rng(0)  # unused: all rows are kept, because sampling would break links
+    real, sampled = (
+        {name: _prepare(side[name], table, rng, max_rows=None) for name, table in schema.tables.items()}
+        for side in (train, synthetic)
+    )
+    return _report_scores(
+        real, sampled, database_metadata(schema), LINKED_PROPERTIES, "{} of all tables, default options."
+    )
+
+
+def _report_scores(
+    real: dict[str, pd.DataFrame],
+    synthetic: dict[str, pd.DataFrame],
+    metadata: dict[str, Any],
+    properties: dict[str, str],
+    method: str,
+    *,
+    details: bool = False,
+) -> tuple[list[Score], list[str]]:
+    """Return the scores of the quality and the diagnostic report, and notes on missing ones."""
     if not is_installed():
         raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
     from sdmetrics.reports import DiagnosticReport, QualityReport
 
-    rng = np.random.default_rng(0)  # unused: all rows are kept, because sampling would break links
-    sides = [
-        {name: _prepare(side[name], table, rng, max_rows=None) for name, table in schema.tables.items()}
-        for side in (train, synthetic)
-    ]
-    scores, notes = [], []
+    scores: list[Score] = []
+    notes: list[str] = []
     for kind in (QualityReport, DiagnosticReport):
         report = kind()
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            report.generate(sides[0], sides[1], database_metadata(schema), verbose=False)
+            report.generate(real, synthetic, metadata, verbose=False)
             values = dict(report.get_properties().itertuples(index=False, name=None))
+            parts = {name: report.get_details(name, TABLE_NAME) for name in values} if details else {}
             overall = report.get_score()
         key, title = OVERALL[kind.__name__]
         results = [(key, title, f"SDMetrics' overall score, the mean of its parts ({kind.__name__})", overall)]
-        for part, text in LINKED_PROPERTIES.items():
-            if part in values:
-                results.append((f"sdmetrics_{part.lower().replace(' ', '_')}", part, text, values[part]))
-        for name, title, text, value in results:
+        for name, text in properties.items():
+            if name in values:
+                results.append((f"sdmetrics_{name.lower().replace(' ', '_')}", name, text, values[name]))
+        for key, title, text, value in results:
             if value is None or math.isnan(value):
-                notes.append(f"SDMetrics has no score for {title!r}: nothing qualifies by its defaults.")
+                notes.append(f"SDMetrics has no score for {title!r}: no column or pair qualifies by its defaults.")
                 continue
-            method = f"sdmetrics {kind.__name__} of several tables with default options."
-            scores.append(_share_score(name, title, text, value, method))
+            score = Score(
+                name=key,
+                title=title,
+                value=100 * float(value),
+                interval=None,
+                better="higher",
+                target=100.0,
+                unit="%",
+                description=f"{text}.",
+                method=method.format(f"sdmetrics {kind.__name__}"),
+                detail=_parts(parts[title]) if title in parts else (),
+            )
+            scores.append(score)
     return scores, notes
-
-
-def _share_score(name: str, title: str, text: str, value: float, method: str, detail: tuple[Part, ...] = ()) -> Score:
-    """Convert a score of SDMetrics, between 0 and 1, to percent."""
-    return Score(
-        name=name,
-        title=title,
-        value=100 * float(value),
-        interval=None,
-        better="higher",
-        target=100.0,
-        unit="%",
-        description=f"{text}.",
-        method=method,
-        detail=detail,
-    )
-
-
-def quality_details(train: pd.DataFrame, synthetic: pd.DataFrame, schema: Schema) -> dict[str, float]:
-    """Return the similarity of each column's distribution by SDMetrics' full Quality report, on all rows."""
-    if not is_installed():
-        raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
-    from sdmetrics.reports import QualityReport
-
-    report = QualityReport()
-    with np.errstate(all="ignore"):
-        report.generate({TABLE_NAME: train}, {TABLE_NAME: synthetic}, sdmetrics_metadata(schema), verbose=False)
-        report.get_details("Column Pair Trends", TABLE_NAME)
-        detail = report.get_details("Column Shapes", TABLE_NAME)
-    return {str(row["Column"]): float(row["Score"]) for row in detail.to_dict("records")}
-
-
-METRICS: dict[str, str] = {
-    "CategoryCoverage": "sdmetrics.single_column",
-    "RangeCoverage": "sdmetrics.single_column",
-    "KSComplement": "sdmetrics.single_column",
-    "TVComplement": "sdmetrics.single_column",
-    "BoundaryAdherence": "sdmetrics.single_column",
-    "CategoryAdherence": "sdmetrics.single_column",
-    "MissingValueSimilarity": "sdmetrics.single_column",
-    "StatisticSimilarity": "sdmetrics.single_column",
-    "CorrelationSimilarity": "sdmetrics.column_pairs",
-    "ContingencySimilarity": "sdmetrics.column_pairs",
-    "NewRowSynthesis": "sdmetrics.single_table",
-}
-"""Other metrics of SDMetrics for two tables, with their modules."""
-
-
-def sdmetrics_metric(
-    name: str, train: pd.DataFrame, synthetic: pd.DataFrame, columns: Sequence[str], **options: Any
-) -> float:
-    """Compute a metric of SDMetrics by its name: from 0 to 1, higher is better.
-
-    Args:
-        name: One of ``METRICS``.
-        train: The real table.
-        synthetic: The synthetic table.
-        columns: One column, two for a pair metric, or all columns for a table metric.
-        options: Further arguments of the metric's ``compute``.
-
-    Raises:
-        InputError: The name is unknown, or the number of columns is wrong.
-        MissingDependencyError: sdmetrics is not installed.
-    """
-    if name not in METRICS:
-        raise InputError(f"unknown SDMetrics metric {name!r}; there are {quote(METRICS, 20)}")
-    if not is_installed():
-        raise missing_package("an SDMetrics score", "sdmetrics", "sdv")
-    family = METRICS[name].rsplit(".", 1)[1]
-    wanted = {"single_column": 1, "column_pairs": 2}.get(family, len(columns))
-    if len(columns) != wanted or not columns:
-        raise InputError(f"{name} needs {wanted} column(s), not {quote(columns)}")
-    metric = getattr(importlib.import_module(METRICS[name]), name)
-    pick = columns[0] if wanted == 1 and family == "single_column" else list(columns)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        return float(metric.compute(train[pick].copy(), synthetic[pick].copy(), **options))
 
 
 def _prepare(

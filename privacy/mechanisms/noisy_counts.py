@@ -97,51 +97,6 @@ def noisy_count_vectors(
     return out
 
 
-def noisy_sum(
-    read: Read,
-    *,
-    low: int,
-    high: int,
-    sigma: float,
-    ledger: PrivacyLedger,
-    purpose: str,
-    columns: Iterable[str],
-    noise: Noise,
-    max_rows_per_unit: int = 1,
-) -> int:
-    """Return a sum of whole numbers, each clamped to public bounds, with discrete Gaussian noise.
-
-    Args:
-        read: Returns a whole number for each row.
-        low: Lower bound; smaller numbers are clamped to it.
-        high: Upper bound; larger numbers are clamped to it.
-        sigma: Scale of the noise, in units of the sum.
-        ledger: The ledger that is charged.
-        purpose: Purpose of the sum, as recorded in the ledger.
-        columns: The columns that are read.
-        noise: Source of the noise.
-        max_rows_per_unit: Maximum rows of a unit.
-
-    Raises:
-        PrivacyError: The budget does not allow it (nothing was read), or the bounds or numbers are not whole.
-    """
-    if not low <= high:
-        raise PrivacyError(f"low {low} is above high {high}")
-    low, high = _as_integer(low, "low"), _as_integer(high, "high")
-    sensitivity = max(abs(low), abs(high)) * max_rows_per_unit
-    if sensitivity == 0:
-        return 0
-
-    def total() -> npt.NDArray[Any]:
-        values = np.clip(as_exact_integers(read()), low, high)
-        return np.array([max(-_MAX_COUNT, min(sum(map(int, values.ravel())), _MAX_COUNT))], np.int64)
-
-    noisy = noisy_counts(
-        total, sigma=sigma, sensitivity=sensitivity, ledger=ledger, purpose=purpose, columns=columns, noise=noise
-    )
-    return int(noisy[0])
-
-
 def hash_arrays(outputs: Iterable[npt.NDArray[Any]]) -> str:
     """Return the SHA-256 of arrays, as recorded in the ledger."""
     total = hashlib.sha256()
@@ -178,9 +133,3 @@ def as_exact_integers(values: npt.NDArray[Any]) -> Integers:
         array = np.minimum(array, np.uint64(_MAX_COUNT))
     exact: Integers = np.clip(array.astype(np.int64), -_MAX_COUNT, _MAX_COUNT)
     return exact
-
-
-def _as_integer(value: int, name: str) -> int:
-    if isinstance(value, bool) or value != int(value):
-        raise PrivacyError(f"{name} must be a whole number, not {value!r}")
-    return int(value)

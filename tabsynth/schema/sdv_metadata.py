@@ -25,6 +25,16 @@ from tabsynth.schema.schema import Schema
 TABLE = "table"
 VERSION = "V2"
 
+SDTYPES: dict[type[Column], dict[str, Any]] = {
+    Numeric: {"sdtype": "numerical"},
+    Categorical: {"sdtype": "categorical"},
+    Boolean: {"sdtype": "boolean"},
+    Datetime: {"sdtype": "datetime"},
+    Identifier: {"sdtype": "id"},
+    Text: {"sdtype": "unknown", "pii": True},
+}
+"""SDV's facts on a column of each kind."""
+
 OWN_KEYS = frozenset(
     [
         "sdtype",

@@ -16,7 +16,7 @@ from tabsynth.privacy.domains import quantiles
 from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig
 from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.privacy.mechanisms.noisy_counts import noisy_count_vectors, noisy_counts, noisy_sum
+from tabsynth.privacy.mechanisms.noisy_counts import noisy_count_vectors, noisy_counts
 from tabsynth.privacy.mechanisms.partition_selection import discover
 
 COUNTS = np.arange(12, dtype=np.int64)
@@ -52,9 +52,6 @@ WAYS: dict[str, Callable[[PrivacyLedger, Noise, Callable[[], None]], Any]] = {
     ),
     "noisy_many": lambda ledger, noise, before: noisy_count_vectors(
         [reading(COUNTS, before)], sigmas=[9.0], sensitivity=1, ledger=ledger, purpose="p", columns=["a"], noise=noise
-    ),
-    "noisy_sum": lambda ledger, noise, before: noisy_sum(
-        reading(COUNTS, before), low=0, high=5, sigma=50.0, ledger=ledger, purpose="p", columns=["a"], noise=noise
     ),
     "exponential": lambda ledger, noise, before: exponential(
         reading(COUNTS, before), rho=0.005, sensitivity=1, ledger=ledger, purpose="p", columns=["a"], noise=noise

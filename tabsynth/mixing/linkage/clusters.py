@@ -6,7 +6,6 @@ probability and never takes a second record of a source; many refused pairs indi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -116,17 +115,6 @@ class Exposure:
     def factor(self) -> int:
         """The factor by which a person's epsilon exceeds a row's: the maximum rows of a person."""
         return self.max_rows
-
-    def of_person(self, epsilon: float, delta: float = 0.0) -> tuple[float, float]:
-        """Return a person's epsilon and delta, given those of each row.
-
-        Group privacy for k rows: k epsilon, and delta times (e^(k epsilon) - 1) / (e^epsilon - 1) (Vadhan, "The
-        complexity of differential privacy", 2017, lemma 2.2, with the sum kept).
-        """
-        if epsilon < 0 or not 0 <= delta <= 1:
-            raise InputError(f"epsilon must be at least 0 and delta between 0 and 1, not {epsilon!r} and {delta!r}")
-        steps = (math.exp(min(step * epsilon, 700.0)) for step in range(self.factor))
-        return self.factor * epsilon, min(1.0, delta * sum(steps)) if delta else 0.0
 
     def __str__(self) -> str:
         if self.factor <= 1:

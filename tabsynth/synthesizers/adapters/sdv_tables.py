@@ -18,22 +18,13 @@ from sklearn.base import BaseEstimator
 
 from tabsynth.common.validation import check_positive_integers, random_seed, validate_seed
 from tabsynth.errors import ConditionError, InputError, NotFittedError, PrivacyError, SchemaError
-from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.columns import Categorical, Datetime, Identifier
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
+from tabsynth.schema.sdv_metadata import SDTYPES
 from tabsynth.schema.validation import to_instants
 from tabsynth.synthesizers.adapters.base import require_package, seeded_globals, silenced
 from tabsynth.synthesizers.relational.links import check_tables
-
-SDTYPES: dict[type[Column], dict[str, Any]] = {
-    Numeric: {"sdtype": "numerical"},
-    Categorical: {"sdtype": "categorical"},
-    Boolean: {"sdtype": "boolean"},
-    Datetime: {"sdtype": "datetime"},
-    Identifier: {"sdtype": "id"},
-    Text: {"sdtype": "unknown", "pii": True},
-}
-
 
 MAX_HMA_TABLES = 5
 """Tables that sdv's public HMA accepts; it refuses grandchildren, too."""

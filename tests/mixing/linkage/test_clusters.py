@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,12 +63,6 @@ def test_a_person_in_several_sources_multiplies_epsilon() -> None:
     assert found.sources == {1: 2, 2: 2}
     assert (found.max_sources, found.max_rows, found.factor) == (2, 3, 3)
     assert "3 times" in str(found)
-    epsilon, delta = found.of_person(0.5, 1e-6)
-    assert epsilon == 1.5
-    assert delta == pytest.approx(1e-6 * (math.exp(1.5) - 1) / (math.exp(0.5) - 1))
-    assert sources_per_entity({"a": np.arange(3)}).of_person(1.0, 1e-6) == (1.0, 1e-6)
-    with pytest.raises(InputError, match="epsilon must be at least 0"):
-        found.of_person(-1.0)
 
 
 @given(st.integers(0, 2**31), st.floats(0.2, 0.8))
