@@ -43,7 +43,7 @@ def _discover_linear(columns: Mapping[str, Floats]) -> list[ArithmeticRelation]:
         return []
     # A column may be constant in the complete rows, such as sex in rows with a number of pregnancies.
     varying = np.ptp(matrix, axis=0) > 0
-    names, matrix = [name for name, own in zip(names, varying, strict=True) if own], matrix[:, varying]
+    names, matrix = [name for name, varies in zip(names, varying, strict=True) if varies], matrix[:, varying]
     centre, spread = matrix.mean(0), matrix.std(0)
     scaled = (matrix - centre) / spread
     free = list(range(len(names)))
@@ -163,7 +163,7 @@ def _discover_simple_sums(
 
 def _n_complete(columns: Mapping[str, Floats]) -> int:
     """Return the number of rows without a missing value."""
-    return int((~np.any([np.isnan(own) for own in columns.values()], axis=0)).sum())
+    return int((~np.any([np.isnan(values) for values in columns.values()], axis=0)).sum())
 
 
 def _two_terms(column: int, scan: Floats, mask: Floats) -> list[list[int]]:
@@ -177,7 +177,7 @@ def _two_terms(column: int, scan: Floats, mask: Floats) -> list[list[int]]:
     away[~(rows >= MIN_PRESENT_SHARE * scan.shape[1])] = np.inf
     away[column], away[:, column] = np.inf, np.inf
     away[np.tril_indices(len(away))] = np.inf
-    own = scan[column][mask[column] > 0]
-    near = np.argwhere(away < MAX_UNEXPLAINED_SHARE * own.var())
+    present = scan[column][mask[column] > 0]
+    near = np.argwhere(away < MAX_UNEXPLAINED_SHARE * present.var())
     order = np.argsort(away[tuple(near.T)], kind="stable")[:MAX_CANDIDATE_PAIRS]
     return [[int(a), int(b)] for a, b in near[order]]

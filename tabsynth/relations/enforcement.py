@@ -110,7 +110,7 @@ class Relations:
         ranges: Mapping[str, TokenRange] = NOTHING,
         numbers: Mapping[str, Floats] = NOTHING,
         given: Mapping[str, Floats] | None = None,
-        held: Bools | None = None,
+        fixed_tokens: Bools | None = None,
         keys: int | None = None,
         rows: npt.NDArray[np.int64] | None = None,
     ) -> pd.DataFrame:
@@ -123,7 +123,7 @@ class Relations:
             ranges: The range in which a column's values must lie; its tokens overlap it.
             numbers: Values of a column that are already known, NaN where the token decides, shape (n,) each.
             given: The known values that no relation may change; all of ``numbers`` by default.
-            held: Tokens that no rule may change, shape (n, slots); none by default.
+            fixed_tokens: Tokens that no rule may change, shape (n, slots); none by default.
             keys: Seed of the identifiers; chunks of one sample share it, so that no identifier is repeated.
             rows: Positions of the rows in the whole sample, which determine their identifiers; from 0 by default.
         """
@@ -139,7 +139,7 @@ class Relations:
         bounds = {name: (own.low, own.high) for name, own in ranges.items() if name not in pinned}
         placed = enforce(self.arithmetic, coders, placed, fixed, bounds) if self.arithmetic else placed
         if self.rules:
-            tokens, placed = self._repair(codec, tokens, placed, fixed, held, rng)
+            tokens, placed = self._repair(codec, tokens, placed, fixed, fixed_tokens, rng)
         rows = np.arange(len(tokens)) if rows is None else rows
         return codec.to_frame(tokens, placed, rng, keys=seed, rows=rows)
 
@@ -149,7 +149,7 @@ class Relations:
         tokens: Tokens,
         numbers: Mapping[str, Floats],
         fixed: Mapping[str, Bools],
-        held: Bools | None,
+        fixed_tokens: Bools | None,
         rng: np.random.Generator,
     ) -> tuple[Tokens, dict[str, Floats]]:
         """Repair tokens and numbers so that the rules hold as far as possible."""
@@ -160,7 +160,7 @@ class Relations:
         pinned = {name: own | np.full(len(tokens), name in computed) for name, own in fixed.items()}
         for name in labelled:
             at = codec.positions(name)
-            pinned[name] = np.zeros(len(tokens), bool) if held is None else held[:, at].any(axis=1)
+            pinned[name] = np.zeros(len(tokens), bool) if fixed_tokens is None else fixed_tokens[:, at].any(axis=1)
         repaired = repair(self.rules, {**numbers, **values}, coders, pinned, rng)
         for name in labelled:
             own = np.where(np.isnan(repaired[name]), codec.coders[name].missing, repaired[name]).astype(np.int32)
@@ -174,9 +174,9 @@ class Relations:
         config["rules"] = [rule_state(rule) for rule in self.rules]
         arrays: Arrays = {}
         for i, (name, difference) in enumerate(self.differences.items()):
-            plain, held = difference_state(difference)
+            plain, difference_arrays = difference_state(difference)
             config["ties"].append({"column": name, **plain})
-            arrays |= {f"tie.{i}.{key}": array for key, array in held.items()}
+            arrays |= {f"tie.{i}.{key}": array for key, array in difference_arrays.items()}
         return config, arrays
 
     @classmethod
@@ -185,8 +185,8 @@ class Relations:
         differences = {}
         for i, plain in enumerate(config["ties"]):
             prefix = f"tie.{i}."
-            held = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-            differences[plain["column"]] = difference_from_state(plain, held)
+            own_arrays = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+            differences[plain["column"]] = difference_from_state(plain, own_arrays)
         relations = tuple(relation_from_dict(plain) for plain in config.get("laws", []))
         return cls(differences, relations, tuple(rule_from_state(plain) for plain in config.get("rules", [])))
 
@@ -194,8 +194,8 @@ class Relations:
 def combined_state(codec: Codec, relations: Relations) -> tuple[dict[str, Any], Arrays]:
     """Return the states of a codec and its relations in one mapping, as model files store them."""
     config, arrays = codec.state()
-    more, held = relations.state()
-    return {**config, **more}, {**arrays, **held}
+    more, relation_arrays = relations.state()
+    return {**config, **more}, {**arrays, **relation_arrays}
 
 
 def _rule_values(codec: Codec, name: str, tokens: Tokens, values: pd.Series | None = None) -> Floats:
@@ -226,10 +226,10 @@ def _rule_columns(
                 groups[name], labels[name] = data, {float(number): f"{number:g}" for number in known}
                 keys[name] = data
         elif not isinstance(column, (Identifier, Text)) and len(coder.values) > 1:
-            own = _rule_values(codec, name, codec.encode_column(name, frame[name]))
-            keys[name] = np.where(own == coder.rare, np.nan, own)
+            rule_values = _rule_values(codec, name, codec.encode_column(name, frame[name]))
+            keys[name] = np.where(rule_values == coder.rare, np.nan, rule_values)
             if len(coder.values) <= MAX_GROUPS and not coder.counts[coder.rare]:
-                groups[name] = own
+                groups[name] = rule_values
                 labels[name] = {float(i): str(value) for i, value in enumerate(coder.values)}
     bounds = {name: codec.numeric_coders[name].token_bounds() for name in numbers}
     varied = frozenset(

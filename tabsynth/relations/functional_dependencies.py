@@ -66,7 +66,7 @@ def discover(
     scan = tokens[:: max(1, len(tokens) // MAX_SCAN_ROWS)]
     used = [i for i in range(len(sizes)) if open_[i] is not None and len(np.unique(scan[:, i])) > 1]
     shares = {i: np.bincount(tokens[tokens[:, i] >= 0, i], minlength=sizes[i]) / len(tokens) for i in used}
-    found = []
+    dependencies = []
     for determinant in sorted(used, key=lambda i: -sizes[i]):
         gap = None if missing is None else missing[determinant]
         every = [i for i in used if i != determinant]
@@ -75,12 +75,12 @@ def discover(
         candidates = [dependent for dependent, table in zip(every, tables, strict=True) if table is not None]
         if candidates:
             confirmed = _tables(tokens, determinant, candidates, sizes, open_[determinant] or (), shares, gap, 1.0)
-            found += [
+            dependencies += [
                 FunctionalDependency(determinant, dependent, table)
                 for dependent, table in zip(candidates, confirmed, strict=True)
                 if table is not None
             ]
-    return tuple(found)
+    return tuple(dependencies)
 
 
 def _tables(
@@ -94,10 +94,10 @@ def _tables(
     sample: float,
 ) -> list[npt.NDArray[np.int32] | None]:
     """Return the table of each dependent slot, None if no token of the determinant decides it with enough evidence."""
-    own = tokens[:, determinant]
-    order = np.argsort(own, kind="stable")
-    order = order[np.searchsorted(own[order], 0) :]
-    known, start = np.unique(own[order], return_index=True)
+    determinants = tokens[:, determinant]
+    order = np.argsort(determinants, kind="stable")
+    order = order[np.searchsorted(determinants[order], 0) :]
+    known, start = np.unique(determinants[order], return_index=True)
     if not len(known) or not len(dependents):
         return [None] * len(dependents)
     block = tokens[np.ix_(order, np.array(dependents))]
@@ -122,14 +122,14 @@ def _tables(
         if not complete[at] and not strong[:, at].any():
             out.append(None)
             continue
-        kept = single[:, at] if complete[at] else strong[:, at]
-        varied = len(np.unique(most[kept, at])) > 1 or not complete[at]
-        enough = expected[kept, at].sum() >= MIN_EVIDENCE_ROWS * needed
-        if not kept.any() or not varied or not enough:
+        deciding = single[:, at] if complete[at] else strong[:, at]
+        varied = len(np.unique(most[deciding, at])) > 1 or not complete[at]
+        enough = expected[deciding, at].sum() >= MIN_EVIDENCE_ROWS * needed
+        if not deciding.any() or not varied or not enough:
             out.append(None)
             continue
         table = np.full(sizes[determinant], -1, np.int32)
-        table[known[kept]] = most[kept, at]
+        table[known[deciding]] = most[deciding, at]
         out.append(table)
     return out
 
@@ -190,7 +190,7 @@ def describe(functions: Sequence[FunctionalDependency], columns: Sequence[str]) 
 
 def repair(
     tokens: Tokens,
-    held: npt.NDArray[np.bool_],
+    fixed: npt.NDArray[np.bool_],
     functions: Sequence[FunctionalDependency],
     shares: Sequence[Floats],
     rng: np.random.Generator,
@@ -199,15 +199,15 @@ def repair(
 
     Args:
         tokens: Sampled tokens, shape (rows, slots).
-        held: Tokens that must not change, shape (rows, slots). If the dependent token is held, a determinant that
+        fixed: Tokens that must not change, shape (rows, slots). If the dependent token is held, a determinant that
             leads to it is sampled instead.
         functions: The dependencies, determinants with most tokens first.
         shares: Target share of each token of each slot, from which determinants are sampled.
         rng: Random generator.
     """
-    out, held = tokens.copy(), held.copy()
+    out, fixed = tokens.copy(), fixed.copy()
     for _ in range(MAX_SWEEPS):
-        _sweep(out, held, functions, shares, rng)
+        _sweep(out, fixed, functions, shares, rng)
         if hold(out, functions).all():
             break
     return out
@@ -215,7 +215,7 @@ def repair(
 
 def _sweep(
     out: Tokens,
-    held: npt.NDArray[np.bool_],
+    fixed: npt.NDArray[np.bool_],
     functions: Sequence[FunctionalDependency],
     shares: Sequence[Floats],
     rng: np.random.Generator,
@@ -228,10 +228,10 @@ def _sweep(
         cause, effect = out[:, function.determinant], out[:, function.dependent]
         wanted = function.table[cause]
         off = (wanted >= 0) & (wanted != effect)
-        free = off & ~held[:, function.dependent] & (shares[function.dependent][wanted] > 0)
+        free = off & ~fixed[:, function.dependent] & (shares[function.dependent][wanted] > 0)
         out[free, function.dependent] = wanted[free]
-        held[free, function.dependent] = True
-        for token, rows in _rows_by_token(effect, off & held[:, function.dependent] & ~held[:, function.determinant]):
+        fixed[free, function.dependent] = True
+        for token, rows in _rows_by_token(effect, off & fixed[:, function.dependent] & ~fixed[:, function.determinant]):
             chances = shares[function.determinant] * ((function.table == token) | (function.table < 0))
             if chances.sum() > 0:
                 out[rows, function.determinant] = rng.choice(len(chances), len(rows), p=chances / chances.sum())

@@ -61,17 +61,17 @@ def discover_products(columns: Mapping[str, Floats], known: Sequence[ArithmeticR
 
 
 def _proportional_pairs(
-    column: int, own: Floats, logs: npt.NDArray[np.float32], mask: npt.NDArray[np.float32]
+    column: int, values: Floats, logs: npt.NDArray[np.float32], mask: npt.NDArray[np.float32]
 ) -> dict[tuple[int, int], list[tuple[int, int]]]:
     """Return, for each pair of exponents, the pairs of columns whose product is proportional to a column."""
-    decimals = shared_decimals(own)
+    decimals = shared_decimals(values)
     out: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for least, group in (
         (0.0, [powers for powers in EXPONENTS if powers == (1, 1)]),
         # Rounding dominates the quotient of small numbers.
         (0.0 if decimals is None else 20 * 10.0**-decimals, [powers for powers in EXPONENTS if powers != (1, 1)]),
     ):
-        first = mask * (mask[column] * (np.abs(own) >= least))
+        first = mask * (mask[column] * (np.abs(values) >= least))
         rest = (logs[column] - logs) * first
         # Sums over the rows where all three are present, for every pair at once.
         rows, rests, squares = first @ mask.T, rest @ mask.T, rest**2 @ mask.T
@@ -97,16 +97,16 @@ def _fit_product(
     name: str, terms: tuple[tuple[str, float], ...], columns: Mapping[str, Floats]
 ) -> ArithmeticRelation | None:
     """Fit a column as a product, its constant rounded to the fewest digits that are exact."""
-    own, plain = columns[name], ArithmeticRelation(name, 1.0, terms, product=True).predict(columns)
-    both = np.isfinite(plain) & ~np.isnan(own)
-    square = float(plain[both] @ plain[both])
+    values, plain = columns[name], ArithmeticRelation(name, 1.0, terms, product=True).predict(columns)
+    complete = np.isfinite(plain) & ~np.isnan(values)
+    square = float(plain[complete] @ plain[complete])
     if square == 0:
         return None
     for digits in (1, 2, 4, 6, 12):
         relation = ArithmeticRelation(
-            name, float(f"{own[both] @ plain[both] / square:.{digits - 1}e}"), terms, product=True
+            name, float(f"{values[complete] @ plain[complete] / square:.{digits - 1}e}"), terms, product=True
         )
-        if is_exact(own, relation.predict(columns)):
+        if is_exact(values, relation.predict(columns)):
             return relation
     return None
 

@@ -102,9 +102,9 @@ class RecurringDifference:
             if self.has_point_masses:
                 fits &= differences.is_frequent(drawn[pick], MIN_DIFFERENCE_SHARE)
             base = np.where(free[rows[here]], coders[0].sample_between(begin[pick], end[pick], rng), first[rows[here]])
-            own = coders[1].round_to_step(np.clip(base + drawn[pick], c[:, 0], d[:, 0]))
+            value = coders[1].round_to_step(np.clip(base + drawn[pick], c[:, 0], d[:, 0]))
             first[rows[here]] = np.where(fits, base, first[rows[here]])
-            second[rows[here]] = np.where(fits, own, second[rows[here]])
+            second[rows[here]] = np.where(fits, value, second[rows[here]])
         return first, second
 
 
@@ -164,19 +164,19 @@ def _measure(
     partner: str,
     partner_coder: QuantileCoder,
     coder: QuantileCoder,
-    own: Floats,
-    other: Floats,
+    later: Floats,
+    earlier: Floats,
     min_group: int,
     persons: npt.NDArray[np.int64] | None,
 ) -> RecurringDifference | None:
     """Measure the distribution of a difference in each part of a column; None if a part has too few persons."""
-    decimals = shared_decimals(own)
-    difference = own - other if decimals is None else np.round(own - other, decimals)
+    decimals = shared_decimals(later)
+    difference = later - earlier if decimals is None else np.round(later - earlier, decimals)
     counts = coder.counts[: coder.n_ordered_tokens].astype(np.float64)
     parts = int(np.clip(counts.sum() // MIN_PART_ROWS, 1, MAX_PARTS))
     share = (np.cumsum(counts) - counts / 2) / counts.sum()
     part = np.unique(np.floor(share * parts), return_inverse=True)[1].astype(np.int64)
-    token = coder.encode(own)
+    token = coder.encode(later)
     pairs = []
     for number in range(int(part.max()) + 1):
         rows = np.append(part == number, [False, False])[token]
@@ -194,7 +194,7 @@ def _measure(
 def difference_state(difference: RecurringDifference) -> tuple[dict[str, Any], Arrays]:
     """Return a recurring difference as plain data and arrays."""
     states = [coder.state() for coder in difference.differences]
-    arrays = {f"{i}.{key}": array for i, (_, held) in enumerate(states) for key, array in held.items()}
+    arrays = {f"{i}.{key}": array for i, (_, coder_arrays) in enumerate(states) for key, array in coder_arrays.items()}
     config = {
         "partner": difference.partner,
         "heaped": difference.has_point_masses,
@@ -207,6 +207,6 @@ def difference_from_state(config: dict[str, Any], arrays: Arrays) -> RecurringDi
     """Rebuild a recurring difference from its state."""
     coders = []
     for i, plain in enumerate(config["differences"]):
-        held = {key.removeprefix(f"{i}."): array for key, array in arrays.items() if key.startswith(f"{i}.")}
-        coders.append(QuantileCoder.from_state(plain, held))
+        coder_arrays = {key.removeprefix(f"{i}."): array for key, array in arrays.items() if key.startswith(f"{i}.")}
+        coders.append(QuantileCoder.from_state(plain, coder_arrays))
     return RecurringDifference(str(config["partner"]), arrays["part"], tuple(coders), bool(config["heaped"]))

@@ -55,13 +55,15 @@ class OrderRule:
                 other = values[self.low if column == self.high else self.high][rows]
                 values[column][rows] = self._moved(column, values[column][rows], other, coders[column], seed[rows])
 
-    def _moved(self, column: str, own: Floats, other: Floats, coder: QuantileCoder, seed: Floats) -> Floats:
+    def _moved(self, column: str, values: Floats, other: Floats, coder: QuantileCoder, seed: Floats) -> Floats:
         """Resample a number inside its token on the right side of the other, or reflect it at the boundary."""
-        low, high = (bound[np.minimum(coder.encode(own), coder.n_ordered_tokens - 1)] for bound in coder.token_bounds())
+        low, high = (
+            bound[np.minimum(coder.encode(values), coder.n_ordered_tokens - 1)] for bound in coder.token_bounds()
+        )
         edge = other + self.gap if column == self.high else other - self.gap
         least, most = (np.maximum(low, edge), high) if column == self.high else (low, np.minimum(high, edge))
         inside = _between(coder, least, most, seed)
-        reflected = coder.round_to_step(2 * edge - own)
+        reflected = coder.round_to_step(2 * edge - values)
         beyond = (reflected < coder.low[0]) | (reflected > coder.high[-1])
         if beyond.any():  # numbers beyond the end of the column would pile up there
             reflected[beyond] = self._beside(column, edge[beyond], coder, seed[beyond])
@@ -192,9 +194,9 @@ class LookupRule:
 
     def number(self, values: Values) -> Floats:
         """Return the number of each row's value, NaN where the value decides none."""
-        known, own = np.array(self.values), values[self.group]
-        at = np.minimum(np.searchsorted(known, own), len(known) - 1)
-        return np.where(known[at] == own, np.array(self.numbers)[at], np.nan)
+        known, groups = np.array(self.values), values[self.group]
+        at = np.minimum(np.searchsorted(known, groups), len(known) - 1)
+        return np.where(known[at] == groups, np.array(self.numbers)[at], np.nan)
 
     def holds(self, values: Values) -> Bools:
         """Return whether each row satisfies the rule, shape (n,)."""

@@ -64,8 +64,14 @@ def impute_rows(
                 known = numbers.get(name, np.full(len(frame), np.nan))
                 numbers[name] = np.where(np.isnan(known), values, known)
         tokens[:, synthesizer.active_] = synthesizer._repair_dependencies(filled, fixed >= 0, limits, how.rng)
-    held = conditions.held(codec)
-    rows = synthesizer.relations_.decode(codec, tokens, how.rng, numbers=numbers, given=conditions.numbers, held=held)
+    rows = synthesizer.relations_.decode(
+        codec,
+        tokens,
+        how.rng,
+        numbers=numbers,
+        given=conditions.numbers,
+        fixed_tokens=conditions.held(codec),
+    )
     rows = conditions.finish(rows, codec)
     rules = RuleSet.of(synthesizer.schema_)
     return satisfy(rules, rows, codec, pins_of(conditions, codec, rules), how.rng, strict=False)

@@ -206,7 +206,7 @@ class TokenSynthesizer(Synthesizer):
             draw.rng,
             ranges=wanted.ranges,
             numbers=wanted.numbers,
-            held=wanted.held(self.codec_),
+            fixed_tokens=wanted.held(self.codec_),
             keys=draw.keys,
             rows=draw.start + left,
         )

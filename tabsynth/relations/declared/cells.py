@@ -48,19 +48,19 @@ def _same(one: Any, other: Any) -> Bools:
     return np.asarray((one == other) | (is_missing(one) & is_missing(other)), dtype=bool)
 
 
-def _series(column: Column, own: pd.Series, dtype: str, values: Any, changed: Bools) -> pd.Series:
+def _series(column: Column, series: pd.Series, dtype: str, values: Any, changed: Bools) -> pd.Series:
     """Return a column with some cells replaced."""
     if isinstance(column, Numeric):
         new = numeric_series(values, dtype, column)
     elif isinstance(column, Datetime):
         new = datetime_series(_instants(values, column), dtype, column)
     else:
-        return _with_values(column, own, dtype, values, changed)
-    if new.dtype == own.dtype:
-        kept: pd.Series = new.set_axis(own.index).where(changed, own)
-        return kept
+        return _with_values(column, series, dtype, values, changed)
+    if new.dtype == series.dtype:
+        replaced: pd.Series = new.set_axis(series.index).where(changed, series)
+        return replaced
     cells = new.astype(object).to_numpy(dtype=object, copy=True)
-    cells[~changed] = own.astype(object).to_numpy(dtype=object)[~changed]
+    cells[~changed] = series.astype(object).to_numpy(dtype=object)[~changed]
     return pd.Series(cells, dtype=object).astype(new.dtype)
 
 
@@ -71,19 +71,19 @@ def _instants(days: Floats, column: Datetime) -> pd.Series:
     return pd.Series(np.where(known, whole, np.iinfo(np.int64).min).astype("datetime64[ns]"))
 
 
-def _with_values(column: Column, own: pd.Series, dtype: str, values: Any, changed: Bools) -> pd.Series:
+def _with_values(column: Column, series: pd.Series, dtype: str, values: Any, changed: Bools) -> pd.Series:
     """Return a categorical column with some cells replaced, in the spelling that the column uses."""
-    cells = own.astype(object).to_numpy(dtype=object, copy=True)
-    cells[own.isna().to_numpy()] = None
+    cells = series.astype(object).to_numpy(dtype=object, copy=True)
+    cells[series.isna().to_numpy()] = None
     declared = column.values or () if isinstance(column, Categorical) else ()
-    known = {value: value for value in (*declared, *own.dropna().unique())}
+    known = {value: value for value in (*declared, *series.dropna().unique())}
     absent = is_missing(values[changed])
     new = [None if gap else known.get(v, v) for v, gap in zip(values[changed], absent, strict=True)]
     fresh = np.empty(len(new), dtype=object)
     fresh[:] = new
     cells[changed] = fresh
-    if isinstance(own.dtype, pd.CategoricalDtype):
-        old = list(own.cat.categories)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        old = list(series.cat.categories)
         more = [value for value in dict.fromkeys(new) if value is not None and value not in old]
-        return value_series(cells, dtype, old + more, bool(own.cat.ordered))
+        return value_series(cells, dtype, old + more, bool(series.cat.ordered))
     return value_series(cells, dtype, [], False)

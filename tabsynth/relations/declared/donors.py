@@ -36,12 +36,12 @@ The arguments are the trial rows, their positions and the columns just replaced.
 
 def take(values: Mapping[str, Any], rows: Integers | Bools) -> Columns:
     """Copy some rows."""
-    return {name: own[rows] for name, own in values.items()}
+    return {name: cells[rows] for name, cells in values.items()}
 
 
-def put(values: Columns, rows: Integers, own: Mapping[str, Any], chosen: Bools) -> None:
+def put(values: Columns, rows: Integers, trial: Mapping[str, Any], chosen: Bools) -> None:
     """Write the chosen rows back, in place."""
-    for name, cells in own.items():
+    for name, cells in trial.items():
         values[name][rows[chosen]] = cells[chosen]
 
 
@@ -68,20 +68,20 @@ def replace_from_donors(
     size = len(next(iter(pool.values())))
     if not size or not len(rows) or not columns:
         return rows
-    kept = rng.choice(size, MAX_DONORS, replace=False) if size > MAX_DONORS else np.arange(size)
-    donors = take(pool, kept)
-    own, other = _features(take(values, rows), donors, set(columns))
-    nearest = min(N_NEIGHBOURS, len(kept))
+    sampled = rng.choice(size, MAX_DONORS, replace=False) if size > MAX_DONORS else np.arange(size)
+    donors = take(pool, sampled)
+    targets, coordinates = _features(take(values, rows), donors, set(columns))
+    nearest = min(N_NEIGHBOURS, len(sampled))
     # Equal distances are frequent among categories; jitter breaks them at random.
-    jitter = 1e-3 * rng.random(other.shape)
-    _, found = cKDTree(other + jitter).query(own, k=nearest)
-    found = rng.permuted(np.reshape(found, (len(rows), nearest)), axis=1)
+    jitter = 1e-3 * rng.random(coordinates.shape)
+    _, neighbours = cKDTree(coordinates + jitter).query(targets, k=nearest)
+    neighbours = rng.permuted(np.reshape(neighbours, (len(rows), nearest)), axis=1)
     left = np.arange(len(rows))
     for turn in range(nearest):
         trial = take(values, rows[left])
         for name in columns:
             here = free[name][rows[left]]
-            trial[name][here] = donors[name][found[left, turn]][here]
+            trial[name][here] = donors[name][neighbours[left, turn]][here]
         good = check(trial, rows[left], columns)
         put(values, rows[left], trial, good)
         left = left[~good]
@@ -116,20 +116,20 @@ def combine_donors(
     return rows
 
 
-def _features(own: Columns, other: Columns, replaced: set[str]) -> tuple[Floats, Floats]:
+def _features(rows: Columns, donors: Columns, replaced: set[str]) -> tuple[Floats, Floats]:
     """Return coordinates of rows and donors in which similar rows are near."""
     parts: list[tuple[Floats, Floats]] = []
-    for name, cells in other.items():
+    for name, cells in donors.items():
         weight = OWN_WEIGHT if name in replaced else 1.0
         if cells.dtype != object:
             known = cells[~np.isnan(cells)]
             centre, spread = (float(np.median(known)), float(known.std()) or 1.0) if len(known) else (0.0, 1.0)
             scale = weight / spread
-            parts.append(tuple(np.nan_to_num((x[name] - centre) * scale, nan=-2.0 * weight) for x in (own, other)))
+            parts.append(tuple(np.nan_to_num((x[name] - centre) * scale, nan=-2.0 * weight) for x in (rows, donors)))
             continue
         values, counts = np.unique(cells[~is_missing(cells)].astype(str), return_counts=True)
         for value in values[np.argsort(-counts)][:MAX_CATEGORIES]:
-            parts.append(tuple(weight * (x[name].astype(str) == value) for x in (own, other)))
+            parts.append(tuple(weight * (x[name].astype(str) == value) for x in (rows, donors)))
     if not parts:
-        return np.zeros((len(next(iter(own.values()))), 1)), np.zeros((len(next(iter(other.values()))), 1))
+        return np.zeros((len(next(iter(rows.values()))), 1)), np.zeros((len(next(iter(donors.values()))), 1))
     return np.stack([first for first, _ in parts], axis=1), np.stack([second for _, second in parts], axis=1)

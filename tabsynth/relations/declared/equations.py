@@ -150,7 +150,7 @@ def _derive(form: LinearForm, schema: Schema, taken: set[str]) -> DerivedColumn:
     name = spell_sum(form.terms, form.constant)
     while name in taken:
         name += "'"
-    columns = [schema[own] for own in form.columns]
+    columns = [schema[column_name] for column_name in form.columns]
     steps = schema_steps(schema, form.columns)
     whole = all(abs(factor) == 1 for _, factor in form.terms) and len(steps) == len(columns)
     if all(isinstance(column, Datetime) for column in columns):

@@ -41,10 +41,10 @@ def check_feasible(schema: Schema | None) -> None:
         return
     edges = [edge for rule in rules for edge in _edges(rule, schema)]
     edges += [edge for name in schema for edge in _bound_edges(name, schema)]
-    found = _negative_cycle(edges) or find_contradiction(schema)
-    if found:
+    conflict = _negative_cycle(edges) or find_contradiction(schema)
+    if conflict:
         raise SchemaError(
-            f"no row can satisfy all of these: {'; '.join(dict.fromkeys(found))}; change or remove one of them"
+            f"no row can satisfy all of these: {'; '.join(dict.fromkeys(conflict))}; change or remove one of them"
         )
 
 

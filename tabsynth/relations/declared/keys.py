@@ -64,10 +64,10 @@ def make_unique(
         )
 
 
-def _some(own: Any, grid: Grid | None, turn: int, n: int, rng: np.random.Generator) -> Any:
+def _some(cells: Any, grid: Grid | None, turn: int, n: int, rng: np.random.Generator) -> Any:
     """Sample values of a column: first from other rows, in later rounds from its whole grid."""
     if grid is None or turn < N_TURNS // 3 or not grid.step or not np.isfinite([grid.first, grid.last]).all():
-        return own[rng.integers(len(own), size=n)]
+        return cells[rng.integers(len(cells), size=n)]
     return grid.snap(rng.uniform(grid.first, grid.last, n))
 
 
@@ -81,7 +81,7 @@ def _enumerate(
 ) -> None:
     """Assign unused keys to rows that repeat one, in place."""
     lists = [_all_values(values[name], grids.get(name)) for name in key.of]
-    if prod(len(own) for own in lists) > MAX_KEYS:
+    if prod(len(column_values) for column_values in lists) > MAX_KEYS:
         return
     used = set(zip(*(values[name].tolist() for name in key.of), strict=True))
     unused = [one for one in product(*lists) if one not in used]
@@ -99,10 +99,10 @@ def _enumerate(
             put(values, first, trial, check(trial, first))
 
 
-def _all_values(own: Any, grid: Grid | None) -> list[Any]:
-    known = own[~is_missing(own)]
+def _all_values(cells: Any, grid: Grid | None) -> list[Any]:
+    known = cells[~is_missing(cells)]
     if grid is None or not grid.step or not np.isfinite([grid.first, grid.last]).all():
         return list(dict.fromkeys(known.tolist()))
     count = round((grid.last - grid.first) / grid.step) + 1
-    line = np.asarray(grid.first + grid.step * np.arange(min(count, MAX_KEYS + 1)), dtype=np.float64)
-    return list(grid.snap(line).tolist())
+    grid_values = np.asarray(grid.first + grid.step * np.arange(min(count, MAX_KEYS + 1)), dtype=np.float64)
+    return list(grid.snap(grid_values).tolist())

@@ -26,7 +26,7 @@ class Pins:
 
     def of_rows(self, rows: Integers) -> Pins:
         """Select the pins of some rows."""
-        return Pins({name: own[rows] for name, own in self.cells.items()}, self.restricted, self.bounds)
+        return Pins({name: values[rows] for name, values in self.cells.items()}, self.restricted, self.bounds)
 
     def fixed(self, name: str, n: int) -> Bools:
         """Return the rows of a column that a condition fixes, shape (n,)."""

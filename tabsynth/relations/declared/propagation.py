@@ -70,8 +70,8 @@ def _spread(
                 rows = np.flatnonzero(single & ~settled[name])
                 if len(rows):
                     solved = _solved(values, equation, name, rows, grids[name])
-                    kept = grids[name].clip(solved, _others_decided(equation, name, decided)[rows])
-                    values[name][rows] = np.where(np.isfinite(solved), kept, values[name][rows])
+                    clipped = grids[name].clip(solved, _others_decided(equation, name, decided)[rows])
+                    values[name][rows] = np.where(np.isfinite(solved), clipped, values[name][rows])
                     settled[name][rows] = moved = True
 
 
@@ -85,11 +85,11 @@ def _solved(values: Columns, equation: Equation, name: str, rows: Any, grid: Gri
     """Solve an equation for a column on its grid, shape (rows,)."""
     form = equation.form
     needed = {*equation.columns, *([equation.derived.name] if equation.derived else [])}
-    own = {column: values[column][rows] for column in needed}
-    out = grid.snap(equation.solve(name, own))
+    cells = {column: values[column][rows] for column in needed}
+    out = grid.snap(equation.solve(name, cells))
     if isinstance(form, LinearForm) and not form.is_equation and grid.step:
         # Rounding may cross a bound.
-        trial = {**own, name: out}
+        trial = {**cells, name: out}
         up = np.sign(dict(form.terms)[name]) * grid.step
         bad = ~form.holds(trial, {})
         total = form.total(trial)
@@ -128,6 +128,6 @@ def reflect(
                 wanted = np.where(total < low, np.minimum(2 * low - total, high), np.maximum(2 * high - total, low))
                 rows = np.flatnonzero(((total < low) | (total > high)) & ~decided[name])
             if len(rows):
-                own = {column: values[column][rows] for column in equation.columns}
-                solved = grids[name].snap(form.solve(name, own, wanted[rows]))
+                cells = {column: values[column][rows] for column in equation.columns}
+                solved = grids[name].snap(form.solve(name, cells, wanted[rows]))
                 values[name][rows] = grids[name].clip(solved, _others_decided(equation, name, decided)[rows])

@@ -65,11 +65,11 @@ class Repair:
     def _fill_derived(self, values: Columns) -> None:
         """Fill missing derived cells whose columns are present with the value of another row, in place."""
         for one in self.rules.derived:
-            own = values[one.name]
-            known = np.flatnonzero(~np.isnan(own))
-            gaps = np.flatnonzero(np.isnan(own) & present(values, one.form.columns))
+            cells = values[one.name]
+            known = np.flatnonzero(~np.isnan(cells))
+            gaps = np.flatnonzero(np.isnan(cells) & present(values, one.form.columns))
             if len(gaps) and len(known):
-                own[gaps] = own[self.rng.choice(known, len(gaps))]
+                cells[gaps] = cells[self.rng.choice(known, len(gaps))]
 
     @cached_property
     def own_context(self) -> Columns:
@@ -110,21 +110,21 @@ class _ComponentRepair:
 
     def _correct_numbers(self, values: Columns, drawn: Columns, rows: Integers) -> Integers:
         """Where arithmetic failed, restore the sampled numbers or reflect them; return the rows that are left."""
-        own = self.pins.of_rows(rows)
-        fixed = {name: own.fixed(name, len(rows)) for name in self.component.columns}
-        held = [
+        pins = self.pins.of_rows(rows)
+        fixed = {name: pins.fixed(name, len(rows)) for name in self.component.columns}
+        satisfied = [
             equation.form.holds(take(values, rows), self.repair.rules.steps) for equation in self.component.equations
         ]
-        numeric = ~np.logical_and.reduce(held)
+        numeric = ~np.logical_and.reduce(satisfied)
         before = {name: drawn[name] for name in self.component.columns if name in drawn}
         for trial in (take(values, rows) | take(before, rows), take(values, rows)):
             for _ in range(MAX_SWEEPS):
-                if not self._state(trial, own).all():
+                if not self._state(trial, pins).all():
                     reflect(trial, self.component.equations, fixed, self.grids)
-            met = numeric & self._state(trial, own).all(axis=0)
+            met = numeric & self._state(trial, pins).all(axis=0)
             put(values, rows, {name: trial[name] for name in self.component.columns}, met)
             numeric &= ~met
-        return rows[~self._state(take(values, rows), own).all(axis=0)]
+        return rows[~self._state(take(values, rows), pins).all(axis=0)]
 
     def _take_from_donors(self, values: Columns, rows: Integers) -> Integers:
         """Repair rows with cells of rows that satisfy the rules, in place; return the rows that are left.
@@ -136,11 +136,11 @@ class _ComponentRepair:
         everything = {**self.repair.own_context, **values}
         pool = take(everything, np.flatnonzero(self._state(values, self.pins).all(axis=0)))
         if size_of(pool) < MIN_DONORS and self.repair.extra is not None:
-            extra = {name: own.copy() for name, own in self.repair.extra.items()}
+            extra = {name: cells.copy() for name, cells in self.repair.extra.items()}
             everyone = Pins({}, self.pins.restricted, self.pins.bounds)
             self._complete(extra, everyone, {})
             met = self._state(extra, everyone).all(axis=0)
-            pool = {name: np.concatenate([own, extra[name][met]]) for name, own in pool.items()}
+            pool = {name: np.concatenate([cells, extra[name][met]]) for name, cells in pool.items()}
         free = {name: ~self.pins.fixed(name, size_of(values)) for name in names}
         rng = self.repair.rng
         for at, rule in enumerate(self.component.rules):
@@ -173,10 +173,10 @@ class _ComponentRepair:
         """Return a check that trial rows satisfy one rule, or all, and violate no rule that they satisfied before."""
 
         def check(trial: Columns, rows: Integers, replaced: Sequence[str]) -> Bools:
-            own = self.pins.of_rows(rows)
-            before = self._state(take(values, rows), own)
-            self._complete(trial, own, {name: np.ones(len(rows), bool) for name in replaced})
-            after = self._state(trial, own)
+            pins = self.pins.of_rows(rows)
+            before = self._state(take(values, rows), pins)
+            self._complete(trial, pins, {name: np.ones(len(rows), bool) for name in replaced})
+            after = self._state(trial, pins)
             return np.asarray(
                 after.all(axis=0) if at is None else after[at] & (after | ~before).all(axis=0), dtype=bool
             )
@@ -190,7 +190,7 @@ class _ComponentRepair:
 
     def _decided(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> dict[str, Bools]:
         cells = pins.decided_cells(self.component.columns, size_of(values))
-        return {name: own | stays[name] if name in stays else own for name, own in cells.items()}
+        return {name: decided | stays[name] if name in stays else decided for name, decided in cells.items()}
 
     def _set_determined(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> None:
         """Set the cells that other cells determine, in place."""
@@ -199,11 +199,11 @@ class _ComponentRepair:
             moved = False
             for rule in self.component.rules:
                 for cell in rule.determined(values):
-                    own = values[cell.column]
-                    same = (own == cell.values) | (is_missing(own) & is_missing(cell.values))
+                    cells = values[cell.column]
+                    same = (cells == cell.values) | (is_missing(cells) & is_missing(cell.values))
                     rows = cell.rows & ~decided[cell.column] & ~same.astype(bool)
                     if rows.any():
-                        own[rows] = cell.values[rows]
+                        cells[rows] = cell.values[rows]
                         decided[cell.column] = decided[cell.column] | rows
                         moved = True
             if not moved:
@@ -215,10 +215,10 @@ class _ComponentRepair:
         inside = np.ones(size_of(values), bool)
         for name in self.component.columns:
             if name in self.grids:
-                own = values[name]
-                inside &= self.grids[name].inside(own) | np.isnan(own) | pins.fixed(name, len(own))
-        held = [rule.holds(values, self.repair.rules.steps) for rule in self.component.rules]
-        return np.stack([*held, inside])
+                cells = values[name]
+                inside &= self.grids[name].inside(cells) | np.isnan(cells) | pins.fixed(name, len(cells))
+        satisfied = [rule.holds(values, self.repair.rules.steps) for rule in self.component.rules]
+        return np.stack([*satisfied, inside])
 
 
 def size_of(values: Columns) -> int:

@@ -172,8 +172,8 @@ class RuleSet:
         return [{"rule": rule.describe(), "kept_by": self._mechanism(rule)} for rule in (*self.rules, *self.keys)]
 
     def _mechanism(self, rule: Constraint) -> str:
-        own = numeric_forms(rule, self.schema)
-        mechanisms = {_equation_mechanism(equation) for equation in self.equations if equation.form in own}
+        forms = numeric_forms(rule, self.schema)
+        mechanisms = {_equation_mechanism(equation) for equation in self.equations if equation.form in forms}
         if isinstance(rule, Unique):
             return "other values for repeated keys"
         if not mechanisms and isinstance(rule, (IfThen, Lookup, MissingWhen)):

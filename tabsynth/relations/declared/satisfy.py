@@ -76,7 +76,7 @@ def satisfy_keys(
         return frame
     plain = RuleSet(rules.schema, rules.rules, rules.keys, ())
     values = read_columns(plain, frame)
-    before = {name: own.copy() for name, own in values.items()}
+    before = {name: cells.copy() for name, cells in values.items()}
     free = {name: ~pins.decided(name, len(frame)) for name in rules.columns}
     for key in rules.keys:
         if not any(isinstance(rules.schema[name], Identifier) for name in key.of):
@@ -97,7 +97,7 @@ def _run(
         plain = frame.drop(columns=[one.name for one in rules.derived])
         return plain, np.zeros(0, np.int64), [0] * len(rules.rules)
     values = read_columns(rules, frame)
-    before: dict[str, Any] = {name: own.copy() for name, own in values.items()}
+    before: dict[str, Any] = {name: cells.copy() for name, cells in values.items()}
 
     def draw_more() -> Columns:
         assert more is not None

@@ -170,9 +170,9 @@ class _Problem:
         return self.z3.And(*parts)
 
     def _between(self, name: str, low: float | None, high: float | None) -> Any:
-        own = self.variables[name]
-        ends = [own >= low] if low is not None else []
-        return self.z3.And(*ends, *([own <= high] if high is not None else []))
+        variable = self.variables[name]
+        ends = [variable >= low] if low is not None else []
+        return self.z3.And(*ends, *([variable <= high] if high is not None else []))
 
     def _is_set(self, name: str) -> Any:
         column = self.schema[name]
@@ -199,8 +199,8 @@ class _Problem:
             case ast.Call(ast.Name("where"), [condition, then, other]):
                 return z3.If(self._truth(condition), self._truth(then), self._truth(other))
             case ast.Compare(left, [ast.In() | ast.NotIn() as op], [ast.Tuple(elts) | ast.List(elts)]):
-                found = z3.Or(*(self._compare(left, ast.Eq(), item) for item in elts))
-                return found if isinstance(op, ast.In) else z3.Not(found)
+                member = z3.Or(*(self._compare(left, ast.Eq(), item) for item in elts))
+                return member if isinstance(op, ast.In) else z3.Not(member)
             case ast.Compare(left, [op], [right]):
                 return self._compare(left, op, right)
         name = column_name(node)
@@ -209,8 +209,8 @@ class _Problem:
         raise _UnsupportedError
 
     def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Any:
-        for own, other in ((left, right), (right, left)):
-            name = column_name(own)
+        for side, other in ((left, right), (right, left)):
+            name = column_name(side)
             if name is not None and isinstance(other, ast.Constant) and isinstance(op, (ast.Eq, ast.NotEq)):
                 equal = self._equals(name, other.value)
                 return equal if isinstance(op, ast.Eq) else self.z3.Not(equal)
@@ -241,24 +241,24 @@ class _Problem:
             case ast.BinOp(left, ast.Div(), ast.Constant(int() | float() as value)) if value:
                 return self._number(left) / z3.RealVal(str(value))
             case ast.Call(ast.Name("abs"), [arg]):
-                own = self._number(arg)
-                return z3.If(own >= 0, own, -own)
+                term = self._number(arg)
+                return z3.If(term >= 0, term, -term)
             case ast.Call(ast.Name("min" | "max" as which), [first, *rest]):
                 out = self._number(first)
                 for one in rest:
-                    own = self._number(one)
-                    out = z3.If((own < out) if which == "min" else (own > out), own, out)
+                    term = self._number(one)
+                    out = z3.If((term < out) if which == "min" else (term > out), term, out)
                 return out
             case ast.Call(ast.Name("where"), [condition, then, other]):
                 return z3.If(self._truth(condition), self._number(then), self._number(other))
         name = column_name(node)
         if name is None or not isinstance(self.schema[name], (Numeric, Datetime)):
             raise _UnsupportedError
-        own = self.variables[name]
-        return z3.ToReal(own) if own.is_int() else own
+        variable = self.variables[name]
+        return z3.ToReal(variable) if variable.is_int() else variable
 
 
 def _formulas(rule: Constraint) -> list[Formula]:
     """Return the expressions of a constraint."""
-    held = [getattr(rule, name, None) for name in ("formula", "condition", "consequence")]
-    return [formula for formula in held if isinstance(formula, Formula)]
+    parts = [getattr(rule, name, None) for name in ("formula", "condition", "consequence")]
+    return [formula for formula in parts if isinstance(formula, Formula)]

@@ -33,15 +33,15 @@ def suggest_constraints(table: Table) -> list[Constraint]:
     """
     codec = Codec.measure(table, min_group=MIN_GROUP)
     relations = Relations.discover(table, codec)
-    found: list[Constraint | None] = [_arithmetic(relation, codec) for relation in relations.arithmetic]
+    suggestions: list[Constraint | None] = [_arithmetic(relation, codec) for relation in relations.arithmetic]
     for rule in relations.rules:
         if isinstance(rule, OrderRule):
-            found.append(Order(sequence=(rule.low, rule.high), least=_plain(rule.gap * _days(codec, rule.low))))
+            suggestions.append(Order(sequence=(rule.low, rule.high), least=_plain(rule.gap * _days(codec, rule.low))))
         elif isinstance(rule, EqualityRule):
             when = f"{spell(rule.group)} == {_label(codec, rule)!r}"
-            found.append(IfThen(when=when, then=f"{spell(rule.column)} == {spell(rule.source)}"))
-    found += _lookups(table, codec)
-    return [rule for rule in found if rule is not None and satisfies(rule, table.frame, table.schema).all()]
+            suggestions.append(IfThen(when=when, then=f"{spell(rule.column)} == {spell(rule.source)}"))
+    suggestions += _lookups(table, codec)
+    return [rule for rule in suggestions if rule is not None and satisfies(rule, table.frame, table.schema).all()]
 
 
 def spell(name: str) -> str:

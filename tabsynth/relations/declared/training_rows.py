@@ -41,14 +41,14 @@ class Violations:
 
     def dropped(self, n: int) -> Bools:
         """Return the rows to drop, shape (n,)."""
-        chosen = [own for rule, own in self.rows if rule.on_violation == "drop"]
+        chosen = [violating for rule, violating in self.rows if rule.on_violation == "drop"]
         return np.asarray(np.logical_or.reduce([np.zeros(n, bool), *chosen]), dtype=bool)
 
     def card(self) -> list[dict[str, Any]]:
         """Return how many rows violate each constraint, and the action taken."""
         return [
-            {"rule": rule.describe(), "rows": int(own.sum()), "on_violation": rule.on_violation}
-            for rule, own in self.rows
+            {"rule": rule.describe(), "rows": int(violating.sum()), "on_violation": rule.on_violation}
+            for rule, violating in self.rows
         ]
 
 
@@ -100,13 +100,13 @@ def learn_combinations(table: Table, min_group: int) -> Schema:
             known["person"] = np.arange(len(known)) if persons is None else persons
             known = known[present(values, rule.of)]
             counts = known.groupby([str(i) for i in range(len(rule.of))], sort=False)["person"].nunique()
-            kept = counts[counts >= min_group].index.tolist()
-            if not kept:
+            frequent = counts[counts >= min_group].index.tolist()
+            if not frequent:
                 raise DataError(
                     f"the constraint {rule.to_dict()} lists no values, and no combination in the table has {min_group} "
                     "rows; list its values"
                 )
-            out.append(replace(rule, values=tuple(tuple(_plain(value) for value in key) for key in kept)))
+            out.append(replace(rule, values=tuple(tuple(_plain(value) for value in key) for key in frequent)))
         else:
             out.append(rule)
     return Schema(table.schema.columns, tuple(out), table.schema.sdv, table.schema.ledger)
@@ -114,14 +114,14 @@ def learn_combinations(table: Table, min_group: int) -> Schema:
 
 def repair_rows(table: Table, violations: Violations, rng: np.random.Generator) -> Table:
     """Repair the rows that violate a constraint with ``on_violation="repair"``."""
-    chosen = [own for rule, own in violations.rows if rule.on_violation == "repair"]
+    chosen = [cells for rule, cells in violations.rows if rule.on_violation == "repair"]
     if not chosen:
         return table
     broken = np.logical_or.reduce(chosen)
     wanted = tuple(rule for rule in table.schema.constraints if rule.on_violation == "repair")
     rules = RuleSet.of(Schema(table.schema.columns, wanted))
     values = row_values(table.frame, table.schema, rules.columns)
-    before = {name: own.copy() for name, own in values.items()}
+    before = {name: cells.copy() for name, cells in values.items()}
     for one in rules.derived:
         values[one.name] = np.where(one.form.holds(values, rules.steps), one.measure(values) / one.scale, np.nan)
     # Rows that violate nothing are pinned; they serve as donors.

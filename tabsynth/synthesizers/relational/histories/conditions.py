@@ -92,6 +92,6 @@ def decode_rows(
     """
     conditions = Conditions.of(codec, given, len(tokens))
     held = conditions.held(codec) if conditions.any else None
-    rows = relations.decode(codec, tokens, rng, ranges=conditions.ranges, numbers=conditions.numbers, held=held)
+    rows = relations.decode(codec, tokens, rng, ranges=conditions.ranges, numbers=conditions.numbers, fixed_tokens=held)
     rows = satisfy(rules, rows, codec, pins_of(conditions, codec, rules), rng, strict=False)
     return conditions.finish(rows, codec)
