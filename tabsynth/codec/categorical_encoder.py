@@ -68,8 +68,8 @@ class ValueCoder:
     def encode(self, values: pd.Series) -> Tokens:
         """Return the tokens of a column, shape (n,)."""
         codes, uniques = pd.factorize(values, use_na_sentinel=True)
-        found = self._index.get_indexer(pd.Index(uniques)) if len(uniques) else np.empty(0, np.int64)
-        table = np.append(np.where(found < 0, self.rare, found), self.missing)
+        tokens = self._index.get_indexer(pd.Index(uniques)) if len(uniques) else np.empty(0, np.int64)
+        table = np.append(np.where(tokens < 0, self.rare, tokens), self.missing)
         return table[codes].astype(np.int32)
 
     def decode(self, tokens: Tokens, rng: np.random.Generator) -> npt.NDArray[np.object_]:
@@ -129,13 +129,13 @@ class ValueCoder:
         """
         codes, uniques = pd.factorize(values, use_na_sentinel=True)
         rows = np.bincount(codes[codes >= 0], minlength=len(uniques))
-        held = rows if persons is None else count_persons(codes, persons, len(uniques))
+        n_persons = rows if persons is None else count_persons(codes, persons, len(uniques))
         plain = [plain_value(value) for value in uniques]
         if declared is None and ordered and isinstance(values.dtype, pd.CategoricalDtype):
             declared_order = [plain_value(value) for value in values.dtype.categories]
         else:
             declared_order = list(declared or ())
-        keep = np.flatnonzero(held >= max(min_group, 1))
+        keep = np.flatnonzero(n_persons >= max(min_group, 1))
         if ordered:
             rank = {value: i for i, value in enumerate(declared_order)}
             keep = np.array(sorted(keep, key=lambda i: rank.get(plain[i], plain[i])), dtype=np.int64)
@@ -143,8 +143,8 @@ class ValueCoder:
             keep = keep[np.lexsort((keep, -rows[keep]))]
         ordinary = tuple(plain[i] for i in keep)
         public_values = set(declared or ())
-        kept = set(ordinary)
-        public = tuple(value for value in plain if value in public_values and value not in kept)
+        known = set(ordinary)
+        public = tuple(value for value in plain if value in public_values and value not in known)
         coder = cls(ordinary, np.zeros(len(ordinary) + 2, np.int64), np.ones(len(ordinary) + 2, bool), public, ordered)
         tokens = coder.encode(values)
         counts = np.bincount(tokens, minlength=coder.size).astype(np.int64)

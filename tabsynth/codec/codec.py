@@ -210,14 +210,14 @@ class Codec:
         self, name: str, tokens: Tokens, rng: np.random.Generator, keys: int, rows: npt.NDArray[np.int64]
     ) -> pd.Series:
         """Return the tokens as a categorical column; identifiers and text are generated."""
-        column, dtype, own = self.schema[name], self.dtypes[name], self.column_tokens(tokens, name)
+        column, dtype, column_tokens = self.schema[name], self.dtypes[name], self.column_tokens(tokens, name)
         coder = self.coders[name]
         assert isinstance(coder, ValueCoder)
         if isinstance(column, (Numeric, Datetime)):
-            return missing_series(column, len(own), dtype)
-        values = coder.decode(own, rng)
+            return missing_series(column, len(column_tokens), dtype)
+        values = coder.decode(column_tokens, rng)
         if isinstance(column, (Identifier, Text)):
-            here = np.flatnonzero(own != coder.missing)
+            here = np.flatnonzero(column_tokens != coder.missing)
             values[:] = None
             values[here] = (
                 keys_for_rows(self.patterns[name], rows, [keys, list(self.coders).index(name)])[here]
@@ -251,9 +251,9 @@ class Codec:
         }
         arrays: Arrays = {}
         for i, (name, coder) in enumerate(self.coders.items()):
-            plain, held = coder.state()
+            plain, coder_arrays = coder.state()
             config["coders"].append({"column": name, **plain})
-            arrays |= {f"codec.{i}.{key}": array for key, array in held.items()}
+            arrays |= {f"codec.{i}.{key}": array for key, array in coder_arrays.items()}
         return config, arrays
 
     @classmethod

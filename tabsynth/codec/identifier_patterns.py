@@ -105,8 +105,8 @@ def integer_forms(whole: list[int], min_group: int) -> Iterator[Form]:
 
 def _frequent_lengths(counts: Counter[int], min_group: int) -> dict[int, int]:
     """Return the lengths of at least ``min_group`` keys; otherwise the most common one."""
-    kept = {length: count for length, count in counts.most_common(MAX_FORMS) if count >= min_group}
-    return kept or dict(counts.most_common(1))
+    frequent = {length: count for length, count in counts.most_common(MAX_FORMS) if count >= min_group}
+    return frequent or dict(counts.most_common(1))
 
 
 def _shapes(text: list[str], *, coarse: bool) -> list[str]:
@@ -124,15 +124,15 @@ def text_forms(every: list[str], min_group: int) -> Iterator[Form]:
     for coarse in (False, True):
         shapes = _shapes(text, coarse=coarse)
         counts = Counter(shapes)
-        kept = {shape: count for shape, count in counts.most_common(MAX_FORMS) if count >= min_group}
-        if sum(kept.values()) >= 0.95 * len(text):
+        frequent = {shape: count for shape, count in counts.most_common(MAX_FORMS) if count >= min_group}
+        if sum(frequent.values()) >= 0.95 * len(text):
             break
     classes = _alphabet(set("".join(text)))
-    if not kept:  # hardly two keys share a shape: keep only their typical length
+    if not frequent:  # hardly two keys share a shape: keep only their typical length
         yield Form(1.0, ((classes or digits, max(int(np.median([len(value) for value in text])), 1)),))
         return
     keys, labels = np.array(text, dtype=object), np.array(shapes, dtype=object)
-    for shape, count in kept.items():
+    for shape, count in frequent.items():
         values = keys[labels == shape].astype(f"<U{len(shape)}")
         grid = values.view("<U1").reshape(len(values), len(shape))
         yield Form(float(count), tuple(_form_parts(shape, grid, head, tail)))

@@ -93,7 +93,7 @@ def unused_forms(forms: Sequence[Form], keys: Sequence[str]) -> tuple[Form, ...]
 def longer_form(form: Form, chars: str | None = None) -> Form:
     """Return a form with one more place after its last open one."""
     parts = list(form.parts)
-    open_places = [i for i, (own, _) in enumerate(parts) if len(own) > 1]
+    open_places = [i for i, (chars_of_place, _) in enumerate(parts) if len(chars_of_place) > 1]
     if not open_places:
         return Form(form.weight, (*parts, (digits, 1)))
     parts.insert(open_places[-1] + 1, (chars or parts[open_places[-1]][0], 1))
@@ -107,9 +107,9 @@ def outline(form: Form) -> str:
 
 def _add(by_outline: dict[str, Form], form: Form) -> None:
     """Add a form under its outline; of two equal outlines, the larger form gets both weights."""
-    held = by_outline.get(outline(form))
-    if held is not None:
-        form = replace(max(held, form, key=lambda one: one.capacity), weight=held.weight + form.weight)
+    known = by_outline.get(outline(form))
+    if known is not None:
+        form = replace(max(known, form, key=lambda one: one.capacity), weight=known.weight + form.weight)
     by_outline[outline(form)] = form
 
 

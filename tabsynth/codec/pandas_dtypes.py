@@ -83,10 +83,10 @@ def time_zone(dtype: str, column: Datetime) -> str | None:
         return str(kind.tz) if isinstance(kind, pd.DatetimeTZDtype) else None
     if dtype.startswith("arrow:timestamp"):
         return parse_dtype(dtype).pyarrow_dtype.tz or None
-    found = ZONE.search(column.format or "")
-    if found is not None and found[0] != "Z":
-        return found[0] if ":" in found[0] else f"{found[0][:3]}:{found[0][3:]}"
-    return "UTC" if found is not None or "%z" in (column.format or "") else None
+    offset = ZONE.search(column.format or "")
+    if offset is not None and offset[0] != "Z":
+        return offset[0] if ":" in offset[0] else f"{offset[0][:3]}:{offset[0][3:]}"
+    return "UTC" if offset is not None or "%z" in (column.format or "") else None
 
 
 def numeric_series(data: npt.NDArray[np.float64], dtype: str, column: Column | None = None) -> pd.Series:

@@ -66,8 +66,8 @@ def measure_quantiles(
     values, sparse = _snap_to_frequent(values, who, floor)
     if not sparse:
         values = np.clip(values, *_round_ends(raw, who, values, floor, step, decimals))
-    start, own, row = _cut_bins(values, who, floor, tokens, sparse)
-    bin_low, bin_high = _bin_bounds(values, start, own, row, step)
+    start, is_value, row = _cut_bins(values, who, floor, tokens, sparse)
+    bin_low, bin_high = _bin_bounds(values, start, is_value, row, step)
     rounding = measure_rounding(
         values, who, start, bin_low, bin_high, floor=floor, step=step, units_per_day=units_per_day
     )
@@ -92,9 +92,9 @@ def measure_quantiles(
     )
     encoded = coder.encode(data)
     counts = np.bincount(encoded, minlength=coder.size).astype(np.int64)
-    held = counts if persons is None else count_persons(encoded, persons, coder.size)
-    allowed = held > 0
-    allowed[coder.missing] = held[coder.missing] >= floor
+    n_persons = counts if persons is None else count_persons(encoded, persons, coder.size)
+    allowed = n_persons > 0
+    allowed[coder.missing] = n_persons[coder.missing] >= floor
     return replace(coder, counts=counts, allowed_tokens=allowed, rounding=rounding)
 
 
@@ -155,10 +155,10 @@ def _snap_to_frequent(values: Floats, who: Integers | None, floor: int) -> tuple
     """Sparse whole numbers, those of too few persons moved to the nearest known one; and whether they are sparse."""
     first = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     rows = np.diff(np.append(first, len(values)))
-    held = rows if who is None else count_persons(np.repeat(np.arange(len(first)), rows), who, len(first))
-    if not is_sparse(values, held, floor):
+    n_persons = rows if who is None else count_persons(np.repeat(np.arange(len(first)), rows), who, len(first))
+    if not is_sparse(values, n_persons, floor):
         return values, False
-    known = values[first][held >= floor]
+    known = values[first][n_persons >= floor]
     after = np.minimum(np.searchsorted(known, values), len(known) - 1)
     before = np.maximum(after - 1, 0)
     nearer = np.where(np.abs(known[before] - values) < np.abs(known[after] - values), before, after)
@@ -172,10 +172,10 @@ def _cut_bins(
     first = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     rows = np.diff(np.append(first, len(values)))
     label = np.repeat(np.arange(len(first)), rows)
-    held = rows if who is None else count_persons(label, who, len(first))
+    n_persons = rows if who is None else count_persons(label, who, len(first))
     few = sparse or len(first) <= tokens
     group = floor if few else max(floor, math.ceil(len(values) / MAX_BINS))
-    single = (held >= floor) & (few | (rows >= group))
+    single = (n_persons >= floor) & (few | (rows >= group))
     # Intervals between single values are cut at every `width` rows, counted from the interval's own start.
     width = max(group, min(2 * floor, len(values) // (2 * tokens)))
     interval = np.cumsum(single | np.append(False, single[:-1]))
@@ -184,50 +184,50 @@ def _cut_bins(
     within = (before - np.repeat(before[begins], np.diff(np.append(begins, len(first))))) // width
     cut = np.diff(interval, prepend=-1).astype(bool) | (np.diff(within, prepend=0) != 0)
     start = first[cut]
-    own = single[cut]
-    return _merge_small_bins(start, own, len(values), who, floor)
+    is_value = single[cut]
+    return _merge_small_bins(start, is_value, len(values), who, floor)
 
 
 def _merge_small_bins(
-    start: Integers, own: npt.NDArray[np.bool_], rows: int, who: Integers | None, floor: int
+    start: Integers, is_value: npt.NDArray[np.bool_], rows: int, who: Integers | None, floor: int
 ) -> tuple[Integers, npt.NDArray[np.bool_], Integers]:
     """Merge intervals of too few persons into a neighbour."""
     stop = np.append(start[1:], rows)
-    held = stop - start
+    n_persons = stop - start
     if who is not None:
-        held = count_persons(np.repeat(np.arange(len(start)), held), who, len(start))
-    if (own | (held >= floor)).all():
-        return start, own, start
+        n_persons = count_persons(np.repeat(np.arange(len(start)), n_persons), who, len(start))
+    if (is_value | (n_persons >= floor)).all():
+        return start, is_value, start
     merged: list[_Bin] = []
-    for begin, end, alone in zip(start.tolist(), stop.tolist(), own.tolist(), strict=True):
+    for begin, end, alone in zip(start.tolist(), stop.tolist(), is_value.tolist(), strict=True):
         bin_ = _Bin(begin, end, alone, begin)
         # A small interval joins the interval before it, otherwise the single value beside it.
-        if merged and not merged[-1].own and not alone and min(bin_.persons(who), merged[-1].persons(who)) < floor:
+        if merged and not merged[-1].is_value and not alone and min(bin_.persons(who), merged[-1].persons(who)) < floor:
             merged[-1] = _Bin(merged[-1].begin, end, False, merged[-1].begin)
         else:
             merged.append(bin_)
     strong: list[_Bin] = []
     for bin_ in merged:
-        weak_before = bool(strong) and not strong[-1].own and strong[-1].persons(who) < floor
-        if strong and (weak_before or (not bin_.own and bin_.persons(who) < floor)):
+        weak_before = bool(strong) and not strong[-1].is_value and strong[-1].persons(who) < floor
+        if strong and (weak_before or (not bin_.is_value and bin_.persons(who) < floor)):
             last = strong[-1]
-            single = bin_ if bin_.own else last
-            strong[-1] = _Bin(last.begin, bin_.end, bin_.own or last.own, single.row)
+            single = bin_ if bin_.is_value else last
+            strong[-1] = _Bin(last.begin, bin_.end, bin_.is_value or last.is_value, single.row)
         else:
             strong.append(bin_)
     return (
         np.array([bin_.begin for bin_ in strong], np.int64),
-        np.array([bin_.own for bin_ in strong], bool),
+        np.array([bin_.is_value for bin_ in strong], bool),
         np.array([bin_.row for bin_ in strong], np.int64),
     )
 
 
 class _Bin(NamedTuple):
-    """Rows [begin, end) of the sorted values; an ``own`` bin is the one value at ``row``."""
+    """Rows [begin, end) of the sorted values; a bin with ``is_value`` is the one value at ``row``."""
 
     begin: int
     end: int
-    own: bool
+    is_value: bool
     row: int
 
     def persons(self, who: Integers | None) -> int:
@@ -236,26 +236,26 @@ class _Bin(NamedTuple):
 
 
 def _bin_bounds(
-    values: Floats, start: Integers, own: npt.NDArray[np.bool_], row: Integers, step: float
+    values: Floats, start: Integers, is_value: npt.NDArray[np.bool_], row: Integers, step: float
 ) -> tuple[Floats, Floats]:
     """Return the ends of each bin: mean -+ twice the mean absolute deviation, which is exact for a uniform interval."""
     stop = np.append(start[1:], len(values))
     rows = stop - start
-    single = own | (values[start] == values[stop - 1])
+    single = is_value | (values[start] == values[stop - 1])
     middle = np.where(single, values[row], np.add.reduceat(values, start) / rows)
     spread = np.add.reduceat(np.abs(values - np.repeat(middle, rows)), start) / rows
     spread[single] = 0.0
     low, high = middle - 2 * spread, middle + 2 * spread
     left, right = slice(None, -1), slice(1, None)
-    margin = np.where(own, step / 2, 0.0)
+    margin = np.where(is_value, step / 2, 0.0)
     # Two intervals share a border also across a gap narrower than they are: it is the chance of a few rows.
-    width = np.where(own[left] | own[right], 0.0, np.maximum(spread[left], spread[right]) * 4)
+    width = np.where(is_value[left] | is_value[right], 0.0, np.maximum(spread[left], spread[right]) * 4)
     over = high[left] + margin[left] + width > low[right] - margin[right]
     border = np.clip((high[left] + low[right]) / 2, middle[left], middle[right])
-    border = np.where(own[left], np.minimum(middle[left] + step / 2, middle[right]), border)
-    border = np.where(own[right], np.maximum(middle[right] - step / 2, middle[left]), border)
-    high[left] = np.where(over & ~own[left], border, high[left])
-    low[right] = np.where(over & ~own[right], border, low[right])
+    border = np.where(is_value[left], np.minimum(middle[left] + step / 2, middle[right]), border)
+    border = np.where(is_value[right], np.maximum(middle[right] - step / 2, middle[left]), border)
+    high[left] = np.where(over & ~is_value[left], border, high[left])
+    low[right] = np.where(over & ~is_value[right], border, low[right])
     return np.clip(low, values[0], values[-1]), np.clip(high, values[0], values[-1])
 
 

@@ -110,10 +110,10 @@ def person_codes(table: Table, min_group: int) -> npt.NDArray[np.int64] | None:
     """
     unit = table.schema.with_role("person")
     persons = pd.factorize(table.frame[unit[0]], use_na_sentinel=False)[0].astype(np.int64) if unit else None
-    held = len(table) if persons is None else int(persons.max()) + 1
-    if held < min_group:
+    n_persons = len(table) if persons is None else int(persons.max()) + 1
+    if n_persons < min_group:
         raise DataError(
-            f"the table has {held} {'persons' if unit else 'rows'}, so every value is shared by fewer than "
+            f"the table has {n_persons} {'persons' if unit else 'rows'}, so every value is shared by fewer than "
             f"min_group={min_group} and none may be released; use a larger table, or lower min_group"
         )
     return persons

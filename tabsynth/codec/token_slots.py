@@ -45,10 +45,10 @@ def column_slots(name: str, coder: Coder) -> Iterator[Slot]:
 
 def split_digits(tokens: Tokens, coder: Coder, high: int, base: int) -> tuple[Tokens, Tokens]:
     """Return the two digits of a wide column's tokens, -1 where unknown."""
-    own = np.where(tokens < coder.rare, tokens // base, tokens - coder.missing + high - 1)
+    digits = np.where(tokens < coder.rare, tokens // base, tokens - coder.missing + high - 1)
     low = np.where(tokens < coder.rare, tokens % base, 0)
     known = tokens >= 0
-    return np.where(known, own, -1).astype(np.int32), np.where(known, low, -1).astype(np.int32)
+    return np.where(known, digits, -1).astype(np.int32), np.where(known, low, -1).astype(np.int32)
 
 
 def join_digits(first: Tokens, second: Tokens, coder: Coder, high: int, base: int) -> Tokens:

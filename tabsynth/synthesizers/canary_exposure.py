@@ -96,8 +96,8 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
         tables = self.known[0], pd.concat(self.known, ignore_index=True)
         base, neighbour = (self._replay(frame, rows, watched, n_public, run) for frame in tables)
         self.evidence_ = sum(
-            float(((noisy - (without + own) / 2) * (own - without)).sum()) / sigma**2
-            for (noisy, sigma), without, own in zip(watched.recorded, base.exact, neighbour.exact, strict=True)
+            float(((noisy - (without + with_row) / 2) * (with_row - without)).sum()) / sigma**2
+            for (noisy, sigma), without, with_row in zip(watched.recorded, base.exact, neighbour.exact, strict=True)
         )
 
     def _fit_marginals(
@@ -116,12 +116,12 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
         run: FitOptions,
     ) -> _ReplaySource:
         """Return the exact counts of another frame for the same sequence of measurements."""
-        own = PrivateRows(frame, rows.rules, rows.grids, self.privacy, Noise.insecure(0))  # charges nothing
+        private_rows = PrivateRows(frame, rows.rules, rows.grids, self.privacy, Noise.insecure(0))  # charges nothing
         replay = _ReplaySource(watched)
         model = MarginalSynthesizer(components=1)
         model.schema_ = rows.rules.schema
         with contextlib.suppress(_ReplayCompleteError):
-            model._fit_rows(own, replay, n_public, run)  # type: ignore[arg-type]
+            model._fit_rows(private_rows, replay, n_public, run)  # type: ignore[arg-type]
         return replay
 
 

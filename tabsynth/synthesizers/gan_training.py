@@ -80,13 +80,14 @@ class GanFit:
         steps_per_epoch = max(len(training) // self.sizing.batch, 1)
         steps = max(round(ADVERSARIAL_STEPS_RATIO * self.epochs * steps_per_epoch), 1)
         both = Adversaries(self.net, self.critic, Moments(layout, self.order, training), steps)
-        held = Moments(layout, self.order, self.parts.validation, least=MIN_GROUP_ROWS)
+        validation = Moments(layout, self.order, self.parts.validation, least=MIN_GROUP_ROWS)
 
         def validation_loss() -> float:
             # Calibrated rows, as in sampling: adversarial training shifts marginals, and calibration corrects them.
-            return float(held.distance(self.pool(N_VALIDATION_SAMPLES, seed, True)))
+            return float(validation.distance(self.pool(N_VALIDATION_SAMPLES, seed, True)))
 
-        before, own = validation_loss(), {key: value.clone() for key, value in self.net.state_dict().items()}
+        before = validation_loss()
+        initial_weights = {key: value.clone() for key, value in self.net.state_dict().items()}
         config = TrainingConfig(
             steps=steps,
             eval_every=min(-(-steps // 4), 500),
@@ -102,4 +103,4 @@ class GanFit:
         objective = Objective(both.loss, validation_loss, both.on_step)
         after = stages.train("generator", both, objective, training, config, seed=seed)
         if after is None or after > before:
-            self.net.load_state_dict(own)
+            self.net.load_state_dict(initial_weights)

@@ -99,9 +99,9 @@ def _predict(
         out[rows, place] = probabilities.argmax(1)
         means = synthesizer.codec_.means(slot)
         if means is not None:
-            line = probabilities[:, : len(means)]
+            ordered = probabilities[:, : len(means)]
             values = np.full(len(fixed), np.nan)
-            values[rows] = line @ means / np.maximum(line.sum(1), 1e-300)
+            values[rows] = ordered @ means / np.maximum(ordered.sum(1), 1e-300)
             numbers[slot.column] = values
     return out, numbers
 

@@ -42,8 +42,8 @@ def synthesizer_class(kind: str) -> type[Synthesizer]:
     if kind not in KINDS:
         raise InputError(f"there is no synthesizer {kind!r}; choose one of {', '.join(KINDS)}")
     module, name = KINDS[kind]
-    found: type[Synthesizer] = getattr(import_module(module), name)
-    return found
+    loaded: type[Synthesizer] = getattr(import_module(module), name)
+    return loaded
 
 
 def create(kind: str, **options: Any) -> Synthesizer:

@@ -103,8 +103,8 @@ def _observed_rows(frame: pd.DataFrame, mask: pd.DataFrame | None) -> dict[str, 
     if mask is None:
         return {}
     if not isinstance(mask, pd.DataFrame) or len(mask) != len(frame):
-        found = f"{len(mask)} rows" if isinstance(mask, pd.DataFrame) else type(mask).__name__
-        raise InputError(f"mask must be a DataFrame of True and False with the table's {len(frame)} rows, not {found}")
+        got = f"{len(mask)} rows" if isinstance(mask, pd.DataFrame) else type(mask).__name__
+        raise InputError(f"mask must be a DataFrame of True and False with the table's {len(frame)} rows, not {got}")
     unknown = [name for name in mask.columns if name not in frame.columns]
     if unknown:
         raise InputError(f"mask has columns that are not in the table: {quote(unknown)}; drop them")

@@ -89,10 +89,10 @@ class TokenSynthesizer(Synthesizer):
         self.__dict__.pop("_allowed_tokens", None)
         slots = self.codec_.slots
         self.active_ = [i for i in range(len(slots)) if self._emittable_tokens(i).sum() > 1]
-        lines = [self.codec_.coders[slot.column].n_ordered_tokens if slot.digit is None else 0 for slot in slots]
+        n_ordered = [self.codec_.coders[slot.column].n_ordered_tokens if slot.digit is None else 0 for slot in slots]
         self.layout_ = Layout(
             tuple(slots[i].size for i in self.active_),
-            tuple(lines[i] for i in self.active_),
+            tuple(n_ordered[i] for i in self.active_),
             tuple(counts[i] for i in self.active_),
             frozenset(at for at, i in enumerate(self.active_) if i in partial),
             tuple(slots[i].missing for i in self.active_),
@@ -196,10 +196,10 @@ class TokenSynthesizer(Synthesizer):
         if self.active_ and len(left):
             fixed = wanted.fixed[:, self.active_]
             conditional = partial(sample_conditionally, self._sample_tokens, MAX_TRAINING_SIZES * self.rows_)
-            way = self._sample_tokens if self.samples_conditions_exactly else conditional
-            drawn = way(fixed, limits, replace(draw, calibrate=draw.calibrate and not attempt))
-            held = (fixed >= 0) | np.array([limit is not None for limit in limits])
-            tokens[:, self.active_] = self._repair_dependencies(drawn, held, limits, draw.rng)
+            sample = self._sample_tokens if self.samples_conditions_exactly else conditional
+            drawn = sample(fixed, limits, replace(draw, calibrate=draw.calibrate and not attempt))
+            fixed_cells = (fixed >= 0) | np.array([limit is not None for limit in limits])
+            tokens[:, self.active_] = self._repair_dependencies(drawn, fixed_cells, limits, draw.rng)
         rows = self.relations_.decode(
             self.codec_,
             tokens,
@@ -217,7 +217,7 @@ class TokenSynthesizer(Synthesizer):
         return self._draw_rows(Conditions.none(self.codec_, n), draw, np.arange(n), 0), self.codec_
 
     def _repair_dependencies(
-        self, tokens: Tokens, held: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator
+        self, tokens: Tokens, fixed: npt.NDArray[np.bool_], limits: list[Floats | None], rng: np.random.Generator
     ) -> Tokens:
         """Return the sampled tokens of the learned slots given fixed ones; functional dependencies hold."""
         if not self.functions_:
@@ -226,7 +226,7 @@ class TokenSynthesizer(Synthesizer):
         for position, limit in zip(self.active_, limits, strict=True):
             share = (self.counts_[position] * self._emittable_tokens(position)).astype(np.float64)
             shares.append(share if limit is None else share * limit)
-        return repair(tokens, held, self.functions_, shares, rng)
+        return repair(tokens, fixed, self.functions_, shares, rng)
 
     def _constant_tokens(self, n: int) -> Tokens:
         """Return the token matrix, with the only possible token in slots that are not learned."""

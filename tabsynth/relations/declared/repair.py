@@ -51,7 +51,7 @@ class Repair:
             values: The columns of the rules and the derived ones.
             pins: Cells that must not change.
         """
-        drawn = {name: own.copy() for name, own in values.items() if name in self.grids}
+        drawn = {name: cells.copy() for name, cells in values.items() if name in self.grids}
         grids = {name: grid.within(*pins.bounds.get(name, (-np.inf, np.inf))) for name, grid in self.grids.items()}
         self._fill_derived(values)
         propagate(values, self.rules.equations, pins.decided_cells(self.rules.columns, size_of(values)), grids)

@@ -72,11 +72,11 @@ class TrainingRows:
         schema = learn_combinations(table, min_group)
         table = replace(table, schema=schema)
         violations = Violations.of(table)
-        kept = ~violations.dropped(len(table))
+        kept_rows = ~violations.dropped(len(table))
         table = repair_rows(table, violations, np.random.default_rng([seed, 2]))
-        if not kept.all():
-            table = replace(table, frame=table.frame[kept].reset_index(drop=True))
-        return cls(table, kept, violations.card())
+        if not kept_rows.all():
+            table = replace(table, frame=table.frame[kept_rows].reset_index(drop=True))
+        return cls(table, kept_rows, violations.card())
 
     def keep(self, weights: Any, mask: pd.DataFrame | None) -> tuple[Any, pd.DataFrame | None]:
         """Select the weights and the mask of the rows that are not dropped."""

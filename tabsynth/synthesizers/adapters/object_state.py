@@ -89,8 +89,10 @@ def to_state(value: Any, arrays: Arrays) -> Any:
         raise TypeError(f"cannot save an object of the class {type(value).__module__}.{name}")
     if isinstance(value, tuple):  # a named tuple
         return {TYPE_KEY: "object", "class": name, "of": [to_state(item, arrays) for item in value]}
-    held = {key: None if key in EXCLUDED_ATTRIBUTES else to_state(item, arrays) for key, item in vars(value).items()}
-    return {TYPE_KEY: "object", "class": name, "of": held}
+    attributes = {
+        key: None if key in EXCLUDED_ATTRIBUTES else to_state(item, arrays) for key, item in vars(value).items()
+    }
+    return {TYPE_KEY: "object", "class": name, "of": attributes}
 
 
 def from_state(data: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
@@ -145,8 +147,8 @@ def _class(name: str) -> type[Any]:
     """Return a class of the list, from the place that the list says."""
     if name not in CLASSES:
         raise ModelFileError(f"the model file names the class {name!r}, which no model of tabsynth is made of")
-    found: type[Any] = getattr(import_module(CLASSES[name]), name)
-    return found
+    loaded: type[Any] = getattr(import_module(CLASSES[name]), name)
+    return loaded
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, npt.NDArray[Any]]], Any]] = {

@@ -44,8 +44,8 @@ class PARSynthesizer(SdvDatabaseSynthesizer):
         assert key is not None
         self._link, self._key = key, schema.primary_keys[key.parent]
         parent = tables[key.parent].add_prefix(CONTEXT)
-        own = schema.primary_keys.get(child)
-        rows = tables[child].drop(columns=[] if own is None else [own])
+        primary_key = schema.primary_keys.get(child)
+        rows = tables[child].drop(columns=[] if primary_key is None else [primary_key])
         long = rows.merge(parent, left_on=key.column, right_on=f"{CONTEXT}{self._key}").drop(
             columns=f"{CONTEXT}{self._key}"
         )

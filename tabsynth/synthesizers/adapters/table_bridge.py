@@ -77,13 +77,13 @@ class TableAdapter:
         """
         codec = Codec.measure(table, min_group=min_group)
         tokens = np.zeros((len(table), len(codec.slots)), np.int32)
-        lines: dict[str, NumericColumn] = {}
+        numeric: dict[str, NumericColumn] = {}
         plain: dict[str, npt.NDArray[Any]] = {}
         for i, (name, coder) in enumerate(codec.coders.items()):
             if isinstance(coder, QuantileCoder):
                 data = numeric_values(codec.schema[name], table.frame[name])
-                lines[name], held = _measure_numbers(i, coder, data, rng)
-                plain |= held
+                numeric[name], number_columns = _measure_numbers(i, coder, data, rng)
+                plain |= number_columns
             else:
                 _set_tokens(
                     tokens, codec, name, _replace_forbidden(coder, codec.encode_column(name, table.frame[name]), rng)
@@ -91,12 +91,12 @@ class TableAdapter:
         slots = {f"s{j}": j for j in range(tokens.shape[1]) if len(np.unique(tokens[:, j])) > 1}
         plain |= {name: tokens[:, j].astype(np.int64) for name, j in slots.items()}
         relations = Relations.discover(table, codec, without=derived)
-        return cls(codec, relations, lines, slots, tokens[0].copy()), pd.DataFrame(plain)
+        return cls(codec, relations, numeric, slots, tokens[0].copy()), pd.DataFrame(plain)
 
     @property
     def discrete(self) -> list[str]:
         """The plain columns of integers."""
-        return [line.missing for line in self.lines.values() if line.missing is not None] + list(self.slots)
+        return [number.missing for number in self.lines.values() if number.missing is not None] + list(self.slots)
 
     def calibrate(self, drawn: pd.DataFrame) -> TableAdapter:
         """Return a bridge that restores each column's training share of missing values in the model's samples.
@@ -128,14 +128,14 @@ class TableAdapter:
             if isinstance(coder, QuantileCoder):
                 plain[self.lines[name].missing] = after.astype(np.int64)
                 continue
-            own = _resample_values(coder, self.codec.column_tokens(tokens, name), absent & ~after, rng)
-            _set_tokens(tokens, self.codec, name, np.where(after, coder.missing, own))
+            column_tokens = _resample_values(coder, self.codec.column_tokens(tokens, name), absent & ~after, rng)
+            _set_tokens(tokens, self.codec, name, np.where(after, coder.missing, column_tokens))
         for name in self._learned_values():
             coder = self.codec.coders[name]
             assert isinstance(coder, ValueCoder)
-            own = self.codec.column_tokens(tokens, name)
+            column_tokens = self.codec.column_tokens(tokens, name)
             # Two digits that never met in training may make a token that must not be drawn, too.
-            _set_tokens(tokens, self.codec, name, _replace_forbidden(coder, own, rng))
+            _set_tokens(tokens, self.codec, name, _replace_forbidden(coder, column_tokens, rng))
         for slot, j in self.slots.items():
             plain[slot] = tokens[:, j].astype(np.int64)
         return plain
@@ -160,19 +160,19 @@ class TableAdapter:
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return plain data and arrays for ``from_state``."""
         codec, arrays = combined_state(self.codec, self.relations)
-        lines = {name: asdict(line) for name, line in self.lines.items()}
+        numeric = {name: asdict(number) for name, number in self.lines.items()}
         missing_rates = {name: list(pair) for name, pair in self.missing_rates.items()}
-        plain = {"codec": codec, "lines": lines, "slots": self.slots, "flips": missing_rates}
+        plain = {"codec": codec, "lines": numeric, "slots": self.slots, "flips": missing_rates}
         return plain, {**arrays, "bridge.constant": self.constant}
 
     @classmethod
     def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> TableAdapter:
         """Rebuild a bridge from its state."""
-        lines = {name: NumericColumn(**held) for name, held in config["lines"].items()}
+        numeric = {name: NumericColumn(**plain) for name, plain in config["lines"].items()}
         codec = Codec.from_state(config["codec"], arrays)
         relations = Relations.from_state(config["codec"], arrays)
         missing_rates = {name: (float(more), float(less)) for name, (more, less) in config["flips"].items()}
-        return cls(codec, relations, lines, dict(config["slots"]), arrays["bridge.constant"], missing_rates)
+        return cls(codec, relations, numeric, dict(config["slots"]), arrays["bridge.constant"], missing_rates)
 
     def _tokens(self, plain: pd.DataFrame) -> Tokens:
         """Return the token matrix of plain rows; the slots of numbers hold nothing."""
@@ -188,9 +188,9 @@ class TableAdapter:
     def _absent(self, plain: pd.DataFrame) -> dict[str, npt.NDArray[np.bool_]]:
         """Return the rows in which the model samples a missing value, by column with learned missingness."""
         gaps = {
-            name: plain[line.missing].to_numpy(np.int64) == 1
-            for name, line in self.lines.items()
-            if line.missing is not None
+            name: plain[number.missing].to_numpy(np.int64) == 1
+            for name, number in self.lines.items()
+            if number.missing is not None
         }
         tokens = self._tokens(plain)
         for name in self._learned_values():
@@ -201,13 +201,13 @@ class TableAdapter:
 
     def _numbers(self, name: str, plain: pd.DataFrame) -> pd.Series:
         """Return a column of numbers or dates: put back in place, on the column's lattice and inside its range."""
-        coder, line, column = self.codec.coders[name], self.lines[name], self.codec.schema[name]
+        coder, number, column = self.codec.coders[name], self.lines[name], self.codec.schema[name]
         assert isinstance(coder, QuantileCoder)
-        data = np.zeros(len(plain)) if line.name is None else plain[line.name].to_numpy(np.float64)
-        data = coder.round_to_step(np.nan_to_num(data) * line.scale + line.offset)
+        data = np.zeros(len(plain)) if number.name is None else plain[number.name].to_numpy(np.float64)
+        data = coder.round_to_step(np.nan_to_num(data) * number.scale + number.offset)
         data = np.clip(data, coder.low[0], coder.high[-1])
-        if line.missing is not None:
-            data = np.where(plain[line.missing].to_numpy(np.int64) == 1, np.nan, data)
+        if number.missing is not None:
+            data = np.where(plain[number.missing].to_numpy(np.int64) == 1, np.nan, data)
         dtype = self.codec.dtypes[name]
         if isinstance(column, Datetime):
             return datetime_series(to_datetimes(column, data), dtype, column)
@@ -223,22 +223,22 @@ def _measure_numbers(
     spread = float(values.std())
     varies = bool(values.min() < values.max())
     scale = spread if varies and 0 < spread < 1 else 1.0
-    line = NumericColumn(
+    number = NumericColumn(
         name=f"n{position}" if varies else None,
         missing=f"m{position}" if absent.any() and coder.allowed_tokens[coder.missing] else None,
         offset=float(np.median(values)),
         scale=scale,
     )
-    held: dict[str, npt.NDArray[Any]] = {}
-    if line.name is not None:
+    plain: dict[str, npt.NDArray[Any]] = {}
+    if number.name is not None:
         filled = np.empty(len(data))
         filled[~absent] = values
         # Drawn from the column itself, so that the gaps do not pile up on one value that the model would learn.
         filled[absent] = rng.choice(values, size=int(absent.sum()))
-        held[line.name] = (filled - line.offset) / line.scale
-    if line.missing is not None:
-        held[line.missing] = absent.astype(np.int64)
-    return line, held
+        plain[number.name] = (filled - number.offset) / number.scale
+    if number.missing is not None:
+        plain[number.missing] = absent.astype(np.int64)
+    return number, plain
 
 
 def _replace_forbidden(coder: ValueCoder, tokens: Tokens, rng: np.random.Generator) -> Tokens:

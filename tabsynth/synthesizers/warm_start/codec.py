@@ -67,7 +67,7 @@ def extend_codec(old: Codec, table: Table, min_group: int) -> tuple[Codec, dict[
     codec = replace(
         old,
         schema=replace(table.schema, columns=columns),
-        coders={name: own.coder for name, own in extended.items()},
+        coders={name: column_extension.coder for name, column_extension in extended.items()},
         dtypes=dtypes,
         rows=old.rows + len(table),
     )
@@ -103,8 +103,13 @@ def _extend_numbers(old: QuantileCoder, data: Floats, column: Column, tokens: in
     """Add bins beyond the known range where there are enough new rows."""
     present = data[~np.isnan(data)]
 
-    share = {end: max(1, round(tokens * len(own) / max(len(present), 1))) for end, own in beyond(old, present).items()}
-    below, above = (measure_tail(old, own, column, share[end], min_group) for end, own in beyond(old, present).items())
+    share = {
+        end: max(1, round(tokens * len(new_values) / max(len(present), 1)))
+        for end, new_values in beyond(old, present).items()
+    }
+    below, above = (
+        measure_tail(old, new_values, column, share[end], min_group) for end, new_values in beyond(old, present).items()
+    )
     coder, before = join_tails(old, below, above), 0 if below is None else below.n_ordered_tokens
     mass = np.zeros(len(coder.mass))
     n_before = 0 if below is None else len(below.mass)
@@ -148,7 +153,7 @@ def join_tails(coder: QuantileCoder, below: QuantileCoder | None, above: Quantil
     if old is None or out is coder:
         return out
     first, last = old.block[0], old.block[-1]
-    n_below, n_above = (0 if own is None else len(own.mass) for own in (below, above))
+    n_below, n_above = (0 if tail is None else len(tail.mass) for tail in (below, above))
     low, high = old.low.copy(), old.high.copy()
     low[first], high[last] = min(low[first], out.low[0]), max(high[last], out.high[-1])
     block = np.concatenate([np.full(n_below, first), old.block, np.full(n_above, last)])

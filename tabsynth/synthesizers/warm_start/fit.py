@@ -83,7 +83,7 @@ def fit_warm(model: MaskedSynthesizer, start: MaskedSynthesizer, table: Table, r
         model._fit_tokens(learned, model._identified(learned, run))
         return
     model._choose_order(learned)
-    at = {own.slot: new for new, own in enumerate(origins) if own is not None}
+    at = {origin.slot: new for new, origin in enumerate(origins) if origin is not None}
     order = [at[slot] for slot in start.order_ if slot in at]
     model.order_ = model._order_digits([*order, *(slot for slot in model.order_ if slot not in order)])
     model.parents_ = strongest_predecessors(information, model.order_, len(max(model.parents_, key=len)))
@@ -104,19 +104,19 @@ def _kept_relations(
     relations: Relations, codec: Codec, extended: dict[str, ExtendedCoder], frame: pd.DataFrame
 ) -> Relations:
     """Return the relations that also hold in the new rows, without those that refer to renumbered tokens."""
-    moved = {name for name, own in extended.items() if own.moved and name not in codec.numeric_coders}
-    re_encoded = {name for name, own in extended.items() if own.place is None}
+    moved = {name for name, item in extended.items() if item.moved and name not in codec.numeric_coders}
+    re_encoded = {name for name, item in extended.items() if item.place is None}
     differences = {}
     for name, one in relations.differences.items():
         if re_encoded.isdisjoint((name, one.partner)):
             origin = extended[name].origin
             assert origin is not None
             differences[name] = replace(one, part=one.part[origin[: codec.coders[name].n_ordered_tokens]])
-    arithmetic = [own for own in relations.arithmetic if re_encoded.isdisjoint(own.columns)]
+    arithmetic = [item for item in relations.arithmetic if re_encoded.isdisjoint(item.columns)]
     rules = [rule for rule in relations.rules if (moved | re_encoded).isdisjoint(rule.columns)]
     return Relations(
         differences,
-        tuple(own for own in arithmetic if Relations(arithmetic=(own,)).hold(frame, codec).all()),
+        tuple(item for item in arithmetic if Relations(arithmetic=(item,)).hold(frame, codec).all()),
         tuple(rule for rule in rules if Relations(rules=(rule,)).hold(frame, codec).all()),
     )
 
@@ -134,10 +134,10 @@ def _all_counts(
         if slot.digit is None and len(old) == 1:
             counts[i][place] += start.counts_[old[0]]
         else:
-            own = np.zeros(codec.coders[slot.column].size, np.int64)
-            own[place] = start.codec_.coders[slot.column].counts
-            digits = codec.split(slot.column, np.arange(len(own), dtype=np.int32))
-            counts[i] += np.bincount(digits[:, slot.digit or 0], own, codec.sizes[i]).astype(np.int64)
+            token_counts = np.zeros(codec.coders[slot.column].size, np.int64)
+            token_counts[place] = start.codec_.coders[slot.column].counts
+            digits = codec.split(slot.column, np.arange(len(token_counts), dtype=np.int32))
+            counts[i] += np.bincount(digits[:, slot.digit or 0], token_counts, codec.sizes[i]).astype(np.int64)
     return counts
 
 
@@ -147,14 +147,14 @@ def _slot_origins(start: MaskedSynthesizer, model: MaskedSynthesizer, extended: 
     at = {(start.codec_.slots[i].column, start.codec_.slots[i].digit): slot for slot, i in enumerate(start.active_)}
     for position in model.active_:
         slot = model.codec_.slots[position]
-        own, old = extended[slot.column], at.get((slot.column, slot.digit))
-        if old is None or own.place is None or own.origin is None:
+        extension, old = extended[slot.column], at.get((slot.column, slot.digit))
+        if old is None or extension.place is None or extension.origin is None:
             out.append(None)
         elif slot.digit is None:
-            out.append(SlotOrigin(old, own.place, own.origin))
+            out.append(SlotOrigin(old, extension.place, extension.origin))
         else:  # the digits of a wide column mean the same only if it has no new tokens
             same = np.arange(slot.size)
-            out.append(SlotOrigin(old, same, same) if len(own.place) == len(own.origin) else None)
+            out.append(SlotOrigin(old, same, same) if len(extension.place) == len(extension.origin) else None)
     return out
 
 
@@ -162,7 +162,7 @@ def _mapped_functions(
     functions: Sequence[FunctionalDependency], origins: Origins, sizes: Sequence[int]
 ) -> list[FunctionalDependency]:
     """Return the dependencies in the new vocabulary; new tokens determine nothing."""
-    at = {own.slot: (slot, own.place) for slot, own in enumerate(origins) if own is not None}
+    at = {origin.slot: (slot, origin.place) for slot, origin in enumerate(origins) if origin is not None}
     out = []
     for function in functions:
         if function.determinant in at and function.dependent in at:

@@ -37,13 +37,13 @@ Origins = Sequence[SlotOrigin | None]
 @torch.no_grad()
 def copy_weights(old: MaskedNet, new: MaskedNet, origins: Origins) -> None:
     """Copy the weights of the old network into the new one, in place; other slots keep their initial weights."""
-    source, kept = _token_sources(old.layout, new.layout, origins)
+    source, same_token = _token_sources(old.layout, new.layout, origins)
     for one, other in ((old.embed, new.embed), (old.head, new.head)):
         _copy_embedding(one, other, source, origins)
-    for at, own in enumerate(origins):
-        if own is not None:
-            new.mask[at] = old.mask[own.slot]
-    new.bias[kept] = old.bias[source[kept]]  # a new token starts from its own frequency
+    for at, origin in enumerate(origins):
+        if origin is not None:
+            new.mask[at] = old.mask[origin.slot]
+    new.bias[same_token] = old.bias[source[same_token]]  # a new token starts from its own frequency
     new.blocks.load_state_dict(old.blocks.state_dict())
     new.norm.load_state_dict(old.norm.state_dict())
     if old.skip is not None and new.skip is not None:
@@ -54,39 +54,41 @@ def copy_weights(old: MaskedNet, new: MaskedNet, origins: Origins) -> None:
 
 def extend_cross(cross: FeatureCross, old: Layout, new: Layout, origins: Origins) -> FeatureCross | None:
     """Return a feature cross in the new vocabulary, combinations in the same order; None where that is impossible."""
-    slots = [next((at for at, own in enumerate(origins) if own and own.slot == slot), None) for slot in cross.slots]
+    slots = [
+        next((at for at, origin in enumerate(origins) if origin and origin.slot == slot), None) for slot in cross.slots
+    ]
     digits, rest = [], cross.codes.copy()
     for slot in reversed(cross.slots[1:]):
         digits.append(rest % old.sizes[slot])
         rest = rest // old.sizes[slot]
     digits.append(rest)
     tokens = np.zeros((len(cross.codes), len(new.sizes)), dtype=np.int64)
-    for at, slot, own in zip(slots, cross.slots, reversed(digits), strict=True):
+    for at, slot, digit in zip(slots, cross.slots, reversed(digits), strict=True):
         origin = None if at is None else origins[at]
         if at is None or origin is None or origin.slot != slot:
             return None
-        tokens[:, at] = origin.place[own]
-    found = tuple(at for at in slots if at is not None)
-    codes = code_of(torch.from_numpy(tokens), found, new).numpy()
-    return FeatureCross(found, codes) if (np.diff(codes) > 0).all() else None
+        tokens[:, at] = origin.place[digit]
+    new_slots = tuple(at for at in slots if at is not None)
+    codes = code_of(torch.from_numpy(tokens), new_slots, new).numpy()
+    return FeatureCross(new_slots, codes) if (np.diff(codes) > 0).all() else None
 
 
 def _token_sources(old: Layout, new: Layout, origins: Origins) -> tuple[Tensor, Tensor]:
     """Return the old logit from which each new one starts, -1 for none, and whether its token is the same."""
-    source, kept = np.full(new.total, -1, dtype=np.int64), np.zeros(new.total, bool)
-    for at, own in enumerate(origins):
-        if own is not None:
-            source[new.segment(at)] = old.offsets[own.slot] + own.origin
-            kept[new.offsets[at] + own.place] = True
-    return torch.from_numpy(source), torch.from_numpy(kept)
+    source, same_token = np.full(new.total, -1, dtype=np.int64), np.zeros(new.total, bool)
+    for at, origin in enumerate(origins):
+        if origin is not None:
+            source[new.segment(at)] = old.offsets[origin.slot] + origin.origin
+            same_token[new.offsets[at] + origin.place] = True
+    return torch.from_numpy(source), torch.from_numpy(same_token)
 
 
 def _copy_embedding(old: TokenEmbedding, new: TokenEmbedding, source: Tensor, origins: Origins) -> None:
     known = source >= 0
     new.free[known] = old.free[source[known]]
-    for at, own in enumerate(origins):
-        if own is not None:
-            new.slow[at] = old.slow[own.slot]
+    for at, origin in enumerate(origins):
+        if origin is not None:
+            new.slow[at] = old.slow[origin.slot]
 
 
 def _copy_skip(old: MaskedNet, new: MaskedNet, source: Tensor) -> None:

@@ -31,5 +31,7 @@ def continued_schema(model: Synthesizer, start: Synthesizer | None, schema: Sche
     columns = start.schema_.items()
     return replace(
         start.schema_,
-        columns={name: replace(own, nullable=own.nullable or own.origin == "inferred") for name, own in columns},
+        columns={
+            name: replace(column, nullable=column.nullable or column.origin == "inferred") for name, column in columns
+        },
     )
