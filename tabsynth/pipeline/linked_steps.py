@@ -13,8 +13,8 @@ import pandas as pd
 
 from tabsynth.common.input_files import read_json
 from tabsynth.data.database.folders import check_folder_output, read_folder, table_files, write_folder
+from tabsynth.data.database.read_write import DatabaseMode, read_database, write_database
 from tabsynth.data.database.root_rows import split_by_root
-from tabsynth.data.database.sql_databases import DatabaseMode, read_database, write_database
 from tabsynth.errors import ConditionError, InputError, quote
 from tabsynth.evaluation.inputs import fingerprint
 from tabsynth.evaluation.relational.encoded_database import relax_database
@@ -175,39 +175,10 @@ class LinkedSteps(Steps):
         write_folder(drawn, self.aside["synthetic"], self.model.schema_, step.format)
         return {"rows": {f"synthetic {name}": len(frame) for name, frame in drawn.items()}}
 
-    def _evaluate(self) -> dict[str, Any]:
-        from tabsynth.evaluation.relational.evaluate_database import evaluate_database
-
-        self.say("evaluating")
+    def _compared(self, step: str) -> dict[str, Any]:
         tables = self.tables
-        report = evaluate_database(
-            tables.train,
-            self.synthetic,
-            tables.holdout,
-            schema=tables.schema,
-            seed=self.seeds["evaluate"],
-            card=self.model.card(),
-        )
-        for name in self.outputs("evaluate"):
-            report.save(self.aside[name])
-        return {}
-
-    def _audit(self) -> dict[str, Any]:
-        from tabsynth.privacy.audit.audit import audit
-
-        self.say("auditing by person")
-        tables = self.tables
-        attacks = audit(
-            tables.train,
-            self.synthetic,
-            tables.holdout,
-            schema=relax_database(tables.schema),
-            privacy=self.job.model.privacy,
-            seed=self.seeds["audit"],
-        )
-        for name in self.outputs("audit"):
-            attacks.save(self.aside[name])
-        return {}
+        schema = relax_database(tables.schema) if step == "audit" else tables.schema
+        return {"train": tables.train, "synthetic": self.synthetic, "holdout": tables.holdout, "schema": schema}
 
     def _copy(self, url: str, token: str) -> None:
         assert self.job.sample is not None

@@ -17,11 +17,14 @@ from tabsynth.pipeline.outputs import export_token
 from tabsynth.pipeline.records import StepRecord, content_hash, data_hash, versions_hash
 from tabsynth.pipeline.status import STATE_FOLDER
 from tabsynth.pipeline.step_config import ModelStep
+from tabsynth.reporting.report_files import SavedReport
 
 if TYPE_CHECKING:
     from tabsynth.evaluation.relational.database_report import DatabaseReport
     from tabsynth.evaluation.report import Report
     from tabsynth.privacy.audit.report import AuditReport
+    from tabsynth.synthesizers.base import Synthesizer
+    from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 STEP_OUTPUTS: dict[str, tuple[str, ...]] = {
     "read": ("train", "holdout"),
@@ -102,6 +105,11 @@ class Steps(ABC):
     @abstractmethod
     def check(self) -> None:
         """Read the tables, and raise InputError for what can be refused before anything is written."""
+
+    @property
+    @abstractmethod
+    def model(self) -> Synthesizer | RelationalSynthesizer:
+        """The fitted model."""
 
     @property
     @abstractmethod
@@ -189,12 +197,27 @@ class Steps(ABC):
         """Sample."""
 
     @abstractmethod
-    def _evaluate(self) -> dict[str, Any]:
-        """Evaluate."""
+    def _compared(self, step: str) -> dict[str, Any]:
+        """Return real and synthetic rows and their schema, as keyword arguments of ``evaluate`` or ``audit``."""
 
-    @abstractmethod
+    def _evaluate(self) -> dict[str, Any]:
+        from tabsynth.evaluation.evaluate import evaluate
+
+        self.say("evaluating")
+        seed, card = self.seeds["evaluate"], self.model.card()
+        return self._save_report("evaluate", evaluate(**self._compared("evaluate"), seed=seed, card=card))
+
     def _audit(self) -> dict[str, Any]:
-        """Audit."""
+        from tabsynth.privacy.audit.audit import audit
+
+        self.say("auditing by person" if self.job.linked else "auditing")
+        seed, privacy = self.seeds["audit"], self.job.model.privacy
+        return self._save_report("audit", audit(**self._compared("audit"), privacy=privacy, seed=seed))
+
+    def _save_report(self, step: str, report: SavedReport) -> dict[str, Any]:
+        for name in self.outputs(step):
+            report.save(self.aside[name])
+        return {}
 
     @abstractmethod
     def _copy(self, url: str, token: str) -> None:

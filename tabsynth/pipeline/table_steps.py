@@ -115,41 +115,11 @@ class TableSteps(Steps):
         write_sample(self.model, self.aside["synthetic"], count, given=given, seed=self.seeds["sample"])
         return {"rows": {"synthetic": count}}
 
-    def _evaluate(self) -> dict[str, Any]:
-        from tabsynth.evaluation.evaluate import evaluate
-
-        self.say("evaluating")
-        tables, schema = self.tables, self.tables.train.schema
-        report = evaluate(
-            tables.train,
-            self.synthetic,
-            tables.holdout,
-            target=tables.target,
-            schema=schema,
-            seed=self.seeds["evaluate"],
-            card=self.model.card(),
-        )
-        for name in self.outputs("evaluate"):
-            report.save(self.aside[name])
-        return {}
-
-    def _audit(self) -> dict[str, Any]:
-        from tabsynth.privacy.audit.audit import audit
-
-        self.say("auditing")
+    def _compared(self, step: str) -> dict[str, Any]:
         tables = self.tables
-        claim = self.job.model.privacy
-        attacks = audit(
-            tables.train,
-            self.synthetic,
-            tables.holdout,
-            schema=tables.train.schema,
-            privacy=claim,
-            seed=self.seeds["audit"],
-        )
-        for name in self.outputs("audit"):
-            attacks.save(self.aside[name])
-        return {}
+        rows = {"train": tables.train, "synthetic": self.synthetic, "holdout": tables.holdout}
+        target = {"target": tables.target} if step == "evaluate" else {}
+        return {**rows, **target, "schema": tables.train.schema}
 
     def _copy(self, url: str, token: str) -> None:
         step = self.job.sample

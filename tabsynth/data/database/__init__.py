@@ -1,1 +1,1 @@
-"""Databases as data: folders of tables, and splits by root row."""
+"""Linked tables as data: databases, folders of files, and splits by root row."""

@@ -27,7 +27,7 @@ from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy, satisfy_keys
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.synthesizers.adapters.object_state import from_state, to_state
-from tabsynth.synthesizers.adapters.table_bridge import TableAdapter
+from tabsynth.synthesizers.adapters.table_adapter import TableAdapter
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 from tabsynth.training.loop import chosen_device
@@ -136,9 +136,9 @@ class WrappedSynthesizer(Synthesizer):
             self._model = self._assemble(parts, weights) if parts else None
 
     def _state(self) -> tuple[dict[str, Any], Arrays]:
-        bridge, arrays = self.table_adapter_.state()
+        adapter, arrays = self.table_adapter_.state()
         parts, model_arrays = self._model_parts
-        return {"bridge": bridge, "parts": parts, "versions": self._versions}, {**arrays, **model_arrays}
+        return {"bridge": adapter, "parts": parts, "versions": self._versions}, {**arrays, **model_arrays}
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         for name, value in self.get_params(deep=False).items():

@@ -1,4 +1,4 @@
-"""Fitted objects of other packages as plain data and arrays, and back: pickle's work, for a short list of classes.
+"""Serialisation of fitted objects of other packages, without pickle and for a fixed list of classes.
 
 ``from_state`` creates an empty instance and sets its attributes. It imports the classes of ``CLASSES`` only, runs no
 constructor, and restores the attributes of ``EXCLUDED_ATTRIBUTES`` as None.
@@ -36,21 +36,21 @@ CLASSES: dict[str, str] = {
     "TruncatedGaussian": "copulas.univariate",
     "UniformUnivariate": "copulas.univariate",
 }
-"""The classes that may be thawed, and where each is imported from."""
+"""The classes that may be restored, and where each is imported from."""
 
 EXCLUDED_ATTRIBUTES = frozenset(
     {
-        "_rid_by_cat_cols",  # which training row holds which category
+        "_rid_by_cat_cols",  # the training rows of each category
         "random_state",
         "random_states",
-        "distribution",  # what the constructor was given
+        "distribution",  # constructor arguments
         "_distribution",
         "_distributions",
         "__args__",
         "__kwargs__",
     }
 )
-"""Attributes that drawing rows does not need, and that a model file should not hold."""
+"""Attributes that sampling does not need and a model file should not contain."""
 
 TYPE_KEY = "!"
 
@@ -114,7 +114,7 @@ def from_state(data: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
 
 
 def _array_to_state(value: npt.NDArray[Any], arrays: Arrays) -> dict[str, Any]:
-    """Return an array by its name; one of objects or text value by value."""
+    """Return the state of an array: its name, or its values if it has objects or text."""
     if value.dtype.kind not in "biuf":
         return {
             TYPE_KEY: "objects",
@@ -144,9 +144,9 @@ def _object_from_state(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray
 
 
 def _class(name: str) -> type[Any]:
-    """Return a class of the list, from the place that the list says."""
+    """Import a class of ``CLASSES``."""
     if name not in CLASSES:
-        raise ModelFileError(f"the model file names the class {name!r}, which no model of tabsynth is made of")
+        raise ModelFileError(f"the model file names the class {name!r}, which no model of tabsynth contains")
     loaded: type[Any] = getattr(import_module(CLASSES[name]), name)
     return loaded
 

@@ -16,7 +16,7 @@ from tabsynth.common.validation import check_required_integers
 from tabsynth.errors import InputError, quote
 from tabsynth.synthesizers.adapters.base import WrappedSynthesizer, require_package
 from tabsynth.synthesizers.adapters.ctgan import GAN_COUNTS, check_batch, ctgan_from_parts, ctgan_parts
-from tabsynth.synthesizers.adapters.table_bridge import TableAdapter
+from tabsynth.synthesizers.adapters.table_adapter import TableAdapter
 
 DISTRIBUTIONS = ("beta", "norm", "truncnorm", "gamma", "uniform")
 """The marginals; sdv's kernel density is left out, since it would keep the training column in the model file."""
@@ -177,13 +177,13 @@ def _check_distributions(default: str, others: Mapping[str, str] | None) -> None
             raise InputError(f"distribution {name!r} is not one of {', '.join(DISTRIBUTIONS)}")
 
 
-def _plain_distributions(bridge: TableAdapter, chosen: Mapping[str, str] | None) -> dict[str, str]:
+def _plain_distributions(adapter: TableAdapter, chosen: Mapping[str, str] | None) -> dict[str, str]:
     """Return the distributions that were chosen by column, by plain column; a column of one value needs none."""
-    unknown = [name for name in chosen or {} if name not in bridge.lines]
+    unknown = [name for name in chosen or {} if name not in adapter.lines]
     if unknown:
         raise InputError(
             f"numerical_distributions names {quote(unknown)}; the columns of numbers and dates are "
-            f"{quote(bridge.lines, 20)}"
+            f"{quote(adapter.lines, 20)}"
         )
-    plain = {bridge.lines[name].name: distribution for name, distribution in (chosen or {}).items()}
+    plain = {adapter.lines[name].name: distribution for name, distribution in (chosen or {}).items()}
     return {name: distribution for name, distribution in plain.items() if name is not None}

@@ -1,4 +1,4 @@
-"""PAR, sdv's model of histories, behind the interface of ``RelationalSynthesizer``."""
+"""Adapter of PAR, sdv's model of histories, with the interface of ``RelationalSynthesizer``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tabsynth.synthesizers.adapters.base import require_package
 from tabsynth.synthesizers.adapters.sdv_tables import SdvDatabaseSynthesizer, describe_columns
 
 CONTEXT = "context: "
-"""Marks the root table's columns in the long table that PAR learns."""
+"""Prefix of the root table's columns in the long table that PAR learns."""
 
 
 class PARSynthesizer(SdvDatabaseSynthesizer):

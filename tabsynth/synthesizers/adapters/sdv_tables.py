@@ -1,7 +1,7 @@
-"""Models of several tables from the package sdv behind the interface of ``RelationalSynthesizer``: base class, and HMA.
+"""Adapters of sdv's models of several tables, with the interface of ``RelationalSynthesizer``: base class, and HMA.
 
 The package is imported only when a model is fitted. It is under the Business Source License 1.1: see the README before
-you build a service on it. Fitted models live in memory: sdv saves pickles, which tabsynth never reads or writes.
+you build a service on it. Fitted models cannot be saved: sdv writes pickles, which tabsynth does not read or write.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tabsynth.synthesizers.adapters.base import require_package, seeded_globals,
 from tabsynth.synthesizers.relational.links import check_tables
 
 MAX_HMA_TABLES = 5
-"""Tables that sdv's public HMA accepts; it refuses grandchildren, too."""
+"""Maximum tables of HMA in sdv's public package, which also refuses grandchildren."""
 
 
 class SdvDatabaseSynthesizer(BaseEstimator):  # type: ignore[misc]

@@ -10,7 +10,7 @@ import pytest
 
 from tabsynth.data import Table
 from tabsynth.schema import Schema
-from tabsynth.synthesizers.adapters.table_bridge import TableAdapter
+from tabsynth.synthesizers.adapters.table_adapter import TableAdapter
 
 SCHEMA = Schema.from_dict(
     {

@@ -1,8 +1,8 @@
-"""A table as models of other packages want it: columns of floats and columns of small integers, nothing missing.
+"""Conversion of a table to the plain frame of floats and small integers that other packages learn, and back.
 
-The codec says what every column is. Numbers and dates go over as floats, beside a column of zeros and ones where values
-may be missing; everything else goes over as its tokens. What the codec does not learn, and what never varies, stays
-here. Therefore the codec controls dtypes, rounding, identifiers, text and the minimum group size for every model.
+Numbers and dates become floats, with an indicator column where values may be missing; other columns become tokens.
+Nothing is missing in the plain frame. Columns that are not learned or never vary are left out. The codec is ours, so
+dtypes, rounding, identifiers, text and the minimum group size are the same for every model.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tabsynth.schema.columns import Datetime
 
 @dataclass(frozen=True)
 class NumericColumn:
-    """A column of numbers on the other side: ``(value - offset) / scale`` in the column ``name``.
+    """The plain columns of a column of numbers: ``(value - offset) / scale``, and an indicator of missing values.
 
     Attributes:
-        name: The plain column that holds the numbers; None where the column has one value only.
-        missing: The plain column that says where a value is missing; None where none may be.
+        name: The plain column of the numbers; None if the column has one value only.
+        missing: The indicator column; None if no value may be missing.
         offset: The median.
-        scale: The standard deviation where it is below one (the packages' tolerances are absolute), else one.
+        scale: The standard deviation if it is below one (the packages' tolerances are absolute), else one.
     """
 
     name: str | None
@@ -45,7 +45,7 @@ class NumericColumn:
 
 @dataclass(frozen=True, eq=False)
 class TableAdapter:
-    """The way from a table to a plain frame and back; build one with ``Bridge.measure``.
+    """Converter between a table and its plain frame; build one with ``TableAdapter.measure``.
 
     Attributes:
         codec: The codec of the columns.
@@ -53,7 +53,8 @@ class TableAdapter:
         lines: The columns of numbers, by their names in the table.
         slots: The learned slots of the codec: plain column to position in the token matrix.
         constant: The token of every slot that is not learned, shape (slots,).
-        flips: How often a drawn value is made missing, and a drawn gap filled, by column that may be missing.
+        missing_rates: By column that may be missing, the share of sampled values that become missing, and of sampled
+            missing values that are replaced by a value.
     """
 
     codec: Codec
@@ -67,13 +68,13 @@ class TableAdapter:
     def measure(
         cls, table: Table, rng: np.random.Generator, *, min_group: int, derived: Collection[str] = ()
     ) -> tuple[TableAdapter, pd.DataFrame]:
-        """Return the bridge of a training table, and the plain frame of its rows.
+        """Return the adapter of a training table, and the plain frame of its rows.
 
         Args:
             table: The training rows.
             rng: Random generator for placeholders of missing numbers and of pooled values.
-            min_group: No category, bound or missingness that rests on fewer persons crosses the bridge.
-            derived: Columns that are computed from others, for which no relations are sought.
+            min_group: Minimum persons behind each category, bound and missing value in the plain frame.
+            derived: Columns computed from others, which take part in no relation.
         """
         codec = Codec.measure(table, min_group=min_group)
         tokens = np.zeros((len(table), len(codec.slots)), np.int32)
@@ -99,13 +100,13 @@ class TableAdapter:
         return [number.missing for number in self.lines.values() if number.missing is not None] + list(self.slots)
 
     def calibrate(self, drawn: pd.DataFrame) -> TableAdapter:
-        """Return a bridge that restores each column's training share of missing values in the model's samples.
+        """Return an adapter that restores each column's training share of missing values in the model's samples.
 
-        A model that takes the most probable category, or one that was shown rare categories more often, gives too few
-        gaps or too many. Those it gives stay where they are, as far as the rate allows.
+        Some models sample too many or too few missing values, because they oversample rare categories or return the
+        most probable one. As many of the sampled missing values as possible are kept.
 
         Args:
-            drawn: Plain rows as the model draws them, many enough to measure their rates.
+            drawn: Plain rows sampled by the model, enough to estimate the shares.
         """
         missing_rates: dict[str, tuple[float, float]] = {}
         for name, absent in self._absent(drawn).items():
@@ -117,7 +118,7 @@ class TableAdapter:
         return replace(self, missing_rates=missing_rates)
 
     def prepare(self, drawn: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-        """Return the drawn plain rows with every gap decided and no token that a synthetic row may not hold."""
+        """Return sampled plain rows with the final missing values and allowed tokens only."""
         plain = drawn.copy()
         tokens = self._tokens(plain)
         for name, absent in self._absent(plain).items():
@@ -134,7 +135,7 @@ class TableAdapter:
             coder = self.codec.coders[name]
             assert isinstance(coder, ValueCoder)
             column_tokens = self.codec.column_tokens(tokens, name)
-            # Two digits that never met in training may make a token that must not be drawn, too.
+            # Two digits that do not occur together in training may form a forbidden token.
             _set_tokens(tokens, self.codec, name, _replace_forbidden(coder, column_tokens, rng))
         for slot, j in self.slots.items():
             plain[slot] = tokens[:, j].astype(np.int64)
@@ -143,13 +144,13 @@ class TableAdapter:
     def decode(
         self, plain: pd.DataFrame, rng: np.random.Generator, *, keys: int | None = None, start: int = 0
     ) -> pd.DataFrame:
-        """Return the table of settled plain rows, with the training frame's columns, order and dtypes.
+        """Return the table of prepared plain rows, with the training frame's columns, order and dtypes.
 
         Args:
-            plain: The columns that ``measure`` gave; without columns where the model had nothing to learn.
+            plain: The result of ``prepare``; without columns if the model has nothing to learn.
             rng: Random generator.
             keys: Seed of the identifiers, as in ``Codec.decode``.
-            start: Rows decoded before with the same ``keys``.
+            start: Number of rows already decoded with the same ``keys``.
         """
         rows = np.arange(start, start + len(plain))
         frame = self.relations.decode(self.codec, self._tokens(plain), rng, keys=keys, rows=rows)
@@ -167,7 +168,7 @@ class TableAdapter:
 
     @classmethod
     def from_state(cls, config: Mapping[str, Any], arrays: Arrays) -> TableAdapter:
-        """Rebuild a bridge from its state."""
+        """Rebuild an adapter from its state."""
         numeric = {name: NumericColumn(**plain) for name, plain in config["lines"].items()}
         codec = Codec.from_state(config["codec"], arrays)
         relations = Relations.from_state(config["codec"], arrays)
@@ -175,7 +176,7 @@ class TableAdapter:
         return cls(codec, relations, numeric, dict(config["slots"]), arrays["bridge.constant"], missing_rates)
 
     def _tokens(self, plain: pd.DataFrame) -> Tokens:
-        """Return the token matrix of plain rows; the slots of numbers hold nothing."""
+        """Return the token matrix of plain rows; the slots of numbers are not used."""
         tokens: Tokens = np.tile(self.constant, (len(plain), 1))
         for name, j in self.slots.items():
             tokens[:, j] = np.clip(plain[name].to_numpy(np.int64), 0, self.codec.slots[j].size - 1)
@@ -200,7 +201,7 @@ class TableAdapter:
         return gaps
 
     def _numbers(self, name: str, plain: pd.DataFrame) -> pd.Series:
-        """Return a column of numbers or dates: put back in place, on the column's lattice and inside its range."""
+        """Return a column of numbers or dates, rounded to its step and clipped to its range."""
         coder, number, column = self.codec.coders[name], self.lines[name], self.codec.schema[name]
         assert isinstance(coder, QuantileCoder)
         data = np.zeros(len(plain)) if number.name is None else plain[number.name].to_numpy(np.float64)
@@ -217,7 +218,7 @@ class TableAdapter:
 def _measure_numbers(
     position: int, coder: QuantileCoder, data: Floats, rng: np.random.Generator
 ) -> tuple[NumericColumn, dict[str, npt.NDArray[Any]]]:
-    """Return the line of a column of numbers, and its plain columns."""
+    """Return the description of a column of numbers, and its plain columns."""
     absent = np.isnan(data)
     values = np.clip(data[~absent], coder.low[0], coder.high[-1])
     spread = float(values.std())
@@ -233,7 +234,7 @@ def _measure_numbers(
     if number.name is not None:
         filled = np.empty(len(data))
         filled[~absent] = values
-        # Drawn from the column itself, so that the gaps do not pile up on one value that the model would learn.
+        # Missing values are replaced by a sample of the column: the model would learn a constant as a point mass.
         filled[absent] = rng.choice(values, size=int(absent.sum()))
         plain[number.name] = (filled - number.offset) / number.scale
     if number.missing is not None:
@@ -242,14 +243,14 @@ def _measure_numbers(
 
 
 def _replace_forbidden(coder: ValueCoder, tokens: Tokens, rng: np.random.Generator) -> Tokens:
-    """Return the tokens in which those that no synthetic row may hold are replaced by values, by their frequency."""
+    """Return the tokens with forbidden ones replaced by a sample of the allowed ones."""
     return _resample_values(coder, tokens, ~coder.allowed_tokens[tokens], rng)
 
 
 def _resample_values(
     coder: ValueCoder, tokens: Tokens, where: npt.NDArray[np.bool_], rng: np.random.Generator
 ) -> Tokens:
-    """Return the tokens with values drawn by their frequency in some places; a gap where there is no value to draw."""
+    """Return the tokens, some of them replaced by a sample of the allowed values, or by MISSING if there are none."""
     weights = np.where(coder.allowed_tokens, coder.counts, 0).astype(np.float64)
     if weights[: coder.missing].any():
         weights[coder.missing] = 0

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabsynth.data.database.sql_databases import read_database, write_database
+from tabsynth.data.database.read_write import read_database, write_database
 from tabsynth.data.sql.transfer import read_frame
 from tabsynth.errors import DataError, InputError, SourceError
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
