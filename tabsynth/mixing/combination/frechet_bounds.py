@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tabsynth.common.arrays import Floats, Integers
 
 N_STANDARD_ERRORS = 3.0
-"""Standard errors by which shares are widened before they enter a bound."""
+"""Standard errors by which the interval of each share is widened."""
 
 MIN_GROUP_ROWS = 150
 """Minimum rows of a group on both sides."""

@@ -20,7 +20,7 @@ from tabsynth.errors import DataError, InputError, quote
 
 MAX_ROUNDS = 1000
 TOLERANCE = 1e-9
-"""Raking converges when no weight changes by more."""
+"""Raking stops when no weight changes by more than this."""
 
 N_FOLDS = 3
 MAX_CATEGORIES = 250

@@ -1,8 +1,8 @@
 """Statistical matching: fuse two tables that share columns but no key.
 
 The second table's columns are drawn for the first table's rows. Without a key, only Fréchet bounds are known of columns
-never observed together: drawn rows assume conditional independence given the common columns, and a claim on such a pair
-is refused where the bounds are wide. A small linked sample replaces the assumption by learned donor odds.
+never observed together: the drawn rows assume conditional independence given the common columns, and shares of such a
+pair are refused if the bounds are wide. A small linked sample replaces this assumption by learned donor odds.
 """
 
 from __future__ import annotations

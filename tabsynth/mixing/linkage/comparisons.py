@@ -13,7 +13,7 @@ from tabsynth.mixing.linkage.database import count_repeats
 from tabsynth.mixing.linkage.fields import FieldKind
 
 MIN_SWAP_SHARE = 0.05
-"""Minimum share of each text field's values in the other, for the fields to be treated as swappable."""
+"""Two text fields may be swapped if at least this share of the values of each occurs in the other."""
 
 MIN_DEPENDENCE = 0.5
 MIN_AGREEING_PAIRS = 100

@@ -30,8 +30,8 @@ class Links:
 
     Attributes:
         entities: By source, the entity of each row, shape (rows,), numbered alike in all sources.
-        pairs: Compared pairs from the review band's lower end on, by descending probability: ``source_a``, ``row_a``,
-            ``source_b``, ``row_b``, ``probability``. A row is the first one of its record.
+        pairs: Pairs with at least the probability of the review band's lower end, in descending order: ``source_a``,
+            ``row_a``, ``source_b``, ``row_b``, ``probability``. A row is the first one of its record.
         report: Counts for the report; ``alarms`` lists evidence of wrong or missed links.
     """
 
@@ -73,7 +73,7 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
         _score_pairs(records, keys, spec, seed) if len(frames) > 1 else (pd.DataFrame(columns=PAIR_COLUMNS), {})
     )
     heavy = engine_report.pop("heavy_keys", [])
-    # Where a person may have several records, all records with a heavy key became one person.
+    # If a person may have several records, all records with a heavy key are linked to one person.
     heavy_merged += [] if spec.one_to_one or spec.engine != "exact" else heavy
     report |= {**engine_report, "heavy_keys": [*report["heavy_keys"], *heavy]}
     joined = pairs[pairs["probability"] >= spec.threshold]

@@ -38,7 +38,7 @@ CHUNK_PAIRS = 10_000_000
 """Pairs compared at once."""
 
 SPARE_BITS = 10.0
-"""Match-weight margin below the wanted probability, until the share of matches is estimated."""
+"""Margin of the match weight below that of the minimum probability, until the share of matches is estimated."""
 
 
 def score_pairs(

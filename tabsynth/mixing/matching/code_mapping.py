@@ -26,7 +26,7 @@ MAX_ABSENCE_PROBABILITY = 0.01
 """A code's absence is suspicious if its probability by chance is below this value."""
 
 MAX_TAIL_SHARE = 0.05
-"""Share of high counts that may be absent from one of two columns of counts."""
+"""Two columns are counts if the values that occur in only one of them have less than this share."""
 
 KEPT_COST = 1e6
 """Cost of mapping a code of both sources to another one."""
@@ -163,7 +163,7 @@ def _assign_by_shares(
         cost[rows.index(key)] = cost[:, columns.index(key)] = KEPT_COST
         cost[rows.index(key), columns.index(key)] = 0.0
     if all(key.lstrip("-").isdigit() for key in (*rows, *columns)):
-        # Numeric codes are rarely in another order.
+        # The order of numeric codes rarely differs between sources.
         ranks = [np.argsort(np.argsort([int(key) for key in keys])) for keys in (rows, columns)]
         cost += 0.5 * np.abs(ranks[0][:, None] - ranks[1][None, :])
     for i, key in enumerate(rows):

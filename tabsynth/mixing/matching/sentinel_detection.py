@@ -12,7 +12,7 @@ from tabsynth.common.arrays import Floats
 from tabsynth.mixing.matching.column_profiles import MIN_SPIKE_ROWS, SENTINELS, Profile
 
 MAX_CHANCE_PROBABILITY = 1e-6
-"""Maximum probability, given the other sources, of a number of equal values that is not due to chance."""
+"""Maximum p-value of a spike: the probability of so many equal values, given the other sources."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _test_candidate(
         return Sentinel(column.source, value, count, False, f"{value:g} in {count} rows, far from all other values")
     low, high = np.quantile(pooled, [0.001, 0.999])
     inside = low <= value <= high
-    # The rule of three bounds the frequency of a number that the other sources never have.
+    # The rule of three: an upper bound of the frequency of a number that is absent from the other sources.
     times, rows = sum(int((other == value).sum()) for other in others), sum(map(len, others))
     chance = max(times, 3) / max(rows, 1)
     usual = float(stats.binom.sf(count - 1, len(mine), min(chance, 1.0))) > MAX_CHANCE_PROBABILITY

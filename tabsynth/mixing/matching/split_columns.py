@@ -143,7 +143,7 @@ def _name_splits(source: str, whole: Profile, loose: Sequence[Profile], group: C
 
 
 def joined_column_questions(groups: Sequence[ColumnGroup]) -> list[str]:
-    """Return the questions about a column that other sources may have in several."""
+    """Return the questions about a column that other sources may split into several."""
     out = []
     for group in groups:
         if len(group.members) > 1:

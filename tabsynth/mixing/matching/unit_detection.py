@@ -13,8 +13,7 @@ from tabsynth.mixing.matching.name_similarity import analyte_in_name, candidate_
 from tabsynth.mixing.units import Conversion, conversion
 
 MAX_SAME_UNIT_DISTANCE, MIN_OTHER_UNIT_DISTANCE = 0.6, 1.2
-"""Distances, in spreads: columns in one unit are rarely further apart than the first, and never further than the
-second."""
+"""Distances between columns of one unit, in units of their spread: rarely above the first, never above the second."""
 
 MIN_SECOND_UNIT_SHARE = 0.03
 """Minimum share of a source's values in a second unit."""
@@ -85,7 +84,7 @@ def compare_units(one: Profile, other: Profile) -> UnitComparison:
             if change is None or change == Conversion(1.0):
                 continue
             found = quantile_distance(one, other, change)
-            # Among pairs with one factor the first wins: a quantity's first unit is its usual one.
+            # Of pairs with the same factor the first is chosen, because the usual unit of a quantity is listed first.
             if found < best.distance - 1e-9 and found < 0.5 * plain:
                 best = UnitComparison(found, plain, unit, to, analyte)
     return best
@@ -129,7 +128,7 @@ def detect_second_unit(values: Floats, column_words: tuple[str, ...]) -> SecondU
     if share < MIN_SECOND_UNIT_SHARE or min(len(low), len(high)) < 5 or gaps[at] < np.log(1.5):
         return None
     minor, major = (low, high) if len(low) < len(high) else (high, low)
-    if len(np.unique(minor)) < MIN_SECOND_UNIT_VALUES:  # 1 and then 2 years are no gap between units
+    if len(np.unique(minor)) < MIN_SECOND_UNIT_VALUES:  # 1 and 2 years are not a gap
         return None
     levels = QUANTILE_LEVELS[2:-2]
     spread = float(np.subtract(*np.quantile(major, [0.9, 0.1]))) or 1.0

@@ -14,7 +14,7 @@ from tabsynth.mixing.linkage.link import find_alarms, missed_links
 from tabsynth.mixing.linkage.spec import LinkSpec
 
 KEY_COLUMN, LOOSE_COLUMN = "_key", "_loose"
-"""Columns of staged files: each row's key, and the key without its form."""
+"""Columns of staged files: each row's key, and the key without case, leading zeros and compatibility characters."""
 
 MAX_MEMORY = "500MB"
 """DuckDB's memory limit."""
@@ -102,7 +102,7 @@ def _union(paths: Mapping[str, Path], column: str) -> str:
 
 
 def _key_column(con: Any, paths: Mapping[str, Path]) -> tuple[str, int]:
-    """Return the linking column as ``exact.number_linked_keys`` does, and keys that match in another form only."""
+    """Return the column to link by, as ``exact.number_linked_keys``, and the number of keys that match loosely only."""
     distinct, shared = {}, {}
     for column in (KEY_COLUMN, LOOSE_COLUMN):
         keys = f"(SELECT DISTINCT s, _key FROM ({_union(paths, column)}) WHERE _key IS NOT NULL)"

@@ -1,4 +1,4 @@
-"""Check whether a plan can be applied batch by batch, and complete it by a first pass over the inputs."""
+"""Check that a plan can be applied batch by batch, and complete it by a first pass over the inputs."""
 
 from __future__ import annotations
 

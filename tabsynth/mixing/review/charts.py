@@ -68,14 +68,14 @@ def _draw_outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]], 
 
 
 def _axis_label(value: float, *, dates: bool) -> str:
-    """Return a number of four digits, of all digits if it is large, or a date."""
+    """Format a number with four significant digits (a large one with all), or a date."""
     if dates:
         return str(np.datetime64(round(value), "D"))
     return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def count_keys(series: Mapping[str, pd.Series]) -> list[str]:
-    """Return a text per source: its number of different keys or texts, and how many another source has too."""
+    """Describe each source: its number of distinct keys or texts, and how many of them occur in another source."""
     codes = {source: set(code_texts(values.dropna())) for source, values in series.items()}
     out = []
     for source, distinct in codes.items():

@@ -17,7 +17,7 @@ from tabsynth.reporting.html import environment
 from tabsynth.reporting.report_files import notebook_frame
 
 KEY_KINDS = ("identifier", "text")
-"""Kinds of columns that are counted, not drawn: their values are of one person each."""
+"""Kinds of columns without a chart, because each value belongs to one person."""
 
 
 def render(plan: Plan) -> str:
