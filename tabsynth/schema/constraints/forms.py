@@ -83,10 +83,9 @@ class LinearForm:
         """Solve for a column such that the form has the wanted value, shape (n,)."""
         rest = [k * np.asarray(values[other], dtype=np.float64) for other, k in self.terms if other != name]
         others = np.sum([np.zeros(len(values[name])), *rest], axis=0)
-        others = np.sum([np.zeros(len(values[name])), *rest], axis=0)
-        return np.asarray((wanted - self.constant - others) / self._k(name))
+        return np.asarray((wanted - self.constant - others) / self._factor(name))
 
-    def _k(self, name: str) -> float:
+    def _factor(self, name: str) -> float:
         return dict(self.terms)[name]
 
     def __str__(self) -> str:
@@ -105,9 +104,9 @@ class LinearForm:
         return left + own + right
 
     def _spell_rest(self) -> str:
-        k = self._k(self.target)
-        rest = tuple((name, -factor / k + 0.0) for name, factor in self.terms if name != self.target)
-        return spell_sum(rest, ((self.least or 0.0) - self.constant) / k)
+        own = self._factor(self.target)
+        rest = tuple((name, -factor / own + 0.0) for name, factor in self.terms if name != self.target)
+        return spell_sum(rest, ((self.least or 0.0) - self.constant) / own)
 
 
 @dataclass(frozen=True)
