@@ -1,4 +1,4 @@
-"""Rejection sampling: rows that violate a constraint or a rule are redrawn."""
+"""Rejection sampling: rows that violate a discovered rule are drawn again."""
 
 from __future__ import annotations
 
