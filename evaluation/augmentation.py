@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from tabsynth.adversarial.perturbation import adversarial_rows
 from tabsynth.adversarial.vat import VATClassifier
 from tabsynth.common.arrays import Floats
+from tabsynth.common.binomial import wilson
 from tabsynth.data.table import Table
 from tabsynth.evaluation.metrics.utility import percentile_interval
 from tabsynth.evaluation.repeated_training import Data, RepeatedTraining
@@ -169,7 +169,7 @@ def robustness_scores(
         name="accuracy",
         title="Accuracy",
         value=n_correct[0] / n,
-        interval=_wilson(n_correct[0], n),
+        interval=wilson(n_correct[0], n),
         better="higher",
         target=1.0,
         description="Share of rows classified correctly.",
@@ -179,7 +179,7 @@ def robustness_scores(
         name="robust_accuracy",
         title="Adversarial accuracy",
         value=n_correct[1] / n,
-        interval=_wilson(n_correct[1], n),
+        interval=wilson(n_correct[1], n),
         better="higher",
         target=1.0,
         floor=n_correct[0] / n,
@@ -218,13 +218,3 @@ def _gain_score(trained: RepeatedTraining, augmented_auc: Floats, baseline_auc: 
         description="AUC of the classifier minus that of one trained on the baseline table.",
         method=f"{trained.method} Paired: both classifiers are scored on the same draws.",
     )
-
-
-def _wilson(n_correct: int, n: int) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share ("Probable inference", JASA 22, 1927)."""
-    z = float(norm.ppf(0.975))
-    middle, half = (
-        (n_correct + z * z / 2) / (n + z * z),
-        z * (n_correct * (n - n_correct) / n + z * z / 4) ** 0.5 / (n + z * z),
-    )
-    return middle - half, middle + half

@@ -12,7 +12,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.common.binomial import wilson
+from tabsynth.common.binomial import newcombe, wilson
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
@@ -52,7 +52,7 @@ def memorisation_scores(
     known = np.unique(_row_hashes(train))
     matched = np.isin(_row_hashes(synthetic), known)
     other = np.isin(_row_hashes(holdout), known)
-    below, above = _newcombe(int(matched.sum()), len(matched), int(other.sum()), len(other))
+    below, above = newcombe(int(matched.sum()), len(matched), int(other.sum()), len(other))
     return [
         Score(
             name="dcr_share",
@@ -130,16 +130,6 @@ def _dcr_share(seen: tuple[Floats, Integers], unseen: tuple[Floats, Integers], k
     spread = 2 * k / (2 * k - 1) * float(((nearest_counts - nearest_counts.mean()) ** 2).sum()) if k > 0 else 0.0
     half = float(norm.ppf(0.975)) * (share * (1 - share) * spread) ** 0.5 / n
     return share, max(0.0, share - half), min(1.0, share + half)
-
-
-def _newcombe(a: int, n: int, b: int, m: int) -> tuple[float, float]:
-    """Return the 95 % interval of a/n - b/m (Newcombe, Statistics in Medicine 17, 1998, method 10)."""
-    p, q = a / n, b / m
-    (low_p, high_p), (low_q, high_q) = wilson(a, n), wilson(b, m)
-    return (
-        p - q - ((p - low_p) ** 2 + (high_q - q) ** 2) ** 0.5,
-        p - q + ((high_p - p) ** 2 + (q - low_q) ** 2) ** 0.5,
-    )
 
 
 def _scale_to_unit_range(table: EncodedTable, train: EncodedTable) -> Floats:

@@ -85,31 +85,26 @@ def _error_score(
 
 def violation_score(key: tuple[str, str], violations: Violations) -> Score:
     """Return the score of key violations, from subject and score name."""
-    metric = METRICS[key[1]]
-    return Score(
-        name=".".join(key),
-        title=metric.title,
-        value=violations.synthetic,
-        interval=None,
-        better="lower",
-        floor=violations.real,
-        unit="%",
-        description=metric.description,
-        method="Counted on all rows.",
-    )
+    return _counted_score(".".join(key), METRICS[key[1]].title, METRICS[key[1]].description, violations)
 
 
 def rule_score(key: tuple[str, str], violations: Violations) -> Score:
     """Return the score of rule violations, from table and rule."""
+    table, rule = key
+    description = f"Share of rows of {table} that violate {rule}."
+    return _counted_score(f"{table}.{RULE}{rule}", rule, description, violations)
+
+
+def _counted_score(name: str, title: str, description: str, violations: Violations) -> Score:
     return Score(
-        name=f"{key[0]}.{RULE}{key[1]}",
-        title=key[1],
+        name=name,
+        title=title,
         value=violations.synthetic,
         interval=None,
         better="lower",
         floor=violations.real,
         unit="%",
-        description=f"Share of rows of {key[0]} that violate {key[1]}.",
+        description=description,
         method="Counted on all rows.",
     )
 

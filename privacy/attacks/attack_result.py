@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tabsynth.common.arrays import Bools, Integers
+from tabsynth.common.binomial import newcombe
 from tabsynth.evaluation.score import Part, Score
+from tabsynth.privacy.attacks.rate_tests import fisher_p_value
 from tabsynth.reporting.number_format import format_number
 
 Group = Literal["membership", "singling_out", "linkability", "inference", "copies", "source", "shadow"]
@@ -83,6 +86,21 @@ class AttackResult:
         """Return the fields that the score does not hold, as plain data."""
         keys = ("name", "group", "attack", "records", "p", "success", "control", "baseline")
         return {key: getattr(self, key) for key in keys}
+
+
+def compare_rates(members: Bools | Integers, controls: Bools | Integers) -> dict[str, Any]:
+    """Return the fields of the result of an attack that succeeds on some training records and on some controls.
+
+    Args:
+        members: Whether the attack succeeds on each training record.
+        controls: Whether it succeeds on each control record.
+    """
+    a, n, b, m = int(members.sum()), len(members), int(controls.sum()), len(controls)
+    low, high = newcombe(a, max(n, 1), b, max(m, 1))
+    success, control = a / max(n, 1), b / max(m, 1)
+    p, p_reverse = (fisher_p_value(a, n, b, m), fisher_p_value(b, m, a, n)) if n and m else (1.0, 1.0)
+    fields: dict[str, Any] = {"value": 100 * (success - control), "interval": (100 * low, 100 * high), "floor": 0.0}
+    return fields | {"p": p, "p_reverse": p_reverse, "counts": (a, n, b, m), "success": success, "control": control}
 
 
 def bonferroni(p: list[float]) -> float:

@@ -15,10 +15,9 @@ from tabsynth.common.arrays import Floats
 from tabsynth.common.binomial import newcombe
 from tabsynth.evaluation.score import Part
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.privacy.attacks.attack_result import AttackResult, Records, bonferroni
+from tabsynth.privacy.attacks.attack_result import AttackResult, Records, bonferroni, compare_rates
 from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
-from tabsynth.privacy.attacks.rate_tests import fisher_p_value
 
 MAX_TARGETS_PER_SECRET = 1_500
 """Members, and controls, that are attacked for each secret."""
@@ -125,22 +124,14 @@ def _result(
     controls_correct: npt.NDArray[np.bool_],
     baseline: float,
 ) -> AttackResult:
-    a, n, b, m = int(members_correct.sum()), len(members_correct), int(controls_correct.sum()), len(controls_correct)
-    low, high = newcombe(a, n, b, m)
+    n, m = len(members_correct), len(controls_correct)
     return AttackResult(
         name=f"inference_{records}_{secret}",
         group="inference",
         attack="Nearest synthetic row",
         records=records,
         title=secret,
-        value=100 * (a / n - b / m),
-        interval=(100 * low, 100 * high),
-        floor=0.0,
-        p=fisher_p_value(a, n, b, m),
-        p_reverse=fisher_p_value(b, m, a, n),
-        counts=(a, n, b, m),
-        success=a / n,
-        control=b / m,
+        **compare_rates(members_correct, controls_correct),
         baseline=baseline,
         description=f"Share of correct guesses of {secret!r} on training records minus that on controls.",
         method=f"{n:,} members and {m:,} controls; all other columns are known, the nearest synthetic row gives the "

@@ -16,16 +16,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.arrays import Integers
-from tabsynth.common.binomial import newcombe, wilson
+from tabsynth.common.binomial import wilson
 from tabsynth.evaluation.metrics.memorisation import memorisation_scores
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.privacy.attacks.attack_result import AttackResult
+from tabsynth.privacy.attacks.attack_result import AttackResult, compare_rates
 from tabsynth.privacy.attacks.holdout_overlap import round_significant
 from tabsynth.privacy.attacks.membership import TargetScores
 from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
-from tabsynth.privacy.attacks.rate_tests import fisher_p_value
 
 NEAR_COPY_QUANTILE = 0.01
 """Quantile of the targets' distances to the reference rows; a near copy has a synthetic row within that distance."""
@@ -134,23 +133,16 @@ def _hash_columns(table: EncodedTable, indices: list[int]) -> npt.NDArray[np.uin
 
 
 def _result(name: str, title: str, is_copy: list[npt.NDArray[np.bool_]], predicate: str) -> AttackResult:
-    a, n, b, m = int(is_copy[0].sum()), len(is_copy[0]), int(is_copy[1].sum()), len(is_copy[1])
-    low, high = newcombe(a, n, b, m)
+    rates = compare_rates(*is_copy)
+    a, n, b, m = rates["counts"]
     return AttackResult(
         name=name,
         group="copies",
         attack=title,
         records="random",
         title=title,
-        value=100 * (a / n - b / m),
-        interval=(100 * low, 100 * high),
-        floor=0.0,
-        p=fisher_p_value(a, n, b, m),
-        p_reverse=fisher_p_value(b, m, a, n),
-        counts=(a, n, b, m),
-        success=a / n,
-        control=b / m,
-        baseline=b / m,
+        **rates,
+        baseline=rates["control"],
         description=f"Share of training records that {predicate} minus that of held-out records.",
         method=f"{a:,} of {n:,} training and {b:,} of {m:,} held-out records; Newcombe interval, Fisher's exact test.",
     )

@@ -10,11 +10,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.binomial import newcombe
-from tabsynth.privacy.attacks.attack_result import AttackResult, Records
+from tabsynth.privacy.attacks.attack_result import AttackResult, Records, compare_rates
 from tabsynth.privacy.attacks.membership_game import MembershipGame
 from tabsynth.privacy.attacks.nearest_neighbours import find_nearest
-from tabsynth.privacy.attacks.rate_tests import fisher_p_value
 
 N_NEAREST = 5
 """Number of nearest synthetic rows of each half."""
@@ -69,25 +67,17 @@ def _result(
     records: Records,
     baseline: float,
 ) -> AttackResult:
-    members_linked, controls_linked = linked[chosen][game.is_member[chosen]], linked[chosen][~game.is_member[chosen]]
-    a, n, b, m = int(members_linked.sum()), len(members_linked), int(controls_linked.sum()), len(controls_linked)
-    low, high = newcombe(a, max(n, 1), b, max(m, 1))
+    members, controls = linked[chosen][game.is_member[chosen]], linked[chosen][~game.is_member[chosen]]
     return AttackResult(
         name=f"linkability_{records}",
         group="linkability",
         attack="Two halves of the columns",
         records=records,
         title=f"Linkability, {records} records",
-        value=100 * (a / max(n, 1) - b / max(m, 1)),
-        interval=(100 * low, 100 * high),
-        floor=0.0,
-        p=fisher_p_value(a, n, b, m) if n and m else 1.0,
-        p_reverse=fisher_p_value(b, m, a, n) if n and m else 1.0,
-        counts=(a, n, b, m),
-        success=a / max(n, 1),
-        control=b / max(m, 1),
+        **compare_rates(members, controls),
         baseline=baseline,
         description="Share of training records whose halves are linked by a synthetic row, minus that of controls.",
-        method=f"{n:,} members and {m:,} controls, the {N_NEAREST} nearest synthetic rows by each half (WP216; Giomi "
-        "et al., 2023); Newcombe interval, Fisher's exact test. Baseline: held-out rows in place of synthetic ones.",
+        method=f"{len(members):,} members and {len(controls):,} controls, the {N_NEAREST} nearest synthetic rows by "
+        "each half (WP216; Giomi et al., 2023); Newcombe interval, Fisher's exact test. Baseline: held-out rows in "
+        "place of synthetic ones.",
     )

@@ -28,10 +28,10 @@ class ValueCoder:
     Attributes:
         values: The ordinary values, sorted when ``ordered``, else by frequency.
         counts: Training rows of each token, shape (size,).
-        allowed_tokens: Tokens that a synthetic row may hold, shape (size,).
+        allowed_tokens: Tokens that a synthetic row may contain, shape (size,).
         public: Values that RARE may be decoded to: rare ones that the schema declares, or substitutes for rare ones.
         ordered: Whether neighbouring tokens mean neighbouring values.
-        public_shares: How RARE is spread over the public values, evenly where left out.
+        public_shares: Shares of the public values among decoded RARE tokens; equal by default.
     """
 
     values: tuple[Value, ...]

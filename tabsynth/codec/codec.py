@@ -69,7 +69,7 @@ class Codec:
 
         Args:
             table: The training rows.
-            min_group: No category and no numeric knot rests on fewer persons than this; 1 switches the floor off.
+            min_group: Minimum persons behind each category and each number of the codec; 1 switches the floor off.
             tokens: Approximate number of tokens of a numeric column; by default 1.4 times the square root of the
                 number of rows, between 16 and 256.
             observed: For each column that some rows do not have at all, which rows have it.

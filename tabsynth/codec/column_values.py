@@ -77,7 +77,7 @@ def measure_column(
 def hide_rare_precision(
     column: Column, values: pd.Series, min_group: int, persons: npt.NDArray[np.int64] | None
 ) -> Column:
-    """An inferred column with the decimals or the resolution of at least ``min_group`` persons; others as they are."""
+    """Return an inferred column with the decimals or the resolution that at least ``min_group`` persons have."""
     if not column.why:
         return column
     if isinstance(column, Datetime):
@@ -95,7 +95,7 @@ def hide_rare_precision(
 def _hide_rare_resolution(
     column: Datetime, values: pd.Series, min_group: int, persons: npt.NDArray[np.int64] | None
 ) -> Datetime:
-    """The coarsest resolution such that fewer than ``min_group`` persons have a finer date."""
+    """Return the column with the coarsest resolution such that fewer than ``min_group`` persons have a finer date."""
     moments = to_instants(values, column.format)
     present = moments.notna().to_numpy()
     ticks, who = moments.to_numpy()[present].astype(np.int64), None if persons is None else persons[present]

@@ -16,11 +16,11 @@ from tabsynth.errors import SchemaError
 MAX_COLLISIONS = 1e-6
 """Forms with fewer expected collisions with real keys are not restricted."""
 MIN_ROOM_FACTOR = 10
-"""Restricted forms have room for this many times the real keys; otherwise keys are lengthened."""
+"""Minimum number of keys of restricted forms, relative to the real keys; otherwise keys are lengthened."""
 MIN_FREE_KEYS = 1000
 MAX_PREFIXES = 512
 MAX_DECLARED_PREFIXES = 4096
-"""The same for a declared form of which real keys take much: it is not lengthened."""
+"""Maximum prefixes of a declared form, which cannot be lengthened if real keys use much of it."""
 MAX_CANDIDATE_PREFIXES = 1 << 20
 """Prefixes enumerated at a time."""
 

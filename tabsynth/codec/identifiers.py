@@ -25,7 +25,7 @@ MIN_KEY_SPACE = 2**32
 """The last places of a form, with this many combinations, make keys distinct; the places before are random."""
 CHUNK_KEYS = 1 << 17
 MIN_LONGER_KEYS = 10**12
-"""Room of a form that is lengthened for a large sample: as long keys of too few persons are real, and not known."""
+"""Minimum number of keys of a lengthened form: real keys of that length may exist, and a collision must be unlikely."""
 
 
 def learn_pattern(values: pd.Series, *, regex: str | None = None, min_group: int = 5) -> Pattern:

@@ -137,7 +137,7 @@ def _round_ends(
 ) -> tuple[float, float]:
     """Return the ends of clipped values, each moved inward to the roundest number before the next value.
 
-    So no end is one person's value. An end that ``floor`` persons have stays.
+    Therefore no end is one person's value. An end that ``floor`` persons share is unchanged.
     """
     ends = []
     for sign, end in ((1.0, float(values[0])), (-1.0, float(values[-1]))):
@@ -152,7 +152,7 @@ def _round_ends(
 
 
 def _snap_to_frequent(values: Floats, who: Integers | None, floor: int) -> tuple[Floats, bool]:
-    """Sparse whole numbers, those of too few persons moved to the nearest known one; and whether they are sparse."""
+    """Return the values, and whether they are sparse whole numbers; rare sparse ones move to the nearest frequent one."""
     first = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     rows = np.diff(np.append(first, len(values)))
     n_persons = rows if who is None else count_persons(np.repeat(np.arange(len(first)), rows), who, len(first))
@@ -248,7 +248,7 @@ def _bin_bounds(
     low, high = middle - 2 * spread, middle + 2 * spread
     left, right = slice(None, -1), slice(1, None)
     margin = np.where(is_value, step / 2, 0.0)
-    # Two intervals share a border also across a gap narrower than they are: it is the chance of a few rows.
+    # Two intervals with a gap narrower than they are share a border, because the gap may be due to chance.
     width = np.where(is_value[left] | is_value[right], 0.0, np.maximum(spread[left], spread[right]) * 4)
     over = high[left] + margin[left] + width > low[right] - margin[right]
     border = np.clip((high[left] + low[right]) / 2, middle[left], middle[right])
@@ -268,7 +268,7 @@ def _bin_edges(low: Floats, high: Floats) -> Floats:
 
 
 def _assign_tokens(mass: Floats, tokens: int) -> Integers:
-    """Token of each bin: one each if they suffice, otherwise equal shares, with heavy bins alone and finer tails."""
+    """Return the token of each bin: one each if they suffice, otherwise equal shares, with heavy bins alone and finer tails."""
     if len(mass) <= tokens:
         return np.arange(len(mass), dtype=np.int64)
     total = float(mass.sum())

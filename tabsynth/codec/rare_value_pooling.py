@@ -23,7 +23,7 @@ MAX_POOLED_SHARE = 0.05
 """Pooled values up to this share of a column are left out; above it, they are replaced."""
 MAX_SUBSTITUTES = 4096
 MIN_UNUSED, MAX_CODE_SPAN = 3, 10**6
-"""Unused codes for each replacement, and the span of codes, so that unused ones between them can replace rare ones."""
+"""Rare codes are replaced by unused ones: minimum unused codes for each, and maximum span of the codes."""
 OTHER = "Other"
 ADVICE = "declare its values in the schema if they are public, declare it identifier or text, or lower min_group"
 
@@ -31,7 +31,7 @@ ADVICE = "declare its values in the schema if they are public, declare it identi
 def substitute(coder: ValueCoder, values: pd.Series, column: Column) -> ValueCoder:
     """Return an encoder whose RARE token decodes to the column's replacement, or to generated values.
 
-    Otherwise the share of the pooled values would go to the ordinary ones, or to missing.
+    Otherwise ordinary or missing values would take the share of the pooled values.
     """
     pooled = int(coder.counts[coder.rare])
     present = int(coder.counts.sum() - coder.counts[coder.missing])

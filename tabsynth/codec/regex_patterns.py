@@ -13,7 +13,7 @@ from tabsynth.errors import SchemaError
 
 MAX_SPELLINGS = 2048
 MAX_EXTRA_REPEATS = 8
-"""``*``, ``+`` and ``{m,}`` repeat at most this many times more than they must."""
+"""Maximum repetitions of ``*``, ``+`` and ``{m,}`` beyond their minimum."""
 
 CATEGORY_CHARACTERS = {
     "CATEGORY_DIGIT": digits,
@@ -39,7 +39,7 @@ def parse_regex(regex: str) -> Pattern:
         >>> [form.capacity for form in parse_regex(r"[AB]-\d{2,3}").forms]
         [200, 2000]
     """
-    # The standard library's own parser: it alone agrees with ``re`` in every corner.
+    # The parser of the standard library, because no other one agrees with ``re`` in all cases.
     from re import _parser  # type: ignore[attr-defined]
 
     try:

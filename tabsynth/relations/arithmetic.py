@@ -21,7 +21,7 @@ MIN_ROWS = 50
 """Minimum number of rows from which a relation is accepted."""
 
 MIN_SPREAD_STEPS = 25
-"""A relation that holds only after rounding needs a column whose standard deviation is this many rounding steps."""
+"""Minimum standard deviation, in rounding steps, of the column of a relation that holds only after rounding."""
 
 NO_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
@@ -111,7 +111,7 @@ def relation_from_dict(values: Mapping[str, Any]) -> ArithmeticRelation:
 
 
 def can_compute(relation: ArithmeticRelation, relations: Sequence[ArithmeticRelation]) -> bool:
-    """Return whether a relation may join others: none computes its column, and no term depends on its column."""
+    """Return whether a relation may be added to others: none computes its column, and no term depends on its column."""
     read = {other.column: {name for name, _ in other.terms} for other in relations}
     ahead, seen = [name for name, _ in relation.terms], {name for name, _ in relation.terms}
     while ahead:
@@ -272,7 +272,7 @@ def round_coefficients(
 
 
 def _differ_by_steps(rest: Floats, observed: Floats) -> bool:
-    """Return whether residuals are a few whole steps of the column in some rows, as rounding never makes them."""
+    """Return whether some residuals are a few whole steps of the column, which rounding does not explain."""
     decimals = shared_decimals(observed)
     if decimals is None or np.ptp(rest) == 0:
         return False

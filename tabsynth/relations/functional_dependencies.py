@@ -15,22 +15,22 @@ import numpy.typing as npt
 from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
 
 MAX_SCAN_ROWS = 2500
-"""Candidates are searched on at most so many rows, and confirmed on all."""
+"""Maximum rows on which candidates are searched; all rows then confirm them."""
 
 MIN_ROWS = 50
 """Minimum rows of a table, and of a missing value that decides another column."""
 
 MIN_IMPLICATION_ROWS = 60
-"""Minimum rows of a value that decides another column where other values do not."""
+"""Minimum rows of a value that determines another column while other values do not."""
 
 MIN_RIVAL_ROWS = 20
 """Minimum rows of a value whose rate serves as an estimate of the rate by chance."""
 
 MAX_SWEEPS = 3
-"""Dependencies are repaired in turn, because a repair may break another one."""
+"""Rounds of repairs: a repair may violate a dependency that was repaired before."""
 
 MIN_EVIDENCE_ROWS = 12.0
-"""A dependency is accepted if at least so many rows would violate it by chance."""
+"""Minimum number of rows that would violate an accepted dependency by chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,7 @@ def _tables(
     expected = (size - 1) * (1 - follows)
     complete = (single | open_ | (most < 0)).all(axis=0)
     least_rows = np.where(known == missing, MIN_ROWS, MIN_IMPLICATION_ROWS)[:, None]
-    # A scan may miss half of what the whole table has.
+    # By chance a sample may contain half of the expected evidence.
     needed = sample / 2 if sample < 1 else 1.0
     strong = single & (size >= least_rows * needed) & (size * (1 - follows) >= MIN_EVIDENCE_ROWS * needed)
     some = np.flatnonzero(strong.any(axis=0) & ~complete)
@@ -199,7 +199,7 @@ def repair(
 
     Args:
         tokens: Sampled tokens, shape (rows, slots).
-        fixed: Tokens that must not change, shape (rows, slots). If the dependent token is held, a determinant that
+        fixed: Tokens that must not change, shape (rows, slots). If the dependent token is fixed, a determinant that
             leads to it is sampled instead.
         functions: The dependencies, determinants with most tokens first.
         shares: Target share of each token of each slot, from which determinants are sampled.
@@ -222,7 +222,7 @@ def _sweep(
 ) -> None:
     """Repair tokens by each dependency in turn, in place.
 
-    Repaired tokens are held from then on: if another dependency contradicts the repair, its determinant changes.
+    Repaired tokens are fixed from then on: if another dependency contradicts the repair, its determinant changes.
     """
     for function in functions:
         cause, effect = out[:, function.determinant], out[:, function.dependent]

@@ -17,14 +17,14 @@ MIN_COVERED_SHARE = 0.8
 def discover_lookups(columns: Columns, computed: Collection[str]) -> Iterator[LookupRule]:
     """Find numeric columns that are a function of another column, one rule for each.
 
-    Columns without gaps whose tokens are single numbers need none: functional dependencies between tokens hold them.
+    Columns without missing values whose tokens are single numbers are left to functional dependencies between tokens.
 
     Args:
         columns: The table.
         computed: Columns that an exact relation computes.
     """
     open_ = [name for name in columns.numbers if name in columns.varied and name not in computed]
-    # The column of fewest values decides: the country, rather than the city.
+    # Of several columns the one with the fewest values is chosen: the country, not the city.
     for group, values in sorted(columns.keys.items(), key=lambda item: len(np.unique(item[1]))):
         for name in _candidates(group, values, open_, columns):
             rule = _lookup(group, name, values, columns)

@@ -1,4 +1,4 @@
-"""How well a straight line in one column explains another, for all pairs of columns with missing cells."""
+"""Unexplained variance of a straight line through two columns, for all pairs of columns with missing cells."""
 
 from __future__ import annotations
 

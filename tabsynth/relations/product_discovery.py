@@ -21,7 +21,7 @@ MAX_LOG_SPREAD = 0.05
 """Maximum standard deviation of a quotient's logarithm for the quotient to count as constant up to rounding."""
 
 MAX_FINER_SHARE = 0.1
-"""Share of a column's numbers that may have more decimals than the column counts as having."""
+"""Maximum share of a column's numbers with more decimals than the column is taken to have."""
 
 EXPONENTS = ((1, 1), (1, -1), (1, -2))
 """Exponents of the pairs that are tried: products and squares, ratios, and ratios to a square such as the BMI."""

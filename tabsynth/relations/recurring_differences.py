@@ -93,7 +93,7 @@ class RecurringDifference:
             room = differences.cumulative_mass((d - a).ravel(), inclusive=True)[:, None] - floor
             mass = floor + rng.random((len(here), N_CANDIDATES)) * room
             drawn = differences.quantile(mass.ravel()).reshape(len(here), -1)
-            # Each candidate is weighted by the part of the partner's token from which it leads into the own token.
+            # Each candidate is weighted by the part of the partner's token from which it leads into the column's token.
             begin, end = np.maximum(a, c - drawn), np.minimum(b, d - drawn)
             weight = np.where((room > 0) & (end >= begin), end - begin + 1e-9 * (b - a) + 1e-12, 0.0).cumsum(1)
             fits = weight[:, -1] > 0

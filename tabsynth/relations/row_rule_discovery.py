@@ -19,20 +19,20 @@ from tabsynth.schema.column_names import names_say_birth, names_say_order
 from tabsynth.schema.rounding import roundest_number
 
 MIN_EVIDENCE_ROWS = 12.0
-"""A rule is accepted if at least so many rows would violate it by chance."""
+"""Minimum number of rows that would violate an accepted rule by chance."""
 
 MIN_BOUND_EVIDENCE_ROWS = 100.0
 """Minimum evidence of a bound other than 0 on a difference."""
 
 MIN_ROWS = 50
 MAX_SCAN_ROWS = 2000
-"""Candidates are searched on at most so many rows, and confirmed on all."""
+"""Maximum rows on which candidates are searched; all rows then confirm them."""
 
 MIN_OVERLAP_SHARE = 0.02
-"""An order without rows near its boundary needs this share of violations under independence ..."""
+"""Minimum share of violations under independence, for an order without rows near its boundary."""
 
 MAX_TAIL_ROWS = 0.01
-"""... and at most so many expected rows beyond the boundary."""
+"""Maximum expected number of rows beyond the boundary of such an order."""
 
 MAX_GROUPS = 32
 """Maximum number of values of a column that may determine others."""
@@ -41,7 +41,7 @@ MIN_BOUNDARY_ROWS = 5
 """Minimum rows at the boundary of a bounded difference."""
 
 MAX_SUM_COLUMNS = 24
-"""Bands of sums and differences of two columns are searched among so many numeric columns."""
+"""Maximum numeric columns whose sums and differences are searched for bands."""
 
 BAND_SCAN_ROWS = 1000
 
@@ -106,7 +106,7 @@ def _pair_rules(names: list[str], columns: Columns) -> Iterator[RowRule]:
                 rule = order_rule(name, names[j], 0.0, columns)
                 if rule is not None:
                     yield rule
-        # A bound that the ranges of the two columns imply is no rule.
+        # A bound that follows from the ranges of the two columns is not a rule.
         bounded = whole & whole[i] & (minimum != 0) & (at_minimum >= 3) & (least - most[i] < minimum)
         for j in np.flatnonzero(bounded):
             rule = order_rule(name, names[j], float(minimum[j]), columns)

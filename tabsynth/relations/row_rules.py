@@ -15,7 +15,7 @@ Values = Mapping[str, Any]
 """Numbers of numeric columns and tokens of categorical ones, shape (n,) each."""
 
 MAX_SWEEPS = 3
-"""Rules are repaired in turn, because a repair may break another rule."""
+"""Rounds of repairs: a repair may violate a rule that was repaired before."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class OrderRule:
         inside = _between(coder, least, most, seed)
         reflected = coder.round_to_step(2 * edge - values)
         beyond = (reflected < coder.low[0]) | (reflected > coder.high[-1])
-        if beyond.any():  # numbers beyond the end of the column would pile up there
+        if beyond.any():  # clipping would create a point mass at the end of the column
             reflected[beyond] = self._beside(column, edge[beyond], coder, seed[beyond])
         return np.where(least <= most, inside, reflected)
 

@@ -30,7 +30,7 @@ class CTGANSynthesizer(WrappedSynthesizer):
     Args:
         epochs, batch_size, embedding_dim, generator_dim, discriminator_dim, generator_lr, discriminator_lr,
             discriminator_steps, log_frequency, pac: As in ``ctgan.CTGAN``, with its defaults.
-        min_group: No category and no bound rests on fewer persons than this; 1 switches the floor off.
+        min_group: Minimum persons behind each category and each bound of the model; 1 switches the floor off.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
 
@@ -93,7 +93,7 @@ class TVAESynthesizer(WrappedSynthesizer):
     Args:
         epochs, batch_size, embedding_dim, compress_dims, decompress_dims, l2scale, loss_factor: As in ``ctgan.TVAE``,
             with its defaults.
-        min_group: No category and no bound rests on fewer persons than this; 1 switches the floor off.
+        min_group: Minimum persons behind each category and each bound of the model; 1 switches the floor off.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
 

@@ -28,7 +28,7 @@ class GaussianCopulaSynthesizer(WrappedSynthesizer):
     Args:
         default_distribution: ``beta``, ``norm``, ``truncnorm``, ``gamma`` or ``uniform``.
         numerical_distributions: Other distributions, by column of numbers or dates.
-        min_group: No category and no bound rests on fewer persons than this; 1 switches the floor off.
+        min_group: Minimum persons behind each category and each bound of the model; 1 switches the floor off.
     """
 
     kind: ClassVar[str] = "gaussian_copula"
@@ -73,7 +73,7 @@ class CopulaGANSynthesizer(WrappedSynthesizer):
             discriminator_steps, log_frequency, pac: As in ``sdv.single_table.CopulaGANSynthesizer``, with its defaults.
         default_distribution: ``beta``, ``norm``, ``truncnorm``, ``gamma`` or ``uniform``.
         numerical_distributions: Other distributions, by column of numbers or dates.
-        min_group: No category and no bound rests on fewer persons than this; 1 switches the floor off.
+        min_group: Minimum persons behind each category and each bound of the model; 1 switches the floor off.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
 
