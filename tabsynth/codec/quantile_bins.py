@@ -152,7 +152,7 @@ def _round_ends(
 
 
 def _snap_to_frequent(values: Floats, who: Integers | None, floor: int) -> tuple[Floats, bool]:
-    """Return the values, and whether they are sparse whole numbers; rare sparse ones move to the nearest frequent one."""
+    """Move rare sparse whole numbers to the nearest frequent one; also return whether the values are such numbers."""
     first = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     rows = np.diff(np.append(first, len(values)))
     n_persons = rows if who is None else count_persons(np.repeat(np.arange(len(first)), rows), who, len(first))
@@ -268,7 +268,7 @@ def _bin_edges(low: Floats, high: Floats) -> Floats:
 
 
 def _assign_tokens(mass: Floats, tokens: int) -> Integers:
-    """Return the token of each bin: one each if they suffice, otherwise equal shares, with heavy bins alone and finer tails."""
+    """Return the token of each bin: one each if they suffice, else equal shares, heavy bins alone and finer tails."""
     if len(mass) <= tokens:
         return np.arange(len(mass), dtype=np.int64)
     total = float(mass.sum())
