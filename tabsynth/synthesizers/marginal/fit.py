@@ -33,7 +33,7 @@ class LearnedSlots:
     Attributes:
         names: The column of each slot.
         counts: Rows of each token of each slot.
-        emitted: Tokens of each slot that a synthetic row may contain.
+        allowed: Tokens of each slot that a synthetic row may contain.
         lines: Number of leading tokens of each slot that are ordered; 0 for unordered slots.
         target: Position of the target, if any.
         rows: Number of rows.
@@ -57,16 +57,16 @@ class LearnedSlots:
     @cached_property
     def learned_public(self) -> PublicFacts:
         """Return the public facts on the learned tokens."""
-        kept = self.learned_tokens
-        zeros = {(a, b): own[np.ix_(kept[a], kept[b])] for (a, b), own in self.public.zeros.items()}
+        learned = self.learned_tokens
+        zeros = {(a, b): table[np.ix_(learned[a], learned[b])] for (a, b), table in self.public.zeros.items()}
         families = {
-            i: [np.unique(own[kept[i]], return_inverse=True)[1] for own in ways]
-            for i, ways in self.public.families.items()
+            i: [np.unique(partition[learned[i]], return_inverse=True)[1] for partition in partitions]
+            for i, partitions in self.public.families.items()
         }
         published = []
         for (a, b), groups, shares in self.public.published:
             first, second = (
-                np.unique(own[kept[i]], return_inverse=True) for i, own in zip((a, b), groups, strict=True)
+                np.unique(table[learned[i]], return_inverse=True) for i, table in zip((a, b), groups, strict=True)
             )
             published.append(((a, b), (first[1], second[1]), shares[np.ix_(first[0], second[0])]))
         return PublicFacts(zeros, families, published)
@@ -74,17 +74,17 @@ class LearnedSlots:
     @cached_property
     def learned_tokens(self) -> list[npt.NDArray[np.int64]]:
         """Return the learned tokens of each slot: tokens that cannot occur would only cost noise."""
-        return [np.flatnonzero(may | (own > 0)) for may, own in zip(self.allowed, self.counts, strict=True)]
+        return [np.flatnonzero(allow | (rows > 0)) for allow, rows in zip(self.allowed, self.counts, strict=True)]
 
     @cached_property
     def learned_lines(self) -> list[int]:
         """Return the number of ordered tokens among each slot's learned tokens."""
-        return [int((own < line).sum()) for own, line in zip(self.learned_tokens, self.lines, strict=True)]
+        return [int((tokens < n).sum()) for tokens, n in zip(self.learned_tokens, self.lines, strict=True)]
 
     @cached_property
     def marginals(self) -> list[Floats]:
         """Return the distribution of each slot's learned tokens."""
-        return [own[at] / own[at].sum() for own, at in zip(self.counts, self.learned_tokens, strict=True)]
+        return [rows[at] / rows[at].sum() for rows, at in zip(self.counts, self.learned_tokens, strict=True)]
 
     def with_published(self, small: Mixture) -> Mixture:
         """Return a mixture of the learned tokens with the published distributions."""
@@ -92,11 +92,11 @@ class LearnedSlots:
 
     def variances(self, source: CountSource) -> list[float]:
         """Return the variance of each slot's shares."""
-        return [(max(own, source.sigma(KNOWN_SHARE)) / self.rows) ** 2 for own in self.sigma or ()]
+        return [(max(sigma, source.sigma(KNOWN_SHARE)) / self.rows) ** 2 for sigma in self.sigma or ()]
 
     def measured(self, tokens: Callable[[], Tokens], source: CountSource) -> MeasuredRows:
         """Return the rows as learned tokens; they are read once, inside the first charged query."""
-        place = [np.zeros(len(own), np.int32) for own in self.counts]
+        place = [np.zeros(len(counts), np.int32) for counts in self.counts]
         for table, at in zip(place, self.learned_tokens, strict=True):
             table[at] = np.arange(len(at))
 
@@ -142,7 +142,7 @@ def fit_model(
         slots.marginals, measured, slots.rows, config, seed=seed, variances=variances, progress=progress
     )
     whole = zip(slots.with_published(small).parts, slots.counts, learned_tokens, strict=True)
-    return Mixture(tuple(_expand_tokens(part, own, len(counts)) for part, counts, own in whole))
+    return Mixture(tuple(_expand_tokens(part, learned, len(counts)) for part, counts, learned in whole))
 
 
 def independent_model(
@@ -218,8 +218,8 @@ def to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
     """Return a model as plain data and arrays."""
     if isinstance(model, Mixture):
         parts = {str(i): part for i, part in enumerate(model.parts)}
-        return {"model": "mixture"}, parts | {f"forbidden.{a}.{b}": own for (a, b), own in model.forbidden.items()}
-    config = {"model": "cliques", "sizes": list(model.sizes), "columns": [list(own) for own in model.columns]}
+        return {"model": "mixture"}, parts | {f"forbidden.{a}.{b}": table for (a, b), table in model.forbidden.items()}
+    config = {"model": "cliques", "sizes": list(model.sizes), "columns": [list(clique) for clique in model.columns]}
     return config, {str(i): table for i, table in enumerate(model.tables)}
 
 
@@ -227,14 +227,14 @@ def from_arrays(config: dict[str, Any], arrays: Arrays) -> Model:
     """Rebuild a model from the result of ``to_arrays``."""
     if config["model"] == "mixture":
         forbidden = {
-            (int(name.split(".")[1]), int(name.split(".")[2])): own.astype(bool)
-            for name, own in arrays.items()
+            (int(name.split(".")[1]), int(name.split(".")[2])): array.astype(bool)
+            for name, array in arrays.items()
             if name.startswith("forbidden.")
         }
         return Mixture(tuple(arrays[str(i)] for i in range(len(arrays) - len(forbidden))), forbidden)
     if config["model"] != "cliques":
         raise ValueError(f"unknown marginal model {config['model']!r}")
-    columns = tuple(tuple(int(column) for column in own) for own in config["columns"])
+    columns = tuple(tuple(int(column) for column in clique) for clique in config["columns"])
     tables = tuple(arrays[str(i)] for i in range(len(columns)))
     return GraphicalModel(tuple(int(size) for size in config["sizes"]), columns, tables)
 

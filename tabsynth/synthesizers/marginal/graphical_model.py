@@ -61,27 +61,27 @@ class GraphicalModel:
         """Sample the tokens that are -1 from the exact conditional distribution; see ``Mixture.draw``."""
         out = fixed.copy()
         for rows in self._chunks(fixed):
-            own = out[rows]
-            every = np.arange(len(own))
-            for column, (columns, table) in reversed(self._eliminate(own, allowed)[0]):
+            tokens = out[rows]
+            every = np.arange(len(tokens))
+            for column, (columns, table) in reversed(self._eliminate(tokens, allowed)[0]):
                 others = [other for other in columns if other != column]
                 last = np.moveaxis(table, 1 + columns.index(column), -1)
-                place = (every if len(table) > 1 else 0, *(own[:, other] for other in others))
-                probabilities = np.broadcast_to(last[place], (len(own), self.sizes[column]))
-                group = np.zeros(len(own), np.int64)
+                place = (every if len(table) > 1 else 0, *(tokens[:, other] for other in others))
+                probabilities = np.broadcast_to(last[place], (len(tokens), self.sizes[column]))
+                group = np.zeros(len(tokens), np.int64)
                 for other in others:
-                    group = group * self.sizes[other] + own[:, other]
+                    group = group * self.sizes[other] + tokens[:, other]
                 group = np.unique(group, return_inverse=True)[1]
-                own[:, column] = invert_row_cdf(probabilities, stratified_uniforms(group, rng, stratify))
-            out[rows] = own
+                tokens[:, column] = invert_row_cdf(probabilities, stratified_uniforms(group, rng, stratify))
+            out[rows] = tokens
         return out
 
     def _chunks(self, tokens: Tokens) -> Iterator[npt.NDArray[np.int64]]:
         """Yield chunks of row positions with the same known columns."""
         most = max((table.size for table in self.tables), default=1)
-        patterns, of = np.unique(tokens >= 0, axis=0, return_inverse=True)
+        patterns, pattern = np.unique(tokens >= 0, axis=0, return_inverse=True)
         for number, known in enumerate(patterns):
-            rows = np.flatnonzero(of.reshape(-1) == number)
+            rows = np.flatnonzero(pattern.reshape(-1) == number)
             size = (
                 CHUNK_ROWS
                 if not known.any()
@@ -100,7 +100,7 @@ class GraphicalModel:
         gone: list[tuple[int, Factor]] = []
         logs = np.zeros(len(tokens))
         while left:
-            column = min(left, key=lambda own: self._cost(own, factors))
+            column = min(left, key=lambda candidate: self._cost(candidate, factors))
             left.remove(column)
             product = self._product([factor for factor in factors if column in factor[0]])
             factors = [factor for factor in factors if column not in factor[0]]
@@ -128,10 +128,10 @@ class GraphicalModel:
         return float(np.prod([float(self.sizes[other]) for other in beside]))
 
     def _product(self, factors: Sequence[Factor]) -> Factor:
-        columns = tuple(sorted({column for own, _ in factors for column in own}))
+        columns = tuple(sorted({column for scope, _ in factors for column in scope}))
         out = np.ones((1,) * (len(columns) + 1))
-        for own, table in factors:
-            shape = [self.sizes[column] if column in own else 1 for column in columns]
+        for scope, table in factors:
+            shape = [self.sizes[column] if column in scope else 1 for column in columns]
             out = out * table.reshape(len(table), *shape)
         return columns, out
 

@@ -49,8 +49,8 @@ def fit_mixture(
     """
     noise = torch.Generator().manual_seed(seed)
     sizes = [len(marginal) for marginal in marginals]
-    of = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
-    sums = torch.nn.functional.one_hot(of, len(sizes)).float()
+    column_of_token = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
+    sums = torch.nn.functional.one_hot(column_of_token, len(sizes)).float()
     base = torch.from_numpy(np.log(np.maximum(np.concatenate(marginals), 1e-9)).astype(np.float32))
     losses = [loss for level in measured for loss in _losses(level)]
     if len(variances):
@@ -64,27 +64,27 @@ def fit_mixture(
             logits = base + 0.5 * torch.randn(config.components, len(base), generator=noise)
             first, second = torch.zeros_like(logits), torch.zeros_like(logits)
             for step in range(config.steps):
-                probabilities = _softmax(logits, of, sums)
+                probabilities = _softmax(logits, column_of_token, sums)
                 # The derivative of the divergence from the marginals with respect to a probability is log p - log q.
                 gradient = probabilities.clamp(min=1e-12).log_().sub_(base).mul_(weight)
                 for loss in losses:
                     loss.add_gradient(probabilities, gradient)
-                gradient -= ((gradient * probabilities) @ sums).index_select(1, of)
+                gradient -= ((gradient * probabilities) @ sums).index_select(1, column_of_token)
                 gradient *= probabilities
                 first.lerp_(gradient, 1 - ADAM_BETAS[0])
                 second.mul_(ADAM_BETAS[1]).addcmul_(gradient, gradient, value=1 - ADAM_BETAS[1])
                 size = (second / (1 - ADAM_BETAS[1] ** (step + 1))).sqrt_().add_(1e-12)
                 logits.addcdiv_(first, size, value=-rates[step] / (1 - ADAM_BETAS[0] ** (step + 1)))
                 shown.update()
-            pooled.append(_softmax(logits, of, sums).numpy())
+            pooled.append(_softmax(logits, column_of_token, sums).numpy())
     final = np.concatenate(pooled)
     return Mixture(tuple(np.split(final, np.cumsum(sizes)[:-1], axis=1)))
 
 
-def _softmax(logits: Tensor, of: Tensor, sums: Tensor) -> Tensor:
+def _softmax(logits: Tensor, column_of_token: Tensor, sums: Tensor) -> Tensor:
     """Compute the probabilities of each column in each component, concatenated over columns."""
     raised = (logits - logits.amax(1, keepdim=True)).clamp_(min=MIN_LOGIT).exp_()
-    return raised / (raised @ sums).index_select(1, of)
+    return raised / (raised @ sums).index_select(1, column_of_token)
 
 
 class _Loss(Protocol):
@@ -142,8 +142,8 @@ class _Grouping:
         shares, weights = torch.zeros(2, int(self.starts[-1]), int(self.starts[-1]))
         for (a, b), table, variance in tables:
             first, second = slice(self.starts[a], self.starts[a + 1]), slice(self.starts[b], self.starts[b + 1])
-            own = torch.from_numpy(table.astype(np.float32))
-            shares[first, second], shares[second, first] = own, own.T
+            pair_shares = torch.from_numpy(table.astype(np.float32))
+            shares[first, second], shares[second, first] = pair_shares, pair_shares.T
             precision = torch.from_numpy(np.broadcast_to(0.25 / np.asarray(variance), table.shape).astype(np.float32))
             weights[first, second], weights[second, first] = precision, precision.T
         return shares, weights

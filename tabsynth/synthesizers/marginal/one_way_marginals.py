@@ -87,8 +87,8 @@ def measure_one_ways(
     """
     pairs = len(grids) * (len(grids) - 1) // 2 if pairs is None else pairs
     plan = plan_one_ways(grids, share, expected_rows, source.rho)
-    wanted, shares, kept_back = plan.tables, plan.shares, dict(plan.second)
-    again = list(kept_back)
+    wanted, shares, second_shares = plan.tables, plan.shares, dict(plan.second)
+    again = list(second_shares)
     reads = [
         _histogram_reader(cells, name, grids[name].blocks if blocks else None, size) for name, blocks, size in wanted
     ]
@@ -119,32 +119,32 @@ def measure_one_ways(
         spent = 1.0 if target_pairs is None else 1 - products_share(units, source.rho, pairs, target_pairs)[0]
         again = list(grids)
         for name, part in independent_shares(grids, spent - share).items():
-            kept_back[name] = kept_back.get(name, 0.0) + part
+            second_shares[name] = second_shares.get(name, 0.0) + part
     short = spent > share
     if again:
-        lines = [name for name in again if grids[name].line]
+        numeric = [name for name in again if grids[name].line]
         stretches = {
             name: _stretch_of_cells(
                 grids[name], noisy[name, False], sigma[name, False], noisy.get((name, True)), scale[name]
             )
-            for name in lines
+            for name in numeric
         }
-        scale |= {name: source.sigma(kept_back[name]) for name in again}
+        scale |= {name: source.sigma(second_shares[name]) for name in again}
         n_second = BINS_FOR_EACH_TOKEN * n_bins(units, source.rho)
         bins = {
             name: (short_table_bins if short else second_bins)(
                 grids[name], estimates[name], stretches[name], n_second, 2 * scale[name]
             )
-            for name in lines
+            for name in numeric
         }
         bins |= {name: np.arange(grids[name].size) for name in again if name not in bins}
         reads = [_histogram_reader(cells, name, bins[name], int(bins[name][-1]) + 1) for name in again]
-        found = source.counts(reads, [kept_back[name] for name in again], "columns once more", again)
-        for name, second in zip(again, found, strict=True):
+        second_counts = source.counts(reads, [second_shares[name] for name in again], "columns once more", again)
+        for name, second in zip(again, second_counts, strict=True):
             fine = noisy[name, False], sigma[name, False], estimates[name]
             estimates[name] = _refine(grids[name], *fine, bins[name], second, scale[name], rows, smooth=short)
         if short:
-            scale |= {name: scale[name] / SMOOTHING_GAIN for name in lines}
+            scale |= {name: scale[name] / SMOOTHING_GAIN for name in numeric}
     return OneWayMarginals(rows, estimates, scale, spent)
 
 
@@ -152,10 +152,10 @@ def _stretch_of_cells(
     grid: Grid, fine: Floats, sigma: float, coarse: Floats | None, coarse_sigma: float
 ) -> tuple[int, int]:
     """Return the range of cells that exceeds noise, judged by blocks if they were counted."""
-    line = len(grid.low)
+    n_ordered = len(grid.low)
     if coarse is None:
-        return kept_stretch(fine[:line], sigma)
-    blocks = grid.blocks[:line]
+        return kept_stretch(fine[:n_ordered], sigma)
+    blocks = grid.blocks[:n_ordered]
     first, last = kept_stretch(coarse[: blocks[-1] + 1], coarse_sigma)
     return int(np.searchsorted(blocks, first)), int(np.searchsorted(blocks, last))
 
@@ -173,38 +173,38 @@ def _refine(
     smooth: bool,
 ) -> Floats:
     """Combine both counts of the cells, with zeros in tails that contain only noise, optionally smoothed."""
-    line = len(grid.low)
+    n_ordered = len(grid.low)
     if not grid.line:
         precise, rough = second_sigma**-2, sigma**-2
-        both = (second * precise + fine * rough) / (precise + rough)
-        return project_to_simplex(shrink_to_uniform(both, (precise + rough) ** -0.5, rows), rows)
-    numbers = second[: bins[line - 1] + 1]
+        combined = (second * precise + fine * rough) / (precise + rough)
+        return project_to_simplex(shrink_to_uniform(combined, (precise + rough) ** -0.5, rows), rows)
+    numbers = second[: bins[n_ordered - 1] + 1]
     stretch = kept_stretch(numbers, second_sigma, SMOOTHED_TAIL_DRIFT if smooth else TAIL_DRIFT)
     if smooth:
         stretch = with_narrow_neighbours(stretch, bin_widths(grid, bins)[1])
-    outside = tail_mask(bins, line, stretch)
+    outside = tail_mask(bins, n_ordered, stretch)
     inside = ~outside
-    kept, own = np.unique(bins[inside], return_inverse=True)
-    second = second[kept]
+    inside_bins, position = np.unique(bins[inside], return_inverse=True)
+    second = second[inside_bins]
     if smooth:
         cell_width, bin_width = bin_widths(grid, bins)
-        size = len(kept) - (grid.size > line)
+        size = len(inside_bins) - (grid.size > n_ordered)
         missing = second[size:]
-        smoothed = smooth_counts(second[:size], second_sigma, bin_width[kept[:size]], rows - missing.sum())
+        smoothed = smooth_counts(second[:size], second_sigma, bin_width[inside_bins[:size]], rows - missing.sum())
         if smoothed is not None:
             second, second_sigma = np.append(smoothed, missing), second_sigma / SMOOTHING_GAIN
             density = np.zeros(len(bin_width))
-            density[kept[:size]] = smoothed / bin_width[kept[:size]]
-            first = np.append(density[bins[:line]] * cell_width, [0.0] * (grid.size - line))
+            density[inside_bins[:size]] = smoothed / bin_width[inside_bins[:size]]
+            first = np.append(density[bins[:n_ordered]] * cell_width, [0.0] * (grid.size - n_ordered))
     widths = cell_widths(grid, first, bins)
     out = np.zeros(grid.size)
-    out[inside] = reconcile_blocks(fine[inside], sigma, own, second, second_sigma, rows, widths[inside])
+    out[inside] = reconcile_blocks(fine[inside], sigma, position, second, second_sigma, rows, widths[inside])
     return out
 
 
 def _histogram_reader(cells: Callable[[str], Integers], name: str, blocks: Integers | None, size: int) -> Reader:
     def read() -> Integers:
-        own = cells(name)
-        return np.bincount(own if blocks is None else blocks[own], minlength=size)
+        row_cells = cells(name)
+        return np.bincount(row_cells if blocks is None else blocks[row_cells], minlength=size)
 
     return read

@@ -91,9 +91,9 @@ def release_model(
         sensitivity=source.max_rows_per_unit,
         rng="OpenDP, a cryptographic source",
     )
-    found = run_opendp(method, sizes, tokens(), rho, source.max_rows_per_unit)
-    source.ledger.record(entry, hash_arrays(found.tables))
-    return found
+    released = run_opendp(method, sizes, tokens(), rho, source.max_rows_per_unit)
+    source.ledger.record(entry, hash_arrays(released.tables))
+    return released
 
 
 def run_opendp(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, max_rows_per_unit: int) -> GraphicalModel:
@@ -139,11 +139,11 @@ def _graphical_model(model: Any, slots: Sequence[str], sizes: Sequence[int]) -> 
         factor = model.potentials[clique]
         at = [slots.index(name) for name in factor.domain.attributes]
         order = np.argsort(at)
-        own = tuple(int(at[i]) for i in order)
-        logs = np.asarray(factor.values, np.float64).transpose(order)[tuple(slice(sizes[i]) for i in own)]
-        columns.append(own)
+        clique_columns = tuple(int(at[i]) for i in order)
+        logs = np.asarray(factor.values, np.float64).transpose(order)[tuple(slice(sizes[i]) for i in clique_columns)]
+        columns.append(clique_columns)
         tables.append(np.exp(logs - logs.max()))
-    for i in sorted(set(range(len(sizes))) - {i for own in columns for i in own}):
+    for i in sorted(set(range(len(sizes))) - {i for clique_columns in columns for i in clique_columns}):
         columns.append((i,))
         tables.append(np.ones(sizes[i]))
     return GraphicalModel(tuple(sizes), tuple(columns), tuple(tables))

@@ -58,8 +58,8 @@ class CellRows:
         cells = self._read()
         out = np.zeros((len(next(iter(cells.values()))), len(codec.slots)), np.int32)
         for name, grid in self.grids.items():
-            own = tokens_of_cells(grid, codec.coders[name])[cells[name]]
-            out[:, codec.positions(name)] = codec.split(name, own)
+            column_tokens = tokens_of_cells(grid, codec.coders[name])[cells[name]]
+            out[:, codec.positions(name)] = codec.split(name, column_tokens)
         return out
 
     def line(self, name: str) -> Floats:

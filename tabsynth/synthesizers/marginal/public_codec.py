@@ -48,12 +48,12 @@ def public_codec(
     coders: dict[str, Coder] = {}
     for name, column in schema.items():
         if name in grids:
-            grid, own, least = grids[name], counts[name], MIN_TOKEN_SIGMAS * sigma[name]
+            grid, cell_counts, least = grids[name], counts[name], MIN_TOKEN_SIGMAS * sigma[name]
             if grid.line:
                 begin = None if cuts is None else cuts.get(name)
-                coders[name] = _numeric_coder(column, grid, own, least, bins, begin)
+                coders[name] = _numeric_coder(column, grid, cell_counts, least, bins, begin)
             else:
-                coders[name] = _categorical_coder(column, grid, own, least)
+                coders[name] = _categorical_coder(column, grid, cell_counts, least)
         else:
             coders[name] = ValueCoder(("present",), np.array([rows, 0, 0]), np.array([True, False, False]))
     patterns = {
@@ -67,11 +67,11 @@ def public_codec(
 def tokens_of_cells(grid: Grid, coder: Coder) -> npt.NDArray[np.int32]:
     """Return the token of each cell of a column, shape (cells,)."""
     if isinstance(coder, QuantileCoder):
-        own = coder.token
+        tokens = coder.token
     else:
         place = {value: token for token, value in enumerate(coder.values)}
-        own = np.array([place.get(value, coder.rare) for value in grid.values])
-    return np.append(own, [coder.missing] * grid.nullable).astype(np.int32)
+        tokens = np.array([place.get(value, coder.rare) for value in grid.values])
+    return np.append(tokens, [coder.missing] * grid.nullable).astype(np.int32)
 
 
 def slot_counts(codec: Codec, position: int) -> npt.NDArray[np.int64]:
@@ -90,8 +90,8 @@ def _numeric_coder(
     column: Column, grid: Grid, counts: Floats, min_rows: float, bins: int, cuts: Integers | None
 ) -> QuantileCoder:
     """Build a coder by merging cells into tokens; the counts define the distribution within a token."""
-    line = len(grid.low)
-    mass = counts[:line]
+    n_ordered = len(grid.low)
+    mass = counts[:n_ordered]
     token = merge_cells(mass, bins, min_rows)
     if cuts is not None:
         begins = np.append(False, np.diff(token) > 0)
@@ -100,13 +100,13 @@ def _numeric_coder(
     size = int(token[-1]) + 3
     rows = np.zeros(size)
     rows[: size - 2] = np.bincount(token, weights=mass)
-    rows[size - 1] = counts[line:].sum()
-    emit = np.ones(size, bool)
-    emit[size - 2 :] = False, column.nullable
+    rows[size - 1] = counts[n_ordered:].sum()
+    allowed = np.ones(size, bool)
+    allowed[size - 2 :] = False, column.nullable
     # Cells that appear empty keep a little mass, so that a range condition can be satisfied there.
-    spread = np.maximum(mass, max(1e-6 * mass.sum(), 1e-3) / line)
-    whole = np.maximum(np.rint(rows), emit).astype(np.int64)
-    return QuantileCoder(grid.low, grid.high, spread, token, grid.edges, whole, emit, grid.decimals)
+    spread = np.maximum(mass, max(1e-6 * mass.sum(), 1e-3) / n_ordered)
+    whole = np.maximum(np.rint(rows), allowed).astype(np.int64)
+    return QuantileCoder(grid.low, grid.high, spread, token, grid.edges, whole, allowed, grid.decimals)
 
 
 def _categorical_coder(column: Column, grid: Grid, counts: Floats, min_rows: float) -> ValueCoder:

@@ -145,8 +145,10 @@ class MarginalSynthesizer(TokenSynthesizer):
                 slots = self._slots(single.rows)
                 self._set_model(independent_model(slots, source, run.seed, products if number else None))
             return
-        lines = {name: grid for name, grid in grids.items() if name not in public.determined}
-        differences, spent = measure_recurring_differences(schema, lines, self.codec_, rows.line, single.rows, source)
+        undetermined = {name: grid for name, grid in grids.items() if name not in public.determined}
+        differences, spent = measure_recurring_differences(
+            schema, undetermined, self.codec_, rows.line, single.rows, source
+        )
         self.relations_ = Relations(differences)
         left = 1 - single.spent - spent
         self._fit_marginals(lambda: rows.tokens(self.codec_)[:, self._measured()], single.rows, source, left, run)
@@ -193,18 +195,18 @@ class MarginalSynthesizer(TokenSynthesizer):
     def _slots(self, rows: float) -> LearnedSlots:
         """Return the public facts and one-way counts of the measured slots."""
         measured, known = self._measured(), self._public
-        own = [self.codec_.slots[i] for i in measured]
+        slots = [self.codec_.slots[i] for i in measured]
         targets = self.codec_.schema.with_role("target")
         return LearnedSlots(
-            names=[slot.column for slot in own],
+            names=[slot.column for slot in slots],
             counts=[self.counts_[i] for i in measured],
             allowed=[self._emittable_tokens(i) for i in measured],
             lines=[self.layout_.lines[self.active_.index(i)] for i in measured],
-            target=next((i for i, slot in enumerate(own) if slot.column in targets), None),
+            target=next((i for i, slot in enumerate(slots) if slot.column in targets), None),
             rows=rows,
             public=PublicFacts() if known is None else known.facts(self.codec_, measured),
-            sigma=None if known is None else [known.sigma[slot.column] for slot in own],
-            published=() if known is None else tuple(i for i, slot in enumerate(own) if slot.column in known.exact),
+            sigma=None if known is None else [known.sigma[slot.column] for slot in slots],
+            published=() if known is None else tuple(i for i, slot in enumerate(slots) if slot.column in known.exact),
         )
 
     def _fit_tokens(self, tokens: Tokens, run: FitOptions) -> None:
@@ -217,8 +219,8 @@ class MarginalSynthesizer(TokenSynthesizer):
         """Return the limits of a condition multiplied by the allowed tokens."""
         out: list[Floats | None] = []
         for emit, limit in zip(self._allowed_tokens, limits, strict=True):
-            own = emit.astype(np.float64) if limit is None else emit * limit
-            out.append(None if limit is None and emit.all() else own)
+            weights = emit.astype(np.float64) if limit is None else emit * limit
+            out.append(None if limit is None and emit.all() else weights)
         return out
 
     def log_prob(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float64]:

@@ -40,15 +40,15 @@ def group_tokens(marginal: Floats, groups: int, n_ordered: int, families: Sequen
     if size <= groups:
         return np.arange(size)
     if not n_ordered and families:
-        fit = [own for own in families if own.max() < groups]
-        own = np.unique(fit[-1] if fit else families[0], return_inverse=True)[1]
-        return group_tokens(np.bincount(own, weights=marginal).astype(np.float64), groups, 0)[own]
+        fit = [family for family in families if family.max() < groups]
+        family = np.unique(fit[-1] if fit else families[0], return_inverse=True)[1]
+        return group_tokens(np.bincount(family, weights=marginal).astype(np.float64), groups, 0)[family]
     if not n_ordered:
         rank = np.empty(size, np.int64)
         rank[np.argsort(-marginal, kind="stable")] = np.arange(size)
         return np.minimum(rank, groups - 1)
-    line = _partition(marginal[:n_ordered], min(groups, n_ordered))
-    return np.concatenate([line, line[-1] + 1 + np.arange(size - n_ordered)])
+    group = _partition(marginal[:n_ordered], min(groups, n_ordered))
+    return np.concatenate([group, group[-1] + 1 + np.arange(size - n_ordered)])
 
 
 def _partition(mass: Floats, groups: int) -> Integers:
@@ -87,7 +87,7 @@ class MeasurementPlan:
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Groups of each column."""
-        return tuple(int(own.max()) + 1 for own in self.groups)
+        return tuple(int(groups.max()) + 1 for groups in self.groups)
 
     @property
     def n_parts(self) -> int:
@@ -110,12 +110,12 @@ class MeasurementPlan:
         sizes, target = self.sizes, self.target if within_target else None
 
         def read() -> npt.NDArray[np.int64]:
-            own: Tokens = tokens()
-            cell = self.groups[a][own[:, a]] * sizes[b] + self.groups[b][own[:, b]]
+            rows: Tokens = tokens()
+            cell = self.groups[a][rows[:, a]] * sizes[b] + self.groups[b][rows[:, b]]
             size = sizes[a] * sizes[b]
             if target is None:
                 return np.bincount(cell, minlength=size)
-            return np.bincount(self.groups[target][own[:, target]] * size + cell, minlength=size * sizes[target])
+            return np.bincount(self.groups[target][rows[:, target]] * size + cell, minlength=size * sizes[target])
 
         return read
 

@@ -55,13 +55,13 @@ def merge_cells(counts: Floats, bins: int, min_rows: float) -> Integers:
     # If most rows are in heavy cells, the others get more tokens than their share of the rows.
     share = max(min_rows, share * np.sqrt(light))
     out = np.zeros(len(counts), np.int64)
-    token, held = 0, 0.0
+    token, token_rows = 0, 0.0
     for cell, count in enumerate(counts.tolist()):
-        if cell and (held >= share or (count >= share and held >= min_rows)):
-            token, held = token + 1, 0.0
+        if cell and (token_rows >= share or (count >= share and token_rows >= min_rows)):
+            token, token_rows = token + 1, 0.0
         out[cell] = token
-        held = share if count >= share else held + count
-    if held < min_rows and token:
+        token_rows = share if count >= share else token_rows + count
+    if token_rows < min_rows and token:
         out[out == token] = token - 1
     return out
 
@@ -76,11 +76,11 @@ def second_bins(grid: Grid, counts: Floats, stretch: tuple[int, int], bins: int,
         bins: Approximate number of bins between the tails.
         min_rows: Minimum rows of a bin.
     """
-    line, (first, last) = len(grid.low), stretch
+    n_ordered, (first, last) = len(grid.low), stretch
     out = np.zeros(grid.size, np.int64)
     out[first:last] = (first > 0) + merge_cells(counts[first:last], bins, min_rows)
-    out[last:line] = out[last - 1] + 1
-    out[line:] = out[line - 1] + 1
+    out[last:n_ordered] = out[last - 1] + 1
+    out[n_ordered:] = out[n_ordered - 1] + 1
     return out
 
 
@@ -92,30 +92,34 @@ def cell_widths(grid: Grid, counts: Floats, bins: Integers) -> Floats:
     power of the distance, so that the few rows of a wide outer bin are not spread to the end of the declared range.
     """
     step = 0.0 if grid.decimals is None else 10.0**-grid.decimals
-    line = len(grid.low)
-    own = bins[:line]
+    n_ordered = len(grid.low)
+    bin_of_cell = bins[:n_ordered]
     single = grid.low == grid.high
     middle = (grid.low + grid.high) / 2
-    order = np.cumsum(counts[:line])
-    first, median, third = middle[np.minimum(np.searchsorted(order, order[-1] * np.array([0.25, 0.5, 0.75])), line - 1)]
+    order = np.cumsum(counts[:n_ordered])
+    first, median, third = middle[
+        np.minimum(np.searchsorted(order, order[-1] * np.array([0.25, 0.5, 0.75])), n_ordered - 1)
+    ]
     reach = np.maximum(np.abs(middle - median), max(third - first, step, 1e-12 * grid.span))
     density = (reach / reach.max()) ** -3.0
     if single.all():
-        return np.append(density, np.ones(grid.size - line))
+        return np.append(density, np.ones(grid.size - n_ordered))
     width = grid.high - grid.low + step
-    shared = (np.bincount(own) > 1)[own]
-    rows = counts[:line]
+    shared = (np.bincount(bin_of_cell) > 1)[bin_of_cell]
+    rows = counts[:n_ordered]
     natural = width[single & shared].sum() / max(width[shared].sum(), 1e-300)
     share = rows[single & shared].sum() / max(rows[shared].sum(), 1e-300)
     share = float(np.clip(share, natural, MAX_SINGLE_SHARE))
     out = np.ones(grid.size)
     for kind, part in ((single, share), (~single, 1 - share)):
         weight = np.where(kind, density * np.where(single, 1.0, width), 0.0)
-        out[:line] = np.where(kind, part * weight / np.maximum(np.bincount(own, weight)[own], 1e-300), out[:line])
+        out[:n_ordered] = np.where(
+            kind, part * weight / np.maximum(np.bincount(bin_of_cell, weight)[bin_of_cell], 1e-300), out[:n_ordered]
+        )
     return np.maximum(out, 1e-12)
 
 
-def tail_mask(bins: Integers, line: int, stretch: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def tail_mask(bins: Integers, n_ordered: int, stretch: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Return which cells are in the tails; missing values are not."""
     inside = (bins >= stretch[0]) & (bins < stretch[1])
-    return ~inside & (np.arange(len(bins)) < line)
+    return ~inside & (np.arange(len(bins)) < n_ordered)

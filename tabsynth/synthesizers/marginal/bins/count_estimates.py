@@ -69,10 +69,10 @@ def shrink_to_block_means(
     shares = widths / np.bincount(blocks, weights=widths)[blocks]
     off = fine - shares * rows[blocks]
     noise = np.maximum(cells - 3, 0) * sigma**2
-    kept = np.maximum(1 - noise / np.maximum(np.bincount(blocks, weights=off**2), 1e-9), 0.0)
+    shrinkage = np.maximum(1 - noise / np.maximum(np.bincount(blocks, weights=off**2), 1e-9), 0.0)
     # If the sum of all cells is hardly above the noise, no single cell is.
-    kept[(cells > 3) & (rows < 1 * sigma * np.sqrt(cells))] = 0.0
-    return np.asarray(shares * (rows if masses is None else masses)[blocks] + kept[blocks] * off)
+    shrinkage[(cells > 3) & (rows < 1 * sigma * np.sqrt(cells))] = 0.0
+    return np.asarray(shares * (rows if masses is None else masses)[blocks] + shrinkage[blocks] * off)
 
 
 def shrink_to_uniform(noisy: Floats, sigma: float, total: float) -> Floats:

@@ -45,8 +45,8 @@ def short_table_bins(grid: Grid, counts: Floats, stretch: tuple[int, int], bins:
         bins: Approximate number of bins of equal mass.
         min_rows: Minimum estimated rows of a bin of equal mass.
     """
-    (first, last), line = stretch, len(grid.low)
-    begins = np.zeros(line, bool)
+    (first, last), n_ordered = stretch, len(grid.low)
+    begins = np.zeros(n_ordered, bool)
     equal = np.append(True, np.diff(merge_cells(counts[first:last], bins, min_rows)) > 0)
     low, high = grid.low[first], grid.high[last - 1]
     width = max(high - low, 1e-9 * grid.span) / N_EQUAL_BINS
@@ -57,7 +57,7 @@ def short_table_bins(grid: Grid, counts: Floats, stretch: tuple[int, int], bins:
         even = np.linspace(grid.low[start], grid.high[stop - 1], parts + 1)[1:-1]
         begins[start + np.searchsorted(grid.low[start : stop - 1], even)] = True
     for cells, distance in (
-        (np.arange(last, line), grid.low[last:] - high),
+        (np.arange(last, n_ordered), grid.low[last:] - high),
         (np.arange(first)[::-1], low - grid.high[:first][::-1]),
     ):
         if len(cells):
@@ -66,8 +66,8 @@ def short_table_bins(grid: Grid, counts: Floats, stretch: tuple[int, int], bins:
             # Below the stretch, the cell after the first one of a bin begins the bin above it.
             begins[ends if cells[0] >= last else ends + 1] = True
     begins[0] = False
-    own = np.cumsum(begins)
-    return np.append(own, [own[-1] + 1] * (grid.size - line)).astype(np.int64)
+    bin_of_cell = np.cumsum(begins)
+    return np.append(bin_of_cell, [bin_of_cell[-1] + 1] * (grid.size - n_ordered)).astype(np.int64)
 
 
 def bin_widths(grid: Grid, bins: Integers) -> tuple[Floats, Floats]:
@@ -132,19 +132,20 @@ def _fit(noisy: Floats, base: Floats, rough: Floats, total: float, start: Floats
     def loss(log_density: Floats, fit: Floats) -> float:
         return float(((noisy - fit) ** 2).sum() + log_density @ rough @ log_density)
 
-    own, damping = start, 1.0
-    fit = predict(own)
-    best = loss(own, fit)
+    log_density, damping = start, 1.0
+    fit = predict(log_density)
+    best = loss(log_density, fit)
     for _ in range(N_STEPS):
         slope = np.diag(fit) - np.outer(fit, fit) / total
-        gradient = slope @ (noisy - fit) - rough @ own
-        step = np.linalg.solve(slope.T @ slope + rough + damping * np.eye(len(own)), gradient)
-        tried = predict(own + step)
-        now = loss(own + step, tried)
+        gradient = slope @ (noisy - fit) - rough @ log_density
+        step = np.linalg.solve(slope.T @ slope + rough + damping * np.eye(len(log_density)), gradient)
+        tried = predict(log_density + step)
+        now = loss(log_density + step, tried)
         if now < best:  # not where a step overflows
-            gain, own, fit, best, damping = best - now, own + step, tried, now, max(damping / 5, MIN_DAMPING)
+            gain, damping = best - now, max(damping / 5, MIN_DAMPING)
+            log_density, fit, best = log_density + step, tried, now
             if gain < 1e-6 * best:
                 break
         else:
             damping *= 10
-    return own, fit
+    return log_density, fit

@@ -136,15 +136,15 @@ def round_numbers(low: float, high: float, step: float) -> Floats:
     width = (high - low) / N_STEPS
     even = 10.0 ** math.ceil(math.log10(width))
     even = next(even * part for part in (0.1, 0.2, 0.5, 1.0) if even * part >= width * 0.999)
-    found = [np.array([low, high]), even * np.arange(math.ceil(low / even), math.floor(high / even) + 1)]
+    parts = [np.array([low, high]), even * np.arange(math.ceil(low / even), math.floor(high / even) + 1)]
     most = max(abs(low), abs(high))
     least = max(step, most * (1e-6 if step else 1e-4))  # smaller numbers are not distinguished
     tens = 10.0 ** np.arange(math.floor(math.log10(least)), math.floor(math.log10(most)) + 1)
     digits = np.arange(10 ** (N_SIGNIFICANT_DIGITS - 1), 10**N_SIGNIFICANT_DIGITS) / 10 ** (N_SIGNIFICANT_DIGITS - 1)
     sized = np.outer(tens, digits).ravel()
-    both = np.concatenate([-sized, [0.0], sized])
-    found.append(both[(both >= low) & (both <= high)])
-    points = np.concatenate(found)
+    signed = np.concatenate([-sized, [0.0], sized])
+    parts.append(signed[(signed >= low) & (signed <= high)])
+    points = np.concatenate(parts)
     small = np.abs(points) < 1e6  # larger numbers have no twelve decimals
     points[small] = np.round(points[small], 12)
     return np.unique(points)

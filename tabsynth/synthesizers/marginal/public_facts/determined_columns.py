@@ -59,8 +59,8 @@ def _root(name: str, steps: Mapping[str, Determined]) -> str:
 def _looked_up(rule: Lookup, schema: Schema, grids: GridMap) -> Integers | None:
     """Return the column's cell for each cell of ``by``; None if the lookup does not determine all of them."""
     column, grid, by = schema[rule.column], grids[rule.column], grids[rule.by]
-    lines = [schema[name] for name in rule.columns if grids[name].line]
-    if grid.nullable or by.nullable or any(isinstance(own, Datetime) for own in lines) or (by.low < by.high).any():
+    has_dates = any(isinstance(schema[name], Datetime) and grids[name].line for name in rule.columns)
+    if grid.nullable or by.nullable or has_dates or (by.low < by.high).any():
         return None
     known = dict(rule.pairs)
     keys = by.low.tolist() if by.line else list(by.values)
@@ -84,9 +84,9 @@ def determined_counts(determined: Mapping[str, Determined], grids: GridMap, coun
 def token_shares(codec: Codec, grids: GridMap, counts: Mapping[str, Floats], name: str, one: Determined) -> Floats:
     """Return the distribution of the column's tokens in each token of its root, shape (tokens, tokens)."""
     root = tokens_of_cells(grids[one.root], codec.coders[one.root])
-    own = tokens_of_cells(grids[name], codec.coders[name])[one.cells]
+    dependent = tokens_of_cells(grids[name], codec.coders[name])[one.cells]
     shares = np.zeros((codec.coders[one.root].size, codec.coders[name].size))
-    np.add.at(shares, (root, own), np.maximum(counts[one.root], 1e-6))
+    np.add.at(shares, (root, dependent), np.maximum(counts[one.root], 1e-6))
     total = shares.sum(1, keepdims=True)
     return np.asarray(np.divide(shares, total, out=np.full_like(shares, 1 / shares.shape[1]), where=total > 0))
 

@@ -41,11 +41,11 @@ class PublicFacts:
         fine = tuple(np.arange(size) for size in sizes)
         out = []
         if self.zeros:
-            tables = tuple(np.zeros(own.shape) for own in self.zeros.values())
-            variances = tuple(np.where(own, variance, np.inf) for own in self.zeros.values())
+            tables = tuple(np.zeros(table.shape) for table in self.zeros.values())
+            variances = tuple(np.where(table, variance, np.inf) for table in self.zeros.values())
             out.append(Measurements(MeasurementPlan(fine, tuple(self.zeros)), tables, variances))
         for (a, b), (first, second), shares in self.published:
-            groups = tuple(first if i == a else second if i == b else own for i, own in enumerate(fine))
+            groups = tuple(first if i == a else second if i == b else tokens for i, tokens in enumerate(fine))
             out.append(Measurements(MeasurementPlan(groups, ((a, b),)), (shares,), (variance / PUBLISHED_WEIGHT,)))
         return out
 

@@ -99,7 +99,9 @@ class PublicStructure:
         """
         joined = {name for name, one in self.determined.items() for name in (name, one.root)}
         whole = {name for name in joined if self.grids[name].size + 2 <= MAX_SLOT_TOKENS}
-        return {name: 0.0 if name in whole and not self.grids[name].line else own for name, own in self.sigma.items()}
+        return {
+            name: 0.0 if name in whole and not self.grids[name].line else sigma for name, sigma in self.sigma.items()
+        }
 
     @property
     def exact(self) -> set[str]:
@@ -108,8 +110,8 @@ class PublicStructure:
 
     def counted(self) -> dict[str, Grid]:
         """Return the columns whose one-way counts are measured; at least one, which gives the number of rows."""
-        own = {name: grid for name, grid in self.grids.items() if name not in self.determined}
-        return {name: grid for name, grid in own.items() if name not in self.singles} or dict(list(own.items())[:1])
+        rest = {name: grid for name, grid in self.grids.items() if name not in self.determined}
+        return {name: grid for name, grid in rest.items() if name not in self.singles} or dict(list(rest.items())[:1])
 
     def counted_share(self) -> float:
         """Return the share of undetermined columns whose one-way counts are measured."""
@@ -124,8 +126,10 @@ class PublicStructure:
         for _ in range(N_RAKES):
             for name, one in self.determined.items():
                 if name in self.singles and one.root not in self.singles:
-                    own = np.bincount(one.cells, weights=counts[one.root], minlength=self.grids[name].size)
-                    scale = np.divide(single.rows * self.singles[name], own, out=np.zeros(len(own)), where=own > 0)
+                    implied = np.bincount(one.cells, weights=counts[one.root], minlength=self.grids[name].size)
+                    scale = np.divide(
+                        single.rows * self.singles[name], implied, out=np.zeros(len(implied)), where=implied > 0
+                    )
                     counts[one.root] = counts[one.root] * scale[one.cells]
         determined_counts(self.determined, self.grids, counts)
         sigma |= {name: sigma[one.root] for name, one in self.determined.items()}
@@ -135,18 +139,18 @@ class PublicStructure:
         """Return the public facts on the tokens of measured slots, given as positions in the token matrix."""
         place = {codec.slots[at].column: i for i, at in enumerate(slots) if codec.slots[at].digit is None}
         zeros = {}
-        for (a, b), own in token_zeros(codec, self.grids, self.zeros).items():
+        for (a, b), table in token_zeros(codec, self.grids, self.zeros).items():
             if a in place and b in place:
                 first, second = sorted((place[a], place[b]))
-                zeros[first, second] = own if place[a] < place[b] else own.T
+                zeros[first, second] = table if place[a] < place[b] else table.T
         families: dict[int, list[Integers]] = {}
         for name, one in self.determined.items():
             if one.root in place:
                 families.setdefault(place[one.root], []).append(self._tokens(codec, one, name))
         return PublicFacts(
             zeros,
-            {i: sorted(ways, key=lambda own: int(own.max())) for i, ways in families.items()},
-            [found for names, own in self.published.items() if (found := self._pair(codec, place, names, own))],
+            {i: sorted(partitions, key=lambda table: int(table.max())) for i, partitions in families.items()},
+            [pair for names, table in self.published.items() if (pair := self._pair(codec, place, names, table))],
         )
 
     def extend(self, model: Mixture, codec: Codec, active: Sequence[int]) -> Mixture:
@@ -158,17 +162,17 @@ class PublicStructure:
         whole = add_determined(model, codec, active, shares)
         place = {codec.slots[at].column: i for i, at in enumerate(active) if codec.slots[at].digit is None}
         forbidden = token_zeros(codec, self.grids, self.zeros)
-        forbidden |= {(root, name): own == 0 for name, (root, own) in shares.items()}
+        forbidden |= {(root, name): table == 0 for name, (root, table) in shares.items()}
         for a, b in combinations(self.determined, 2):
             if self.determined[a].root == self.determined[b].root:
-                own = np.ones((codec.coders[a].size, codec.coders[b].size), bool)
-                own[self._cell_tokens(codec, a), self._cell_tokens(codec, b)] = False
-                forbidden[a, b] = own
+                table = np.ones((codec.coders[a].size, codec.coders[b].size), bool)
+                table[self._cell_tokens(codec, a), self._cell_tokens(codec, b)] = False
+                forbidden[a, b] = table
         return replace(
             whole,
             forbidden={
-                (min(place[a], place[b]), max(place[a], place[b])): own if place[a] < place[b] else own.T
-                for (a, b), own in forbidden.items()
+                (min(place[a], place[b]), max(place[a], place[b])): table if place[a] < place[b] else table.T
+                for (a, b), table in forbidden.items()
                 if a in place and b in place
             },
         )
@@ -205,8 +209,8 @@ class PublicStructure:
             summed = np.zeros((size, moved.shape[1]))
             np.add.at(summed, token, moved)
             shares = np.moveaxis(summed, 0, axis)
-            own = np.arange(size) if name == root else self._tokens(codec, self.determined[name], name)
-            groups.append(own)
+            group = np.arange(size) if name == root else self._tokens(codec, self.determined[name], name)
+            groups.append(group)
         if place[roots[0]] > place[roots[1]]:
             groups, roots, shares = groups[::-1], roots[::-1], shares.T
         return (place[roots[0]], place[roots[1]]), (groups[0], groups[1]), shares

@@ -70,17 +70,17 @@ def single_shares(published: Mapping[Names, Floats]) -> dict[str, Floats]:
     out: dict[str, Floats] = {}
     for names, table in sorted(published.items(), key=lambda item: len(item[0])):
         for axis, name in enumerate(names):
-            own = table if len(names) == 1 else table.sum(1 - axis)
-            if name in out and np.abs(out[name] - own).sum() / 2 > MAX_DISAGREEMENT:
+            distribution = table if len(names) == 1 else table.sum(1 - axis)
+            if name in out and np.abs(out[name] - distribution).sum() / 2 > MAX_DISAGREEMENT:
                 raise InputError(
                     f"public_marginals: two tables disagree on the distribution of {name!r}; correct or leave out one"
                 )
-            out.setdefault(name, own)
+            out.setdefault(name, distribution)
     return out
 
 
 def _read_table(table: Any, schema: Schema, grids: Mapping[str, Grid], where: str) -> tuple[Names, Floats]:
-    if not isinstance(table, Mapping) or not all(isinstance(own, Sequence) for own in table.values()):
+    if not isinstance(table, Mapping) or not all(isinstance(values, Sequence) for values in table.values()):
         raise InputError(f"{where} must be a frame, or a mapping from column to a list of cells")
     *names, last = map(str, table) if table else ("",)
     if last not in WEIGHTS or not 1 <= len(names) <= 2 or any(name not in grids for name in names):

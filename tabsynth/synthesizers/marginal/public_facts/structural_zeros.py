@@ -62,19 +62,19 @@ def structural_zeros(
         if not rule.columns or not all(name in grids for name in rule.columns):
             continue
         roots = {determined[name].root if name in determined else name for name in rule.columns}
-        own = sorted(roots, key=order.index)
-        if len(own) < 2 or not _can_be_tried(rule, own, grids, rules.schema):
+        columns = sorted(roots, key=order.index)
+        if len(columns) < 2 or not _can_be_tried(rule, columns, grids, rules.schema):
             continue
-        points = [_points(name, rule, rules.schema, grids, determined) for name in own]
+        points = [_points(name, rule, rules.schema, grids, determined) for name in columns]
         if np.prod([float(len(each.cells)) for each in points]) > MAX_COMBINATIONS:
             continue
-        held = _hold(rule, points, rules)
-        for a, b in combinations(range(len(own)), 2):
-            others = tuple(axis for axis in range(len(own)) if axis not in (a, b))
-            may = np.zeros((grids[own[a]].size, grids[own[b]].size), bool)
-            np.logical_or.at(may, np.ix_(points[a].cells, points[b].cells), held.any(axis=others))
+        satisfied = _hold(rule, points, rules)
+        for a, b in combinations(range(len(columns)), 2):
+            others = tuple(axis for axis in range(len(columns)) if axis not in (a, b))
+            may = np.zeros((grids[columns[a]].size, grids[columns[b]].size), bool)
+            np.logical_or.at(may, np.ix_(points[a].cells, points[b].cells), satisfied.any(axis=others))
             if not may.all():
-                pair = own[a], own[b]
+                pair = columns[a], columns[b]
                 forbidden[pair] = forbidden.get(pair, False) | ~may
     return forbidden
 
@@ -82,11 +82,11 @@ def structural_zeros(
 def token_zeros(codec: Codec, grids: Mapping[str, Grid], zeros: Mapping[Names, Bools]) -> dict[Names, Bools]:
     """Return the combinations of tokens all of whose combinations of cells are ruled out."""
     out = {}
-    for (a, b), own in zeros.items():
+    for (a, b), forbidden in zeros.items():
         first, second = (tokens_of_cells(grids[name], codec.coders[name]) for name in (a, b))
         tokens = np.ix_(first, second)
         may, seen = np.zeros((2, codec.coders[a].size, codec.coders[b].size), bool)
-        np.logical_or.at(may, tokens, ~own)
+        np.logical_or.at(may, tokens, ~forbidden)
         seen[tokens] = True
         if (seen & ~may).any():
             out[a, b] = seen & ~may
@@ -100,9 +100,9 @@ def public_cuts(grids: Mapping[str, Grid], zeros: Mapping[Names, Bools]) -> dict
     """
     out: dict[str, Integers] = {}
     for pair, table in zeros.items():
-        for name, own in zip(pair, (table, table.T), strict=True):
-            line = own[: len(grids[name].low)]
-            cuts = 1 + np.flatnonzero((line[1:] != line[:-1]).any(1))
+        for name, forbidden in zip(pair, (table, table.T), strict=True):
+            ordered = forbidden[: len(grids[name].low)]
+            cuts = 1 + np.flatnonzero((ordered[1:] != ordered[:-1]).any(1))
             if 0 < len(cuts) <= MAX_CUTS:
                 out[name] = np.union1d(out.get(name, cuts), cuts)
     return out
@@ -130,27 +130,33 @@ def _points(
         values = {name: _as_read(schema, name, [*grid.values, *[None] * grid.nullable])}
     for other, one in determined.items():
         if one.root == name and other in rule.columns:
-            own, at = grids[other], one.cells[cells]
+            other_grid, at = grids[other], one.cells[cells]
             scale = _scale(schema[other])
-            values[other] = scale * own.low[at] if own.line else _as_read(schema, other, [own.values[i] for i in at])
+            values[other] = (
+                scale * other_grid.low[at]
+                if other_grid.line
+                else _as_read(schema, other, [other_grid.values[i] for i in at])
+            )
     return _Points(values, cells)
 
 
 def _line_points(grid: Grid, constants: Sequence[float], column: Column) -> tuple[Floats, Integers]:
     """Return the ends and middle of each cell of a numeric column, and numbers next to the rule's constants."""
-    scale, line = _scale(column), len(grid.low)
+    scale, n_ordered = _scale(column), len(grid.low)
     step = 1e-6 * max(grid.high[-1] - grid.low[0], 1.0) if grid.decimals is None else 10.0**-grid.decimals
     middle = (grid.low + grid.high) / 2
     if grid.decimals is not None:
         middle = np.clip(np.round(middle, grid.decimals), grid.low, grid.high)
-    numbers, cells = [grid.low, middle, grid.high], [np.arange(line)] * 3
+    numbers, cells = [grid.low, middle, grid.high], [np.arange(n_ordered)] * 3
     inner = np.unique([value / scale + nudge for value in constants for nudge in (-step, 0.0, step)])
     inside = (grid.low[:, None] < inner) & (inner < grid.high[:, None])
     at, which = np.nonzero(inside)
-    out, found = np.concatenate([*numbers, inner[which]]), np.concatenate([*cells, at])
-    kept = np.unique(np.stack([found.astype(np.float64), out]), axis=1)
-    found, out = kept[0].astype(np.int64), kept[1] * scale
-    return np.append(out, [np.nan] * grid.nullable), np.append(found, [grid.size - 1] * grid.nullable).astype(np.int64)
+    out, point_cells = np.concatenate([*numbers, inner[which]]), np.concatenate([*cells, at])
+    distinct = np.unique(np.stack([point_cells.astype(np.float64), out]), axis=1)
+    point_cells, out = distinct[0].astype(np.int64), distinct[1] * scale
+    return np.append(out, [np.nan] * grid.nullable), np.append(point_cells, [grid.size - 1] * grid.nullable).astype(
+        np.int64
+    )
 
 
 def _scale(column: Column) -> float:
@@ -170,14 +176,14 @@ def _constants(rule: Constraint) -> list[float]:
         formulas = (rule.condition,)
     else:
         formulas = (rule.formula,) if isinstance(rule, Expression) else ()
-    nodes = [node.value for own in formulas for node in ast.walk(own.tree) if isinstance(node, ast.Constant)]
-    found = {float(value) for value in nodes if isinstance(value, (int, float)) and not isinstance(value, bool)}
-    return sorted(found | {-value for value in found})
+    nodes = [node.value for formula in formulas for node in ast.walk(formula.tree) if isinstance(node, ast.Constant)]
+    numbers = {float(value) for value in nodes if isinstance(value, (int, float)) and not isinstance(value, bool)}
+    return sorted(numbers | {-value for value in numbers})
 
 
 def _hold(rule: Constraint, points: Sequence[_Points], rules: RuleSet) -> Bools:
     """Whether a rule holds at every combination of points, shape (points of each)."""
     shape = tuple(len(each.cells) for each in points)
     at = [index.ravel() for index in np.indices(shape)]
-    values = {name: own[place] for each, place in zip(points, at, strict=True) for name, own in each.values.items()}
+    values = {name: cells[place] for each, place in zip(points, at, strict=True) for name, cells in each.values.items()}
     return np.asarray(rule.holds(values, rules.steps)).reshape(shape)

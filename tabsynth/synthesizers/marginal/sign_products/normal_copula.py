@@ -49,7 +49,7 @@ def correlation_of_product(product: float, first_low: float, second_low: float) 
 def copula_table(first: Floats, second: Floats, correlation: float) -> Floats:
     """Return the joint distribution of two ordered columns, given their own distributions and the correlation."""
     first_ends, second_ends = (
-        ndtri(np.concatenate([[0.0], np.minimum(np.cumsum(own), 1.0)[:-1], [1.0]])) for own in (first, second)
+        ndtri(np.concatenate([[0.0], np.minimum(np.cumsum(marginal), 1.0)[:-1], [1.0]])) for marginal in (first, second)
     )
     below = bivariate_normal_cdf(first_ends[:, None], second_ends[None, :], np.full((1, 1), correlation))
     return np.maximum(np.diff(np.diff(below, axis=0), axis=1), 0.0)
