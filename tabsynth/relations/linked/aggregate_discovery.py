@@ -41,31 +41,31 @@ def discover_aggregates(tables: LinkedTables, link: ForeignKey, copied: set[str]
         copied: Columns of the child that are equal to one of the parent's.
     """
     rows = tables.parents(link.table, link.column)
-    held = np.bincount(rows[rows >= 0], minlength=len(tables.frames[link.parent])) > 0
-    if held.sum() < MIN_ROWS or link.parent == link.table:
+    has_children = np.bincount(rows[rows >= 0], minlength=len(tables.frames[link.parent])) > 0
+    if has_children.sum() < MIN_ROWS or link.parent == link.table:
         return []
     left = [
         name
         for name in tables.numeric(link.parent, dates=True)
-        if np.ptp(_known(tables.numbers(link.parent, name)[held])) > 0
+        if np.ptp(_known(tables.numbers(link.parent, name)[has_children])) > 0
     ]
     out: list[Aggregate] = []
     if not left:
         return out
-    scan = tables.some(link, np.flatnonzero(held)[:SCAN_PARENTS])
+    scan = tables.some(link, np.flatnonzero(has_children)[:SCAN_PARENTS])
     for candidate in _candidates(tables, link, copied):
         few, data = candidate.compute(scan)[0], None
         is_date = candidate.source != "" and isinstance(tables.column(link.table, candidate.source), Datetime)
         for name in list(left):
             if is_date != isinstance(tables.column(link.parent, name), Datetime):
                 continue
-            own = scan.numbers(link.parent, name)
-            if not _equal(own, few, tolerance(own)):
+            observed = scan.numbers(link.parent, name)
+            if not _equal(observed, few, tolerance(observed)):
                 continue
             data = candidate.compute(tables)[0] if data is None else data
-            found = _explained(tables, replace(candidate, column=name), data, held)
-            if found is not None:
-                out.append(found)
+            aggregate = _explained(tables, replace(candidate, column=name), data, has_children)
+            if aggregate is not None:
+                out.append(aggregate)
                 left.remove(name)
         if not left:
             break
@@ -81,13 +81,13 @@ def discover_sums_with_terms(tables: LinkedTables, link: ForeignKey, computed: C
         computed: Columns of the parent that are explained already.
     """
     rows = tables.parents(link.table, link.column)
-    held = np.bincount(rows[rows >= 0], minlength=len(tables.frames[link.parent])) > 0
-    if held.sum() < MIN_ROWS or link.parent == link.table:
+    has_children = np.bincount(rows[rows >= 0], minlength=len(tables.frames[link.parent])) > 0
+    if has_children.sum() < MIN_ROWS or link.parent == link.table:
         return []
     sums = [one for one in _candidates(tables, link, set()) if one.function == "sum" and not one.where]
     names = [name for name in tables.numeric(link.parent, dates=False) if name not in computed]
-    found = (_with_terms(tables, replace(one, column=name), held) for name in names for one in sums)
-    return [one for one in found if one is not None]
+    aggregates = (_with_terms(tables, replace(one, column=name), has_children) for name in names for one in sums)
+    return [one for one in aggregates if one is not None]
 
 
 def _known(data: Floats) -> Floats:
@@ -118,24 +118,24 @@ def _candidates(tables: LinkedTables, link: ForeignKey, copied: set[str]) -> Ite
                     yield replace(base, function="sum", source=name, where=where, value=value)
 
 
-def _explained(tables: LinkedTables, candidate: Aggregate, data: Floats, held: Bools) -> Aggregate | None:
+def _explained(tables: LinkedTables, candidate: Aggregate, data: Floats, has_children: Bools) -> Aggregate | None:
     """Return the candidate with its evidence if it is the column of every parent that has children."""
     observed = tables.numbers(candidate.parent, candidate.column)
-    own, computed = observed[held], data[held]
-    slack = tolerance(own)
-    if not _equal(own, computed, slack):
+    values, computed = observed[has_children], data[has_children]
+    slack = tolerance(values)
+    if not _equal(values, computed, slack):
         return None
-    known = _known(own)
-    if len(known) < max(MIN_ROWS, len(own) / 2):
+    known = _known(values)
+    if len(known) < max(MIN_ROWS, len(values) / 2):
         return None
-    exact = _equal(own, computed, 1e-9 * float(np.abs(known).max()))
-    if not exact and rounding_unit(own) * MIN_SPREAD_STEPS > known.std():
+    exact = _equal(values, computed, 1e-9 * float(np.abs(known).max()))
+    if not exact and rounding_unit(values) * MIN_SPREAD_STEPS > known.std():
         return None
     shares = np.unique(known, return_counts=True)[1] / len(known)
     evidence = float(len(known) * (1 - (shares**2).sum()))
     if evidence < MIN_EVIDENCE_ROWS:
         return None
-    without = observed[~held]
+    without = observed[~has_children]
     if len(without) and np.isnan(without).all():
         return replace(candidate, missing=True, evidence=round(evidence, 1))
     empty = float(without[0]) if len(without) and (without == without[0]).all() else None
@@ -144,21 +144,21 @@ def _explained(tables: LinkedTables, candidate: Aggregate, data: Floats, held: B
     return replace(candidate, empty=empty, evidence=round(evidence, 1))
 
 
-def _equal(own: Floats, computed: Floats, slack: float) -> bool:
+def _equal(observed: Floats, computed: Floats, slack: float) -> bool:
     """Return whether two columns are equal, or missing in the same rows."""
-    same = np.isnan(own) == np.isnan(computed)
+    same = np.isnan(observed) == np.isnan(computed)
     with np.errstate(invalid="ignore"):
-        return bool((same & ~(np.abs(own - computed) > slack)).all())
+        return bool((same & ~(np.abs(observed - computed) > slack)).all())
 
 
-def _with_terms(tables: LinkedTables, candidate: Aggregate, held: Bools) -> Aggregate | None:
+def _with_terms(tables: LinkedTables, candidate: Aggregate, has_children: Bools) -> Aggregate | None:
     """Return the candidate with a factor and one further column of the parent, if they are exact together."""
     observed, data = tables.numbers(candidate.parent, candidate.column), candidate.compute(tables)[0]
     names = [name for name in tables.numeric(candidate.parent, dates=False) if name != candidate.column]
     for name in ["", *names[:MAX_TERM_COLUMNS]]:
-        columns = {candidate.column: observed[held], "aggregate": data[held]}
+        columns = {candidate.column: observed[has_children], "aggregate": data[has_children]}
         if name:
-            columns[name] = np.nan_to_num(tables.numbers(candidate.parent, name)[held])
+            columns[name] = np.nan_to_num(tables.numbers(candidate.parent, name)[has_children])
         terms = list(columns)[1:]
         design = np.stack([columns[one] for one in terms], axis=1)
         present = ~np.isnan(columns[candidate.column])
@@ -166,7 +166,9 @@ def _with_terms(tables: LinkedTables, candidate: Aggregate, held: Bools) -> Aggr
             return None
         weights, *_ = np.linalg.lstsq(design[present], columns[candidate.column][present], rcond=None)
         rest = columns[candidate.column] - design @ weights
-        if np.abs(rest[present]).max() > 4 * max(rounding_unit(observed), 1e-9 * np.abs(observed[held][present]).max()):
+        if np.abs(rest[present]).max() > 4 * max(
+            rounding_unit(observed), 1e-9 * np.abs(observed[has_children][present]).max()
+        ):
             continue
         relation = round_coefficients(candidate.column, list(zip(terms, map(float, weights), strict=True)), columns)
         if relation is None or relation.constant:
@@ -176,8 +178,8 @@ def _with_terms(tables: LinkedTables, candidate: Aggregate, held: Bools) -> Aggr
         if any(factor < 0 or np.std(factor * columns[one]) <= least for one, factor in factors.items()):
             continue
         further = ((name, factors[name]),) if name else ()
-        found = replace(candidate, factor=factors["aggregate"], terms=further)
-        found_with_evidence = _explained(tables, found, found.compute(tables)[0], held)
-        if found_with_evidence is not None:
-            return found_with_evidence
+        extended = replace(candidate, factor=factors["aggregate"], terms=further)
+        explained = _explained(tables, extended, extended.compute(tables)[0], has_children)
+        if explained is not None:
+            return explained
     return None

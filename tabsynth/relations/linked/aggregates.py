@@ -65,8 +65,8 @@ class Aggregate:
     @property
     def reads(self) -> tuple[Cell, ...]:
         """The columns that are read."""
-        own = [(self.child, name) for name in (self.source, self.times, self.where) if name]
-        return (*own, *((self.parent, name) for name, _ in self.terms))
+        child_columns = [(self.child, name) for name in (self.source, self.times, self.where) if name]
+        return (*child_columns, *((self.parent, name) for name, _ in self.terms))
 
     @property
     def is_count(self) -> bool:
@@ -90,11 +90,11 @@ class Aggregate:
 
     def apply(self, tables: LinkedTables) -> None:
         """Compute the column."""
-        data, held = self.compute(tables)
-        own = tables.numbers(self.parent, self.column)
-        without = np.full(len(own), np.nan) if self.missing else own
-        without = without if self.empty is None else np.full(len(own), self.empty)
-        tables.put(self.parent, self.column, self.rounded(np.where(held, data, without), tables))
+        data, has_children = self.compute(tables)
+        values = tables.numbers(self.parent, self.column)
+        without = np.full(len(values), np.nan) if self.missing else values
+        without = without if self.empty is None else np.full(len(values), self.empty)
+        tables.put(self.parent, self.column, self.rounded(np.where(has_children, data, without), tables))
 
     def rounded(self, data: Floats, tables: LinkedTables) -> Floats:
         """Return numbers rounded as the column is."""

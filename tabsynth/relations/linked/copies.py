@@ -52,15 +52,17 @@ class Copy(ColumnRelation):
     def apply(self, tables: LinkedTables) -> None:
         """Copy the parent's values; rows without a parent keep their own."""
         rows = tables.parents(self.table, self.key)
-        own, source = tables.frames[self.table][self.column], tables.frames[self.parent][self.source]
+        column, source = tables.frames[self.table][self.column], tables.frames[self.parent][self.source]
         if not len(source) or not (rows >= 0).any():
             return
         if isinstance(tables.column(self.table, self.column), (Numeric, Datetime)):
             copied = tables.from_parent(self.table, self.key, self.source)
             tables.put(self.table, self.column, np.where(rows >= 0, copied, tables.numbers(*self.targets[0])))
         else:
-            values = source.take(np.maximum(rows, 0)).set_axis(own.index)
-            tables.place(self.table, self.column, values.astype(own.dtype).where(pd.Series(rows >= 0, own.index), own))
+            values = source.take(np.maximum(rows, 0)).set_axis(column.index)
+            tables.place(
+                self.table, self.column, values.astype(column.dtype).where(pd.Series(rows >= 0, column.index), column)
+            )
 
 
 def discover_copies(tables: LinkedTables, link: ForeignKey) -> list[Copy]:
@@ -88,10 +90,10 @@ def _evidence(tables: LinkedTables, link: ForeignKey, column: str, source: str) 
     """Return the rows and the parents expected to differ by chance, None if a row does."""
     rows = tables.parents(link.table, link.column)
     linked = np.flatnonzero(rows >= 0)
-    own, above = _comparable(tables, link.table, column)[linked], _comparable(tables, link.parent, source)
-    if not (own == above[rows[linked]]).all():
+    values, above = _comparable(tables, link.table, column)[linked], _comparable(tables, link.parent, source)
+    if not (values == above[rows[linked]]).all():
         return None
-    return _expected(own), _expected(above[np.unique(rows[linked])])
+    return _expected(values), _expected(above[np.unique(rows[linked])])
 
 
 def _comparable(tables: LinkedTables, table: str, column: str) -> npt.NDArray[Any]:

@@ -63,29 +63,31 @@ class LinkedRelations:
         for name in schema.tables:
             _sort(linked, name)
         refused = {
-            one.rule for own in schema.tables.values() for one in own.constraints if isinstance(one, RefusedRule)
+            one.rule for table in schema.tables.values() for one in table.constraints if isinstance(one, RefusedRule)
         }
-        found: list[LinkedRelation] = []
+        relations: list[LinkedRelation] = []
         links = [key for key in schema.foreign_keys if not {key.parent, key.table} & set(schema.reference)]
         for link in links:
-            found += discover_copies(linked, link)
-        copied = {cell for one in found for cell in one.targets}
+            relations += discover_copies(linked, link)
+        copied = {cell for one in relations for cell in one.targets}
         for name in schema.tables:
-            found += [one for one in discover_running_totals(linked, name, min_group) if not copied & {*one.targets}]
+            relations += [
+                one for one in discover_running_totals(linked, name, min_group) if not copied & {*one.targets}
+            ]
         for name in schema.tables:
-            found += discover_previous_values(linked, name)
+            relations += discover_previous_values(linked, name)
         for link in links:
-            own = {column for table, column in copied if table == link.table}
-            found += discover_aggregates(linked, link, own)
-        chosen = _without_circles(linked, found, refused)
+            copies = {column for table, column in copied if table == link.table}
+            relations += discover_aggregates(linked, link, copies)
+        chosen = _without_circles(linked, relations, refused)
         computed = {cell for one in chosen for cell in one.targets}
         for name in schema.tables:
             chosen += discover_formulas(linked, name, {column for table, column in computed if table == name})
         chosen = _without_circles(linked, chosen, refused)
         computed = {cell for one in chosen for cell in one.targets}
         for link in links:
-            own = {column for table, column in computed if table == link.parent}
-            chosen += discover_sums_with_terms(linked, link, own)
+            known = {column for table, column in computed if table == link.parent}
+            chosen += discover_sums_with_terms(linked, link, known)
         chosen = _without_circles(linked, chosen, refused)
         computed = {cell for one in chosen for cell in one.targets}
         for link in links:
@@ -126,8 +128,8 @@ class LinkedRelations:
             ConditionError: It is computed from other rows, so it cannot be chosen.
         """
         computed = self.computed
-        for table, own in given.items():
-            for column in own:
+        for table, conditions in given.items():
+            for column in conditions:
                 one = computed.get((table, column))
                 if one is not None and not (isinstance(one, Aggregate) and one.is_count):
                     raise ConditionError(
@@ -169,8 +171,8 @@ def _without_circles(
     for one in relations:
         if str(one) in refused:
             continue
-        ways = (one, one.unbounded()) if isinstance(one, RunningTotal) else (one,)
-        out += [way for way in ways if _can_join(tables, way, out)][:1]
+        variants = (one, one.unbounded()) if isinstance(one, RunningTotal) else (one,)
+        out += [variant for variant in variants if _can_join(tables, variant, out)][:1]
     return out
 
 

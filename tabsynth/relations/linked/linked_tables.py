@@ -64,8 +64,8 @@ class LinkedTables:
 
     def from_parent(self, table: str, key: str, column: str) -> Floats:
         """Return a numeric column of each row's parent, NaN without one, shape (n,)."""
-        own = self.numbers(self.link(table, key).parent, column)
-        return np.append(own, np.nan)[self.parents(table, key)]
+        values = self.numbers(self.link(table, key).parent, column)
+        return np.append(values, np.nan)[self.parents(table, key)]
 
     def some(self, link: ForeignKey, parents: Integers) -> LinkedTables:
         """Return some rows of a link's parent, and the rows of its child table that are theirs."""
@@ -100,8 +100,8 @@ class LinkedTables:
 
     def keys(self, table: str) -> set[str]:
         """Return the columns that are primary or foreign keys."""
-        own = {key.column for key in self.schema.foreign_keys if key.table == table}
-        return own | {self.schema.primary_keys.get(table, "")}
+        foreign = {key.column for key in self.schema.foreign_keys if key.table == table}
+        return foreign | {self.schema.primary_keys.get(table, "")}
 
     def numeric(self, table: str, *, dates: bool) -> list[str]:
         """Return the numeric columns that are no keys, with or without dates."""

@@ -50,20 +50,20 @@ class ParentOrder(ColumnRelation):
 
     def apply(self, tables: LinkedTables) -> None:
         """Reflect values beyond a bound at the bound."""
-        own = tables.numbers(self.table, self.column)
+        values = tables.numbers(self.table, self.column)
         least, most = self._bounds(tables)
         if self.unit:  # the outermost whole steps between the bounds
             least = np.ceil(np.round(least / self.unit, 6)) * self.unit
             most = np.floor(np.round(most / self.unit, 6)) * self.unit
         with np.errstate(invalid="ignore"):
-            below, above = own < least, own > most
+            below, above = values < least, values > most
         if not (below | above).any():
             return
-        moved = own.copy()
+        moved = values.copy()
         if not self.is_order:
-            moved[below], moved[above] = (2 * least - own)[below], (2 * most - own)[above]
+            moved[below], moved[above] = (2 * least - values)[below], (2 * most - values)[above]
         moved = np.minimum(np.maximum(moved, least), np.maximum(most, least))
-        tables.put(self.table, self.column, np.where(below | above, moved, own))
+        tables.put(self.table, self.column, np.where(below | above, moved, values))
 
     def _bounds(self, tables: LinkedTables) -> tuple[Floats, Floats]:
         rows = len(tables.frames[self.table])
@@ -96,9 +96,9 @@ def discover_parent_orders(
     for column in tables.numeric(link.table, dates=True):
         if (link.table, column) in computed:
             continue
-        own, is_date = tables.numbers(link.table, column), isinstance(tables.column(link.table, column), Datetime)
+        values, is_date = tables.numbers(link.table, column), isinstance(tables.column(link.table, column), Datetime)
         bounds: dict[bool, list[str]] = {True: [], False: []}
-        outermost = {True: pd.Series(own).groupby(rows).min(), False: pd.Series(own).groupby(rows).max()}
+        outermost = {True: pd.Series(values).groupby(rows).min(), False: pd.Series(values).groupby(rows).max()}
         for name in tables.numeric(link.parent, dates=True):
             if isinstance(tables.column(link.parent, name), Datetime) == is_date:
                 above: Floats = np.append(tables.numbers(link.parent, name), np.nan)
@@ -109,7 +109,7 @@ def discover_parent_orders(
                         bounds[is_low].append(name)
         if bounds[True] or bounds[False]:
             kind = tables.column(link.table, column)
-            unit = unit_seconds(kind) if is_date else rounding_unit(own)
+            unit = unit_seconds(kind) if is_date else rounding_unit(values)
             is_order = column == tables.schema.order.get(link.table)
             low_names, high_names = tuple(bounds[True]), tuple(bounds[False])
             out.append(ParentOrder(link.table, column, link.column, link.parent, low_names, high_names, unit, is_order))

@@ -55,18 +55,18 @@ class PreviousValue(ColumnRelation):
     def apply(self, tables: LinkedTables) -> None:
         """Compute the column in rows whose histories are in order."""
         before = previous_rows(history_codes(tables, self.table, (self.key,)))
-        own = tables.frames[self.table][self.column]
-        if not len(own):
+        column = tables.frames[self.table][self.column]
+        if not len(column):
             return
         if isinstance(tables.column(self.table, self.column), (Numeric, Datetime)):
-            first = np.full(len(own), np.nan) if self.missing else tables.numbers(self.table, self.column)
+            first = np.full(len(column), np.nan) if self.missing else tables.numbers(self.table, self.column)
             computed = np.where(before < 0, first, self._computed(tables, before))
             tables.put(self.table, self.column, computed)
         else:
-            values = tables.frames[self.table][self.source].take(np.maximum(before, 0)).set_axis(own.index)
-            later = pd.Series(before >= 0, own.index)
-            first_rows = own.where(later) if self.missing else own
-            tables.place(self.table, self.column, values.astype(own.dtype).where(later, first_rows))
+            values = tables.frames[self.table][self.source].take(np.maximum(before, 0)).set_axis(column.index)
+            later = pd.Series(before >= 0, column.index)
+            first_rows = column.where(later) if self.missing else column
+            tables.place(self.table, self.column, values.astype(column.dtype).where(later, first_rows))
 
     def _computed(self, tables: LinkedTables, before: Integers) -> Floats:
         """Return the numbers of all rows; those of first rows have no meaning."""
@@ -77,11 +77,11 @@ class PreviousValue(ColumnRelation):
         """Return whether the relation holds in all rows that have a row before."""
         rows = np.flatnonzero(before >= 0)
         if isinstance(tables.column(self.table, self.column), (Numeric, Datetime)):
-            own, computed = tables.numbers(self.table, self.column), self._computed(tables, before)
-            slack = tolerance(own) if self.unit else exact_tolerance(own)
-            known = np.isnan(own) == np.isnan(computed)
+            observed, computed = tables.numbers(self.table, self.column), self._computed(tables, before)
+            slack = tolerance(observed) if self.unit else exact_tolerance(observed)
+            known = np.isnan(observed) == np.isnan(computed)
             with np.errstate(invalid="ignore"):
-                return bool((known & ~(np.abs(own - computed) > slack))[rows].all())
+                return bool((known & ~(np.abs(observed - computed) > slack))[rows].all())
         labels = tables.labels(self.table, self.column).to_numpy(), tables.labels(self.table, self.source).to_numpy()
         return bool((labels[0][rows] == labels[1][before[rows]]).all())
 
@@ -116,8 +116,8 @@ def discover_previous_values(tables: LinkedTables, table: str) -> list[PreviousV
         if order is not None and isinstance(tables.column(table, name), Numeric) and name in changing:
             dated = isinstance(tables.column(table, order), Datetime)
             candidates += [PreviousValue(table, name, link.column, order, unit) for unit in TIME_UNITS if dated]
-        found = next((one for one in candidates if one.holds(tables, before)), None)
-        if found is not None:
+        relation = next((one for one in candidates if one.holds(tables, before)), None)
+        if relation is not None:
             first = tables.frames[table][name][before < 0]
-            out.append(replace(found, missing=bool(first.isna().all())))
+            out.append(replace(relation, missing=bool(first.isna().all())))
     return out

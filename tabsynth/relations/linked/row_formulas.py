@@ -44,9 +44,9 @@ class RowFormula(ColumnRelation):
             data = self.relation.predict(numbers)
         else:
             data = self.relation.solve_for(self.column, numbers)
-        own = numbers[self.column]
-        present = np.isfinite(data) & ~np.isnan(own)
-        tables.put(self.table, self.column, np.where(present, rounded(data, self.unit), own))
+        values = numbers[self.column]
+        present = np.isfinite(data) & ~np.isnan(values)
+        tables.put(self.table, self.column, np.where(present, rounded(data, self.unit), values))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

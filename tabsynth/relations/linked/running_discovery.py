@@ -56,9 +56,9 @@ def discover_running_totals(tables: LinkedTables, table: str, min_group: int) ->
         for column in columns:
             if any(column in (one.opening, *dict(one.terms)) for one in out):
                 continue
-            found = _running_total(tables, table, keys, column, min_group)
-            if found is not None:
-                out.append(found)
+            total = _running_total(tables, table, keys, column, min_group)
+            if total is not None:
+                out.append(total)
     return out
 
 
@@ -95,8 +95,8 @@ def _steps(tables: LinkedTables, table: str, codes: Integers) -> Steps:
     moments = _moments(tables, table)
     if moments is None:
         return Steps(rows, before[rows], np.ones(len(rows), bool))
-    held = pd.Series(moments).groupby([codes, moments]).transform("size").to_numpy()
-    return Steps(rows, before[rows], (held[rows] == 1) & (held[before[rows]] == 1))
+    n_at_time = pd.Series(moments).groupby([codes, moments]).transform("size").to_numpy()
+    return Steps(rows, before[rows], (n_at_time[rows] == 1) & (n_at_time[before[rows]] == 1))
 
 
 def _moments(tables: LinkedTables, table: str) -> Floats | None:
@@ -114,20 +114,20 @@ def _changes(tables: LinkedTables, base: RunningTotal, rows: Integers, change: F
         return
     names = [name for name in tables.numeric(table, dates=False) if name != base.column][:MAX_TERM_COLUMNS]
     numbers = {name: np.nan_to_num(tables.numbers(table, name)[rows]) for name in names}
-    spread = {name: own for name, own in numbers.items() if np.ptp(own) > 0 or own[0] != 0}
-    for name, own in spread.items():
+    spread = {name: values for name, values in numbers.items() if np.ptp(values) > 0 or values[0] != 0}
+    for name, values in spread.items():
         for factor in (1.0, -1.0):
-            if (np.abs(change - factor * own) <= slack).all():
+            if (np.abs(change - factor * values) <= slack).all():
                 yield replace(base, terms=((name, factor),))
     for (one, first), (other, second) in combinations(spread.items(), 2):
         for signs in ((1.0, -1.0), (-1.0, 1.0), (1.0, 1.0), (-1.0, -1.0)):
             if (np.abs(change - signs[0] * first - signs[1] * second) <= slack).all():
                 yield replace(base, terms=((one, signs[0]), (other, signs[1])))
-    for name, own in spread.items():
-        present = np.abs(own) > slack
-        ratio = np.divide(change, own, out=np.zeros(len(own)), where=present)
+    for name, values in spread.items():
+        present = np.abs(values) > slack
+        ratio = np.divide(change, values, out=np.zeros(len(values)), where=present)
         sign = np.rint(ratio)
-        if (np.abs(change - sign * own) <= slack).all() and (np.abs(sign) <= 1).all():
+        if (np.abs(change - sign * values) <= slack).all() and (np.abs(sign) <= 1).all():
             yield from _by_category(tables, replace(base, terms=((name, 1.0),)), rows[present], sign[present])
     whole = np.rint(change)
     if (np.abs(change - whole) <= slack).all() and len(np.unique(whole)) <= MAX_GROUPS:
@@ -169,10 +169,10 @@ def _chained(data: Floats, change: Floats, codes: Integers, moments: Floats | No
                 before = None
                 if begin and codes[place[begin - 1]] == codes[place[begin]]:
                     before = float(data[order[place[begin - 1]]])
-                own = _chain(place[begin:end], data, change, before, slack)
-                if own is None:
+                chain = _chain(place[begin:end], data, change, before, slack)
+                if chain is None:
                     return None
-                order[place[begin:end]] = own
+                order[place[begin:end]] = chain
     return order if _runs_on(order, data, change, codes, slack) else None
 
 
@@ -216,8 +216,8 @@ def _with_start(tables: LinkedTables, total: RunningTotal, min_group: int) -> Ru
         return replace(total, start=float(np.round(np.median(start), 9)))
     parent = tables.link(total.table, total.keys[0]).parent
     for name in tables.numeric(parent, dates=False):
-        own = tables.from_parent(total.table, total.keys[0], name)[first]
-        if not np.isnan(own).any() and (np.abs(own - start) <= slack).all():
+        values = tables.from_parent(total.table, total.keys[0], name)[first]
+        if not np.isnan(values).any() and (np.abs(values - start) <= slack).all():
             return replace(total, start_column=name)
     return total
 
@@ -242,7 +242,7 @@ def _with_opening(tables: LinkedTables, total: RunningTotal) -> RunningTotal:
     data = tables.numbers(total.table, total.column)
     before, slack = data - total.change(tables), exact_tolerance(data)
     for name in tables.numeric(total.table, dates=False):
-        own = tables.numbers(total.table, name)
-        if name != total.column and not np.isnan(own).any() and (np.abs(own - before) <= slack).all():
+        values = tables.numbers(total.table, name)
+        if name != total.column and not np.isnan(values).any() and (np.abs(values - before) <= slack).all():
             return replace(total, opening=name)
     return total

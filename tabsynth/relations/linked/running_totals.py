@@ -110,8 +110,8 @@ class RunningTotal(ColumnRelation):
     def _start(self, tables: LinkedTables, codes: Integers, change: Floats) -> Floats:
         """Return what the first row's change is added to, 0 in other rows, shape (n,)."""
         first = previous_rows(codes) < 0
-        own = tables.numbers(self.table, self.column)
-        start = np.where(first, np.nan_to_num(own) - change, 0.0)
+        values = tables.numbers(self.table, self.column)
+        start = np.where(first, np.nan_to_num(values) - change, 0.0)
         if self.start is not None:  # a row without a parent is the rest of a history
             start = np.where(first & (tables.parents(self.table, self.keys[0]) >= 0), self.start, start)
         elif self.start_column:

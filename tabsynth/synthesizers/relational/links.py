@@ -105,17 +105,17 @@ def copied_from(
     tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, link: ForeignKey, main: Integers
 ) -> str | None:
     """Return the column of the main parent that agrees with a foreign key in every row, if there is one."""
-    own = schema.main_key(link.table)
-    if own is None:
+    main_key = schema.main_key(link.table)
+    if main_key is None:
         return None
     values = tables[link.table][link.column].to_numpy(dtype=object)
-    if own.parent == link.parent:
-        key = schema.primary_keys[own.parent]
+    if main_key.parent == link.parent:
+        key = schema.primary_keys[main_key.parent]
         candidates = [key]
     else:
-        candidates = [k.column for k in schema.foreign_keys if k.table == own.parent and k.parent == link.parent]
+        candidates = [k.column for k in schema.foreign_keys if k.table == main_key.parent and k.parent == link.parent]
     for column in candidates:
-        parent = tables[own.parent][column].to_numpy(dtype=object)[main]
+        parent = tables[main_key.parent][column].to_numpy(dtype=object)[main]
         if (pd.Series(values).astype(object).fillna("") == pd.Series(parent).astype(object).fillna("")).all():
             return column
     return None

@@ -115,10 +115,10 @@ def fit_match(
         if not isinstance(schema[name], (Categorical, Boolean)):
             continue
         text = parent[name].astype(str)
-        held = pd.Series(roots).groupby(text.to_numpy()).nunique()
-        values = tuple(str(value) for value in text.value_counts().index if held[value] >= min_group)[:MAX_CLASSES]
-        own = np.append(_classes(parent[name], values), -1)[rows]
-        total = sum(_information(own[own >= 0], one[own >= 0]) for one in labels)
+        n_roots = pd.Series(roots).groupby(text.to_numpy()).nunique()
+        values = tuple(str(value) for value in text.value_counts().index if n_roots[value] >= min_group)[:MAX_CLASSES]
+        row_classes = np.append(_classes(parent[name], values), -1)[rows]
+        total = sum(_information(row_classes[row_classes >= 0], one[row_classes >= 0]) for one in labels)
         if len(values) > 1 and total > information:
             best, information = Match(column=name, values=values), total
     classes = best.classes(parent)

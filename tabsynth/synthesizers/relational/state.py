@@ -47,9 +47,9 @@ def to_file(model: DatabaseModel, facts: dict[str, Any]) -> ModelFile:
     states |= {f"context.{name}": codec.state() for name, codec in model.contexts.items()}
     states |= {f"history.{name}": history.state() for name, history in model.histories.items()}
     states |= {f"orphans.{name}": orphans.state() for name, orphans in model.orphans.items()}
-    for key, (plain, held) in states.items():
+    for key, (plain, part_arrays) in states.items():
         config["parts"][key] = plain
-        arrays |= {f"{key}/{name}": array for name, array in held.items()}
+        arrays |= {f"{key}/{name}": array for name, array in part_arrays.items()}
     return ModelFile(KIND, config, arrays)
 
 
@@ -79,15 +79,15 @@ def from_file(file: ModelFile, path: str) -> tuple[DatabaseModel, dict[str, Any]
         for key, plain in config["parts"].items():
             kind, name = key.split(".", 1)
             prefix = f"{key}/"
-            held = {n.removeprefix(prefix): a for n, a in file.arrays.items() if n.startswith(prefix)}
+            part_arrays = {n.removeprefix(prefix): a for n, a in file.arrays.items() if n.startswith(prefix)}
             if kind == "root":
-                model.roots[name] = MaskedSynthesizer.from_file(ModelFile("masked", plain, held))
+                model.roots[name] = MaskedSynthesizer.from_file(ModelFile("masked", plain, part_arrays))
             elif kind == "context":
-                model.contexts[name] = Codec.from_state(plain, held)
+                model.contexts[name] = Codec.from_state(plain, part_arrays)
             elif kind == "orphans":
-                model.orphans[name] = Orphans.from_state(plain, held)
+                model.orphans[name] = Orphans.from_state(plain, part_arrays)
             else:
-                model.histories[name] = History.from_state(plain, held)
+                model.histories[name] = History.from_state(plain, part_arrays)
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
         raise ModelFileError(f"{path!r} does not hold a relational model: {error!r}") from error
     return model, dict(config["facts"])

@@ -107,12 +107,12 @@ def prepare_tables(
     for name in schema.sorted_tables:
         if name in schema.reference:
             continue
-        own = _without_keys(name, tables, schema)
-        frame = tables[name][list(own)]
-        if len(frame) and len(own):
-            table = Table.of(frame, own)
-            frame, own = table.frame, table.schema
-        part = TrainingTable(frame, own, frame, own, main.get(name), roots[name])
+        own_schema = _without_keys(name, tables, schema)
+        frame = tables[name][list(own_schema)]
+        if len(frame) and len(own_schema):
+            table = Table.of(frame, own_schema)
+            frame, own_schema = table.frame, table.schema
+        part = TrainingTable(frame, own_schema, frame, own_schema, main.get(name), roots[name])
         link, order = schema.main_key(name), schema.order.get(name)
         if link is not None and part.rows is not None:
             part.orphans = int((part.rows < 0).sum())
@@ -121,7 +121,7 @@ def prepare_tables(
             above, linked = out[link.parent], slice(part.linked)
             part.timeline = Timeline.fit(
                 part.frame[linked],
-                own,
+                own_schema,
                 order,
                 above.frame,
                 above.schema,
@@ -129,7 +129,7 @@ def prepare_tables(
                 part.roots[linked],
                 min_group,
             )
-            part.times = part.timeline.axis.numbers(own[order], part.frame[order])
+            part.times = part.timeline.axis.numbers(own_schema[order], part.frame[order])
             part.learned, part.learned_schema = _as_distances(part, order)
         out[name] = part
     for name, part in out.items():
@@ -190,7 +190,7 @@ def history_bounds(timeline: Timeline | None, parent: pd.DataFrame, schema: Sche
 def with_orphan_bounds(bounds: tuple[Floats, Floats], timeline: Timeline | None, orphans: int) -> tuple[Floats, Floats]:
     """Return the origin and end of each parent's history, and the window's ends for rows without a parent."""
     window = (0.0, 0.0) if timeline is None else timeline.window
-    low, high = (np.append(own, np.full(orphans, end)) for own, end in zip(bounds, window, strict=True))
+    low, high = (np.append(ends, np.full(orphans, end)) for ends, end in zip(bounds, window, strict=True))
     return low, high
 
 
@@ -240,5 +240,5 @@ def _as_distances(part: TrainingTable, order: str) -> tuple[pd.DataFrame, Schema
         frame[name] = part.timeline.axis.numbers(part.schema[name], part.frame[name]) - part.times
         columns[name] = Numeric(name=name, decimals=0, nullable=part.schema[name].nullable)
     measured = set(columns) - set(part.timeline.offsets)  # rules on dates do not hold for their distances
-    kept = tuple(rule for rule in part.schema.constraints if set(rule.columns) <= measured)
-    return frame, Schema(columns, kept)
+    constraints = tuple(rule for rule in part.schema.constraints if set(rule.columns) <= measured)
+    return frame, Schema(columns, constraints)
