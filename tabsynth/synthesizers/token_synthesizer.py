@@ -27,7 +27,7 @@ from tabsynth.synthesizers.row_weights import weighted_counts
 from tabsynth.synthesizers.sampling.conditional import MAX_TRAINING_SIZES, sample_conditionally
 from tabsynth.synthesizers.sampling.conditions import Conditions, split_mixture
 from tabsynth.synthesizers.sampling.declared_rules import discovered_hold, sample_satisfying
-from tabsynth.synthesizers.sampling.discriminator_selection import N_CANDIDATES
+from tabsynth.synthesizers.sampling.discriminator_selection import MAX_CANDIDATES
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.discriminator import TreeDiscriminator
 from tabsynth.training.trees.token_forest import Forest
@@ -248,7 +248,7 @@ class TokenSynthesizer(Synthesizer):
         functions = [[function.determinant, function.dependent] for function in self.functions_]
         config = {"codec": config, "learned": learned, "partial": self.partial_, "functions": functions}
         if self.trees_:
-            config["critic_gain"] = self.trees_.gain
+            config |= {"critic_gain": self.trees_.gain, "candidates": self.trees_.candidates}
             arrays |= self.trees_.forest.arrays("critic")
         return config, arrays | {f"net.{name}": a for name, a in weights.items()}
 
@@ -259,7 +259,10 @@ class TokenSynthesizer(Synthesizer):
         pairs = enumerate(config.get("functions", []))
         self.functions_ = tuple(FunctionalDependency(int(a), int(b), arrays[f"function.{i}"]) for i, (a, b) in pairs)
         if "critic_gain" in config:
-            self.trees_ = TreeDiscriminator(Forest.from_arrays(arrays, "critic", self.layout_), config["critic_gain"])
+            forest = Forest.from_arrays(arrays, "critic", self.layout_)
+            # Files of earlier versions state no number of candidates: it was the maximum.
+            candidates = int(config.get("candidates", MAX_CANDIDATES))
+            self.trees_ = TreeDiscriminator(forest, config["critic_gain"], min(max(candidates, 1), MAX_CANDIDATES))
         weights = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
         self._restore_model(config["learned"], weights)
 
@@ -267,7 +270,7 @@ class TokenSynthesizer(Synthesizer):
         """Return the model card: facts about the model for users of the synthetic table."""
         vocabulary = {**self.codec_.card(), **self.relations_.card()}
         vocabulary["rules"] += describe(self.functions_, [self.codec_.slots[i].column for i in self.active_])
-        chosen = f"by a critic among {N_CANDIDATES} times as many rows" if self.trees_ else None
+        chosen = f"by a critic among {self.trees_.candidates} times as many rows" if self.trees_ else None
         return {**super().card(), "vocabulary": vocabulary, "chosen": chosen}
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +30,11 @@ MIN_CALIBRATED_ROWS = 1000
 CHUNK_ROWS = 1 << 16
 """Rows sampled at once."""
 
-N_CANDIDATES = 6
-"""Candidates per selected row."""
+MIN_CANDIDATES, MAX_CANDIDATES = 2, 6
+"""Minimum and maximum candidates per selected row; small samples and independent draws take the maximum."""
+
+MAX_LOST_SHARE = 0.01
+"""Maximum share of the weights above the number of candidates, which no selection of distinct rows can use."""
 
 CHUNK_SELECTED_ROWS = 1 << 15
 """Rows selected at once."""
@@ -94,8 +97,28 @@ def fit_discriminator(
         for begin in range(0, wanted, N_TRIAL_ROWS):
             many.append(pool(min(N_TRIAL_ROWS, wanted - begin), second + begin, False))
             shown.update(len(many[-1]))
-    critic = TreeDiscriminator.fit(layout, real, torch.cat(many), seed=own, weights=weights)
-    return critic if critic.gain >= MIN_GAIN else None
+    drawn = torch.cat(many)
+    critic = TreeDiscriminator.fit(layout, real, drawn, seed=own, weights=weights)
+    if critic.gain < MIN_GAIN:
+        return None
+    return replace(critic, candidates=needed_candidates(critic.log_odds(drawn)))
+
+
+def needed_candidates(log_odds: Tensor) -> int:
+    """Return the candidates per selected row for weights of this distribution.
+
+    A row is selected at most once, so its weight counts up to the number of candidates in multiples of the mean. Most
+    weights are near the mean if the discriminator gains little; two or three candidates then select as well as six.
+    """
+    weights = _row_weights(log_odds)
+    weights = weights / weights.mean()
+    lost = [float((weights - count).clamp(min=0).mean()) for count in range(MIN_CANDIDATES, MAX_CANDIDATES)]
+    return MIN_CANDIDATES + sum(share > MAX_LOST_SHARE for share in lost)
+
+
+def _row_weights(log_odds: Tensor) -> Tensor:
+    """Return the density ratios of rows, bounded, shape (rows,)."""
+    return log_odds.double().clamp(-10, 10).exp()
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,32 +129,44 @@ class DiscriminatorSelection:
         layout: The slots.
         emit: Allowed tokens of each slot; two-dimensional for a low digit.
         log_odds: Log-odds that rows are real, shape (rows,).
+        candidates: Candidates per selected row in stratified samples of at least ``MIN_CALIBRATED_ROWS`` rows.
     """
 
     layout: Layout
     emit: Sequence[npt.NDArray[np.bool_]]
     log_odds: Callable[[Tensor], Tensor]
+    candidates: int = MAX_CANDIDATES
 
     @classmethod
     def by(
         cls, trees: TreeDiscriminator | None, emit: Sequence[npt.NDArray[np.bool_]]
     ) -> DiscriminatorSelection | None:
         """Return the selection by a tree discriminator; None without one."""
-        return None if trees is None else cls(trees.forest.layout, emit, trees.log_odds)
+        return None if trees is None else cls(trees.forest.layout, emit, trees.log_odds, trees.candidates)
 
-    def of(self, tokens: Tensor, options: RowOptions) -> Tensor:
-        """Return the positions of one in ``CANDIDATES`` rows, shape (rows / CANDIDATES,)."""
-        weights = self.log_odds(tokens).double().clamp(-10, 10).exp()
+    def candidates_for(self, rows: int, stratify: bool) -> int:
+        """Return the candidates per row for a number of selected rows."""
+        return self.candidates if stratify and rows >= MIN_CALIBRATED_ROWS else MAX_CANDIDATES
+
+    def of(self, tokens: Tensor, rows: int, options: RowOptions) -> Tensor:
+        """Return the positions of the selected rows among their candidates, shape (rows,).
+
+        Args:
+            tokens: The candidates, a whole multiple of ``rows``.
+            rows: The number of rows to select.
+            options: Options of sampling rows.
+        """
+        many = len(tokens) // rows
         # No row weighs more than so many times the mean, so that none is taken twice.
-        weights = cap_weights(weights, N_CANDIDATES)
+        weights = cap_weights(_row_weights(self.log_odds(tokens)), many)
         if options.calibrate:
-            weights = rake_weights(weights, tokens, self._targets(tokens.device), N_CANDIDATES)
+            weights = rake_weights(weights, tokens, self._targets(tokens.device), many)
         if not options.stratify:
-            return resample_per_group(weights, N_CANDIDATES, options.noise)
+            return resample_per_group(weights, many, options.noise)
         order = torch.randperm(len(tokens), generator=options.noise, device=tokens.device)
         for slot in sorted(range(len(self.layout.sizes)), key=lambda slot: -self.layout.sizes[slot])[-N_SORT_SLOTS:]:
             order = order[tokens[order, slot].argsort(stable=True)]
-        chosen = resample_systematically(weights, len(tokens) // N_CANDIDATES, order, options.noise)
+        chosen = resample_systematically(weights, rows, order, options.noise)
         # In the order in which they were sampled: rows of a sample are not sorted by their values.
         return chosen.sort().values
 
@@ -183,10 +218,11 @@ def sample_rows(
             calibrate = draw.calibrate and len(wanted) >= MIN_CALIBRATED_ROWS
             options = RowOptions(limits, noise, calibrate, draw.stratify)
             free = wanted < 0
-            rows = wanted if choice is None else wanted.repeat_interleave(N_CANDIDATES, 0)
+            many = 1 if choice is None else choice.candidates_for(len(wanted), draw.stratify)
+            rows = wanted.repeat_interleave(many, 0) if many > 1 else wanted
             rows = torch.cat([fill(part, options) for part in torch.split(rows, CHUNK_ROWS)])
             if choice is not None:
-                rows = rows[choice.of(rows, options)]
+                rows = rows[choice.of(rows, len(wanted), options)]
             out[begin : begin + together] = finish(rows, free, options).cpu().numpy()
             shown.update(len(wanted))
     return out

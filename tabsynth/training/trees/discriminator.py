@@ -47,10 +47,12 @@ class TreeDiscriminator:
     Attributes:
         forest: The trees.
         gain: Reduction of the validation loss against chance, in nats per row; 0 if nothing was learned.
+        candidates: Synthetic rows from which each selected row is chosen.
     """
 
     forest: Forest
     gain: float
+    candidates: int = 6
 
     @classmethod
     def fit(

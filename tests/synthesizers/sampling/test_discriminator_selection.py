@@ -12,11 +12,13 @@ import torch
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.registry import create, load
 from tabsynth.synthesizers.sampling.discriminator_selection import (
+    MAX_CANDIDATES,
+    MIN_CANDIDATES,
     MIN_ROWS_FOR_TRIAL,
     MIN_TRIAL_GAIN,
-    N_CANDIDATES,
     DiscriminatorSelection,
     fit_discriminator,
+    needed_candidates,
 )
 from tabsynth.synthesizers.sampling.slot_sampler import RowOptions
 from tabsynth.training.networks.layout import Layout
@@ -97,12 +99,36 @@ def test_chosen_rows_are_nearer_and_none_comes_twice(
     """
     pool = tokens(24_000, 0.2, 3)
     choice = DiscriminatorSelection(layout, [np.ones(size, bool) for size in SIZES], critic.log_odds)
-    chosen = choice.of(pool, RowOptions([None, None], torch.Generator().manual_seed(0), True, stratify))
-    assert len(chosen) == len(pool) // N_CANDIDATES
+    chosen = choice.of(pool, 4000, RowOptions([None, None], torch.Generator().manual_seed(0), True, stratify))
+    assert len(chosen) == 4000
     assert len(chosen.unique()) == len(chosen)
     agree = (pool[:, 0] == pool[:, 1]).double()
     assert abs(float(agree.mean()) - 1 / 3) < 0.02
     assert least < float(agree[chosen].mean()) < 0.61
+
+
+def test_the_number_of_candidates_follows_the_weights() -> None:
+    """Of rows that count equally two candidates suffice; nine in ten rows that never occur take all six."""
+    assert needed_candidates(torch.zeros(1000)) == MIN_CANDIDATES
+    assert needed_candidates(torch.where(torch.arange(1000) < 100, 8.0, -8.0)) == MAX_CANDIDATES
+    # A tenth of the rows weighs 3.6 times the mean: of three candidates .06 of the weight is lost, of four none.
+    assert needed_candidates(torch.where(torch.arange(1000) < 100, 1.6094, 0.0)) == 4
+
+
+def test_few_candidates_select_as_well_in_large_stratified_samples(layout: Layout, critic: TreeDiscriminator) -> None:
+    """Of 4,000 rows, as many agree if each is one of two or three candidates as if it is one of six."""
+    pool = tokens(24_000, 0.2, 3)
+    agree = []
+    for many in (needed_candidates(critic.log_odds(pool)), MAX_CANDIDATES):
+        choice = DiscriminatorSelection(layout, [np.ones(size, bool) for size in SIZES], critic.log_odds, many)
+        own = pool[: many * 4000]
+        options = RowOptions([None, None], torch.Generator().manual_seed(0), True, True)
+        chosen = choice.of(own, 4000, options)
+        assert len(chosen.unique()) == 4000
+        agree.append(float((own[chosen, 0] == own[chosen, 1]).double().mean()))
+    assert choice.candidates_for(4000, True) > needed_candidates(critic.log_odds(pool))
+    assert choice.candidates_for(10, True) == choice.candidates_for(4000, False) == MAX_CANDIDATES
+    assert abs(agree[0] - agree[1]) < 0.02
 
 
 def test_cross_validated_gain_detects_differences_and_nothing_else(layout: Layout) -> None:
@@ -159,7 +185,9 @@ def test_a_fit_that_misses_something_gets_a_critic(short: MaskedSynthesizer, tmp
     assert "critic" in short.card()["chosen"]
     rows = short.sample(4000, seed=1)
     short.save(tmp_path / "m.tabsynth")
-    pd.testing.assert_frame_equal(load(tmp_path / "m.tabsynth").sample(4000, seed=1), rows)
+    read = load(tmp_path / "m.tabsynth")
+    pd.testing.assert_frame_equal(read.sample(4000, seed=1), rows)
+    assert read.card()["chosen"] == short.card()["chosen"]
     plain = load(tmp_path / "m.tabsynth")
     plain.trees_ = None  # type: ignore[attr-defined]
     off = (rows["first"] - rows["second"]).abs().mean()
@@ -167,7 +195,7 @@ def test_a_fit_that_misses_something_gets_a_critic(short: MaskedSynthesizer, tmp
     assert short.sample(30, given={"first": (0.5, 1.0)}, seed=2)["first"].between(0.5, 1.0).all()
 
 
-@pytest.mark.parametrize("kind", ["masked", "vae", "gan"])
+@pytest.mark.parametrize("kind", ["masked", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("vae", "gan"))])
 def test_no_critic_outlives_its_fit(kind: str) -> None:
     """A refit to a table too small for a discriminator drops the previous one."""
     model = create(kind, epochs=1).fit(near(3600), seed=0, progress=False)
