@@ -32,6 +32,7 @@ def schema(tmp_path: Path) -> str:
     return str(tmp_path / "schema.json")
 
 
+@pytest.mark.slow
 def test_a_claim_that_is_kept(schema: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = str(tmp_path / "canaries.json")
     assert main(["canaries", "--schema", schema, "--epsilon", "8", "--runs", "60", "-o", report]) == 0
@@ -53,6 +54,7 @@ def test_a_claim_that_is_broken(
     assert "not met: The claim does not hold" in said.err
 
 
+@pytest.mark.slow
 def test_a_person_of_several_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

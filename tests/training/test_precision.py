@@ -18,7 +18,7 @@ from tabsynth.training.precision import VARIABLE, precision_name, product_autoca
 
 CPU = torch.device("cpu")
 ROOT = Path(__file__).resolve().parent.parent.parent
-MODELS = [ts.MaskedSynthesizer, ts.VAESynthesizer, ts.GANSynthesizer]
+MODELS = [ts.MaskedSynthesizer, ts.VAESynthesizer, pytest.param(ts.GANSynthesizer, marks=pytest.mark.slow)]
 SCHEMA = ts.Schema.from_dict(
     {
         "columns": {
@@ -88,7 +88,8 @@ def test_each_network_learns_and_records_its_precision(kind: type, forced: str, 
     drawn = model.sample(400, seed=1)
     gap = drawn.groupby("sex")["age"].mean()
     assert gap["m"] - gap["f"] > 15
-    pd.testing.assert_frame_equal(drawn, kind(epochs=30).fit(frame, schema=SCHEMA, seed=0).sample(400, seed=1))
+    one, other = (kind(epochs=2).fit(frame, schema=SCHEMA, seed=0).sample(400, seed=1) for _ in range(2))
+    pd.testing.assert_frame_equal(one, other)
     model.save(tmp_path / "m.tabsynth")
     assert ts.load(tmp_path / "m.tabsynth").card()["precision"] == forced
 

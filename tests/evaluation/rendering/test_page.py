@@ -122,7 +122,7 @@ def axe() -> Path | None:
 
 
 @pytest.mark.skipif(CHROMIUM is None or axe() is None, reason="chromium or axe-core-python is not installed")
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_axe_finds_nothing(report: Report, tmp_path: Path, dark: bool) -> None:
     script = axe()
     assert script is not None

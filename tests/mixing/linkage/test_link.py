@@ -49,7 +49,7 @@ def test_three_sources_are_linked_with_one_record_of_each_in_a_person() -> None:
     assert max(found.report["cluster_sizes"]) == 3
 
 
-@pytest.mark.parametrize("engine", ["splink", "clk"])
+@pytest.mark.parametrize("engine", [pytest.param("splink", marks=pytest.mark.slow), "clk"])
 def test_the_same_seed_gives_the_same_links(engine: Any, two: dict[str, pd.DataFrame]) -> None:
     first, again = (link(two, {}, LinkSpec(engine, FIELDS), seed=5) for _ in range(2))
     pd.testing.assert_frame_equal(first.pairs, again.pairs)

@@ -56,7 +56,7 @@ def test_fresh_rows_raise_no_more_alarms_than_the_level(draw: Draw, schema: Sche
     assert max(low.values(), default=0) <= binom.ppf(0.9999, runs, 0.05)
 
 
-@pytest.mark.parametrize("repeated", [0, 20])
+@pytest.mark.parametrize("repeated", [0, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_generator_that_copies_some_rows_is_caught_on_the_records_it_copied(
     repeated: int, draw: Draw, schema: Schema
 ) -> None:

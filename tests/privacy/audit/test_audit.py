@@ -213,6 +213,7 @@ def test_ties_are_no_evidence() -> None:
     assert "Training rows are recognised beyond chance (near copies 3 %)" in text
 
 
+@pytest.mark.slow
 def test_planted_leaks_that_the_audit_finds_are_found_when_they_are_there(draw: Draw, schema: Schema) -> None:
     rows = draw(6000, 31)
     fresh = audit(rows[:2000], rows[4000:], rows[2000:4000], schema=schema)

@@ -70,6 +70,7 @@ def test_bounds_hold_the_truth_and_come_near_it() -> None:
     assert power_of_mu(0.25, 0.5, 400) == pytest.approx(found, abs=0.05)
 
 
+@pytest.mark.slow
 def test_correct_noise_is_never_flagged_and_half_of_it_is() -> None:
     verdicts = [audited(MU, 100, seed).verdict for seed in range(100)]
     assert "VIOLATION" not in verdicts
