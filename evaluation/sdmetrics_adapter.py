@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tabsynth.common.process_state import packages_warnings
 from tabsynth.errors import missing_package
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema.columns import Datetime
@@ -150,8 +150,7 @@ def _report_scores(
     notes: list[str] = []
     for kind in (QualityReport, DiagnosticReport):
         report = kind()
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
+        with packages_warnings().made(), np.errstate(all="ignore"):
             report.generate(real, synthetic, metadata, verbose=False)
             values = dict(report.get_properties().itertuples(index=False, name=None))
             parts = {name: report.get_details(name, TABLE_NAME) for name in values} if details else {}

@@ -69,7 +69,10 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
         )
     inferred = [name for name, column in schema.items() if column.origin == "inferred"]
     if inferred:
-        raise PrivacyError(f"the kinds of {quote(inferred)} were inferred from the data: declare each column's kind")
+        raise PrivacyError(
+            f"the kinds of {quote(inferred)} were inferred from the data: declare each column's kind, in the "
+            "schema's file by removing 'origin: inferred'"
+        )
     absent = [name for name in schema if name not in frame.columns]
     if absent:
         raise PrivacyError(f"the table has no columns {quote(absent)}, which the schema declares; change one of them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 from tabsynth.errors import PrivacyError, quote
@@ -9,7 +10,7 @@ from tabsynth.privacy.mechanisms.canonical_cells import MAX_EXACT_INTEGER, digit
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric
 from tabsynth.schema.schema import Schema
 
-MEASURE = "or measure it for a charge with tabsynth.privacy.domains.measure"
+MEASURE = "or measure it for a charge with tabsynth.privacy.domains.measure ('tabsynth measure')"
 
 _PUBLISHED = frozenset({
     "name", "nullable", "role", "origin", "values", "ordered", "low", "high", "decimals", "format", "resolution",
@@ -31,6 +32,9 @@ def private_schema(schema: Schema, unit: str = "row") -> None:
         PrivacyError: A fact is inferred or missing; the message names each column and the remedy.
     """
     faults = [fault for column in schema.values() if (fault := _find_fault(column))]
+    inferred = [name for name, column in schema.items() if column.origin == "inferred" and column.role != "weight"]
+    if inferred:
+        faults.insert(0, _explain_inferred(inferred))
     if faults:
         more = f"; and {len(faults) - 5} more columns" if len(faults) > 5 else ""
         raise PrivacyError("the schema is not public enough for a private fit: " + "; ".join(faults[:5]) + more)
@@ -50,6 +54,15 @@ def private_schema(schema: Schema, unit: str = "row") -> None:
         )
 
 
+def _explain_inferred(names: Sequence[str]) -> str:
+    """Return why inferred columns are not public, and the remedy in Python and in the schema's file."""
+    what = f"column {names[0]!r} was" if len(names) == 1 else f"columns {quote(names)} were"
+    return (
+        f"{what} inferred from the data: declare what is public knowledge (schema.replace({names[0]!r}, ...), or in "
+        f"the schema's file remove 'origin: inferred' from each column that you have checked), {MEASURE}"
+    )
+
+
 def to_public_schema(schema: Schema) -> Schema:
     """Return a copy of the schema with only the facts that shape a private model's output."""
     columns = {}
@@ -65,7 +78,7 @@ def _find_fault(column: Column) -> str:
     if column.role == "weight":
         return f"{name} holds weights, which multiply the influence of a row: leave it out of a private fit"
     if column.origin == "inferred":
-        return f"{name} was inferred from the data: declare it (schema.replace({column.name!r}, ...)), {MEASURE}"
+        return ""
     if isinstance(column, Categorical) and column.values is None:
         return f"{name} has no values: declare them, {MEASURE}"
     if isinstance(column, (Numeric, Datetime)):

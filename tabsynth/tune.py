@@ -17,6 +17,7 @@ import pandas as pd
 import yaml
 
 from tabsynth.common.atomic_files import write_text
+from tabsynth.common.process_state import quiet_logger
 from tabsynth.common.validation import checked_arguments, validate_seed
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import split
@@ -231,12 +232,8 @@ def _create_study(seed: int) -> optuna.Study:
         import optuna
     except ImportError as error:
         raise missing_package("tuning", "optuna", "tune") from error
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+    with quiet_logger("optuna.study.study").made():
         return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=5))
-    finally:
-        optuna.logging.set_verbosity(level)
 
 
 def _fail_state() -> optuna.trial.TrialState:

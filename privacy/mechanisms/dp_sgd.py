@@ -14,9 +14,7 @@ process.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -27,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.common.data_parallel import own_rows, process_rank, sum_gradients
+from tabsynth.common.process_state import ignored_warnings
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.accountant import event_to_data
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
@@ -243,7 +242,7 @@ class DpSgdStep:
         self.optimiser.pre_step()
         if public is not None:
             self.wrapped.disable_hooks()
-            with _ignore_hook_warning():
+            with _NO_HOOK_WARNING.made():
                 public_gradients = torch.autograd.grad(
                     public(self.wrapped), self.optimiser.params, materialize_grads=True
                 )
@@ -259,7 +258,7 @@ class DpSgdStep:
 
         self.optimiser.zero_grad()
         if losses is not None:
-            with _ignore_hook_warning():
+            with _NO_HOOK_WARNING.made():
                 DPTensorFastGradientClipping(self.wrapped, self.optimiser, losses(self.wrapped), "mean").backward()
         for weight in self.optimiser.params:
             if weight.grad is None:  # no row, or a weight that no row uses
@@ -271,12 +270,8 @@ class DpSgdStep:
         self.wrapped._close()
 
 
-@contextmanager
-def _ignore_hook_warning() -> Iterator[None]:
-    """Ignore a warning about the first layer, whose inputs need no gradients."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Full backward hook is firing")
-        yield
+_NO_HOOK_WARNING = ignored_warnings(message="Full backward hook is firing")
+"""A warning about the first layer, whose inputs need no gradients."""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,16 @@ def summarise(plan: PrivacyPlan) -> str:
     )
 
 
+def summarise_assumptions(plan: PrivacyPlan) -> str:
+    """Return what was assumed where the schema is open; empty if it was complete."""
+    if not plan.assumed:
+        return ""
+    return (
+        f"Assumed: {'; '.join(plan.assumed)}. A private fit needs these facts declared from public knowledge, or "
+        "measured for a part of the budget (tabsynth measure)."
+    )
+
+
 def advise(plan: PrivacyPlan) -> str:
     """Return when to use DP-SGD, if the plan has it."""
     return DP_SGD_ADVICE if any(one.mechanism == "masked" for one in plan.expected) else ""
@@ -179,6 +189,7 @@ def render_page(plan: PrivacyPlan) -> str:
     worst = worst_rows(plan)
     return template.render(
         summary=summarise(plan),
+        assumed=summarise_assumptions(plan),
         advice=advise(plan),
         attackers=explain_attackers(plan),
         chart=Markup(render_svg(plan)),

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tabsynth.budget_planning.assumptions import complete_schema
 from tabsynth.budget_planning.expected_errors import (
     ExpectedErrors,
     StructureSavings,
@@ -88,6 +89,7 @@ class PrivacyPlan:
         epsilons: The budgets.
         errors: The expected error of each column and pair at each epsilon, from the noise of the marginal mechanism.
         structure: What the schema's constraints save; None if they save nothing.
+        assumed: Facts that the schema leaves open, as they were assumed.
     """
 
     rows: int
@@ -99,6 +101,7 @@ class PrivacyPlan:
     epsilons: tuple[float, ...]
     errors: tuple[ExpectedErrors, ...]
     structure: StructureSavings | None
+    assumed: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as plain data."""
@@ -113,6 +116,7 @@ class PrivacyPlan:
                 {"epsilon": epsilon, **one.to_dict()} for epsilon, one in zip(self.epsilons, self.errors, strict=True)
             ],
             "structure": None if self.structure is None else self.structure.to_dict(),
+            "assumed": list(self.assumed),
         }
 
     def best(self, epsilon: float) -> Expected:
@@ -136,7 +140,7 @@ def plan_privacy(
     """Simulate the expected error of private fits by epsilon.
 
     Args:
-        schema: The declared schema of the planned table.
+        schema: The schema of the planned table; facts that it leaves open are assumed, and the plan lists them.
         rows: Its approximate number of rows: a public number.
         epsilons: The budgets to try.
         delta: The delta of every fit; by default that of ``Privacy`` for this number of rows.
@@ -149,8 +153,11 @@ def plan_privacy(
 
     Raises:
         InputError: A mechanism is unknown, or ``rows`` is below 10.
-        PrivacyError: The schema does not declare what a private fit needs, or a budget is invalid.
+        PrivacyError: The schema has what no private fit accepts, or a budget is invalid.
     """
+    assumed: tuple[str, ...] = ()
+    if table is None:
+        schema, assumed = complete_schema(schema)
     private_schema(schema)
     unknown = [name for name in mechanisms if name not in MECHANISMS]
     if unknown or not mechanisms:
@@ -182,6 +189,7 @@ def plan_privacy(
         epsilons=tuple(privacy.epsilon for privacy in budgets),
         errors=expected_errors(*facts),
         structure=structure_savings(*facts),
+        assumed=assumed,
     )
 
 

@@ -78,10 +78,17 @@ def say(line: str, level: str = "info") -> None:
 
 @contextmanager
 def print_warnings() -> Iterator[None]:
-    """Print each distinct warning as a message."""
+    """Print each distinct warning as a message, once: the fits of a search repeat them."""
+    seen: set[str] = set()
+
+    def show(message: Warning | str, *_place: Any, **_more: Any) -> None:
+        if str(message) not in seen:
+            seen.add(str(message))
+            say(str(message), "warning")
+
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = lambda message, *_place, **_more: say(str(message), "warning")
+        warnings.showwarning = show
         yield
 
 

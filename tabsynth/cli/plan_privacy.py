@@ -19,7 +19,8 @@ examples:
   tabsynth plan-privacy --schema schema.json -n 30_000 --rows-per-person 5 --epsilons 0.5,1,2 --output plan.html
   tabsynth plan-privacy --cardinalities 2,2,5,12,40 -n 10_000
 
-Both use the schema only; no real table is read.
+The plan uses the schema only; no real table is read. What the schema leaves open is assumed, and the plan lists it, so
+that a schema of 'tabsynth inspect' can be planned with before it is declared.
 """
 
 
@@ -77,7 +78,8 @@ def run(args: Namespace) -> int:
     if args.output:
         render = report.render_page if args.output.endswith(".html") else report.render_svg
         write_text(args.output, render(plan))
-    parts = [report.summarise(plan), format_table(report.HEADER, report.table_rows(plan)), report.summarise_pairs(plan)]
+    parts = [report.summarise(plan), report.summarise_assumptions(plan)]
+    parts += [format_table(report.HEADER, report.table_rows(plan)), report.summarise_pairs(plan)]
     if worst := report.worst_rows(plan):
         parts.append(f"Pairs with the largest errors:\n{format_table(report.worst_header(plan), worst)}")
     parts += [report.summarise_structure(plan), "\n".join(report.explain_attackers(plan)), report.advise(plan)]

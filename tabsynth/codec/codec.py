@@ -63,7 +63,13 @@ class Codec:
 
     @classmethod
     def measure(
-        cls, table: Table, *, min_group: int = 5, tokens: int | None = None, observed: Observed = MappingProxyType({})
+        cls,
+        table: Table,
+        *,
+        min_group: int = 5,
+        tokens: int | None = None,
+        observed: Observed = MappingProxyType({}),
+        warn: bool = True,
     ) -> Codec:
         """Fit the encoders to a training table.
 
@@ -73,6 +79,7 @@ class Codec:
             tokens: Approximate number of tokens of a numeric column; by default 1.4 times the square root of the
                 number of rows, between 16 and 256.
             observed: For each column that some rows do not have at all, which rows have it.
+            warn: Warn of columns of which much is replaced.
         """
         if not isinstance(min_group, int) or min_group < 1:
             raise DataError(f"min_group must be a whole number of at least 1, not {min_group!r}")
@@ -90,7 +97,7 @@ class Codec:
                 patterns[name] = learn_pattern(values.dropna(), regex=column.pattern, min_group=min_group)
             coders[name] = measure_column(column, values, tokens, min_group, who)
         schema = replace(table.schema, columns=columns)
-        for advice in pooling_advice(coders, schema, min_group):
+        for advice in pooling_advice(coders, schema, min_group) if warn else ():
             warnings.warn(advice, UserWarning, stacklevel=2)
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
         return cls(schema, coders, dtypes, patterns, len(table), min_group)

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from tabsynth.common.process_state import SharedChange, Undo
+
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
+
+
+def _limit_blas() -> Undo:
+    limits = threadpool_limits(limits=1, user_api="blas")
+    return lambda: limits.restore_original_limits()
+
+
+_one_blas_thread = SharedChange(_limit_blas)
+"""BLAS has one number of threads for the process, OpenMP one for each thread that calls it."""
+
+
+@contextmanager
+def limited_threads() -> Iterator[None]:
+    """Limit OpenMP and BLAS to one thread while the block runs."""
+    with _one_blas_thread.made(), threadpool_limits(limits=1, user_api="openmp"):
+        yield
 
 
 def single_threaded(function: Callable[Args, Result]) -> Callable[Args, Result]:
@@ -22,7 +41,7 @@ def single_threaded(function: Callable[Args, Result]) -> Callable[Args, Result]:
 
     @wraps(function)
     def limited(*args: Args.args, **kwargs: Args.kwargs) -> Result:
-        with threadpool_limits(limits=1):
+        with limited_threads():
             return function(*args, **kwargs)
 
     return limited

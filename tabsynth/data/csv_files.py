@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from tabsynth.common.formula_cells import mark_formulas, unmark_formula, unmark_formulas
+from tabsynth.common.process_state import large_csv_fields
 from tabsynth.data.csv_dialects import Dialect
 from tabsynth.data.csv_types import cast_to_column, has_decimal_comma, infer_series
 from tabsynth.data.file_formats import EmptyTableError, open_binary
@@ -216,14 +217,14 @@ def _explain_failure(path: Path, dialect: Dialect, width: int, error: Exception)
         return EmptyTableError(f"{str(path)!r} has a header but no rows")
     line = 1 + dialect.declared_separator
     try:
-        csv.field_size_limit(1 << 30)
-        for record in _read_records(path, dialect):
-            if record and len(record) != width:
-                return DataError(
-                    f"{str(path)!r}, line {line}: {len(record)} fields, but the header has {width}; "
-                    "fix that row, or quote the fields that hold the separator"
-                )
-            line += 1 + sum(field.count("\n") for field in record)
+        with large_csv_fields.made():
+            for record in _read_records(path, dialect):
+                if record and len(record) != width:
+                    return DataError(
+                        f"{str(path)!r}, line {line}: {len(record)} fields, but the header has {width}; "
+                        "fix that row, or quote the fields that hold the separator"
+                    )
+                line += 1 + sum(field.count("\n") for field in record)
     except UnicodeDecodeError:
         return _encoding_error(path, dialect)
     except (csv.Error, OSError, EOFError) as second:

@@ -12,13 +12,14 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
+from tabsynth.common.process_state import environment
 from tabsynth.distributed.shards import Job, Shard, one_thread, write_shard
 from tabsynth.errors import TabsynthError, missing_package
 from tabsynth.synthesizers.base import Synthesizer
 
 Executor = Callable[[Job, Sequence[int], int], Iterator[Shard]]
 
-RAY_SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+RAY_SETTINGS = (("RAY_USAGE_STATS_ENABLED", "0"), ("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"))
 """Environment of Ray: no usage statistics; a task without a GPU keeps the process's environment."""
 
 N_RAY_RETRIES = 5
@@ -117,9 +118,7 @@ def _write_in_task(job: Job, number: int) -> Shard:
 @contextmanager
 def _ray_session(workers: int) -> Iterator[Any]:
     """Ray, connected; a cluster that was started here is stopped at the end."""
-    before = {name: os.environ.get(name) for name in RAY_SETTINGS}
-    os.environ.update(RAY_SETTINGS)
-    try:
+    with environment(*RAY_SETTINGS).made():
         try:
             import ray
         except ImportError as error:
@@ -134,9 +133,3 @@ def _ray_session(workers: int) -> Iterator[Any]:
             yield ray
         finally:
             ray.shutdown()
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ import pyarrow.parquet
 from tabsynth import __version__
 from tabsynth.common.atomic_files import replace_atomically
 from tabsynth.common.model_file import ModelFile, file_hash
+from tabsynth.common.threads import limited_threads
 from tabsynth.data.read_write import to_arrow
 from tabsynth.errors import DataError
 from tabsynth.synthesizers.base import Synthesizer
@@ -162,16 +164,38 @@ def _common_schema(model: Synthesizer, plan: ShardPlan) -> bytes:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run numeric code in one thread: the bits of a matrix product depend on the number of threads."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    _torch_limit.enter()
     try:
-        with threadpool_limits(limits=1):
+        with limited_threads():
             yield
     finally:
-        torch.set_num_threads(before)
+        _torch_limit.leave()
+
+
+class _TorchLimit:
+    """One thread for torch in each thread that asks for it; torch sets this thread's number and that of new threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._users, self._before = threading.Lock(), 0, 1
+
+    def enter(self) -> None:
+        import torch
+
+        with self._lock:
+            if not self._users:  # else a new thread would take the limit for the number that it had before
+                self._before = torch.get_num_threads()
+            self._users += 1
+            torch.set_num_threads(1)
+
+    def leave(self) -> None:
+        import torch
+
+        with self._lock:
+            self._users -= 1
+            torch.set_num_threads(self._before)
+
+
+_torch_limit = _TorchLimit()
 
 
 def hash_file(path: Path) -> str:

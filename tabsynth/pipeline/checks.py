@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,7 @@ def check_conditions(model: Synthesizer, table: Table, given: Mapping[str, Any] 
         raise ConditionError(
             f"{type(model).__name__} does not support conditions; remove given, or use the model masked"
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the fit repeats them
-        Conditions.of(Codec.measure(table, min_group=model.min_group), given, 1)
+    Conditions.of(Codec.measure(table, min_group=model.min_group, warn=False), given, 1)  # the fit warns
 
 
 def parse_conditions(given: Mapping[str, Any] | None, table: Table) -> dict[str, Any] | None:

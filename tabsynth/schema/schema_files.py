@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 HEAD = """\
 # A schema of tabsynth. Correct the kind of a column (categorical, boolean, numeric, datetime, identifier, text); facts
 # of the old kind may stay, they are ignored. Add facts such as values: [low, high], role: target, or description: text.
-# Columns that you remove are inferred again.
+# Columns that you remove are inferred again. A private fit takes no inferred facts: remove 'origin: inferred' from each
+# column whose facts are public knowledge.
 """
 
 

@@ -6,10 +6,10 @@ A callback is a function of a ``Progress``. These two write local files and fini
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
+from tabsynth.common.process_state import environment
 from tabsynth.common.progress import Progress
 from tabsynth.errors import InputError, missing_package
 
@@ -59,11 +59,11 @@ def mlflow(folder: str | Path, *, experiment: str = "tabsynth", run: str | None 
     """
     if "://" in str(folder):
         raise InputError(f"{str(folder)!r} is not a folder; tabsynth opens no connection, so name a local one")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    try:
-        from mlflow.tracking import MlflowClient
-    except ImportError as error:
-        raise missing_package("this callback", "mlflow", "mlflow") from error
+    with environment(("MLFLOW_DISABLE_TELEMETRY", "true"), replace=False).made():  # read when mlflow is imported
+        try:
+            from mlflow.tracking import MlflowClient
+        except ImportError as error:
+            raise missing_package("this callback", "mlflow", "mlflow") from error
     path = Path(folder).resolve()
     path.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(tracking_uri=f"sqlite:///{path / 'mlflow.db'}")

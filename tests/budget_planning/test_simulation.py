@@ -8,8 +8,10 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from tabsynth.budget_planning.assumptions import complete_schema
 from tabsynth.budget_planning.report import render_page, render_svg, summarise_structure, table_rows, worst_rows
 from tabsynth.budget_planning.simulation import PrivacyPlan, from_cardinalities, plan_privacy, simulate_table
 from tabsynth.cli import main
@@ -131,10 +133,49 @@ def test_what_cannot_be_planned_is_said() -> None:
         plan_privacy(SCHEMA, 1000, mechanisms=("magic",))
     with pytest.raises(InputError, match="rows"):
         plan_privacy(SCHEMA, 1)
-    with pytest.raises(PrivacyError, match="column 'age' has no low"):
-        plan_privacy(SCHEMA.replace("age", low=None), 1000)
+    with pytest.raises(PrivacyError, match="'age' holds weights"):
+        plan_privacy(SCHEMA.replace("age", role="weight"), 1000)
     with pytest.raises(InputError, match="two values"):
         from_cardinalities([1, 2])
+
+
+def test_the_schema_that_inspect_wrote_can_be_planned_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is declared; and so can one that names the person, whose rows the plan counts."""
+    rng = np.random.default_rng(0)
+    visits = pd.DataFrame(
+        {
+            "patient_id": rng.integers(100, 160, 300),
+            "cost": rng.gamma(2, 100, 300).round(2),
+            "ward": rng.choice(["eye", "hip", "ear"], 300),
+            "seen": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 300, 300), "D"),
+        }
+    )
+    visits.to_csv(tmp_path / "visits.csv", index=False)
+    schema, page = tmp_path / "schema.yaml", tmp_path / "plan.html"
+    assert main(["inspect", str(tmp_path / "visits.csv"), "--schema", str(schema)]) == 0
+    schema.write_text(
+        schema.read_text().replace("patient_id: {kind: identifier", "patient_id: {kind: identifier, role: person")
+    )
+    assert Schema.from_json(schema)["patient_id"].role == "person"
+    capsys.readouterr()
+    command = ["plan-privacy", "--schema", str(schema), "-n", "300", "--epsilons", "1", "--rows-per-person", "5"]
+    assert main([*command, "--output", str(page)]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert set(plan["errors"][0]["columns"]) == {"cost", "ward", "seen"}
+    assert ["8 values of 'ward'" in plan["assumed"][0], "'cost', 'seen'" in plan["assumed"][1]] == [True, True]
+    assert "Assumed: 8 values of" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(None, 50, (-50, 50)), (7, None, (7, 107)), (None, None, (0, 100))]
+)
+def test_declared_facts_are_kept_beside_assumed_ones(
+    low: float | None, high: float | None, expected: tuple[float, float]
+) -> None:
+    schema, notes = complete_schema(SCHEMA.replace("age", low=low, high=high))
+    assert (schema["age"].low, schema["age"].high) == expected
+    assert len(notes) == 1
+    assert schema["town"].values == ("A", "B", "C", "D")
 
 
 def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,7 +134,7 @@ def test_dp_sgd_pays_for_the_mixture_first_and_then_for_all_steps(name: str) -> 
 
 
 def test_an_inferred_schema_is_refused_whole() -> None:
-    with pytest.raises(PrivacyError, match="was inferred from the data"):
+    with pytest.raises(PrivacyError, match="were inferred from the data"):
         MAKE["marginal"]().fit(Table.of(table()), privacy=PRIVACY)
 
 

@@ -49,9 +49,8 @@ def measure_codec(source: Source, table: Table, min_group: int) -> Codec:
     Raises:
         DataError: A column of categories has too many different values to count.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of values that are rare in the sample
-        codec = Codec.measure(table, min_group=min_group, tokens=default_tokens(source.rows))
+    # What is rare in the sample need not be rare in all rows.
+    codec = Codec.measure(table, min_group=min_group, tokens=default_tokens(source.rows), warn=False)
     coders = dict(codec.coders)
     for name, (counts, missing) in _count_categories(source, codec).items():
         coders[name] = _measure_counts(counts, missing, codec.schema[name], table.frame[name], min_group)

@@ -7,7 +7,6 @@ maximisation, and the number of matches as the sum of the pairs' probabilities.
 from __future__ import annotations
 
 import itertools
-import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from tabsynth.common.process_state import quiet_logger
 from tabsynth.common.progress import progress_bar
 from tabsynth.errors import DataError, InputError, missing_package
 from tabsynth.mixing.linkage import blocking, comparisons
@@ -156,10 +156,7 @@ def _train_and_score(
 
     tables = [api.register(f"s{i}", dataset_display_name=f"d{i:04d}") for i in range(len(sources))]
     chunks = max(1, -(-sum(plan.rules.values()) // CHUNK_PAIRS))
-    logger = logging.getLogger("splink")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)  # the report contains what Splink would log
-    try:
+    with quiet_logger("splink").made():  # the report contains what Splink would log
         linker = Linker(tables, plan.settings(), log_level=None, validate_settings=False)
         with progress_bar(1 + len(plan.training) + chunks, "link", "step", None) as bar:
             linker.training.estimate_u_using_random_sampling(N_RANDOM_PAIRS, seed=seed + 1, min_count_per_level=None)
@@ -178,8 +175,6 @@ def _train_and_score(
                 parts.append(_fetch_pairs(con, part.physical_name))
                 part.drop_table_from_database_and_remove_from_cache()
                 bar.update()
-    finally:
-        logger.setLevel(before)
     scored = pd.concat(parts, ignore_index=True)
     possible = count_possible_pairs(con, len(sources))
     bits, matches = _posterior(scored["match_weight"].to_numpy(float), plan.prior, possible)

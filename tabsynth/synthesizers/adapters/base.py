@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
 import sys
-import warnings
+import threading
 from abc import abstractmethod
 from collections.abc import Iterator
 from importlib import import_module
@@ -20,6 +18,7 @@ import torch
 
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Integers
+from tabsynth.common.process_state import discarded_prints, packages_warnings, quiet_logger
 from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, TrainingError, missing_package
 from tabsynth.relations.declared.pins import Pins
@@ -31,6 +30,9 @@ from tabsynth.synthesizers.adapters.table_adapter import TableAdapter
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 from tabsynth.training.loop import chosen_device
+
+_PACKAGES = threading.RLock()
+"""Held while a package fits or samples: they draw from global generators and print."""
 
 CHUNK_ROWS = 1 << 16
 """Rows of a chunk of a sample."""
@@ -207,10 +209,13 @@ def require_package(package: str, what: str) -> ModuleType:
 
 @contextlib.contextmanager
 def seeded_globals(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch and numpy, which the packages draw from, and restore them afterwards."""
-    before = np.random.get_state()  # noqa: NPY002
+    """Seed the global generators of torch and numpy, which the packages draw from, and restore them afterwards.
+
+    One thread at a time does so: two would draw from each other's seeds.
+    """
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
+    with _PACKAGES, torch.random.fork_rng(devices=devices):
+        before = np.random.get_state()  # noqa: NPY002
         torch.manual_seed(seed)
         np.random.seed(np.random.SeedSequence(seed).generate_state(4))  # noqa: NPY002
         try:
@@ -223,16 +228,11 @@ def seeded_globals(seed: int) -> Iterator[None]:
 def silenced() -> Iterator[None]:
     """Suppress the packages' prints, warnings, event log and worker processes, but no progress bars on stderr."""
     parallel_config = import_module("joblib").parallel_config
-    loggers = [logging.getLogger(name) for name in ("SingleTableSynthesizer", "MultiTableSynthesizer", "Metadata")]
-    before = [logger.disabled for logger in loggers]
-    for logger in loggers:
-        logger.disabled = True
-    try:
-        # One process: a worker's random numbers would not be ours.
-        with warnings.catch_warnings(), parallel_config(backend="sequential"):
-            warnings.simplefilter("ignore")
-            with contextlib.redirect_stdout(io.StringIO()):
-                yield
-    finally:
-        for logger, disabled in zip(loggers, before, strict=True):
-            logger.disabled = disabled
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_PACKAGES)
+        for name in ("SingleTableSynthesizer", "MultiTableSynthesizer", "Metadata"):
+            stack.enter_context(quiet_logger(name).made())
+        stack.enter_context(packages_warnings().made())
+        stack.enter_context(parallel_config(backend="sequential"))  # a worker's random numbers would not be ours
+        stack.enter_context(discarded_prints())
+        yield

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tabsynth.budget_planning.assumptions import PLACEHOLDER_VALUES
 from tabsynth.errors import InputError, PrivacyError
 from tabsynth.privacy.accounting.accountant import compose_epsilon
 from tabsynth.privacy.accounting.explanation import DELTAS, FPR, explain_zcdp, max_tpr
@@ -25,9 +26,6 @@ MEASURE_SHARE = 0.2
 
 SLACK = 0.98
 """Of rho: the measurement of categories adds a small delta, which the ledger turns into epsilon."""
-
-PLACEHOLDER_VALUES = 8
-"""Assumed number of categories of a column without declared values."""
 
 
 @dataclass(frozen=True)
