@@ -50,11 +50,14 @@ def open_real(name: str, schema: Schema | None, args: Namespace) -> Table | str:
     """
     from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.data.sql.urls import is_database_url
+    from tabsynth.evaluation.inputs import relax_measured
 
     is_url = is_database_url(name)
     apply = DATABASE_OPTIONS if is_url else OPTIONS
     options = {key: value for key, value in read_options(args).items() if key in apply and "#" not in name * is_url}
-    return open_table(name, schema, options) if options or is_url or is_shipped(name) else name
+    if not (options or is_url or is_shipped(name)):
+        return name
+    return open_table(name, None if schema is None else relax_measured(schema), options)
 
 
 def read_options(args: Namespace) -> dict[str, Any]:
