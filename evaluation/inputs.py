@@ -58,8 +58,8 @@ def check_inputs(
 ) -> Inputs:
     """Read and validate the tables.
 
-    The training table must satisfy what the schema declares. The others need its columns and types only, because an evaluation
-    measures how far their values violate the schema.
+    The training table must satisfy what the schema declares. The others need its columns and types only, because an
+    evaluation measures how far their values violate the schema.
 
     Raises:
         SchemaError: Columns differ, the schema does not fit the training table, or the target is unknown.

@@ -196,3 +196,33 @@ def test_equal_names_match_though_errors_change_the_kind_of_one() -> None:
     match = next(match for match in plan.map if match.to == "date_of_birth")
     assert dict(match.sources) == {"a": ("date_of_birth",), "b": ("date_of_birth",)}
     assert "nothing else was left" not in match.question
+
+
+def _register(ids: Any, births: Any) -> pd.DataFrame:
+    return pd.DataFrame({"soc_sec_id": ids, "date_of_birth": births})
+
+
+def test_identifiers_that_occur_in_both_sources_are_evidence_for_a_link() -> None:
+    births = [f"19{year}{month:02d}{day:02d}" for year in range(50, 90) for month in (2, 7) for day in (3, 17, 28)]
+    ids = RNG.permutation(np.arange(1_000_000, 9_000_000, 33_000))[: len(births)]
+    other = np.where(np.arange(len(ids)) < 180, ids, ids + 7)
+    plan = ts.suggest({"a": _register(ids, births), "b": _register(other, births)})
+    assert any("180 of the 240 values of 'soc_sec_id'" in text for text in plan.questions)
+    assert any("fields [soc_sec_id]" in text for text in plan.questions)
+    apart = ts.suggest({"a": _register(ids, births), "b": _register(ids + 7, births)})
+    assert any("No identifier has a value" in text for text in apart.questions)
+    alone = ts.suggest({"a": pd.DataFrame({"v": _numbers()}), "b": pd.DataFrame({"v": _numbers()})})
+    assert any("engine exact or splink" in text for text in alone.questions)
+
+
+def test_dates_with_some_errors_are_asked_about_once() -> None:
+    """Digits without a separator, some of which are no date, are numbers by kind; their format shows that they are dates."""
+    births = [f"19{year}{month:02d}{day:02d}" for year in range(50, 90) for month in (2, 7) for day in (3, 17, 28)]
+    strange = [*births[:-4], "19450493", "19960094", "19900270", "19611331"]
+    ids = np.arange(1_000_000, 9_000_000, 33_000)[: len(births)]
+    plan = ts.suggest({"a": _register(ids, [int(b) for b in births]), "b": _register(ids, [int(b) for b in strange])})
+    match = next(match for match in plan.map if match.to == "date_of_birth")
+    assert match.kind == "datetime"
+    assert match.question == ""
+    (rule,) = [rule for rule in plan.harmonise if rule.column == "date_of_birth"]
+    assert "1.7% of b.date_of_birth are no dates" in rule.question

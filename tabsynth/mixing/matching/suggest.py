@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tabsynth.mixing.matching.column_profiles import Profile, profile_columns
 from tabsynth.mixing.matching.harmonisation_proposals import propose_rules
 from tabsynth.mixing.matching.name_similarity import name_similarity
 from tabsynth.mixing.matching.schema_matching import MIN_PAIR_SCORE, ColumnGroup, match_columns, pair_scores
+from tabsynth.mixing.matching.shared_keys import person_question
 from tabsynth.mixing.matching.split_columns import SplitColumn, find_splits, joined_column_questions
 from tabsynth.mixing.plan.entries import HarmonisationRule, Input, Match
 from tabsynth.mixing.plan.plan import Plan
@@ -29,6 +30,9 @@ MIN_SURE_SCORE, MIN_SURE_MARGIN = 0.7, 0.15
 MIN_LEFTOVER_SCORE = 0.15
 """Minimum score for matching, by elimination, columns that remain on both sides and have similar names; otherwise the
 match is only asked about."""
+
+MAX_STRANGE_DATES = 0.05
+"""Maximum share of values that are no dates in a column that is read as dates without asking for its kind."""
 
 ELIMINATED = "nothing else was left"
 
@@ -70,11 +74,17 @@ def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | No
     for group in groups:
         group.members.pop("", None)
     groups = [group for group in groups if group.members]
-    matches = tuple(_match_entry(group, order, splits, target, _complements(group, groups, order)) for group in groups)
+    rules = _harmonisation_rules(groups, frames, splits)
+    dated = {
+        (rule.column, source) for rule in rules if (rule.budget or 0.0) <= MAX_STRANGE_DATES for source in rule.dates
+    }
+    matches = tuple(
+        _match_entry(group, order, splits, target, _complements(group, groups, order), dated) for group in groups
+    )
     plan = Plan(
         inputs={name: _with_key(taken[name][1], columns[name]) for name in tables},
         map=matches,
-        harmonise=tuple(_harmonisation_rules(groups, frames, splits)),
+        harmonise=tuple(rules),
         questions=tuple(_questions(groups, frames)),
         tables={name: frame for name, frame in frames.items() if taken[name][1].uri is None},
         schema=target,
@@ -189,8 +199,9 @@ def _match_entry(
     splits: Mapping[tuple[str, str], SplitColumn],
     target: Schema | None,
     complements: Sequence[str],
+    dated: Set[tuple[str, str]],
 ) -> Match:
-    """Return a group as an entry of the plan, with its questions."""
+    """Return a group as an entry of the plan, with its questions; ``dated`` names columns and sources of dates."""
     questions, why = [], []
     for source, member in group.members.items():
         split = splits.get((group.name, source))
@@ -202,8 +213,9 @@ def _match_entry(
             if contradiction := group.contradiction(source):
                 questions.append(f"is {source}.{member.name} {group.name!r}? {contradiction}")
             elif not _is_certain(group, source) and member.words == group.first.words:
-                other = f"{next(iter(group.members))}.{group.first.name} is {group.first.kind}"
-                questions.append(f"is {source}.{member.name} {group.name!r}? It is {member.kind}, but {other}")
+                if (group.name, source) not in dated:  # else the rule asks about what is no date
+                    other = f"{next(iter(group.members))}.{group.first.name} is {group.first.kind}"
+                    questions.append(f"is {source}.{member.name} {group.name!r}? It is {member.kind}, but {other}")
             elif not _is_certain(group, source):
                 rival = group.rivals.get(source, "nothing")
                 against = rival if rival == ELIMINATED else f"margin {margin:.2f} to {rival}"
@@ -281,7 +293,5 @@ def _questions(groups: Sequence[ColumnGroup], frames: Mapping[str, pd.DataFrame]
     """Return the questions beyond single entries: combined columns, and persons in several sources."""
     out = joined_column_questions(groups)
     if len(frames) > 1:
-        out.append(
-            "can one person occur in several sources? If so, set link: engine exact or splink; if not, leave it none"
-        )
+        out.append(person_question(groups, frames))
     return out
