@@ -76,6 +76,7 @@ def check_inputs(
             if isinstance(data, pd.DataFrame | Table):
                 _check_columns(title, data if isinstance(data, pd.DataFrame) else data.frame, loose)
             tables[name] = _read_table(title, data, loose, " beside the training table").frame
+    tables = {name: _with_measured_texts(frame, loose) for name, frame in tables.items()}
     names = list(train_table.schema)
     target_columns = train_table.schema.with_role("target")
     target = target if target is not None else target_columns[0] if target_columns else None
@@ -121,6 +122,18 @@ def fingerprint(frame: pd.DataFrame) -> str:
         text = frame.iloc[start : start + HASH_CHUNK_ROWS].to_csv(index=False, header=start == 0)
         digest.update(text.encode("utf-8"))
     return digest.hexdigest()
+
+
+def _with_measured_texts(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """Return a table whose measured categories are text, as those of a private sample are: code 1 is ``"1"``."""
+    from tabsynth.privacy.mechanisms.canonical_cells import to_text
+
+    measured = [
+        name for name, column in schema.items() if column.origin == "measured" and isinstance(column, Categorical)
+    ]
+    if not measured:
+        return frame
+    return frame.assign(**{name: pd.Series(to_text(frame[name]), frame.index, dtype="object") for name in measured})
 
 
 def _relax_column(column: Column) -> Column:

@@ -83,12 +83,16 @@ def test_measured_facts_are_charged_with_the_fit(folder: Path, capsys: pytest.Ca
 @pytest.mark.parametrize("options", [[], ["--separator", ","]])
 def test_real_rows_need_not_satisfy_measured_facts(folder: Path, options: list[str]) -> None:
     """Rare values are pooled and bounds are clamped, so the schema of the fit does not hold in the real table."""
-    frame = pd.read_csv(folder / "patients.csv")
-    schema = Schema.from_json(folder / "schema.json")
+    frame = pd.read_csv(folder / "patients.csv").assign(unit=np.arange(400) % 3 + 1)  # a code of digits
+    frame.to_csv(folder / "patients.csv", index=False)
+    columns = json.loads((folder / "schema.json").read_text())["columns"]
+    unit = {"kind": "categorical", "values": ["1", "2", "other"], "origin": "measured"}
+    schema = Schema.from_dict({"columns": columns | {"unit": unit}})
     schema = schema.replace("sex", values=["f", "other"], origin="measured")
     schema = schema.replace("age", low=0, high=64, origin="measured")
     schema.to_json(folder / "measured.json")
-    frame.assign(sex="other", age=frame["age"].clip(0, 64)).to_csv(folder / "synthetic.csv", index=False)
+    unit = frame["unit"].astype(str).replace("3", "other")
+    frame.assign(sex="other", age=frame["age"].clip(0, 64), unit=unit).to_csv(folder / "synthetic.csv", index=False)
     files = [folder / "patients.csv", folder / "synthetic.csv", "--schema", folder / "measured.json"]
     assert run("evaluate", *files, "--quick", *options) == 0
 

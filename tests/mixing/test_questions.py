@@ -216,7 +216,7 @@ def test_identifiers_that_occur_in_both_sources_are_evidence_for_a_link() -> Non
 
 
 def test_dates_with_some_errors_are_asked_about_once() -> None:
-    """Digits without a separator, some of which are no date, are numbers by kind; their format shows that they are dates."""
+    """Digits without a separator, some of which are no date, are numbers by kind, and dates by their format."""
     births = [f"19{year}{month:02d}{day:02d}" for year in range(50, 90) for month in (2, 7) for day in (3, 17, 28)]
     strange = [*births[:-4], "19450493", "19960094", "19900270", "19611331"]
     ids = np.arange(1_000_000, 9_000_000, 33_000)[: len(births)]

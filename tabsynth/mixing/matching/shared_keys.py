@@ -65,5 +65,6 @@ def person_question(groups: Sequence[ColumnGroup], frames: Mapping[str, pd.DataF
     return (
         f"can one person occur in several sources? {key.shared:,} of the {key.different:,} values of {key.column!r} in "
         f"{small} occur in {large} too. If these are the same people, set link: engine exact with fields "
-        f"[{key.column}], or splink if keys may be missing or misspelt; if each source numbers its own people, leave it none"
+        f"[{key.column}], or splink if keys may be missing or misspelt; if each source numbers its own "
+        "people, leave it none"
     )
