@@ -168,6 +168,7 @@ def write_csv(
         sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
 
 
+@large_csv_fields.made()
 def read_header(path: Path, dialect: Dialect) -> list[str]:
     """Return the column names, checked.
 
@@ -198,17 +199,17 @@ def read_header(path: Path, dialect: Dialect) -> list[str]:
 
 
 def _read_records(path: Path, dialect: Dialect) -> Iterator[list[str]]:
+    encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
     with (
         open_binary(path, "rb", packed=path.name.endswith(".gz")) as file,
-        io.TextIOWrapper(
-            file, encoding="utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding, newline=""
-        ) as text,
+        io.TextIOWrapper(file, encoding=encoding, newline="") as text,
     ):
         if dialect.declared_separator:
             text.readline()
         yield from csv.reader(text, delimiter=dialect.separator)
 
 
+@large_csv_fields.made()
 def _explain_failure(path: Path, dialect: Dialect, width: int, error: Exception) -> DataError | SourceError:
     """Find the cause of a failed read in a second, slow pass."""
     if "UTF8" in str(error) or isinstance(error, UnicodeError):
@@ -217,14 +218,13 @@ def _explain_failure(path: Path, dialect: Dialect, width: int, error: Exception)
         return EmptyTableError(f"{str(path)!r} has a header but no rows")
     line = 1 + dialect.declared_separator
     try:
-        with large_csv_fields.made():
-            for record in _read_records(path, dialect):
-                if record and len(record) != width:
-                    return DataError(
-                        f"{str(path)!r}, line {line}: {len(record)} fields, but the header has {width}; "
-                        "fix that row, or quote the fields that hold the separator"
-                    )
-                line += 1 + sum(field.count("\n") for field in record)
+        for record in _read_records(path, dialect):
+            if record and len(record) != width:
+                return DataError(
+                    f"{str(path)!r}, line {line}: {len(record)} fields, but the header has {width}; "
+                    "fix that row, or quote the fields that hold the separator"
+                )
+            line += 1 + sum(field.count("\n") for field in record)
     except UnicodeDecodeError:
         return _encoding_error(path, dialect)
     except (csv.Error, OSError, EOFError) as second:
@@ -233,9 +233,8 @@ def _explain_failure(path: Path, dialect: Dialect, width: int, error: Exception)
 
 
 def _encoding_error(path: Path, dialect: Dialect) -> SourceError:
-    name = "UTF-8" if dialect.encoding == "utf-8" else dialect.encoding
     advice = "give its encoding, such as encoding='cp1252', or save it as UTF-8 (in Excel: 'CSV UTF-8')"
-    return SourceError(f"{str(path)!r} is not {name}; {advice}")
+    return SourceError(f"{str(path)!r} is not {dialect.encoding.replace('utf', 'UTF')}; {advice}")
 
 
 def _check_closed(path: Path, table: pa.Table) -> None:

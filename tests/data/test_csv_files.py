@@ -1,5 +1,7 @@
 """CSV files: encodings, separators, decimal marks and types of columns."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
@@ -141,3 +143,13 @@ def test_unusable_csv_says_why(tmp_path, content, message):
     with pytest.raises((DataError, SourceError), match=message) as caught:
         read(path)
     assert "t.csv" in str(caught.value)
+
+
+def test_long_fields_are_read_and_their_row_is_named(tmp_path: Path) -> None:
+    """Python's csv module, which reads the header and finds the cause of a failure, stops at 131,072 characters."""
+    path = tmp_path / "notes.csv"
+    path.write_text(f"id,note\n1,{'a' * 200_000}\n2,b\n")
+    assert read(path).frame["note"].str.len().tolist() == [200_000, 1]
+    path.write_text(f"id,note\n1,{'a' * 200_000}\n2,b,c\n")
+    with pytest.raises(DataError, match="line 3: 3 fields"):
+        read(path)
