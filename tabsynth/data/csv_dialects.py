@@ -18,7 +18,7 @@ from tabsynth.errors import SourceError, quote
 
 N_SAMPLED_BYTES = 1 << 18
 MIN_FOREIGN_BYTES = 8
-"""With fewer bytes beyond ASCII, no encoding is detected."""
+"""Minimum bytes beyond ASCII from which an encoding is detected."""
 N_SAMPLED_LINES = 50
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 ENCODINGS = (
@@ -66,20 +66,20 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
     if separator is not None and (not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n'):
         raise SourceError(f"separator must be one character such as ';', not {separator!r}")
     sample, whole = _read_sample(path)
-    found = _detect_encoding(path, sample, whole) if encoding is None else _normalise_encoding(encoding)
-    text = codecs.getincrementaldecoder(found)(errors="replace").decode(sample)
+    detected = _detect_encoding(path, sample, whole) if encoding is None else _normalise_encoding(encoding)
+    text = codecs.getincrementaldecoder(detected)(errors="replace").decode(sample)
     line = SEPARATOR_LINE.match(text)
-    own = separator or (line[1] if line else _detect_separator(text, usual, whole=whole))
-    notes = [f"encoded in {found}"] if encoding is None and found not in ("utf-8", "utf-8-sig") else []
+    mark = separator or (line[1] if line else _detect_separator(text, usual, whole=whole))
+    notes = [f"encoded in {detected}"] if encoding is None and detected not in ("utf-8", "utf-8-sig") else []
     notes += (
-        [f"separated by {SEPARATORS.get(own, repr(own))}"]
-        if separator is None and line is None and own != usual
+        [f"separated by {SEPARATORS.get(mark, repr(mark))}"]
+        if separator is None and line is None and mark != usual
         else []
     )
     if notes:
         advice = "give encoding= or separator= where that is wrong"
         warnings.warn(f"{path.name} is read as {' and '.join(notes)}; {advice}", UserWarning, stacklevel=4)
-    return Dialect(own, found, line is not None)
+    return Dialect(mark, detected, line is not None)
 
 
 def _read_sample(path: Path) -> tuple[bytes, bool]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tabsynth.common.arrays import Floats, Integers
 
 BLOCK_ROWS = 50
-"""Neighbouring bins form a block until they hold so many rows."""
+"""Minimum rows of a block of neighbouring bins."""
 MAX_EXPONENT, MIN_EXPONENT = 9, -15
 """Powers of ten of the candidate rounding units."""
 FRACTIONS = tuple(1 / parts for parts in (3, 6, 8, 12, 16))
@@ -21,10 +21,10 @@ PARTS_OF_A_DAY = tuple(
 )
 DRAW_BITS = 2.0**16
 MAX_ERROR_STEPS = 16
-"""Units in the last place by which arithmetic may miss a number of few decimals, such as 0.1 + 0.2, or a day of a date
-that was stored as a year with decimals."""
+"""Maximum error of arithmetic in units in the last place, as in 0.1 + 0.2, or in dates stored as decimal years."""
 MAX_CODES, MIN_REPEATS, MAX_DENSITY, MIN_FREQUENT_SHARE = 4096, 10, 0.5, 0.95
-"""Sparse integers: few values, repeated, that fill little of their range and are mostly frequent."""
+"""Limits of sparse integers: maximum distinct values, minimum rows of each on average, maximum share of the integers in
+their range, minimum share of rows with a frequent value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +32,9 @@ class Rounding:
     """Rounding units of a column and how often each occurs.
 
     Attributes:
-        units: The units, coarsest first, shape (units,); 0 is a number that is a multiple of none.
+        units: The units, coarsest first, shape (units,); 0 for numbers that are multiples of no unit.
         block: The block of each bin, shape (bins,).
-        shares: How often the unit of a number is this one and no coarser one, shape (blocks, units).
+        shares: Share of the numbers whose coarsest unit is each of them, shape (blocks, units).
         low, high: Ends of each block, shape (blocks,).
     """
 
@@ -112,9 +112,9 @@ def measure_rounding(
     Returns:
         The rounding, or None if every number is rounded to the step alone.
     """
-    own = low == high
+    is_value = low == high
     rows = np.diff(np.append(start, len(values)))
-    inside = np.repeat(~own, rows) & (values != 0)  # zero is a multiple of every unit
+    inside = np.repeat(~is_value, rows) & (values != 0)  # zero is a multiple of every unit
     if not inside.any():
         return None
     units = _candidate_units(step, units_per_day)
@@ -123,13 +123,13 @@ def measure_rounding(
         # Digits below the step are errors of floating-point arithmetic, or too rare to be released.
         level = np.minimum(level, len(units) - 1)
     persons = np.arange(len(level)) if who is None else who[inside]
-    held = np.bincount(np.unique(np.stack([level, persons]), axis=1)[0], minlength=len(units) + 1)
-    kept = _merge_rare_levels(held, floor)
-    names, level = np.unique(kept[level], return_inverse=True)
-    found = np.array([units[at] if at < len(units) else 0.0 for at in names])
-    if found.tolist() == [step]:
+    n_persons = np.bincount(np.unique(np.stack([level, persons]), axis=1)[0], minlength=len(units) + 1)
+    merged = _merge_rare_levels(n_persons, floor)
+    names, level = np.unique(merged[level], return_inverse=True)
+    observed_units = np.array([units[at] if at < len(units) else 0.0 for at in names])
+    if observed_units.tolist() == [step]:
         return None
-    block = _assign_blocks(np.where(own, 0, rows))
+    block = _assign_blocks(np.where(is_value, 0, rows))
     counts = np.zeros((int(block[-1]) + 1, len(names)))
     np.add.at(counts, (np.repeat(block, rows)[inside], level), 1.0)
     first = np.flatnonzero(np.diff(block, prepend=-1))
@@ -137,7 +137,7 @@ def measure_rounding(
     border = np.concatenate([low[:1], (high[:-1] + low[1:]) / 2, high[-1:]])
     # Blocks without such numbers of their own have the units of the whole column.
     shares = (counts + counts.sum(0) / counts.sum()) / (counts.sum(1, keepdims=True) + 1.0)
-    return Rounding(found, block, shares, border[first], border[last + 1])
+    return Rounding(observed_units, block, shares, border[first], border[last + 1])
 
 
 def _coarsest_unit(data: Floats, units: list[float]) -> Integers:

@@ -25,12 +25,12 @@ class Stages:
     """Stores the weights of each finished stage beside the checkpoint of the current one.
 
     Attributes:
-        run: How the fit runs; without a checkpoint, nothing is stored.
-        kept: Files of finished stages.
+        run: Options of the fit; without a checkpoint, nothing is stored.
+        stored: Files of finished stages.
     """
 
     run: TrainingRun
-    kept: list[Path] = field(default_factory=list)
+    stored: list[Path] = field(default_factory=list)
 
     def train(
         self,
@@ -77,11 +77,11 @@ class Stages:
             arrays = {key: value.cpu().numpy() for key, value in module.state_dict().items()}
             if process_rank() == 0:
                 save(path, ModelFile("stage", {"fingerprint": fingerprint, "score": score}, arrays))
-        self.kept.append(path)
+        self.stored.append(path)
         return score
 
     def clear(self) -> None:
         """Remove the stored files at the end of the fit."""
-        for path in self.kept:
+        for path in self.stored:
             with suppress(FileNotFoundError):
                 path.unlink()
