@@ -29,7 +29,7 @@ import tabsynth as ts
 from tabsynth.cli.main import main as tabsynth_main
 from tabsynth.common import model_file
 from tabsynth.common.input_files import read_json
-from tabsynth.data.sql.transfer import read_frame
+from tabsynth.data.sql.read_write import read_frame
 
 OUTPUTS = (
     "model.tabsynth",

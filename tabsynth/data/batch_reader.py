@@ -18,7 +18,7 @@ from tabsynth.data.file_formats import default_separator, file_format
 from tabsynth.data.lakes.datasets import dataset_batches, dataset_names, is_dataset
 from tabsynth.data.parquet_files import arrow_to_frame, open_parquet
 from tabsynth.data.read_write import read
-from tabsynth.data.sql.transfer import read_batches, to_frame
+from tabsynth.data.sql.read_write import read_batches, to_frame
 from tabsynth.errors import SourceError
 
 BATCH_ROWS = 1 << 16

@@ -26,8 +26,8 @@ from tabsynth.data.lakes.datasets import is_dataset, read_dataset
 from tabsynth.data.lakes.stream_files import arrow_batches, read_json_lines
 from tabsynth.data.parquet_files import arrow_to_frame, open_parquet
 from tabsynth.data.provenance import attach_provenance, get_provenance, read_sidecar
+from tabsynth.data.sql.read_write import read_frame
 from tabsynth.data.sql.table_schema import merge_schemas
-from tabsynth.data.sql.transfer import read_frame
 from tabsynth.data.sql.urls import is_database_url, parse_url
 from tabsynth.data.table import Table, parse_numeric_text
 from tabsynth.data.write_tables import to_arrow, write, write_chunks

@@ -19,7 +19,7 @@ from tabsynth.data.excel_files import write_excel
 from tabsynth.data.file_formats import default_separator, file_format, open_binary
 from tabsynth.data.lakes.stream_files import write_json_lines
 from tabsynth.data.provenance import add_to_metadata, get_provenance
-from tabsynth.data.sql.transfer import Mode, write_batches, write_frame
+from tabsynth.data.sql.read_write import Mode, write_batches, write_frame
 from tabsynth.data.sql.urls import is_database_url
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, SourceError, quote

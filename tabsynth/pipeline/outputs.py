@@ -17,7 +17,7 @@ from tabsynth.common.input_files import parse_json
 from tabsynth.data.batch_reader import Batches
 from tabsynth.data.parquet_files import arrow_to_frame, open_parquet
 from tabsynth.data.read_write import read, write, write_chunks
-from tabsynth.data.sql.transfer import Mode, has_token, write_batches
+from tabsynth.data.sql.read_write import Mode, has_token, write_batches
 from tabsynth.data.sql.urls import parse_url
 from tabsynth.data.table import Table
 from tabsynth.errors import SourceError
@@ -34,7 +34,7 @@ CHUNK_ROWS = 65_536
 def check_table_output(path: str | Path, table: str | None = None) -> None:
     """Raise SourceError if the suffix is not a table format, the path not writable, or a URL names no table."""
     from tabsynth.data.file_formats import SUFFIXES
-    from tabsynth.data.sql.transfer import table_of
+    from tabsynth.data.sql.read_write import table_of
     from tabsynth.data.sql.urls import is_database_url, parse_url
 
     if is_database_url(path):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tabsynth.data.sql.transfer import Mode
+from tabsynth.data.sql.read_write import Mode
 from tabsynth.privacy.budget import Privacy
 
 RELATIONAL = "relational"

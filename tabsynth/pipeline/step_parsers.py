@@ -10,7 +10,7 @@ from typing import Any
 from tabsynth.common.yaml_files import read_yaml
 from tabsynth.data.database.folders import FORMATS
 from tabsynth.data.sample_datasets import is_shipped
-from tabsynth.data.sql.transfer import MODES
+from tabsynth.data.sql.read_write import MODES
 from tabsynth.data.sql.urls import check_no_password, is_database_url, relative_to
 from tabsynth.errors import InputError
 from tabsynth.pipeline.mapping_reader import MappingReader

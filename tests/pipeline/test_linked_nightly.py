@@ -12,7 +12,7 @@ import pytest
 
 from tabsynth.data.database.folders import read_folder
 from tabsynth.data.database.read_write import read_database, write_database
-from tabsynth.data.sql.transfer import read_frame
+from tabsynth.data.sql.read_write import read_frame
 from tabsynth.errors import BusyError, ConditionError, InputError, SourceError
 from tabsynth.pipeline import plan, run
 from tabsynth.pipeline.status import locked

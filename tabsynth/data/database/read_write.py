@@ -13,9 +13,9 @@ from tabsynth.data.read_write import cast_columns, infer_declared
 from tabsynth.data.sql.create_table import new_definition
 from tabsynth.data.sql.definitions import Database, Link, TableDefinition
 from tabsynth.data.sql.names import TableName
+from tabsynth.data.sql.read_write import frame_of, has_token, open_database
 from tabsynth.data.sql.row_writer import MARKS, insert_rows, mark_written, to_arrow
 from tabsynth.data.sql.schemas import database_schema
-from tabsynth.data.sql.transfer import frame_of, has_token, open_database
 from tabsynth.data.sql.urls import parse_url
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, SourceError, quote

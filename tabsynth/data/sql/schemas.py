@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from tabsynth.data.sql.definitions import Database, TableDefinition
 from tabsynth.data.sql.names import TableName
+from tabsynth.data.sql.read_write import open_database, table_of
 from tabsynth.data.sql.table_schema import schema_from_definition
-from tabsynth.data.sql.transfer import open_database, table_of
 from tabsynth.data.sql.urls import DatabaseUrl, parse_url
 from tabsynth.errors import SourceError, quote
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey

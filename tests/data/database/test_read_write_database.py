@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.data.database.read_write import read_database, write_database
-from tabsynth.data.sql.transfer import read_frame
+from tabsynth.data.sql.read_write import read_frame
 from tabsynth.errors import DataError, InputError, SourceError
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
