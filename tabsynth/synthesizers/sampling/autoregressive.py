@@ -40,8 +40,8 @@ class AutoregressiveSampler:
         order = limited + [slot for slot in self.order if slot not in limited]
 
         def sample(slot: int, rows: Tensor, logits: Tensor, prefixes: Tensor | None) -> Tensor:
-            own = tokens if len(rows) == len(tokens) else tokens[rows]
-            return self.slot_sampler.sample(own, slot, logits, prefixes=prefixes)
+            selected = tokens if len(rows) == len(tokens) else tokens[rows]
+            return self.slot_sampler.sample(selected, slot, logits, prefixes=prefixes)
 
         return self.chain.draw(tokens, order, sample)
 
@@ -93,12 +93,14 @@ class AutoregressiveSampler:
                 known = known.clone()
                 known[:, slot - 1] = out[rows, slot - 1]
                 before = sorted({*seen, slot - 1})
-            chances, _ = self.slot_sampler.probabilities(known, slot, self.chain.logits(part, known, slot, before))
-            out[rows, slot] = chances.argmax(1)
+            probabilities, _ = self.slot_sampler.probabilities(
+                known, slot, self.chain.logits(part, known, slot, before)
+            )
+            out[rows, slot] = probabilities.argmax(1)
             mean = means[slot]
             if mean is not None:
                 value = torch.full((len(tokens),), torch.nan, dtype=torch.float64, device=tokens.device)
-                line = chances[:, : len(mean)].double()
-                value[rows] = (line @ torch.from_numpy(mean).to(line)) / line.sum(1)
+                ordered = probabilities[:, : len(mean)].double()
+                value[rows] = (ordered @ torch.from_numpy(mean).to(ordered)) / ordered.sum(1)
                 numbers[slot] = value
         return out, numbers

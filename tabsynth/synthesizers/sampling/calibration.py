@@ -112,7 +112,7 @@ def sample_balanced(probabilities: Tensor, groups: Tensor, generator: torch.Gene
         groups: Group of each row for each way of grouping, shape (rows, ways).
         generator: Random generator.
     """
-    rows, ways = groups.shape
+    rows, n_groupings = groups.shape
     device = probabilities.device
     order = torch.randperm(rows, generator=generator, device=device)
     uniforms = torch.rand(rows, 1, generator=generator, device=device)
@@ -121,18 +121,18 @@ def sample_balanced(probabilities: Tensor, groups: Tensor, generator: torch.Gene
     member = member + (many.cumsum(0) - many).to(member.dtype)
     sizes = torch.bincount(member.view(-1), minlength=int(many.sum()))
     # Rows of one step are independent of each other, so they share the correction.
-    part_of = 1 / (1 + sizes * (BALANCE_ROWS / rows)) / ways
+    part_of = 1 / (1 + sizes * (BALANCE_ROWS / rows)) / n_groupings
     owed = torch.zeros(ordered.shape[1], len(sizes), device=device)
     tokens = torch.empty(rows, 1, dtype=torch.long, device=device)
     for begin in range(0, rows, BALANCE_ROWS):
         some = slice(begin, begin + BALANCE_ROWS)
-        own, mine = ordered[some], member[some]
-        due = own + functional.embedding_bag(mine, (owed * part_of).T.contiguous(), mode="sum")
-        due = due.clamp_(min=0) * (own > 0)
-        reach = torch.where(due.any(1, keepdim=True), due, own).cumsum(1, dtype=torch.float64)
+        part, mine = ordered[some], member[some]
+        due = part + functional.embedding_bag(mine, (owed * part_of).T.contiguous(), mode="sum")
+        due = due.clamp_(min=0) * (part > 0)
+        reach = torch.where(due.any(1, keepdim=True), due, part).cumsum(1, dtype=torch.float64)
         tokens[some] = (reach <= uniforms[some] * reach[:, -1:]).sum(1, keepdim=True)
-        left = own.scatter_add(1, tokens[some], torch.full_like(own[:, :1], -1.0))
-        owed += left.T @ torch.zeros(len(own), len(sizes), device=device).scatter_(1, mine.long(), 1.0)
+        left = part.scatter_add(1, tokens[some], torch.full_like(part[:, :1], -1.0))
+        owed += left.T @ torch.zeros(len(part), len(sizes), device=device).scatter_(1, mine.long(), 1.0)
     out = torch.empty(rows, dtype=torch.long, device=device)
     out[order] = tokens.squeeze(1)
     return out

@@ -45,15 +45,15 @@ def convert_values(
         return _convert_numbers(codec, name, values, strict and not keep_decimals)
     if isinstance(column, Datetime):
         moments = _instants(codec, name, values)
-        own = datetime_series(moments, codec.dtypes[name], column).rename(name)
-        back = to_instants(own, column.format)
+        series = datetime_series(moments, codec.dtypes[name], column).rename(name)
+        back = to_instants(series, column.format)
         odd = np.flatnonzero((back != moments).to_numpy() & moments.notna().to_numpy())
         if len(odd):
             raise ConditionError(
                 f"given[{name!r}] is {values.iloc[odd[0]]!r}, which the column cannot hold: "
-                f"in its form it is {own.iloc[odd[0]]!r}; give that"
+                f"in its form it is {series.iloc[odd[0]]!r}; give that"
             )
-        return own.astype(object).where(values.notna().to_numpy(), None)
+        return series.astype(object).where(values.notna().to_numpy(), None)
     if isinstance(column, (Identifier, Text)):
         return values
     return _convert_categories(codec, name, values, strict)
@@ -129,8 +129,8 @@ def _convert_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -
                 f"given[{name!r}] is {data[odd][0]:.15g}, but the column has {kind}; round it to {near[odd][0]:.15g}"
             )
         data = np.where(odd, data, near)
-    own = numeric_series(data, codec.dtypes[name], column).rename(name)
-    return own.astype(object).where(~np.isnan(data), None)
+    series = numeric_series(data, codec.dtypes[name], column).rename(name)
+    return series.astype(object).where(~np.isnan(data), None)
 
 
 def _convert_categories(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
@@ -142,11 +142,11 @@ def _convert_categories(codec: Codec, name: str, values: pd.Series, strict: bool
     for row, value in enumerate(values.tolist()):
         try:
             missing = value is None or bool(pd.isna(value))
-            found = None if missing else known.get(value)
+            match = None if missing else known.get(value)
         except (TypeError, ValueError) as error:
             raise ConditionError(f"given[{name!r}]: {value!r} is not a value of a {column.kind} column") from error
-        if missing or found is not None:
-            out[row] = found
+        if missing or match is not None:
+            out[row] = match
             continue
         out[row] = value
         declared = isinstance(column, Categorical) and value in (column.values or ())

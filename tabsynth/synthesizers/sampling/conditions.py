@@ -124,8 +124,8 @@ class Conditions:
 
     def finish(self, frame: pd.DataFrame, codec: Codec) -> pd.DataFrame:
         """Copy the given values into decoded rows unchanged."""
-        for name, (own_tokens, pooled) in self.members.items():
-            other = (frame[name].notna() & ~frame[name].isin([*own_tokens, *pooled])).to_numpy(bool)
+        for name, (kept_values, pooled) in self.members.items():
+            other = (frame[name].notna() & ~frame[name].isin([*kept_values, *pooled])).to_numpy(bool)
             if other.any():  # RARE also covers other pooled values
                 cells = frame[name].astype(object).to_numpy().copy()
                 cells[other] = np.resize(np.array(pooled, dtype=object), other.sum())
@@ -135,14 +135,14 @@ class Conditions:
             if not keep.any():
                 continue
             dtype = codec.dtypes[name]
-            own = frame[name].astype(object).to_numpy().copy()
-            own[keep] = values[keep].to_numpy(dtype=object)
+            cells = frame[name].astype(object).to_numpy().copy()
+            cells[keep] = values[keep].to_numpy(dtype=object)
             if dtype.startswith("category"):
                 known = list(frame[name].cat.categories)
                 extra = [value for value in pd.unique(values[keep]) if value not in known]
-                frame[name] = value_series(own, dtype, known + extra, bool(frame[name].cat.ordered))
+                frame[name] = value_series(cells, dtype, known + extra, bool(frame[name].cat.ordered))
             else:
-                frame[name] = pd.Series(own, index=frame.index).astype(frame[name].dtype)
+                frame[name] = pd.Series(cells, index=frame.index).astype(frame[name].dtype)
         return frame
 
     def _fix(self, codec: Codec, name: str, values: pd.Series, *, free_where_missing: bool, strict: bool) -> None:
@@ -166,11 +166,11 @@ class Conditions:
                 )
         self.echo[name] = typed.where(pd.Series(rows), None)
         if isinstance(column, (Numeric, Datetime)):
-            line = np.where(rows, codec.numeric_values(name, typed), np.nan)
+            numbers = np.where(rows, codec.numeric_values(name, typed), np.nan)
             if strict:
-                check_in_learned_range(codec, name, line)
+                check_in_learned_range(codec, name, numbers)
             if isinstance(coder, QuantileCoder):
-                self.numbers[name] = line
+                self.numbers[name] = numbers
         tokens = np.where(rows, tokens, -1).astype(np.int32)
         self.fixed[:, at] = codec.split(name, tokens)
 

@@ -92,10 +92,10 @@ def discovered_hold(
 def pins_of(conditions: Conditions, codec: Codec, rules: RuleSet) -> Pins:
     """Return the cells of the rules' columns that conditions fix or restrict."""
     known = conditions.fixed >= 0
-    held = {name: np.asarray(known[:, codec.positions(name)].any(axis=1), dtype=bool) for name in rules.columns}
+    fixed = {name: np.asarray(known[:, codec.positions(name)].any(axis=1), dtype=bool) for name in rules.columns}
     bounds = {}
     for name, span in conditions.ranges.items():
         column = codec.schema[name]
         unit = UNIT_NANOSECONDS[column.resolution or "s"] / UNIT_NANOSECONDS["D"] if isinstance(column, Datetime) else 1
         bounds[name] = (span.low * unit, span.high * unit)
-    return Pins({name: own for name, own in held.items() if own.any()}, frozenset(conditions.allowed), bounds)
+    return Pins({name: rows for name, rows in fixed.items() if rows.any()}, frozenset(conditions.allowed), bounds)

@@ -41,9 +41,9 @@ def rake_weights(weights: Tensor, tokens: Tensor, targets: Mapping[int, Tensor],
     weights = cap_weights(weights, most)
     for _ in range(MAX_ROUNDS):
         for slot, target in targets.items():
-            own = torch.zeros(len(target), dtype=weights.dtype, device=weights.device)
-            own.index_add_(0, tokens[:, slot], weights)
-            factor = target * own.sum() / own.clamp(min=1e-12)
+            sums = torch.zeros(len(target), dtype=weights.dtype, device=weights.device)
+            sums.index_add_(0, tokens[:, slot], weights)
+            factor = target * sums.sum() / sums.clamp(min=1e-12)
             weights = weights * factor.clamp(1 / STEP, STEP)[tokens[:, slot]]
         weights = cap_weights(weights, most)
     return weights

@@ -81,9 +81,9 @@ class LatentSampler:
         """
         segment = self.layout.segment(slot)
         with product_autocast(self.device):
-            own = functional.linear(decoded, self.head[segment])
+            direct = functional.linear(decoded, self.head[segment])
             linked = functional.linear(functional.silu(sums), self.linked[segment])
-        return own.float() + linked.float() + self.net.bias[segment]
+        return direct.float() + linked.float() + self.net.bias[segment]
 
     def _uniforms(self, means: Tensor) -> Tensor:
         """Return a stratified uniform number for each row, over rows with similar expected latents."""
@@ -112,8 +112,8 @@ class LatentSampler:
         for slot in limited:
             share = torch.from_numpy(self.layout.counts[slot]).to(weight)
             share = (share / share.sum()).log()
-            chances, mass = self.slot_sampler.probabilities(many, slot, share.repeat(len(many), 1))
-            drawn, here = self.slot_sampler.draw(chances), guessed & (many[:, slot] < 0)
+            probabilities, mass = self.slot_sampler.probabilities(many, slot, share.repeat(len(many), 1))
+            drawn, here = self.slot_sampler.draw(probabilities), guessed & (many[:, slot] < 0)
             weight += (mass.clamp(min=MIN_PROBABILITY).log() - share[drawn].clamp(min=math.log(MIN_PROBABILITY))) * here
             many[:, slot] = torch.where(here, drawn, many[:, slot])
         latents = self.latents(many)
@@ -122,10 +122,10 @@ class LatentSampler:
         asked = [slot in limited or bool((tokens[:, slot] >= 0).any()) for slot in self.order]
         for slot in self.order[: len(asked) - asked[::-1].index(True)]:
             known, logits = many[:, slot] >= 0, self.logits(decoded, sums, slot)
-            own = functional.log_softmax(logits, 1).gather(1, many[:, slot].clamp(min=0).unsqueeze(1)).squeeze(1)
-            chances, mass = self.slot_sampler.probabilities(many, slot, logits)
-            weight += torch.where(known, own, mass.clamp(min=MIN_PROBABILITY).log())
-            many[:, slot] = torch.where(known, many[:, slot], self.slot_sampler.draw(chances))
+            log_prob = functional.log_softmax(logits, 1).gather(1, many[:, slot].clamp(min=0).unsqueeze(1)).squeeze(1)
+            probabilities, mass = self.slot_sampler.probabilities(many, slot, logits)
+            weight += torch.where(known, log_prob, mass.clamp(min=MIN_PROBABILITY).log())
+            many[:, slot] = torch.where(known, many[:, slot], self.slot_sampler.draw(probabilities))
             sums += self.links[self.layout.offsets[slot] + many[:, slot]]
         weight = weight.view(-1, N_CANDIDATES).softmax(1)
         chosen = resample_per_group(weight, N_CANDIDATES, self.slot_sampler.options.noise)

@@ -27,14 +27,14 @@ def sample_valid(
         ConditionError: Some rows are not valid after ``MAX_REDRAWS`` attempts.
     """
     left = np.arange(n)
-    kept: list[pd.DataFrame] = []
+    accepted: list[pd.DataFrame] = []
     for attempt in range(MAX_REDRAWS):
         rows = sample(left, attempt).set_index(left)
         good = valid(rows, attempt)
-        kept.append(rows[good])
+        accepted.append(rows[good])
         left = left[~good]
         if not len(left):
-            return (kept[0] if len(kept) == 1 else pd.concat(kept).sort_index()).reset_index(drop=True)
+            return (accepted[0] if len(accepted) == 1 else pd.concat(accepted).sort_index()).reset_index(drop=True)
     raise ConditionError(
         f"{len(left)} of {n} rows still break a constraint of the schema after {MAX_REDRAWS} draws; "
         "the conditions may contradict the constraints"

@@ -158,6 +158,6 @@ def _sorted(tokens: Tensor, parents: Sequence[int], noise: torch.Generator) -> T
         return order
     key = tokens[order, parents[0]]
     for slot in parents[1:]:
-        own = tokens[order, slot]
-        key = key * (own.max() + 1) + own
+        token = tokens[order, slot]
+        key = key * (token.max() + 1) + token
     return order[key.argsort(stable=True)]

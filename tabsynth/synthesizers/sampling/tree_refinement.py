@@ -61,7 +61,7 @@ class TreeConditionals:
         for trees in self.trees:
             arrays |= trees.forest.arrays(f"{TREES_KEY}{trees.slot}")
         for name, weights in ((CALIBRATION_KEY, self.calibration_weights), (REFINED_KEY, self.refined_weights)):
-            arrays |= {f"{name}{slot}": own.cpu().numpy() for slot, own in weights.items()}
+            arrays |= {f"{name}{slot}": slot_weights.cpu().numpy() for slot, slot_weights in weights.items()}
         return arrays
 
     @classmethod
@@ -79,9 +79,9 @@ class TreeConditionals:
             # Files of the first form held trees as text under the bare name: refused, rather than read without them.
             if not arrays.keys().isdisjoint({f"{TREES_KEY}{slot}{part}" for part in ("", ".nodes", ".leaves")}):
                 trees.append(TreeConditional.from_arrays(arrays, f"{TREES_KEY}{slot}", layout, slot))
-            for name, found in ((CALIBRATION_KEY, calibration_weights), (REFINED_KEY, refined_weights)):
+            for name, by_slot in ((CALIBRATION_KEY, calibration_weights), (REFINED_KEY, refined_weights)):
                 if (weights := arrays.get(f"{name}{slot}")) is not None:
-                    found[slot] = torch.from_numpy(weights.copy())
+                    by_slot[slot] = torch.from_numpy(weights.copy())
         return cls(tuple(trees), calibration_weights, refined_weights), other
 
 
@@ -89,7 +89,7 @@ class TreeConditionals:
 def fit_tree_conditionals(
     chain: AutoregressiveModel,
     order: Sequence[int],
-    emit: Sequence[npt.NDArray[np.bool_]],
+    allowed: Sequence[npt.NDArray[np.bool_]],
     parts: TrainValidation,
     seed: int,
     progress: bool | None,
@@ -99,7 +99,7 @@ def fit_tree_conditionals(
     Args:
         chain: The trained model.
         order: The slots in the order in which they are drawn.
-        emit: Allowed tokens of each slot; two-dimensional for a low digit.
+        allowed: Allowed tokens of each slot; two-dimensional for a low digit.
         parts: The rows of the fit.
         seed: Seed of the fit.
         progress: Whether to show a bar.
@@ -108,32 +108,32 @@ def fit_tree_conditionals(
     if layout.slots_with_absent_rows or len(parts.training) < MIN_ROWS:
         return ()
     most = int(np.clip(MAX_CELLS / len(parts.training), MIN_CLASSES_LIMIT, MAX_CLASSES_LIMIT))
-    few = [slot for slot in order if len(observed_tokens(layout, slot)) <= most and emit[slot].ndim == 1]
+    few = [slot for slot in order if len(observed_tokens(layout, slot)) <= most and allowed[slot].ndim == 1]
     few = [slot for slot in few if entropy(layout.counts[slot]) > MIN_OPEN_NATS]
     if not few:
         return ()
     passes = sum((len(observed_tokens(layout, slot)) - 1) * (len(order) - list(order).index(slot)) for slot in few)
-    judged = parts.validation[: max(MIN_JUDGED_ROWS, MAX_PASSES // passes)]
-    own = chain.log_probs(judged, order)
-    left = {slot: -float(chain.conditional_log_prob(judged, slot, order, own).mean()) for slot in few}
+    validation = parts.validation[: max(MIN_JUDGED_ROWS, MAX_PASSES // passes)]
+    log_probs = chain.log_probs(validation, order)
+    left = {slot: -float(chain.conditional_log_prob(validation, slot, order, log_probs).mean()) for slot in few}
     refined_slots = [slot for slot in left if left[slot] > MIN_OPEN_NATS]
     rows, tokens = features(parts.training, layout), parts.training.cpu().numpy()
     seeds = np.random.SeedSequence(seed).generate_state(len(layout.sizes))
 
     def learn(slot: int) -> tuple[TreeConditional, float]:
         trees = TreeConditional.fit(layout, slot, rows, tokens[:, slot], seed=int(seeds[slot]), weights=parts.weights)
-        found = trees.read(judged)[0].gather(1, judged[:, slot : slot + 1])
-        return trees, left[slot] + float(found.mean())
+        log_prob = trees.read(validation)[0].gather(1, validation[:, slot : slot + 1])
+        return trees, left[slot] + float(log_prob.mean())
 
-    kept = []
+    accepted = []
     with (
         ThreadPoolExecutor(torch.get_num_threads()) as pool,
         progress_bar(len(refined_slots), "learn columns", "column", progress) as shown,
     ):
         for trees, gain in pool.map(learn, refined_slots):
-            kept += [trees] if gain > 0 else []
+            accepted += [trees] if gain > 0 else []
             shown.update(1)
-    return tuple(kept)
+    return tuple(accepted)
 
 
 def refine_rows(

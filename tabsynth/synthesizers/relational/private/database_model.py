@@ -53,8 +53,10 @@ class PrivateDatabase:
         """About how many rows there are of each table, by the noisy counts."""
         drawn = self.draw({self.schema.roots[0]: min(self.root.rows_, N_SIMULATED)}, {}, np.random.default_rng(0))
         scale = self.root.rows_ / max(len(drawn[self.schema.roots[0]].tokens), 1)
-        own = {name: round(scale * len(table.tokens)) for name, table in drawn.items()}
-        return {name: own[name] if name in own else len(self.references[name]) for name in self.schema.tables}
+        estimates = {name: round(scale * len(table.tokens)) for name, table in drawn.items()}
+        return {
+            name: estimates[name] if name in estimates else len(self.references[name]) for name in self.schema.tables
+        }
 
     def relations(self) -> dict[str, list[str]]:
         """Return the exact relations between columns of each table."""
@@ -111,6 +113,6 @@ class PrivateDatabase:
         learned = {name: table.learned for name, table in drawn.items()}
         tables = self.keys.add_to(self.schema, Sample(visible, learned, parents), rng)
         return {
-            name: tables[name][list(own)] if name in tables else self.references[name].copy()
-            for name, own in self.schema.tables.items()
+            name: tables[name][list(columns)] if name in tables else self.references[name].copy()
+            for name, columns in self.schema.tables.items()
         }

@@ -183,9 +183,9 @@ def _expect_parents(
     counts = []
     for slot, tokens in enumerate(table.tokens.T):
         known = tokens >= 0
-        own = np.bincount(tokens[known], weights[known], above.layout_.sizes[slot])
+        expected = np.bincount(tokens[known], weights[known], above.layout_.sizes[slot])
         prior = above.counts_[above.active_[slot]].astype(np.float64)
-        counts.append(own + 1e-3 * max(own.sum(), 1.0) * prior / prior.sum())
+        counts.append(expected + 1e-3 * max(expected.sum(), 1.0) * prior / prior.sum())
     names = [f"{parent}.{above.codec_.slots[i].column}" for i in above.active_]
     return ParentContext(names, counts, list(above.layout_.lines), first / max(float(weights.sum()), 1e-9))
 

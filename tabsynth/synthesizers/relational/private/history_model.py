@@ -103,11 +103,11 @@ class HistoryRows:
 
     def tokens(self, codec: Codec, active: list[int]) -> Tokens:
         """Return tokens of each counted row, of the row before (-1 for none) and of the parent, shape (n, slots)."""
-        own, parents = self.rows.tokens(codec)[:, active], self._linked().parents[self.name]
-        before = np.concatenate([np.full((1, len(active)), -1, np.int32), own])[:-1] if len(own) else own
+        rows, parents = self.rows.tokens(codec)[:, active], self._linked().parents[self.name]
+        before = np.concatenate([np.full((1, len(active)), -1, np.int32), rows])[:-1] if len(rows) else rows
         before[np.diff(parents, prepend=-1) != 0] = -1
         above = self._parents.tokens(self._above.codec_)[:, self._above.active_][parents]
-        return np.concatenate([part[self._chosen] for part in (own, before, above)], axis=1)
+        return np.concatenate([part[self._chosen] for part in (rows, before, above)], axis=1)
 
 
 class HistoryMarginals(MarginalSynthesizer):
@@ -166,10 +166,10 @@ class HistoryMarginals(MarginalSynthesizer):
     _few_pairs = False
 
     def _slots(self, rows: float) -> LearnedSlots:
-        own = super()._slots(rows)
-        size, context = len(own.names), self.context_
+        slots = super()._slots(rows)
+        size, context = len(slots.names), self.context_
         first = context.first_share
-        before = [np.append(counts * (1 - first), counts.sum() * first) for counts in own.counts]
+        before = [np.append(counts * (1 - first), counts.sum() * first) for counts in slots.counts]
         above = [1 + np.rint(1e6 * counts / counts.sum()) for counts in context.counts]
         siblings = tuple((i, size + i) for i in range(size))
         pairs: tuple[Pair, ...] = siblings
@@ -179,11 +179,15 @@ class HistoryMarginals(MarginalSynthesizer):
                 *((i, j) for i in range(size) for j in range(size, 2 * size + len(above))),
             )
         return replace(
-            own,
-            names=[*own.names, *(f"{name} before" for name in own.names), *context.names],
-            counts=[*own.counts, *(np.rint(counts).astype(np.int64) for counts in (*before, *above))],
-            allowed=[*own.allowed, *(np.append(may, True) for may in own.allowed), *(counts > 1 for counts in above)],
-            lines=[*own.lines, *own.lines, *context.lines],
+            slots,
+            names=[*slots.names, *(f"{name} before" for name in slots.names), *context.names],
+            counts=[*slots.counts, *(np.rint(counts).astype(np.int64) for counts in (*before, *above))],
+            allowed=[
+                *slots.allowed,
+                *(np.append(allowed, True) for allowed in slots.allowed),
+                *(counts > 1 for counts in above),
+            ],
+            lines=[*slots.lines, *slots.lines, *context.lines],
             target=None,
             pairs=pairs,
         )
@@ -213,8 +217,8 @@ class HistoryMarginals(MarginalSynthesizer):
             limits: The allowed share of each token of each learned slot, None where unrestricted.
             rng: Source of random numbers.
         """
-        own = len(self.active_)
-        if not own:
+        n_slots = len(self.active_)
+        if not n_slots:
             return np.zeros((len(before), 0), np.int32)
         fixed = self._with_none(np.concatenate([np.full_like(before, -1), before, parents], axis=1))
         gap = self.gap_slot
@@ -225,7 +229,7 @@ class HistoryMarginals(MarginalSynthesizer):
         fixed[pinned, gap] = missing
         present = np.ones(len(self.counts_[self.active_[gap]]))
         present[missing] = 0.0
-        out = np.empty((len(before), own), np.int32)
+        out = np.empty((len(before), n_slots), np.int32)
         out[pinned] = self._draw_free(fixed[pinned], limits, rng)
         out[~pinned] = self._draw_free(fixed[~pinned], [*limits[:gap], present, *limits[gap + 1 :]], rng)
         return out
@@ -237,8 +241,8 @@ class HistoryMarginals(MarginalSynthesizer):
     @property
     def gap_slot(self) -> int | None:
         """The learned slot of the gap; None if there is none."""
-        own = [self.codec_.slots[i].column for i in self.active_]
-        return own.index(GAP) if GAP in own else None
+        columns = [self.codec_.slots[i].column for i in self.active_]
+        return columns.index(GAP) if GAP in columns else None
 
     def gap_codes(self, tokens: Tokens, rng: np.random.Generator) -> Floats:
         """Return the gaps of drawn tokens, shape (n,); any where gaps are not learned."""

@@ -48,8 +48,8 @@ class LearnedTables:
     def of(cls, public: PublicTables, caps: Mapping[str, int], timelines: Mapping[str, Timeline]) -> LearnedTables:
         """Derive the schemas from caps and timelines."""
         schemas = {}
-        for name, own in public.visible.items():
-            schema = own if name not in timelines else _distances(own, timelines[name])
+        for name, visible in public.visible.items():
+            schema = visible if name not in timelines else _distances(visible, timelines[name])
             columns = dict(schema.columns)
             for child in public.schema.children(name):
                 columns |= _plan_schema(child, caps[child], timelines.get(child))
@@ -78,9 +78,9 @@ class LearnedTables:
         return {name: frame[list(self.schemas[name])] for name, frame in out.items()}
 
     def _with_distances(self, name: str, frame: pd.DataFrame, owners: Integers, times: Floats) -> pd.DataFrame:
-        timeline, own = self.timelines[name], self.public.visible[name]
+        timeline, schema = self.timelines[name], self.public.visible[name]
         distances: dict[str, Floats] = {
-            date: timeline.axis.numbers(own[date], frame[date]) - times for date in timeline.offsets
+            date: timeline.axis.numbers(schema[date], frame[date]) - times for date in timeline.offsets
         }
         return frame.assign(**distances, **{GAP: gap_codes(owners, times)})
 
@@ -128,27 +128,27 @@ def gap_shares(codes: Floats, left: Integers, rng: np.random.Generator) -> Float
     return np.where(codes <= 0, 0.0, 1 - (1 - even) ** (1 / np.maximum(left, 1)))
 
 
-def _distances(own: Schema, timeline: Timeline) -> Schema:
+def _distances(schema: Schema, timeline: Timeline) -> Schema:
     """Return a child's schema with a gap instead of its time, other dates as distances from it."""
     order = timeline.axis.column.name
     columns: dict[str, Column] = {GAP: Numeric(name=GAP, low=0, high=MAX_GAP, decimals=0, nullable=True)}
     low, high = timeline.window
-    for name, column in own.items():
+    for name, column in schema.items():
         if name in timeline.offsets:
             least, most = _ends(column, timeline)
-            least = 0.0 if _never_before(own, order, name) else least - high
+            least = 0.0 if _never_before(schema, order, name) else least - high
             columns[name] = Numeric(
                 name=name, low=least, high=max(most - low, least), decimals=0, nullable=column.nullable
             )
         elif name != order:
             columns[name] = column
     measured = set(columns) - set(timeline.offsets)  # rules on dates do not hold for their distances
-    return Schema(columns, tuple(rule for rule in own.constraints if set(rule.columns) <= measured))
+    return Schema(columns, tuple(rule for rule in schema.constraints if set(rule.columns) <= measured))
 
 
-def _never_before(own: Schema, order: str, date: str) -> bool:
+def _never_before(schema: Schema, order: str, date: str) -> bool:
     """Return whether a declared rule says that a date is never before the row's time."""
-    for rule in own.constraints:
+    for rule in schema.constraints:
         if isinstance(rule, Inequality) and (rule.low, rule.high) == (order, date):
             return True
         if isinstance(rule, Order) and rule.least >= 0 and {order, date} <= set(rule.sequence):

@@ -112,9 +112,9 @@ def _positions(keys: npt.NDArray[np.object_], values: npt.NDArray[np.object_]) -
     """Return the first row with each key, -1 where there is none, shape (n,)."""
     index = pd.Index(keys)
     rows = np.flatnonzero(~index.duplicated())
-    found = index[rows].get_indexer(pd.Index(values))
+    position = index[rows].get_indexer(pd.Index(values))
     named = np.array([value is not None and value != NO_KEY for value in values], bool)
-    return np.where(named & (found >= 0), rows[found] if len(rows) else -1, -1).astype(np.int64)
+    return np.where(named & (position >= 0), rows[position] if len(rows) else -1, -1).astype(np.int64)
 
 
 def _times(raw: pd.DataFrame, public: PublicTables, name: str, noise: Noise) -> Floats:

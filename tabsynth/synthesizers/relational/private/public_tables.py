@@ -133,10 +133,10 @@ def _check_columns(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -
             f"the tables are not those of the schema: missing {quote(sorted(missing)) or 'none'}, "
             f"not in the schema {quote(sorted(unknown)) or 'none'}"
         )
-    for name, own in schema.tables.items():
-        if sorted(tables[name].columns, key=str) != sorted(own):
-            absent = [column for column in own if column not in tables[name]]
-            extra = [column for column in tables[name].columns if column not in own]
+    for name, table_schema in schema.tables.items():
+        if sorted(tables[name].columns, key=str) != sorted(table_schema):
+            absent = [column for column in table_schema if column not in tables[name]]
+            extra = [column for column in tables[name].columns if column not in table_schema]
             raise SchemaError(
                 f"the schema does not match the table {name!r}: columns only in the table: {quote(extra) or 'none'}; "
                 f"columns only in the schema: {quote(absent) or 'none'}; change one of them"
@@ -149,8 +149,8 @@ def _public_columns(name: str, tables: Mapping[str, pd.DataFrame], schema: Datab
     The order column counts as never missing, so that a row without one has the last time.
     """
     keys = {link.column: link for link in schema.foreign_keys if link.table == name}
-    own, columns = schema.tables[name], dict[str, Column]()
-    for column, kind in own.items():
+    table_schema, columns = schema.tables[name], dict[str, Column]()
+    for column, kind in table_schema.items():
         link = keys.get(column)
         if column == schema.primary_keys.get(name) or (link is not None and link.parent not in schema.reference):
             continue
@@ -158,7 +158,7 @@ def _public_columns(name: str, tables: Mapping[str, pd.DataFrame], schema: Datab
             values = tables[link.parent][schema.primary_keys[link.parent]].tolist()
             kind = Categorical(name=column, values=tuple(values), nullable=kind.nullable)
         columns[column] = replace(kind, nullable=False) if column == schema.order.get(name) else kind
-    constraints = tuple(rule for rule in own.constraints if set(rule.columns) <= set(columns))
+    constraints = tuple(rule for rule in table_schema.constraints if set(rule.columns) <= set(columns))
     unlisted = [rule.to_dict() for rule in constraints if isinstance(rule, Combinations) and rule.values is None]
     if unlisted:
         raise PrivacyError(f"the constraint {unlisted[0]} takes its values from the table: list them in a private fit")

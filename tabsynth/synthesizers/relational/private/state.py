@@ -59,8 +59,8 @@ def from_private_file(file: ModelFile, path: str) -> tuple[PrivateDatabase, dict
     try:
         for part, plain in config["parts"].items():
             prefix = f"{part}/"
-            held = {n.removeprefix(prefix): array for n, array in file.arrays.items() if n.startswith(prefix)}
-            parts[part] = ModelFile(part, plain, held)
+            part_arrays = {n.removeprefix(prefix): array for n, array in file.arrays.items() if n.startswith(prefix)}
+            parts[part] = ModelFile(part, plain, part_arrays)
         model = PrivateDatabase(
             DatabaseSchema.from_dict(config["schema"]),
             {name: Schema.from_dict(item) for name, item in config["visible"].items()},
@@ -69,7 +69,7 @@ def from_private_file(file: ModelFile, path: str) -> tuple[PrivateDatabase, dict
             DatabaseKeys.from_dict(config["keys"]),
             {name: pd.read_json(io.StringIO(text), orient="table") for name, text in config["references"].items()},
             MarginalSynthesizer.from_file(parts.pop("root")),
-            {part.removeprefix("history."): HistoryMarginals.from_file(own) for part, own in parts.items()},
+            {part.removeprefix("history."): HistoryMarginals.from_file(part_file) for part, part_file in parts.items()},
             PrivacyLedger.from_dict(config["ledger"]),
         )
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:

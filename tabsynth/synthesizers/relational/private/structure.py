@@ -126,12 +126,14 @@ def _surest(dates: list[str], shares: Floats, refused: list[bool]) -> str | None
 
 def _public_timeline(name: str, public: PublicTables) -> Timeline:
     """Return the times of a table between its declared bounds."""
-    own, order = public.visible[name], public.schema.order[name]
-    dtypes = public_dtypes(own)
-    column = own[order]
+    visible, order = public.visible[name], public.schema.order[name]
+    dtypes = public_dtypes(visible)
+    column = visible[order]
     grid = column_grid(column)
     dated = isinstance(column, Datetime)
-    offsets = {date: dtypes[date] for date in own if dated and date != order and isinstance(own[date], Datetime)}
+    offsets = {
+        date: dtypes[date] for date in visible if dated and date != order and isinstance(visible[date], Datetime)
+    }
     axis = Axis(column, dtypes[order], Axis.of(column, pd.Series(dtype=dtypes[order])).seconds)
     return Timeline(axis, None, None, (float(grid.low[0]), float(grid.high[-1])), False, offsets)
 
@@ -153,4 +155,4 @@ def _count_persons(rows: LinkedRows, public: PublicTables, name: str, timeline: 
         for moment in moments:
             broken = persons[sign * (times - moment) < 0]
             out.append(here & (np.bincount(broken, minlength=number) == 0))
-    return np.array([own.sum() for own in out], np.int64)
+    return np.array([has_property.sum() for has_property in out], np.int64)
