@@ -45,19 +45,19 @@ MIN_JOINT_SIGNAL = 0.04
 """Below this signal, for a table of 15 columns, the model is independent: counts of pairs would be mostly noise."""
 
 MIN_TABLE_SIGNAL = 0.02
-"""Below this signal it is, whatever the number of columns."""
+"""Below this signal the model is independent for any number of columns."""
 
 MIN_PRODUCT = 0.2
-"""Products of signs in short tables get the budget that distinguishes this mean product from noise."""
+"""Mean product of signs that must exceed the noise; it determines the budget of the products in short tables."""
 
 MAX_PRODUCTS_SHARE = 0.2
-"""If more than this share of the budget is needed for it, products are not measured."""
+"""Maximum share of the budget for products; if they need more, they are not measured."""
 
 N_SHORT_TABLE_BINS = 16
-"""Approximate number of tokens of a numeric column in such tables; none of them is counted with another column's."""
+"""Approximate number of tokens of a numeric column in short tables, whose pairs are not counted."""
 
 LOW_SIGNAL = 0.3
-"""Below this signal there are fewer groups."""
+"""Below this signal columns have fewer groups."""
 
 MIN_COMPONENTS = 64
 """Minimum components of a mixture whose size follows from the rows and the budget."""

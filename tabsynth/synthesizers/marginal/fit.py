@@ -151,7 +151,7 @@ def independent_model(
     seed: int,
     products: tuple[Callable[[], Tokens], float, bool] | None = None,
 ) -> Mixture:
-    """Return a mixture of independent columns, fitted to what is known on pairs of columns if anything is.
+    """Return a mixture of independent columns, fitted to public facts and products of signs on pairs, if there are any.
 
     Args:
         slots: The learned slots.

@@ -34,7 +34,7 @@ from tabsynth.synthesizers.marginal.budget_allocation import (
 from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
 
 SMOOTHING_GAIN = 3.0
-"""Factor by which smoothing reduces the noise of a bin's count, about."""
+"""Approximate factor by which smoothing reduces the noise of a bin's count."""
 
 SMOOTHED_TAIL_DRIFT = 0.75
 """Drift of the search for the tails of counts that are smoothed; the narrow bins of a short table have few rows."""
@@ -81,7 +81,7 @@ def measure_one_ways(
             cells, or of blocks for a wide numeric column.
         expected_rows: Approximate number of units; if it is small for the budget, numeric columns are counted once.
         may_spend_all: If counts of pairs would be mostly noise, count all columns in the second charge and spend the
-            rest of the budget on it, but for the products of signs.
+            rest of the budget on it, except for the products of signs.
         pairs: Number of pairs that would be counted; all by default.
         target_pairs: Number of pairs with a target; None if no products of signs are to be measured.
     """
@@ -151,7 +151,7 @@ def measure_one_ways(
 def _stretch_of_cells(
     grid: Grid, fine: Floats, sigma: float, coarse: Floats | None, coarse_sigma: float
 ) -> tuple[int, int]:
-    """Return the range of cells that exceeds noise, judged by blocks if they were counted."""
+    """Return the range of cells that exceeds noise, found by blocks if they were counted."""
     n_ordered = len(grid.low)
     if coarse is None:
         return kept_stretch(fine[:n_ordered], sigma)

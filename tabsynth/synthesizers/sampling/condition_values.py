@@ -27,7 +27,7 @@ SNAP = 1e-9
 def convert_values(
     codec: Codec, name: str, values: pd.Series, *, strict: bool, keep_decimals: bool = False
 ) -> pd.Series:
-    """Values in the type and form of their column, as objects; missing stays missing.
+    """Return values in the type and form of their column, as objects; missing stays missing.
 
     Args:
         codec: The vocabulary.
@@ -82,7 +82,7 @@ def convert_range(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float
 
 
 def check_in_learned_range(codec: Codec, name: str, data: npt.NDArray[np.float64]) -> None:
-    """Raise ConditionError for a number beyond those that the model draws, as for a range there."""
+    """Raise ConditionError for a number outside the range that the model samples."""
     coder = codec.coders[name]
     if not isinstance(coder, QuantileCoder):
         if not np.isnan(data).all():
@@ -109,7 +109,7 @@ def format_value(codec: Codec, name: str, value: float) -> str:
 
 
 def _convert_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -> pd.Series:
-    """Numbers, rounded to the column's decimals; unless strict, those with more decimals stay as they are."""
+    """Return numbers rounded to the column's decimals; unless strict, those with more decimals are unchanged."""
     column = codec.schema[name]
     assert isinstance(column, Numeric)
     try:
@@ -158,7 +158,7 @@ def _convert_categories(codec: Codec, name: str, values: pd.Series, strict: bool
 
 
 def _instants(codec: Codec, name: str, values: pd.Series) -> pd.Series:
-    """Return the naive UTC instants of given values; what has no zone is read in the column's."""
+    """Return the naive UTC instants of given values; values without a zone are in that of the column."""
     column = codec.schema[name]
     assert isinstance(column, Datetime)
     zone = time_zone(codec.dtypes[name], column)
@@ -177,7 +177,7 @@ def _instants(codec: Codec, name: str, values: pd.Series) -> pd.Series:
 
 
 def _instant(name: str, value: Any, format: str | None, zone: str | None) -> Any:
-    """One given instant, in a zone where the column has one; NaT where it is missing."""
+    """Return one given instant, in a zone if the column has one; NaT where it is missing."""
     if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return pd.NaT
     if isinstance(value, bool) or not isinstance(value, (str, int, datetime.date, np.datetime64)):
@@ -208,7 +208,7 @@ def _read(value: Any, format: str | None) -> pd.Timestamp:
 
 
 def _number(name: str, end: Any, default: float) -> float:
-    """One end of a range of numbers."""
+    """Return one end of a range of numbers."""
     if end is None:
         return default
     try:

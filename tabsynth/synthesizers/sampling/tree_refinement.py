@@ -48,7 +48,7 @@ class TreeConditionals:
     Attributes:
         trees: Trees of slots that they predict better, in resampling order.
         calibration_weights: Weights of a slot's tokens that calibrate samples of any size.
-        again: The same where trees draw it once more.
+        refined_weights: The same for slots that trees resample.
     """
 
     trees: tuple[TreeConditional, ...] = ()
@@ -56,7 +56,7 @@ class TreeConditionals:
     refined_weights: Mapping[int, Tensor] = field(default_factory=dict)
 
     def arrays(self) -> Arrays:
-        """For a model file."""
+        """Return the arrays for a model file."""
         arrays: Arrays = {}
         for trees in self.trees:
             arrays |= trees.forest.arrays(f"{TREES_KEY}{trees.slot}")
@@ -76,7 +76,7 @@ class TreeConditionals:
         calibration_weights: dict[int, Tensor] = {}
         refined_weights: dict[int, Tensor] = {}
         for slot in order:
-            # Files of the first form held trees as text under the bare name: refused, rather than read without them.
+            # Files of the first version store trees as text under the bare name; ``from_arrays`` refuses them.
             if not arrays.keys().isdisjoint({f"{TREES_KEY}{slot}{part}" for part in ("", ".nodes", ".leaves")}):
                 trees.append(TreeConditional.from_arrays(arrays, f"{TREES_KEY}{slot}", layout, slot))
             for name, by_slot in ((CALIBRATION_KEY, calibration_weights), (REFINED_KEY, refined_weights)):
