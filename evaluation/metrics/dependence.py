@@ -19,7 +19,7 @@ from tabsynth.evaluation.stats.bootstrap import (
     statistic_difference,
 )
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, total_variation_distance
+from tabsynth.evaluation.stats.table_comparison import Comparison, PartErrors, total_variation_distance
 
 MAX_TRIPLES = 60
 MAX_PAIRS = 300
@@ -68,23 +68,17 @@ def _triple_score(comparison: Comparison) -> Score:
     bins = Bins.of(comparison.real, N_TRIPLE_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
     chosen = spaced_combinations(len(bins.sizes), 3, MAX_TRIPLES)
-    values, floors, draws = [], [], []
+    errors = PartErrors()
     for triple in chosen:
         keys = [(joint_codes(a, bins.sizes, triple), joint_codes(b, bins.sizes, triple)) for a, b in codes]
         value, drawn = comparison.resample.total_variation(keys[0][0][0], keys[0][1][0], keys[0][0][1])
-        values.append(value)
-        draws.append(drawn)
-        floors.append(comparison.floor([np.array(total_variation_distance(a[0], b[0], a[1])) for a, b in keys[1:]]))
-    names = comparison.real.encoding.names
-    return error_score(
+        floor = comparison.floor([np.array(total_variation_distance(a[0], b[0], a[1])) for a, b in keys[1:]])
+        errors.add(_names_of(comparison, triple), value, floor, drawn)
+    return errors.score(
         "triple_error",
         "Distance between the joint distributions of three columns, averaged over the triples.",
         f"Total variation over {N_TRIPLE_BINS} bins per column; {len(chosen)} of {comb(len(bins.sizes), 3)} triples. "
         + comparison.method_note,
-        [tuple(names[j] for j in triple) for triple in chosen],
-        np.array(values),
-        np.array(floors),
-        np.stack(draws, axis=-1),
     )
 
 
@@ -92,28 +86,25 @@ def _information_score(comparison: Comparison) -> Score:
     bins = Bins.of(comparison.real, N_PAIR_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
     chosen = spaced_combinations(len(bins.sizes), 2, MAX_PAIRS)
-    values, floors, draws = [], [], []
+    errors = PartErrors()
     for pair in chosen:
         shape = (int(bins.sizes[pair[0]]), int(bins.sizes[pair[1]]))
         keys = [(joint_codes(a, bins.sizes, pair)[0], joint_codes(b, bins.sizes, pair)[0]) for a, b in codes]
         size = shape[0] * shape[1]
         shared = partial(_normalised_information, shape=shape)
         value, drawn = comparison.resample.statistic_change(*keys[0], size, shared)
-        values.append(value)
-        draws.append(drawn)
         gaps = [statistic_difference(*both, size, shared) for both in keys[1:]]
-        floors.append(comparison.floor([np.array(abs(gap)) for gap in gaps]))
-    names = comparison.real.encoding.names
-    return error_score(
+        errors.add(_names_of(comparison, pair), value, comparison.floor([np.array(abs(gap)) for gap in gaps]), drawn)
+    return errors.score(
         "information_error",
         "Difference of the mutual information of two columns, averaged over the pairs.",
         f"Mutual information over the smaller entropy, {N_PAIR_BINS} bins per column, bias-corrected (Miller); "
         f"{len(chosen)} pairs. {comparison.method_note}",
-        [tuple(names[j] for j in pair) for pair in chosen],
-        np.array(values),
-        np.array(floors),
-        np.stack(draws, axis=-1),
     )
+
+
+def _names_of(comparison: Comparison, columns: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(comparison.real.encoding.names[j] for j in columns)
 
 
 def shared_information(left: Integers, right: Integers, sizes: tuple[int, int]) -> float:
@@ -193,7 +184,7 @@ def _conditional_score(comparison: Comparison) -> Score:
     bins = Bins.of(comparison.real, N_PAIR_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
     chosen = _spaced_permutations(len(bins.sizes), MAX_PAIRS)
-    values, floors, draws = [], [], []
+    errors = PartErrors()
     for pair in chosen:
         given, size = int(bins.sizes[pair[0]]), int(bins.sizes[pair[1]])
         keys = [(joint_codes(a, bins.sizes, pair)[0], joint_codes(b, bins.sizes, pair)[0]) for a, b in codes]
@@ -210,23 +201,15 @@ def _conditional_score(comparison: Comparison) -> Score:
         deviation, by_chance = (
             ((each[0] - each[1]) * weight[None, :, None]).reshape(len(each[0]), -1) for each in (parts, chance)
         )
-        values.append(value)
-        draws.append(comparison.resample.calibrate((deviation, by_chance), gap, half_l1_norm, value))
-        floors.append(
-            comparison.floor(
-                [np.array(0.5 * np.abs(_conditional_gap(a, b, given, size)[1]).sum()) for a, b in keys[1:]]
-            )
-        )
-    names = comparison.real.encoding.names
-    return error_score(
+        draws = comparison.resample.calibrate((deviation, by_chance), gap, half_l1_norm, value)
+        gaps = [_conditional_gap(a, b, given, size)[1] for a, b in keys[1:]]
+        floor = comparison.floor([np.array(0.5 * np.abs(gap).sum()) for gap in gaps])
+        errors.add(_names_of(comparison, pair), value, floor, draws)
+    return errors.score(
         "conditional_error",
         "Distance between the distributions of one column given another, averaged over the pairs.",
         f"Total variation of the second column within each of {N_PAIR_BINS} bins of the first, weighted by real rows; "
         f"{len(chosen)} ordered pairs. {comparison.method_note}",
-        [tuple(names[j] for j in pair) for pair in chosen],
-        np.array(values),
-        np.array(floors),
-        np.stack(draws, axis=-1),
     )
 
 

@@ -23,7 +23,7 @@ from tabsynth.evaluation.stats.bootstrap import (
 from tabsynth.evaluation.stats.coverage import N_COVERAGE_DRAWS, bootstrap_coverage, column_coverage, permuted_coverage
 from tabsynth.evaluation.stats.design_matrix import FeatureEncoder
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.evaluation.stats.table_comparison import Comparison, error_score
+from tabsynth.evaluation.stats.table_comparison import Comparison, PartErrors
 
 MAX_ROWS = 2_000
 """Maximum real, and synthetic, rows for precision and recall."""
@@ -101,22 +101,17 @@ def _coverage_score(
 def _entropy_score(comparison: Comparison) -> Score:
     bins = Bins.of(comparison.real, N_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
-    values, floors, draws = [], [], []
+    errors = PartErrors()
     for j, size in enumerate(map(int, bins.sizes)):
         keys = [(a[:, j], b[:, j]) for a, b in codes]
         value, drawn = comparison.resample.statistic_change(*keys[0], size, _normalised_entropy)
-        values.append(value)
-        draws.append(drawn)
         gaps = [statistic_difference(*both, size, _normalised_entropy) for both in keys[1:]]
-        floors.append(float(comparison.floor([np.array(abs(gap)) for gap in gaps])))
-    return error_score(
+        floor = comparison.floor([np.array(abs(gap)) for gap in gaps])
+        errors.add((comparison.real.encoding.names[j],), min(value, 1.0), floor, drawn)
+    return errors.score(
         "entropy_error",
         "Difference of each column's entropy, averaged over the columns.",
         f"Difference of entropies over the maximum entropy, {N_BINS} bins or categories. {comparison.method_note}",
-        [(name,) for name in comparison.real.encoding.names],
-        np.minimum(np.array(values), 1.0),
-        np.array(floors),
-        np.stack(draws, axis=-1),
     )
 
 

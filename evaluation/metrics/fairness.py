@@ -19,7 +19,7 @@ from tabsynth.evaluation.stats.auc import weighted_auc
 from tabsynth.evaluation.stats.binning import Bins
 from tabsynth.evaluation.stats.bootstrap import calibrate_draws, error_interval, normalise
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.evaluation.stats.table_comparison import Comparison, error_score
+from tabsynth.evaluation.stats.table_comparison import Comparison, PartErrors
 
 MIN_GROUP_ROWS = 30
 """Rows that a group needs."""
@@ -82,7 +82,7 @@ def parity_score(comparison: Comparison, task: PredictionTask, groups: list[Sens
     middle = np.nanmedian(target_values(comparison.real, task.column))
     classes = np.unique(target_values(comparison.real, task.column))
     classes = classes[~np.isnan(classes)]
-    values, floors, draws = [], [], []
+    errors = PartErrors()
     for group in groups:
         k = len(group.codes)
         size = 2 if task.kind == "regression" else len(classes)
@@ -98,23 +98,17 @@ def parity_score(comparison: Comparison, task: PredictionTask, groups: list[Sens
         drawn = [_bootstrap_gaps(*side.counts(key, size * (k + 1)), k, resample.scale) for side, key in sides]
         deviation = drawn[0] - drawn[0].mean() - drawn[1] + drawn[1].mean()
         gaps = [float(_parity_gap(one, k, size) - _parity_gap(two, k, size)) for one, two in keys]
-        values.append(abs(gaps[0]))
-        floors.append(float(comparison.floor([np.array(abs(gap)) for gap in gaps[1:]])))
-        draws.append(
-            calibrate_draws(
-                deviation[:, None], deviation[:, None], np.array(gaps[:1]), lambda x: np.abs(x[..., 0]), abs(gaps[0])
-            )
+        floor = comparison.floor([np.array(abs(gap)) for gap in gaps[1:]])
+        draws = calibrate_draws(
+            deviation[:, None], deviation[:, None], np.array(gaps[:1]), lambda x: np.abs(x[..., 0]), abs(gaps[0])
         )
+        errors.add((group.name,), abs(gaps[0]), floor, draws)
     target = comparison.real.encoding.names[task.column]
-    return error_score(
+    return errors.score(
         "parity_error",
         f"Error of the largest difference between groups in a rate of {target!r}.",
         f"Demographic-parity gap of {len(groups)} sensitive columns, groups of at least {MIN_GROUP_ROWS} rows; a "
         f"numeric target counts as above its median or not. {comparison.method_note}",
-        [(group.name,) for group in groups],
-        np.array(values),
-        np.array(floors),
-        np.stack(draws, axis=-1),
     )
 
 

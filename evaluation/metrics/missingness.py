@@ -13,7 +13,7 @@ from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.binning import Bins
 from tabsynth.evaluation.stats.bootstrap import conditional_variation
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, total_variation_distance
+from tabsynth.evaluation.stats.table_comparison import Comparison, PartErrors, total_variation_distance
 
 MIN_MISSING_SHARE = 0.001
 """Minimum share of missing values of a scored column, in either table."""
@@ -43,23 +43,18 @@ def _pattern_score(comparison: Comparison, incomplete: Integers) -> Score:
     names = comparison.real.encoding.names
     patterns = [_pattern_keys(a, b, incomplete) for a, b in comparison.pairs]
     whole, drawn = comparison.resample.total_variation(*patterns[0])
-    floor = float(comparison.floor([np.array(total_variation_distance(*keys)) for keys in patterns[1:]]))
-    values, floors, draws = [whole], [floor], [drawn]
+    errors = PartErrors()
+    floor = comparison.floor([np.array(total_variation_distance(*keys)) for keys in patterns[1:]])
+    errors.add(("all columns together",), whole, floor, drawn)
     for j in incomplete:
         keys = [_missing_indicators(a, b, int(j)) for a, b in comparison.pairs]
         value, drawn = comparison.resample.total_variation(keys[0][0], keys[0][1], 2)
-        values.append(value)
-        draws.append(drawn)
-        floors.append(float(comparison.floor([np.array(total_variation_distance(a, b, 2)) for a, b in keys[1:]])))
-    columns = [("all columns together",), *((names[j],) for j in incomplete)]
-    return error_score(
+        floor = comparison.floor([np.array(total_variation_distance(a, b, 2)) for a, b in keys[1:]])
+        errors.add((names[j],), value, floor, drawn)
+    return errors.score(
         "missing_pattern_error",
         "Distance of the joint missing-value patterns, and of each column's missing share.",
         f"Mean of the total variation of the whole patterns and of each column's share. {comparison.method_note}",
-        columns,
-        np.array(values),
-        np.array(floors),
-        np.stack(draws, axis=-1),
     )
 
 
@@ -82,22 +77,17 @@ def _relation_score(comparison: Comparison, incomplete: Integers) -> Score:
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
     pairs = [(int(j), k) for j in incomplete for k in range(len(bins.sizes)) if k != j][:MAX_PAIRS]
     names = comparison.real.encoding.names
-    values, floors, draws = [], [], []
+    errors = PartErrors()
     for j, k in pairs:
         size = int(bins.sizes[k])
         keys = [((a[:, j] == 0) * size + a[:, k], (b[:, j] == 0) * size + b[:, k]) for a, b in codes]
         value, drawn = _conditional_distance(comparison, keys[0], size)
-        values.append(value)
-        draws.append(drawn)
-        floors.append(float(comparison.floor([np.array(_missing_rows_distance(a, b, size)) for a, b in keys[1:]])))
-    return error_score(
+        floor = comparison.floor([np.array(_missing_rows_distance(a, b, size)) for a, b in keys[1:]])
+        errors.add((names[j], names[k]), value, floor, drawn)
+    return errors.score(
         "missing_relation_error",
         "Distance of the other columns among rows with a missing value.",
         f"Total variation of the second column where the first is missing. {comparison.method_note}",
-        [(names[j], names[k]) for j, k in pairs],
-        np.array(values),
-        np.array(floors),
-        np.stack(draws, axis=-1),
     )
 
 

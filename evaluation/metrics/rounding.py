@@ -11,7 +11,7 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.bootstrap import conditional_variation
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, total_variation_distance
+from tabsynth.evaluation.stats.table_comparison import Comparison, PartErrors, total_variation_distance
 from tabsynth.reporting.number_format import format_number
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.rounding import FRACTIONS, PARTS_OF_A_DAY, nearest_multiple
@@ -42,7 +42,7 @@ TIME_UNITS = (*(DAY / parts for parts in PARTS_OF_A_DAY), 1e-3)
 
 def rounding_scores(comparison: Comparison, schema: Schema) -> list[Score]:
     """Return the error of the rounding of numbers and dates; empty if no column has two kinds of rounding."""
-    columns, values, floors, draws = [], [], [], []
+    errors = PartErrors()
     for j, name in enumerate(comparison.real.encoding.names):
         keys = _class_keys(comparison, j, isinstance(schema[name], Datetime))
         if keys is None:
@@ -51,25 +51,18 @@ def rounding_scores(comparison: Comparison, schema: Schema) -> list[Score]:
         value = _distance(*keys[0], size)
         gap = _shares(keys[0][0], size) - _shares(keys[0][1], size)
         deviation = comparison.resample.share_deviations(*keys[0], size, skip=1)
-        draws.append(np.minimum(comparison.resample.calibrate(deviation, gap, conditional_variation, value), 1.0))
-        floors.append(float(comparison.floor([np.array(_distance(*pair, size)) for pair in keys[1:]])))
-        columns.append((name,))
-        values.append(value)
-    if not columns:
+        draws = np.minimum(comparison.resample.calibrate(deviation, gap, conditional_variation, value), 1.0)
+        errors.add((name,), value, comparison.floor([np.array(_distance(*pair, size)) for pair in keys[1:]]), draws)
+    if not errors.columns:
         return []
-    return [
-        error_score(
-            "rounding_error",
-            "Distance between the distributions of the units to which numbers and dates are rounded.",
-            "Total variation of the coarsest unit of which each number is a multiple (powers of ten, their halves and "
-            "quarters, thirds to sixteenths; for datetimes parts of a day, first days of months, weekends), without "
-            f"zeros; mean over the columns with at least two units. {comparison.method_note}",
-            columns,
-            np.array(values),
-            np.array(floors),
-            np.stack(draws, axis=-1),
-        )
-    ]
+    score = errors.score(
+        "rounding_error",
+        "Distance between the distributions of the units to which numbers and dates are rounded.",
+        "Total variation of the coarsest unit of which each number is a multiple (powers of ten, their halves and "
+        "quarters, thirds to sixteenths; for datetimes parts of a day, first days of months, weekends), without "
+        f"zeros; mean over the columns with at least two units. {comparison.method_note}",
+    )
+    return [score]
 
 
 def describe_rounding(real: EncodedTable, synthetic: EncodedTable, schema: Schema, name: str) -> str:

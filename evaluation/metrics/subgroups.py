@@ -10,7 +10,7 @@ from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.binning import Bins, joint_codes
 from tabsynth.evaluation.stats.bootstrap import Resample, conditional_variation
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
-from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, total_variation_distance
+from tabsynth.evaluation.stats.table_comparison import Comparison, PartErrors, total_variation_distance
 
 MIN_GROUP_ROWS = 50
 """Minimum number of real rows of a group."""
@@ -39,7 +39,7 @@ def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
         return []
     bins = Bins.of(comparison.real, N_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]
-    columns, values, floors, draws = [], [], [], []
+    errors = PartErrors()
     for by_column, code in groups:
         members = [tuple(side.codes[:, by_column] == code for side in both) for both in comparison.pairs]
         if any(member.sum() < MIN_GROUP_ROWS / 4 for both in members[1:] for member in both):
@@ -51,27 +51,24 @@ def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
         ]
         resample = comparison.resample.restrict(*members[0])
         distances = [_bootstrap_distance(resample, inside[0], bins.sizes, part) for part in parts]
-        values.append(float(np.mean([value for value, _ in distances])))
-        draws.append(np.mean([drawn for _, drawn in distances], axis=0))
         each = [np.array(np.mean([_distance(both, bins.sizes, part) for part in parts])) for both in inside[1:]]
-        floors.append(float(comparison.floor(each)))
         encoding = comparison.real.encoding
-        columns.append((f"{encoding.names[by_column]} = {encoding.labels[by_column][code - 1]}",))
-    if not columns:
-        return []
-    return [
-        error_score(
-            "subgroup_error",
-            "Distance of columns and pairs of columns within a group, averaged over the groups.",
-            f"Total variation over {N_BINS} bins per column within {len(columns)} groups of at least {MIN_GROUP_ROWS} "
-            f"rows, up to {MAX_PAIRS} pairs in each. {comparison.method_note}",
-            columns,
-            np.array(values),
-            np.array(floors),
-            np.stack(draws, axis=-1),
-            FALSE_ALARM_RATE,
+        errors.add(
+            (f"{encoding.names[by_column]} = {encoding.labels[by_column][code - 1]}",),
+            float(np.mean([value for value, _ in distances])),
+            comparison.floor(each),
+            np.mean([drawn for _, drawn in distances], axis=0),
         )
-    ]
+    if not errors.columns:
+        return []
+    score = errors.score(
+        "subgroup_error",
+        "Distance of columns and pairs of columns within a group, averaged over the groups.",
+        f"Total variation over {N_BINS} bins per column within {len(errors.columns)} groups of at least "
+        f"{MIN_GROUP_ROWS} rows, up to {MAX_PAIRS} pairs in each. {comparison.method_note}",
+        FALSE_ALARM_RATE,
+    )
+    return [score]
 
 
 def _select_groups(real: EncodedTable, by: list[str]) -> list[tuple[int, int]]:

@@ -7,7 +7,7 @@ import numpy as np
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.bootstrap import Resample, normalise
-from tabsynth.evaluation.stats.table_comparison import Comparison, error_score, total_variation_distance
+from tabsynth.evaluation.stats.table_comparison import Comparison, PartErrors, total_variation_distance
 
 QUANTILES = (0.005, 0.02, 0.05, 0.95, 0.98, 0.995)
 MAX_RARE_SHARE = 0.05
@@ -20,7 +20,7 @@ MIN_TAIL_MASS = 0.02
 def tail_scores(comparison: Comparison) -> list[Score]:
     """Return the errors of numeric tails and of rare categories; empty without either."""
     names = comparison.real.encoding.names
-    columns, values, floors, draws = [], [], [], []
+    errors = PartErrors()
     at = 0
     for j, name in enumerate(names):
         if comparison.real.encoding.continuous[j]:
@@ -45,30 +45,19 @@ def tail_scores(comparison: Comparison) -> list[Score]:
             continue
         inverse_mass = 1 / max(mass, MIN_TAIL_MASS)
         value, drawn = comparison.resample.total_variation(*keys[0], size, inverse_mass, null_errors)
-        columns.append((name,))
-        values.append(min(value, 1.0))
-        draws.append(np.minimum(drawn, 1.0))
-        floors.append(
-            float(
-                comparison.floor([np.array(total_variation_distance(a, b, size) * inverse_mass) for a, b in keys[1:]])
-            )
-        )
-    if not columns:
+        floor = comparison.floor([np.array(total_variation_distance(a, b, size) * inverse_mass) for a, b in keys[1:]])
+        errors.add((name,), min(value, 1.0), floor, np.minimum(drawn, 1.0))
+    if not errors.columns:
         return []
-    return [
-        error_score(
-            "tail_error",
-            "Relative error of the shares of each number's outer five per cent, of values beyond the real range, and "
-            "of categories rarer than five per cent.",
-            "Total variation over cells cut at the real quantiles "
-            f"{', '.join(f'{100 * q:g}' for q in QUANTILES)} % and at the real ends, over the share of tail rows. "
-            + comparison.method_note,
-            columns,
-            np.array(values),
-            np.array(floors),
-            np.stack(draws, axis=-1),
-        )
-    ]
+    score = errors.score(
+        "tail_error",
+        "Relative error of the shares of each number's outer five per cent, of values beyond the real range, and of "
+        "categories rarer than five per cent.",
+        "Total variation over cells cut at the real quantiles "
+        f"{', '.join(f'{100 * q:g}' for q in QUANTILES)} % and at the real ends, over the share of tail rows. "
+        + comparison.method_note,
+    )
+    return [score]
 
 
 def _tail_edges(values: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -110,49 +110,60 @@ def total_variation_distance(left: Integers, right: Integers, size: int) -> floa
     return 0.5 * float(np.abs(p - q).sum())
 
 
-def error_score(
-    name: str,
-    description: str,
-    method: str,
-    columns: Sequence[tuple[str, ...]],
-    values: Floats,
-    floors: Floats,
-    draws: Floats,
-    rate: float = FAMILYWISE_RATE,
-) -> Score:
-    """Return the score of a mean error in percent, with its parts, the worst first.
+@dataclass
+class PartErrors:
+    """Errors of the parts of a score: columns, combinations of columns, or groups of rows.
 
-    Args:
-        name: Name of the score.
-        description: Meaning of the score.
-        method: Method of computation.
-        columns: The column or columns of each of the p parts.
-        values: Errors, shape (p,), from 0 to 1.
-        floors: Errors of real rows, shape (p,).
-        draws: Draws and null errors, shape (2, N_DRAWS, p).
-        rate: Family-wise error rate of the parts' ``chance``.
+    Attributes:
+        columns: The column or columns of each part.
+        values: Errors, from 0 to 1.
+        floors: Errors of real rows.
+        draws: Draws and null errors of each part, shape (2, N_DRAWS).
     """
-    value = float(values.mean())
-    low, high = error_interval(value, draws.mean(axis=2))
-    reach = familywise_bound(draws[1].mean(axis=0), draws[1].std(axis=0), rate)
-    order = np.argsort(-(values - floors), kind="stable")[:MAX_PARTS]
-    return Score(
-        name=name,
-        value=100 * value,
-        interval=(min(low, 100 * value), max(high, 100 * value)),
-        better="lower",
-        target=0.0,
-        floor=100 * float(floors.mean()),
-        unit="%",
-        description=description,
-        method=method if len(values) <= MAX_PARTS else f"{method} Detail: the worst {MAX_PARTS} of {len(values)}.",
-        detail=tuple(
-            Part(
-                columns=columns[i],
-                value=100 * float(values[i]),
-                floor=100 * float(floors[i]),
-                chance=100 * float(reach[i]),
-            )
-            for i in order
-        ),
-    )
+
+    columns: list[tuple[str, ...]] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    floors: list[float] = field(default_factory=list)
+    draws: list[Floats] = field(default_factory=list)
+
+    def add(self, columns: tuple[str, ...], value: float, floor: float | Floats, draws: Floats) -> None:
+        """Add a part."""
+        self.columns.append(columns)
+        self.values.append(value)
+        self.floors.append(float(floor))
+        self.draws.append(draws)
+
+    def score(self, name: str, description: str, method: str, rate: float = FAMILYWISE_RATE) -> Score:
+        """Return the score of the mean error in percent, with its parts, the worst first.
+
+        Args:
+            name: Name of the score.
+            description: Meaning of the score.
+            method: Method of computation.
+            rate: Family-wise error rate of the parts' ``chance``.
+        """
+        values, floors, draws = np.array(self.values), np.array(self.floors), np.stack(self.draws, axis=-1)
+        value = float(values.mean())
+        low, high = error_interval(value, draws.mean(axis=2))
+        reach = familywise_bound(draws[1].mean(axis=0), draws[1].std(axis=0), rate)
+        order = np.argsort(-(values - floors), kind="stable")[:MAX_PARTS]
+        return Score(
+            name=name,
+            value=100 * value,
+            interval=(min(low, 100 * value), max(high, 100 * value)),
+            better="lower",
+            target=0.0,
+            floor=100 * float(floors.mean()),
+            unit="%",
+            description=description,
+            method=method if len(values) <= MAX_PARTS else f"{method} Detail: the worst {MAX_PARTS} of {len(values)}.",
+            detail=tuple(
+                Part(
+                    columns=self.columns[i],
+                    value=100 * float(values[i]),
+                    floor=100 * float(floors[i]),
+                    chance=100 * float(reach[i]),
+                )
+                for i in order
+            ),
+        )
