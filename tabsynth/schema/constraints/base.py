@@ -110,6 +110,18 @@ class Constraint:
         return tuple(names)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OfColumns(Constraint):
+    """Base class of constraints on a list of columns, ``of``."""
+
+    of: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return self.of
+
+
 def is_missing(values: Any) -> Bools:
     """Return which cells are missing, shape (n,)."""
     return np.asarray(pd.isna(values), dtype=bool)

@@ -10,11 +10,11 @@ import pandas as pd
 
 from tabsynth.common.arrays import Bools
 from tabsynth.errors import SchemaError
-from tabsynth.schema.constraints.base import NO_STEPS, Constraint, Steps, Values, is_missing, present
+from tabsynth.schema.constraints.base import NO_STEPS, Constraint, OfColumns, Steps, Values, is_missing, present
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneOf(Constraint):
+class OneOf(OfColumns):
     """At most one of several columns is set: true, other than 0, or, for text and categories, present.
 
     Attributes:
@@ -23,7 +23,6 @@ class OneOf(Constraint):
     """
 
     kind: ClassVar[str] = "one_of"
-    of: tuple[str, ...]
     exactly: bool = False
 
     def __post_init__(self) -> None:
@@ -31,11 +30,6 @@ class OneOf(Constraint):
         object.__setattr__(self, "of", self._check_names(self.of, 2, "of"))
         if not isinstance(self.exactly, bool):
             raise self._refuse(f"exactly must be true or false, not {self.exactly!r}")
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that take part."""
-        return self.of
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
         """Return whether each row satisfies the constraint, shape (n,)."""
@@ -48,7 +42,7 @@ class OneOf(Constraint):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unique(Constraint):
+class Unique(OfColumns):
     """A key: no combination of the columns' values is repeated in a table, except with a missing value.
 
     Attributes:
@@ -56,16 +50,10 @@ class Unique(Constraint):
     """
 
     kind: ClassVar[str] = "unique"
-    of: tuple[str, ...]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "of", self._check_names(self.of, 1, "of"))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that take part."""
-        return self.of
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
         """Return whether each row's key did not occur in an earlier row, shape (n,)."""

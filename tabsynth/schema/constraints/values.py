@@ -16,6 +16,7 @@ from tabsynth.schema.constraints.base import (
     NO_STEPS,
     Constraint,
     Determined,
+    OfColumns,
     Steps,
     Values,
     plain_mapping,
@@ -26,8 +27,16 @@ MAX_SPELLED = 3
 """Maximum number of combinations that a description spells out."""
 
 
+class ListedValues(Constraint):
+    """Base class of constraints that list values of categorical, boolean or numeric columns."""
+
+    def check_columns(self, columns: Mapping[str, Column]) -> None:
+        """Raise SchemaError for a column without values to list."""
+        _check_listed(self, columns)
+
+
 @dataclass(frozen=True, kw_only=True)
-class Combinations(Constraint):
+class Combinations(ListedValues, OfColumns):
     """Columns whose values occur only in some combinations, such as city and country.
 
     Attributes:
@@ -37,7 +46,6 @@ class Combinations(Constraint):
     """
 
     kind: ClassVar[str] = "combinations"
-    of: tuple[str, ...]
     values: tuple[tuple[Any, ...], ...] | None = None
 
     def __post_init__(self) -> None:
@@ -45,15 +53,6 @@ class Combinations(Constraint):
         object.__setattr__(self, "of", self._check_names(self.of, 2, "of"))
         if self.values is not None:
             object.__setattr__(self, "values", _combinations(self, self.of, self.values))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that take part."""
-        return self.of
-
-    def check_columns(self, columns: Mapping[str, Column]) -> None:
-        """Raise SchemaError for a column without values to combine."""
-        _check_valued(self, columns)
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
         """Return whether each row satisfies the constraint, shape (n,)."""
@@ -68,7 +67,7 @@ class Combinations(Constraint):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forbidden(Constraint):
+class Forbidden(ListedValues, OfColumns):
     """Combinations of values that never occur together.
 
     Attributes:
@@ -77,22 +76,12 @@ class Forbidden(Constraint):
     """
 
     kind: ClassVar[str] = "forbidden"
-    of: tuple[str, ...]
     values: tuple[tuple[Any, ...], ...]
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "of", self._check_names(self.of, 1, "of"))
         object.__setattr__(self, "values", _combinations(self, self.of, self.values))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that take part."""
-        return self.of
-
-    def check_columns(self, columns: Mapping[str, Column]) -> None:
-        """Raise SchemaError for a column without values to combine."""
-        _check_valued(self, columns)
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
         """Return whether each row satisfies the constraint, shape (n,)."""
@@ -106,7 +95,7 @@ class Forbidden(Constraint):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lookup(Constraint):
+class Lookup(ListedValues):
     """A column that another one determines, such as the country of a city.
 
     Attributes:
@@ -137,10 +126,6 @@ class Lookup(Constraint):
     def columns(self) -> tuple[str, ...]:
         """The columns that take part."""
         return (self.column, self.by)
-
-    def check_columns(self, columns: Mapping[str, Column]) -> None:
-        """Raise SchemaError for a column without values to combine."""
-        _check_valued(self, columns)
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
         """Return whether each row satisfies the constraint, shape (n,)."""
@@ -200,7 +185,7 @@ def _combinations(constraint: Constraint, names: tuple[str, ...], rows: Any) -> 
     return tuple(tuple(row) for row in rows)
 
 
-def _check_valued(constraint: Constraint, columns: Mapping[str, Column]) -> None:
+def _check_listed(constraint: Constraint, columns: Mapping[str, Column]) -> None:
     for name in constraint.columns:
         if isinstance(columns[name], (Datetime, Identifier, Text)):
             raise SchemaError(
