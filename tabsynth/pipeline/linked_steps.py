@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,8 +48,6 @@ class LinkedTables:
 @dataclass
 class LinkedSteps(Steps):
     """Steps over linked tables."""
-
-    _fitted: RelationalSynthesizer | None = field(default=None, init=False)
 
     @staticmethod
     def check_options(model: ModelStep) -> None:
@@ -129,12 +127,10 @@ class LinkedSteps(Steps):
             return LinkedTables(*split_by_root(tables, schema, held, seed=seed, independent=private), schema)
         return LinkedTables(tables, None if held is None else self._held_out, schema)
 
-    @property
+    @cached_property
     def model(self) -> RelationalSynthesizer:
         """The fitted model."""
-        if self._fitted is None:
-            self._fitted = RelationalSynthesizer.load(self.files["model"])
-        return self._fitted
+        return RelationalSynthesizer.load(self.files["model"])
 
     @cached_property
     def evaluation(self) -> DatabaseReport:
@@ -162,7 +158,7 @@ class LinkedSteps(Steps):
         secret = {"seed": self.seeds["fit"]} if job.privacy is None else {"privacy": job.privacy}
         model.fit(tables.train, schema=tables.schema, progress=self.progress, **secret)
         model.save(self.aside["model"])
-        self._fitted = model
+        self.model = model
         return {}
 
     def _sample(self) -> dict[str, Any]:

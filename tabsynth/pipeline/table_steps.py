@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 @dataclass
 class TableSteps(Steps):
     """Steps over one table, in memory but for the sample."""
-
-    _fitted: Synthesizer | None = field(default=None, init=False)
 
     @cached_property
     def _source(self) -> SourceTable:
@@ -58,12 +56,10 @@ class TableSteps(Steps):
         check_conditions(model, tables.train, tables.given)
         return tables
 
-    @property
+    @cached_property
     def model(self) -> Synthesizer:
         """The fitted model."""
-        if self._fitted is None:
-            self._fitted = load(self.files["model"])
-        return self._fitted
+        return load(self.files["model"])
 
     @cached_property
     def evaluation(self) -> Report:
@@ -103,7 +99,7 @@ class TableSteps(Steps):
                 mask=tables.mask if model.supports_weights else None,
             )
         model.save(self.aside["model"])
-        self._fitted = model
+        self.model = model
         return {}
 
     def _sample(self) -> dict[str, Any]:
