@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +271,16 @@ def test_synthesize_goes_from_table_to_table(frame: pd.DataFrame) -> None:
     assert len(drawn) == 60
     assert drawn.dtypes.to_dict() == frame.dtypes.to_dict()
     assert len(registry.synthesize(few, 7, schema=SCHEMA, seed=0)) == 7
+
+
+def test_fits_in_threads_do_not_draw_from_each_others_seeds(packages: None, frame: pd.DataFrame) -> None:
+    def draw(seed: int) -> pd.DataFrame:
+        return CTGANSynthesizer(epochs=1).fit(frame, schema=SCHEMA, seed=seed).sample(50, seed=seed)
+
+    alone = [draw(0), draw(1)]
+    before = np.random.get_state()[1]  # noqa: NPY002
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(draw, [0, 1]))
+    assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+    for one, other in zip(alone, together, strict=True):
+        pd.testing.assert_frame_equal(one, other)
