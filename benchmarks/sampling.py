@@ -1,12 +1,14 @@
 """How fast the masked model draws rows, what share of that is decoding, and whether memory stays flat.
 
-python benchmarks/sampling.py              Adult: rows per second, then a million rows to Parquet in chunks
-python benchmarks/sampling.py --short      the same on a small table of scikit-learn's, 50,000 rows
+python benchmarks/sampling.py                Adult: rows per second, then a million rows to Parquet in chunks
+python benchmarks/sampling.py --selected     Shoppers: rows per CPU second by the number of candidates of a selected row
+python benchmarks/sampling.py --short        Adult's part on a small table of scikit-learn's, 50,000 rows
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import resource
 import tempfile
@@ -28,7 +30,11 @@ def main() -> None:
     """Print a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="a small table and 50,000 rows")
+    parser.add_argument("--selected", action="store_true", help="Shoppers, whose rows are selected")
     args = parser.parse_args()
+    if args.selected:
+        selected()
+        return
     adult = SHARED / "adult.csv.gz"
     if not args.short and not adult.exists():
         raise SystemExit(f"{adult} is not there; use --short")
@@ -65,6 +71,31 @@ def main() -> None:
             }
         )
     )
+
+
+def selected() -> None:
+    """Print a line of JSON for each number of candidates; 1 is without selection."""
+    table = read(SHARED / "shoppers.csv.gz")
+    model = MaskedSynthesizer(epochs=2).fit(table, seed=0, progress=False)
+    trees = model.trees_
+    if trees is None:
+        raise SystemExit("this model selects no rows")
+    plain_s = 0.0
+    for candidates in (1, 2, 3, 6):
+        model.trees_ = dataclasses.replace(trees, candidates=candidates) if candidates > 1 else None
+        model.sample(1_000, seed=0, progress=False)
+        began = time.process_time()
+        model.sample(len(table), seed=1, progress=False)
+        cpu_s = time.process_time() - began
+        plain_s = plain_s or cpu_s
+        line = {
+            "table": "shoppers",
+            "precision": model.precision_,
+            "candidates": candidates,
+            "rows_per_cpu_s": round(len(table) / cpu_s),
+            "times_plain": round(cpu_s / plain_s, 2),
+        }
+        print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":
