@@ -31,6 +31,9 @@ MIN_SHRINKAGE = 1e-4
 MIN_PROBABILITY = 1e-6
 """Minimum probability of a token, before normalisation."""
 
+ORDER_SWEEPS, MIN_ORDER_ROWS = 3, 3
+"""Sweeps over the categorical slots that choose the order of categories, and rows by which their means are shrunk."""
+
 PRIOR_PRECISION = 10.0
 """Precision of the normal prior that shrinks a slot's exponents to the common ones."""
 
@@ -43,17 +46,20 @@ class GaussianCopula:
         layout: The slots.
         covariance: Covariance of the tokens' scores, shape (slots, slots).
         exponents: Exponents of the network and of the copula in their logarithmic pool, shape (slots, 2).
+        orders: The tokens of each slot in the order of its latent variable; empty if all are in their own order.
     """
 
     layout: Layout
     covariance: Tensor
     exponents: Floats
+    orders: tuple[Tensor, ...] = ()
 
     @classmethod
     def fit(cls, tokens: Tensor, layout: Layout, weights: Floats | None = None) -> GaussianCopula:
         """Estimate the covariance of scores, shrunk as by Ledoit and Wolf (2004); absent tokens (-1) score 0."""
         slots = len(layout.sizes)
         copula = cls(layout, torch.eye(slots, dtype=torch.float64), np.tile([0.0, 1.0], (slots, 1)))
+        copula = replace(copula, orders=copula._category_orders(tokens.cpu().numpy()))
         scores = copula._scores(tokens.cpu(), range(slots)).numpy()
         covariance = np.atleast_2d(np.cov(scores, rowvar=False, bias=True, aweights=weights))
         variances = np.maximum(np.diag(covariance), MIN_VARIANCE)
@@ -92,6 +98,8 @@ class GaussianCopula:
         # In the upper tail, the difference of the masses above keeps its digits.
         mass = torch.where(cuts[:, :-1] > 0, above[:, :-1] - above[:, 1:], below[:, 1:] - below[:, :-1])
         mass = mass.clamp(min=MIN_PROBABILITY)
+        if self.orders:
+            mass = torch.empty_like(mass).index_copy_(1, self.orders[slot], mass)
         return (mass / mass.sum(1, keepdim=True)).log()
 
     def pooled_with(self, network: Sequence[Floats], own: Sequence[Floats], tokens: Tokens) -> GaussianCopula:
@@ -127,16 +135,51 @@ class GaussianCopula:
 
     def arrays(self) -> Arrays:
         """Return the arrays for ``from_arrays``."""
-        return {"copula.covariance": self.covariance.numpy(), "copula.exponents": self.exponents}
+        arrays: Arrays = {"copula.covariance": self.covariance.numpy(), "copula.exponents": self.exponents}
+        return arrays | ({"copula.orders": torch.cat(self.orders).numpy()} if self.orders else {})
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, layout: Layout) -> GaussianCopula:
         """Rebuild a copula."""
-        return cls(layout, torch.from_numpy(arrays["copula.covariance"].copy()), arrays["copula.exponents"])
+        covariance, exponents = torch.from_numpy(arrays["copula.covariance"].copy()), arrays["copula.exponents"]
+        orders = arrays.get("copula.orders")
+        if orders is None:
+            return cls(layout, covariance, exponents)
+        return cls(layout, covariance, exponents, torch.from_numpy(orders.copy()).split(layout.sizes))
+
+    def _category_orders(self, tokens: Tokens) -> tuple[Tensor, ...]:
+        """Return the tokens of each slot in the order of its latent variable.
+
+        Categories have no order of their own. They are sorted by the other slots' scores, weighted by their correlation
+        with the slot, which increases the correlations (alternating least squares for optimal scaling).
+        """
+        copula = replace(self, orders=tuple(torch.arange(size) for size in self.layout.sizes))
+        categories = [slot for slot, lines in enumerate(self.layout.lines) if not lines and self.layout.sizes[slot] > 2]
+        scores = copula._scores(torch.from_numpy(tokens), range(len(self.layout.sizes))).numpy()
+        for _ in range(ORDER_SWEEPS):
+            for slot in categories:
+                standard = scores / np.maximum(scores.std(0), 1e-9)
+                weights = standard[:, slot] @ standard / len(scores)
+                weights[slot] = 0.0
+                others, own = standard @ weights, tokens[:, slot]
+                known = own >= 0
+                size = self.layout.sizes[slot]
+                rows = np.bincount(own[known], minlength=size)
+                mean = np.bincount(own[known], weights=others[known], minlength=size) / (rows + MIN_ORDER_ROWS)
+                orders = list(copula.orders)
+                orders[slot] = torch.from_numpy(np.argsort(mean, kind="stable"))
+                copula = replace(copula, orders=tuple(orders))
+                scores[:, slot] = copula._scores(torch.from_numpy(tokens), [slot]).numpy()[:, 0]
+        return copula.orders
+
+    def _counts(self, slot: int) -> Floats:
+        """Return the training rows of each token, in the order of the latent variable."""
+        counts = np.asarray(self.layout.counts[slot], np.float64)
+        return counts[self.orders[slot].numpy()] if self.orders else counts
 
     def _cuts(self, slot: int) -> Tensor:
         """Return the ends of the intervals of a slot's tokens, shape (size + 1,)."""
-        counts = np.asarray(self.layout.counts[slot], np.float64)
+        counts = self._counts(slot)
         return torch.from_numpy(ndtri(np.concatenate([[0.0], np.cumsum(counts) / max(counts.sum(), 1.0)]).clip(0, 1)))
 
     def _scores(self, tokens: Tensor, slots: Sequence[int]) -> Tensor:
@@ -144,9 +187,11 @@ class GaussianCopula:
         out = torch.zeros(len(tokens), len(slots), dtype=torch.float64)
         for i, slot in enumerate(slots):
             density = torch.exp(-(self._cuts(slot) ** 2) / 2) / np.sqrt(2 * np.pi)
-            share = torch.from_numpy(np.asarray(self.layout.counts[slot], np.float64))
+            share = torch.from_numpy(self._counts(slot))
             share = share / share.sum()
             table = torch.where(share > 0, (density[:-1] - density[1:]) / share.clamp(min=1e-12), 0.0)
+            if self.orders:
+                table = torch.empty_like(table).index_copy_(0, self.orders[slot], table)
             own = tokens[:, slot]
             out[:, i] = torch.where(own >= 0, table[own.clamp(min=0)], 0.0)
         return out

@@ -80,3 +80,20 @@ def test_a_small_table_of_correlated_columns_keeps_its_correlations() -> None:
     model.copula_ = None
     assert pooled > model.log_prob(fresh).mean() + 3
     assert np.abs(model.sample(300, seed=1).corr() - real.corr()).to_numpy().mean() > 0.12
+
+
+def test_categories_are_ordered_by_the_other_columns() -> None:
+    """The categories' own order does not follow the number, so one latent variable needs another order."""
+    rng = np.random.default_rng(0)
+    number = rng.integers(0, 4, 2000)
+    category = np.array([2, 0, 3, 1])[number]
+    change = rng.random(2000) < 0.1
+    category[change] = rng.integers(0, 4, int(change.sum()))
+    tokens = torch.from_numpy(np.stack([number, category], 1))
+    counts = tuple(np.bincount(tokens[:, slot].numpy(), minlength=4) for slot in range(2))
+    layout = Layout((4, 4), (4, 0), counts, missing=(None, None))
+    copula = GaussianCopula.fit(tokens, layout)
+    rows = torch.tensor([[value, -1] for value in range(4)])
+    assert copula.log_prob(rows, 1, [0]).argmax(1).tolist() == [2, 0, 3, 1]
+    again = GaussianCopula.from_arrays(copula.arrays(), layout)
+    assert torch.equal(again.log_prob(rows, 1, [0]), copula.log_prob(rows, 1, [0]))
