@@ -32,6 +32,17 @@ MIN_COMPUTED_DECIMALS = 5
 """A column with at least this many decimals is taken as computed, so it may have passed through 32-bit floats."""
 
 
+DIGITS = (1, 2, 3, 4, 5, 6, 8, 12)
+"""Significant digits to which coefficients are rounded, the fewest that are exact."""
+
+_UNITS = (2.20462, 2.2046226, 2.54, 0.3048, 0.9144, 1.609344, 1.60934, 28.349523, 3.785412, 4.184, 1.8, 18.0182, 38.67)
+UNIT_FACTORS = tuple(sorted({*_UNITS, *(1 / factor for factor in _UNITS), 0.453592, 0.621371, 3.28084, 0.393701}))
+"""Factors between units of weight, length, volume, energy, temperature, glucose and cholesterol, which the rounded
+numbers of a column identify only nearly."""
+
+MAX_FACTOR_ERROR = 1e-3
+"""Maximum relative difference of a fitted factor to that of a change of unit."""
+
 FUNCTIONS: Mapping[str, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]] = {
     "log": (np.log, np.exp),
     "log1p": (np.log1p, np.expm1),
@@ -254,21 +265,27 @@ def round_coefficients(
     column: str, terms: Sequence[tuple[str, float]], columns: Mapping[str, Floats], function: str = ""
 ) -> ArithmeticRelation | None:
     """Round the coefficients to the fewest digits that keep the relation exact, None if none do."""
-    for digits in (1, 2, 3, 4, 5, 6, 8, 12):
-        rounded = tuple((name, float(f"{k:.{digits - 1}e}")) for name, k in terms)
+    candidates = [tuple((name, float(f"{k:.{digits - 1}e}")) for name, k in terms) for digits in DIGITS]
+    if len(terms) == 1:
+        ((source, factor),) = terms
+        candidates = [((source, own),) for own in UNIT_FACTORS if abs(own / factor - 1) < MAX_FACTOR_ERROR] + candidates
+    fallbacks: list[ArithmeticRelation] = []
+    for rounded in candidates:
         rest = columns[column] - ArithmeticRelation(column, 0.0, rounded, function=function).predict(columns)
         rest = rest[np.isfinite(rest)]
-        if not len(rest):
-            return None
-        if _differ_by_steps(rest, columns[column]):
+        if not len(rest) or _differ_by_steps(rest, columns[column]):
             return None
         # Any constant between the extremes of the residuals fits; a round one is preferred, the middle is the fallback.
         middle = float((rest.min() + rest.max()) / 2)
-        for constant in (0.0, float(np.round(middle)), float(np.round(middle, 3)), middle):
+        for constant in (0.0, float(np.round(middle))):
             relation = ArithmeticRelation(column, constant, rounded, function=function)
             if is_exact(columns[column], relation.predict(columns)):
                 return relation
-    return None
+        fallbacks += [
+            ArithmeticRelation(column, own, rounded, function=function) for own in (float(np.round(middle, 3)), middle)
+        ]
+    exact = (own for own in fallbacks if is_exact(columns[column], own.predict(columns)))
+    return next(exact, None)
 
 
 def _differ_by_steps(rest: Floats, observed: Floats) -> bool:

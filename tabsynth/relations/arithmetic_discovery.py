@@ -6,11 +6,25 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.common.arrays import Floats
-from tabsynth.relations.arithmetic import MIN_ROWS, ArithmeticRelation, in_order, is_exact, round_coefficients
+from tabsynth.relations.arithmetic import (
+    MIN_ROWS,
+    ArithmeticRelation,
+    can_compute,
+    in_order,
+    is_exact,
+    round_coefficients,
+)
 from tabsynth.relations.logarithm_discovery import discover_logarithms
 from tabsynth.relations.pairwise_fit import MAX_UNEXPLAINED_SHARE, MIN_PRESENT_SHARE, unexplained_shares
 from tabsynth.relations.product_discovery import MAX_CANDIDATE_PAIRS, MAX_PAIR_ROWS, discover_products
+
+MIN_JOINT_SHARE = 0.3
+"""Minimum share of rows in which the columns of one search are jointly present."""
+
+MAX_GAP_COLUMNS = 40
+"""Maximum number of columns with many gaps that are searched one by one."""
 
 MAX_SCAN_ROWS = 2000
 """Maximum number of rows on which relations are searched; all rows then confirm them."""
@@ -25,15 +39,15 @@ def discover_relations(columns: Mapping[str, Floats]) -> tuple[ArithmeticRelatio
     varying = {
         name: data for name, data in columns.items() if len(np.unique(data[~np.isnan(data)][:MAX_SCAN_ROWS])) > 1
     }
-    sums = _discover_linear(varying)
+    sums = _discover_linear(varying, _jointly_present(varying))
     sums = [*_discover_simple_sums(varying, sums), *sums]
+    sums = [*sums, *_discover_sums_with_gaps(varying, sums)]
     relations = [*sums, *discover_products(varying, sums)]
     return in_order([*relations, *discover_logarithms(varying, relations)])
 
 
-def _discover_linear(columns: Mapping[str, Floats]) -> list[ArithmeticRelation]:
+def _discover_linear(columns: Mapping[str, Floats], names: list[str]) -> list[ArithmeticRelation]:
     """Find weighted sums: columns whose variance the others explain, by least squares and backward elimination."""
-    names = _jointly_present(columns)
     if len(names) < 2:
         return []
     matrix = np.stack([columns[name] for name in names], axis=1)
@@ -62,13 +76,43 @@ def _discover_linear(columns: Mapping[str, Floats]) -> list[ArithmeticRelation]:
     return relations
 
 
-def _jointly_present(columns: Mapping[str, Floats]) -> list[str]:
-    """Return the columns with fewest missing cells, as many as are jointly present in enough rows."""
-    names: list[str] = []
+def _discover_sums_with_gaps(
+    columns: Mapping[str, Floats], relations: Sequence[ArithmeticRelation]
+) -> list[ArithmeticRelation]:
+    """Find weighted sums that involve a column with gaps, each among the columns that are present in most of its rows.
+
+    The first columns of a table that are jointly present leave out those with many gaps.
+    """
+    first = set(_jointly_present(columns))
+    rest = sorted((name for name in columns if name not in first), key=lambda name: int(np.isnan(columns[name]).sum()))
+    found = list(relations)
+    for name in rest[:MAX_GAP_COLUMNS]:
+        computed = {relation.column for relation in found}
+        if name in computed or any(name in relation.columns for relation in found):
+            continue
+        free = {other: own for other, own in columns.items() if other not in computed}
+        for relation in _discover_linear(free, _jointly_present(free, name)):
+            if name in relation.columns and can_compute(relation, found):
+                found.append(relation)
+    return found[len(relations) :]
+
+
+def _jointly_present(columns: Mapping[str, Floats], first: str | None = None) -> list[str]:
+    """Return the columns with fewest missing cells, as many as are jointly present in enough rows.
+
+    Args:
+        columns: The columns.
+        first: A column to begin with; the gaps of the others then count among its rows only.
+    """
+    names: list[str] = [] if first is None else [first]
     rows = np.ones(len(next(iter(columns.values()))) if columns else 0, bool)
-    for name in sorted(columns, key=lambda name: int(np.isnan(columns[name]).sum())):
+    if first is not None:
+        rows = ~np.isnan(columns[first])
+    present = int(rows.sum())
+    rest = [name for name in columns if name != first]
+    for name in sorted(rest, key=lambda name: int(np.isnan(columns[name][rows]).sum())):
         both = rows & ~np.isnan(columns[name])
-        if both.sum() >= max(MIN_ROWS, 0.3 * rows.sum()):
+        if both.sum() >= max(MIN_ROWS, 3 * (len(names) + 1), MIN_JOINT_SHARE * present):
             rows = both
             names.append(name)
     return sorted(names, key=list(columns).index)
@@ -113,13 +157,35 @@ def _fit_linear(
 
 def _invert(relation: ArithmeticRelation, columns: Mapping[str, Floats]) -> ArithmeticRelation:
     """Solve for the column that is a sum with positive coefficients, if that is exact."""
+    if len(relation.terms) == 1:
+        return _from_denser(relation, columns)
     positive = [(name, k) for name, k in relation.terms if k > 0]
-    if len(positive) != 1 or len(relation.terms) == 1:
+    if len(positive) != 1:
         return relation
     name, k = positive[0]
     terms = ((relation.column, 1 / k), *((other, -factor / k) for other, factor in relation.terms if other != name))
     inverted = ArithmeticRelation(name, -relation.constant / k, terms)
     return inverted if is_exact(columns[name], inverted.predict(columns)) else relation
+
+
+def _from_denser(relation: ArithmeticRelation, columns: Mapping[str, Floats]) -> ArithmeticRelation:
+    """Solve for the column whose numbers fill less of their range, if that is exact: it was computed from the other.
+
+    Centimetres that were computed from whole inches have numbers that never occur; from these no inches follow.
+    """
+    ((source, factor),) = relation.terms
+    both = ~np.isnan(columns[source]) & ~np.isnan(columns[relation.column])
+    if _filled_share(columns[source][both]) >= _filled_share(columns[relation.column][both]):
+        return relation
+    inverted = round_coefficients(source, [(relation.column, 1 / factor)], columns)
+    return relation if inverted is None else inverted
+
+
+def _filled_share(data: Floats) -> float:
+    """Return the share of the steps between the extremes of a column that occur."""
+    decimals = shared_decimals(data)
+    steps = 0.0 if decimals is None else float(np.ptp(data)) * 10.0**decimals
+    return len(np.unique(data)) / (round(steps) + 1)
 
 
 def _discover_simple_sums(

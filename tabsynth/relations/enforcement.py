@@ -24,6 +24,7 @@ from tabsynth.common.arrays import Arrays, Bools, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.relations.arithmetic import ArithmeticRelation, enforce, relation_from_dict
 from tabsynth.relations.arithmetic_discovery import discover_relations
+from tabsynth.relations.calendar_discovery import discover_calendar_rules
 from tabsynth.relations.lookup_discovery import discover_lookups
 from tabsynth.relations.recurring_differences import (
     RecurringDifference,
@@ -32,7 +33,7 @@ from tabsynth.relations.recurring_differences import (
     discover_differences,
 )
 from tabsynth.relations.row_rule_discovery import MAX_GROUPS, Columns, discover_rules
-from tabsynth.relations.row_rules import RowRule, all_hold, repair, rule_from_state, rule_state
+from tabsynth.relations.row_rules import BandRule, RowRule, all_hold, repair, rule_from_state, rule_state
 from tabsynth.schema.columns import Datetime, Identifier, Text
 from tabsynth.schema.constraints import RefusedRule
 
@@ -69,7 +70,12 @@ class Relations:
         computed = {relation.column: frozenset(name for name, _ in relation.terms) for relation in relations}
         refused = {constraint.rule for constraint in table.schema.constraints if isinstance(constraint, RefusedRule)}
         searched = _rule_columns(table.frame, codec, numbers, persons)
-        rules = (*discover_rules(searched, computed), *discover_lookups(searched, computed))
+        categories = {name: own for name, own in searched.keys.items() if name not in numbers}
+        calendar = tuple(discover_calendar_rules(searched, categories, computed))
+        decided = {rule.column for rule in calendar}
+        others = (*discover_rules(searched, computed), *discover_lookups(searched, {*computed, *decided}))
+        # A year that a date decides is also a step function of it.
+        rules = (*calendar, *(rule for rule in others if not (isinstance(rule, BandRule) and rule.column in decided)))
         return cls(
             _discover_differences(numbers, relations, codec, persons),
             tuple(relation for relation in relations if str(relation) not in refused),

@@ -6,7 +6,7 @@ Networks learn such dependencies except in a few rows in a thousand, which are r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,11 +40,13 @@ class FunctionalDependency:
     Attributes:
         determinant, dependent: The two slots.
         table: The dependent token of each token of the determinant, -1 where any may follow, shape (its size,).
+        gap: The MISSING token of the dependent slot if it may occur in place of the decided one, else -1.
     """
 
     determinant: int
     dependent: int
     table: npt.NDArray[np.int32]
+    gap: int = -1
 
 
 def discover(
@@ -66,35 +68,54 @@ def discover(
     scan = tokens[:: max(1, len(tokens) // MAX_SCAN_ROWS)]
     used = [i for i in range(len(sizes)) if open_[i] is not None and len(np.unique(scan[:, i])) > 1]
     shares = {i: np.bincount(tokens[tokens[:, i] >= 0, i], minlength=sizes[i]) / len(tokens) for i in used}
-    dependencies = []
+    gaps = _gap_tokens(tokens, used, missing)
+    without_gaps = [(tokens, scan, shares)]
+    if gaps:  # a decided value may be missing in some rows: gaps count as rows without the dependent
+        hidden = tokens.copy()
+        for slot, gap in gaps.items():
+            hidden[tokens[:, slot] == gap, slot] = -1
+        own = {i: np.bincount(hidden[hidden[:, i] >= 0, i], minlength=sizes[i]) for i in gaps}
+        present = {i: counts / max(counts.sum(), 1) for i, counts in own.items()}
+        without_gaps.append((hidden, hidden[:: max(1, len(tokens) // MAX_SCAN_ROWS)], present))
+    dependencies: list[FunctionalDependency] = []
     for determinant in sorted(used, key=lambda i: -sizes[i]):
-        gap = None if missing is None else missing[determinant]
-        every = [i for i in used if i != determinant]
-        sample = len(scan) / len(tokens)
-        tables = _tables(scan, determinant, every, sizes, open_[determinant] or (), shares, gap, sample)
-        candidates = [dependent for dependent, table in zip(every, tables, strict=True) if table is not None]
-        if candidates:
-            confirmed = _tables(tokens, determinant, candidates, sizes, open_[determinant] or (), shares, gap, 1.0)
-            dependencies += [
-                FunctionalDependency(determinant, dependent, table)
-                for dependent, table in zip(candidates, confirmed, strict=True)
-                if table is not None
-            ]
+        own_gap = None if missing is None else missing[determinant]
+        left = [i for i in used if i != determinant]
+        for dependents, part, own_shares in without_gaps:
+            left = [i for i in left if i in own_shares]
+            facts = (sizes[determinant], open_[determinant] or (), own_shares, own_gap)
+            tables = _tables(scan[:, determinant], part, left, *facts, len(scan) / len(tokens))
+            candidates = [dependent for dependent, table in zip(left, tables, strict=True) if table is not None]
+            confirmed = _tables(tokens[:, determinant], dependents, candidates, *facts, 1.0)
+            for dependent, table in zip(candidates, confirmed, strict=True):
+                if table is not None:
+                    gap = -1 if dependents is tokens else gaps[dependent]
+                    dependencies.append(FunctionalDependency(determinant, dependent, table, gap))
+                    left.remove(dependent)
     return tuple(dependencies)
 
 
+def _gap_tokens(tokens: Tokens, used: Sequence[int], missing: Sequence[int | None] | None) -> dict[int, int]:
+    """Return the MISSING token of each slot in which it occurs beside two other tokens."""
+    out = {}
+    for slot in used:
+        gap = None if missing is None else missing[slot]
+        if gap is not None and (tokens[:, slot] == gap).any() and len(np.unique(tokens[:, slot])) > 2:
+            out[slot] = gap
+    return out
+
+
 def _tables(
+    determinants: Tokens,
     tokens: Tokens,
-    determinant: int,
     dependents: Sequence[int],
-    sizes: Sequence[int],
+    size_of_determinant: int,
     pooled: Sequence[int],
     shares: Mapping[int, Floats],
     missing: int | None,
     sample: float,
 ) -> list[npt.NDArray[np.int32] | None]:
     """Return the table of each dependent slot, None if no token of the determinant decides it with enough evidence."""
-    determinants = tokens[:, determinant]
     order = np.argsort(determinants, kind="stable")
     order = order[np.searchsorted(determinants[order], 0) :]
     known, start = np.unique(determinants[order], return_index=True)
@@ -103,9 +124,9 @@ def _tables(
     block = tokens[np.ix_(order, np.array(dependents))]
     most = np.maximum.reduceat(block, start, axis=0)
     least = np.minimum.reduceat(np.where(block < 0, np.iinfo(np.int32).max, block), start, axis=0)
-    size = np.diff(np.append(start, len(order)))[:, None]
+    size = np.add.reduceat(block >= 0, start, axis=0)
     open_ = np.isin(known, list(pooled))[:, None]
-    single = (most == least) & ~open_
+    single = (most == least) & (most >= 0) & ~open_
     follows = np.stack([shares[i][np.clip(most[:, at], 0, None)] for at, i in enumerate(dependents)], axis=1)
     expected = (size - 1) * (1 - follows)
     complete = (single | open_ | (most < 0)).all(axis=0)
@@ -115,8 +136,8 @@ def _tables(
     strong = single & (size >= least_rows * needed) & (size * (1 - follows) >= MIN_EVIDENCE_ROWS * needed)
     some = np.flatnonzero(strong.any(axis=0) & ~complete)
     if len(some):
-        rival = _rival_rates(block[:, some], most[:, some], single[:, some], start, size)
-        strong[:, some] &= size * (1 - rival) >= MIN_EVIDENCE_ROWS * needed
+        rival = _rival_rates(block[:, some], most[:, some], single[:, some], start, size[:, some])
+        strong[:, some] &= size[:, some] * (1 - rival) >= MIN_EVIDENCE_ROWS * needed
     out: list[npt.NDArray[np.int32] | None] = []
     for at in range(len(dependents)):
         if not complete[at] and not strong[:, at].any():
@@ -128,7 +149,7 @@ def _tables(
         if not deciding.any() or not varied or not enough:
             out.append(None)
             continue
-        table = np.full(sizes[determinant], -1, np.int32)
+        table = np.full(size_of_determinant, -1, np.int32)
         table[known[deciding]] = most[deciding, at]
         out.append(table)
     return out
@@ -142,8 +163,8 @@ def _rival_rates(block: Tokens, most: Tokens, single: Bools, start: Integers, si
     out = np.zeros(most.shape)
     for at in range(block.shape[1]):
         for token in np.unique(most[single[:, at], at]):
-            rate = np.add.reduceat(block[:, at] == token, start) / size[:, 0]
-            others = rate[~single[:, at] & (size[:, 0] >= MIN_RIVAL_ROWS)]
+            rate = np.add.reduceat(block[:, at] == token, start) / np.maximum(size[:, at], 1)
+            others = rate[~single[:, at] & (size[:, at] >= MIN_RIVAL_ROWS)]
             out[single[:, at] & (most[:, at] == token), at] = others.max(initial=0.0)
     return out
 
@@ -158,12 +179,12 @@ def restrict(functions: Sequence[FunctionalDependency], tokens: npt.NDArray[Any]
     out = []
     for function in functions:
         cause, effect = (tokens[:, slot].astype(np.int64) for slot in (function.determinant, function.dependent))
-        here = (cause >= 0) & (effect >= 0)
+        here = (cause >= 0) & (effect >= 0) & (effect != function.gap)
         wanted = function.table[cause[here]]
         table = function.table.copy()
         table[cause[here][(wanted >= 0) & (wanted != effect[here])]] = -1
         if (table >= 0).any():
-            out.append(FunctionalDependency(function.determinant, function.dependent, table))
+            out.append(replace(function, table=table))
     return tuple(out)
 
 
@@ -173,7 +194,7 @@ def hold(tokens: Tokens, functions: Sequence[FunctionalDependency]) -> Bools:
     for function in functions:
         determinant, dependent = tokens[:, function.determinant], tokens[:, function.dependent]
         expected = np.where(determinant >= 0, function.table[determinant], -1)
-        good &= (expected < 0) | (dependent < 0) | (expected == dependent)
+        good &= (expected < 0) | (dependent < 0) | (dependent == function.gap) | (expected == dependent)
     return good
 
 
@@ -227,7 +248,7 @@ def _sweep(
     for function in functions:
         cause, effect = out[:, function.determinant], out[:, function.dependent]
         wanted = function.table[cause]
-        off = (wanted >= 0) & (wanted != effect)
+        off = (wanted >= 0) & (wanted != effect) & ((effect != function.gap) | (function.gap < 0))
         free = off & ~fixed[:, function.dependent] & (shares[function.dependent][wanted] > 0)
         out[free, function.dependent] = wanted[free]
         fixed[free, function.dependent] = True

@@ -47,10 +47,12 @@ def _candidates(group: str, values: Floats, names: Sequence[str], columns: Colum
     return [names[at] for at in np.flatnonzero(~(most > least).any(axis=1))]
 
 
-def _table(values: Floats, numbers: Floats, floor: int) -> tuple[Floats, Floats, Floats] | None:
+def value_table(
+    values: Floats, numbers: Floats, floor: int, min_rows: int = MIN_ROWS
+) -> tuple[Floats, Floats, Floats] | None:
     """Return the frequent values, their numbers and their rows; None if a value has two numbers."""
     both = ~np.isnan(values) & ~np.isnan(numbers)
-    if both.sum() < MIN_ROWS:
+    if both.sum() < min_rows:
         return None
     order = np.argsort(values[both], kind="stable")
     values, numbers = values[both][order], numbers[both][order]
@@ -64,14 +66,14 @@ def _table(values: Floats, numbers: Floats, floor: int) -> tuple[Floats, Floats,
 
 def _lookup(group: str, name: str, values: Floats, columns: Columns) -> LookupRule | None:
     """Return the rule that a column decides a number, None without enough evidence."""
-    found = _table(values, columns.numbers[name], columns.min_group)
+    found = value_table(values, columns.numbers[name], columns.min_group)
     if found is None or len(np.unique(found[1])) < 2:
         return None
     known, numbers, rows = found
     present = int((~np.isnan(values) & ~np.isnan(columns.numbers[name])).sum())
     if rows.sum() < MIN_COVERED_SHARE * present:
         return None
-    share = _row_shares(numbers, rows)
+    share = row_shares(numbers, rows)
     evidence = float(((rows - 1) * (1 - share)).sum())
     if evidence < MIN_EVIDENCE_ROWS:
         return None
@@ -79,7 +81,7 @@ def _lookup(group: str, name: str, values: Floats, columns: Columns) -> LookupRu
     return LookupRule(group, tuple(known.tolist()), name, tuple(numbers.tolist()), text, round(evidence, 1))
 
 
-def _row_shares(numbers: Floats, rows: Floats) -> Floats:
+def row_shares(numbers: Floats, rows: Floats) -> Floats:
     """Return the share of rows that have each number."""
     _, code = np.unique(numbers, return_inverse=True)
     return np.asarray(np.bincount(code, weights=rows)[code] / rows.sum())

@@ -40,7 +40,7 @@ MAX_GROUPS = 32
 MIN_BOUNDARY_ROWS = 5
 """Minimum rows at the boundary of a bounded difference."""
 
-MAX_SUM_COLUMNS = 24
+MAX_SUM_COLUMNS = 60
 """Maximum numeric columns whose sums and differences are searched for bands."""
 
 BAND_SCAN_ROWS = 1000
@@ -76,19 +76,20 @@ def discover_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> 
 
     Args:
         columns: The table.
-        computed: Columns that an exact relation computes, with the columns that it reads; they need no rule.
+        computed: Columns that an exact relation computes, with the columns that it reads; no rule relates these two,
+            nor two computed columns.
     """
     rows = len(next(iter(columns.numbers.values()), ()))
     if rows < MIN_ROWS:
         return ()
     found: list[RowRule] = []
     for unit in dict.fromkeys(columns.units.values()):
-        names = [name for name, own in columns.units.items() if own == unit and name not in computed]
-        found += _pair_rules(names, columns)
+        names = [name for name, own in columns.units.items() if own == unit]
+        found += _pair_rules(names, columns, computed)
     return (*found, *_band_rules(columns, computed))
 
 
-def _pair_rules(names: list[str], columns: Columns) -> Iterator[RowRule]:
+def _pair_rules(names: list[str], columns: Columns, computed: Mapping[str, frozenset[str]]) -> Iterator[RowRule]:
     """Find order and equality between columns of one unit."""
     if len(names) < 2:
         return
@@ -97,24 +98,38 @@ def _pair_rules(names: list[str], columns: Columns) -> Iterator[RowRule]:
     least, most = np.nanmin(scan, axis=1), np.nanmax(scan, axis=1)
     whole = np.array([columns.steps[name] > 0 and columns.steps[name] % 1 == 0 for name in names])
     for i, name in enumerate(names):
+        # A computed column cannot move, so its rule needs a column that is free to.
+        free = np.array([_is_free(name, other, computed) for other in names])
         differences = scan - scan[i]
         minimum = np.fmin.reduce(differences, axis=1)
         at_minimum = (differences == minimum[:, None]).sum(axis=1)
         equal = (differences == 0).sum(axis=1)
-        for j in np.flatnonzero((minimum >= 0) & (least < most[i])):
+        for j in np.flatnonzero(free & (minimum >= 0) & (least < most[i])):
             if j != i:
                 rule = order_rule(name, names[j], 0.0, columns)
                 if rule is not None:
                     yield rule
         # A bound that follows from the ranges of the two columns is not a rule.
-        bounded = whole & whole[i] & (minimum != 0) & (at_minimum >= 3) & (least - most[i] < minimum)
+        bounded = free & whole & whole[i] & (minimum != 0) & (at_minimum >= 3) & (least - most[i] < minimum)
         for j in np.flatnonzero(bounded):
             rule = order_rule(name, names[j], float(minimum[j]), columns)
             if rule is not None:
                 yield rule
-        for j in np.flatnonzero(equal >= 0.01 * scan.shape[1]):
+        for j in np.flatnonzero(free & (equal >= 0.01 * scan.shape[1])):
             if j > i:
                 yield from _equalities(names[j], name, columns)
+
+
+def _sources(name: str, computed: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Return the columns from which a column is computed, directly or not."""
+    own = computed.get(name, frozenset())
+    return own.union(*(_sources(other, computed) for other in own))
+
+
+def _is_free(one: str, other: str, computed: Mapping[str, frozenset[str]]) -> bool:
+    """Return whether a rule between two columns can be repaired without breaking an exact relation."""
+    both = one in computed and other in computed
+    return not both and one not in _sources(other, computed) and other not in _sources(one, computed)
 
 
 def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule | None:

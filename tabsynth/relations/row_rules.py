@@ -10,6 +10,7 @@ import numpy as np
 
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Bools, Floats
+from tabsynth.relations.calendar_rule import CalendarRule
 
 Values = Mapping[str, Any]
 """Numbers of numeric columns and tokens of categorical ones, shape (n,) each."""
@@ -222,13 +223,14 @@ def _between(coder: QuantileCoder, least: Floats, most: Floats, seed: Floats) ->
     return coder.round_to_step(np.clip(coder.quantile(first + seed * (last - first)), least, most))
 
 
-RowRule = OrderRule | EqualityRule | BandRule | LookupRule
+RowRule = OrderRule | EqualityRule | BandRule | LookupRule | CalendarRule
 
 KINDS: dict[str, type[RowRule]] = {
     "order": OrderRule,
     "equality": EqualityRule,
     "band": BandRule,
     "lookup": LookupRule,
+    "calendar": CalendarRule,
 }
 
 
@@ -244,7 +246,7 @@ def rule_from_state(data: Mapping[str, Any]) -> RowRule:
     if data["kind"] == "band":
         plain |= {key: tuple(plain[key]) for key in ("lower", "upper", "labels")}
         plain["terms"] = tuple((str(name), float(sign)) for name, sign in plain["terms"])
-    if data["kind"] == "lookup":
+    if data["kind"] in ("lookup", "calendar"):
         plain |= {key: tuple(plain[key]) for key in ("values", "numbers")}
     return KINDS[data["kind"]](**plain)
 
@@ -258,17 +260,19 @@ def repair(
 ) -> dict[str, Any]:
     """Repair values so that the rules hold as far as the pinned cells allow."""
     out = {name: np.array(own, dtype=np.float64) for name, own in values.items()}
-    lookups = [rule for rule in rules if isinstance(rule, LookupRule)]
+    lookups = [rule for rule in rules if isinstance(rule, LookupRule | CalendarRule)]
     for lookup in lookups:
         lookup.repair(out, coders, pinned, rng.random(len(out[lookup.column])))
     # A number that another column decides is not moved; the other numbers of its rules are.
     decided = {rule.column: pinned[rule.column] | ~np.isnan(rule.number(out)) for rule in lookups}
-    pinned = {**pinned, **decided}
-    others = [rule for rule in rules if not isinstance(rule, LookupRule)]
+    others = [rule for rule in rules if not isinstance(rule, LookupRule | CalendarRule)]
     for _ in range(MAX_SWEEPS):
         for rule in others:
             if not rule.holds(out).all():
-                rule.repair(out, coders, pinned, rng.random(len(out[rule.columns[0]])))
+                rule.repair(out, coders, {**pinned, **decided}, rng.random(len(out[rule.columns[0]])))
+    for lookup in lookups:  # a date may have moved
+        if not lookup.holds(out).all():
+            lookup.repair(out, coders, pinned, rng.random(len(out[lookup.column])))
     return out
 
 

@@ -245,7 +245,7 @@ class TokenSynthesizer(Synthesizer):
         (config, arrays), (learned, weights) = combined_state(self.codec_, self.relations_), self._model_state()
         arrays = arrays | {f"count.{i}": counts for i, counts in enumerate(self.counts_)}
         arrays |= {f"function.{i}": function.table for i, function in enumerate(self.functions_)}
-        functions = [[function.determinant, function.dependent] for function in self.functions_]
+        functions = [[one.determinant, one.dependent, one.gap] for one in self.functions_]
         config = {"codec": config, "learned": learned, "partial": self.partial_, "functions": functions}
         if self.trees_:
             config |= {"critic_gain": self.trees_.gain, "candidates": self.trees_.candidates}
@@ -256,8 +256,10 @@ class TokenSynthesizer(Synthesizer):
         self.codec_ = Codec.from_state(config["codec"], arrays)
         self.relations_ = Relations.from_state(config["codec"], arrays)
         self._prepare([arrays[f"count.{i}"] for i in range(len(self.codec_.slots))], list(config["partial"]))
-        pairs = enumerate(config.get("functions", []))
-        self.functions_ = tuple(FunctionalDependency(int(a), int(b), arrays[f"function.{i}"]) for i, (a, b) in pairs)
+        self.functions_ = tuple(
+            FunctionalDependency(int(a), int(b), arrays[f"function.{i}"], int(*gap or [-1]))
+            for i, (a, b, *gap) in enumerate(config.get("functions", []))
+        )
         if "critic_gain" in config:
             forest = Forest.from_arrays(arrays, "critic", self.layout_)
             # Files of earlier versions state no number of candidates: it was the maximum.

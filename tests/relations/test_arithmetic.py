@@ -229,3 +229,35 @@ def test_the_column_of_most_decimals_is_computed_though_a_few_numbers_of_another
     frame = pd.DataFrame({"miles": miles, "people": people, "rate": 1e6 * miles / people})
     relations = discover_relations({name: frame[name].to_numpy() for name in frame})
     assert [relation.column for relation in relations] == ["rate"]
+
+
+def test_rounded_changes_of_unit_are_computed_from_the_column_that_was_measured() -> None:
+    rng = np.random.default_rng(0)
+    kilograms, celsius = np.round(rng.normal(78, 14, 2000), 1), np.round(rng.normal(12, 8, 2000), 1)
+    inches = np.round(rng.normal(67, 12, 2000))
+    table = pd.DataFrame(
+        {
+            "pounds": pd.Series(np.round(kilograms * 2.20462)).mask(rng.random(2000) < 0.1),
+            "kilograms": kilograms,
+            "celsius": celsius,
+            "fahrenheit": np.round(celsius * 1.8 + 32, 1),
+            "centimetres": np.round(inches * 2.54),
+            "inches": inches,
+        }
+    )
+    assert set(map(str, discovered(table))) == {
+        "pounds = 2.20462 * kilograms",
+        "fahrenheit = 1.8 * celsius + 32",
+        "centimetres = 2.54 * inches",
+    }
+
+
+def test_gaps_in_many_other_columns_hide_no_sum() -> None:
+    rng = np.random.default_rng(0)
+    parts = {name: np.round(rng.gamma(2, 50, 600), 1) for name in ("food", "rent", "other")}
+    table = pd.DataFrame({**parts, "total": np.round(sum(parts.values()), 1)})
+    table["total"] = table["total"].mask(rng.random(600) < 0.5)
+    for name in "uvwxyz":
+        table[name] = pd.Series(np.round(rng.normal(size=600), 2)).mask(rng.random(600) < 0.45)
+    (total,) = discovered(table)
+    assert (total.column, {name for name, _ in total.terms}) == ("total", {"food", "rent", "other"})

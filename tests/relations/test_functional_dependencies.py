@@ -118,3 +118,22 @@ def test_a_repair_that_contradicts_another_changes_the_determinant() -> None:
     shares = [np.ones(3), np.ones(2), np.ones(3)]
     repaired = repair(drawn, np.zeros(drawn.shape, bool), functions, shares, np.random.default_rng(0))
     assert hold(repaired, functions).all()
+
+
+def test_a_decided_category_may_be_missing(frame: pd.DataFrame, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    gaps = frame.assign(country=frame["country"].mask(rng.random(900) < 0.2))
+    model = MaskedSynthesizer(epochs=1).fit(gaps, seed=0, progress=False)
+    model.save(tmp_path / "model.tabsynth")
+    rows = tabsynth.load(tmp_path / "model.tabsynth").sample(700, seed=1)
+    known = rows["country"].notna()
+    assert 0.1 < 1 - known.mean() < 0.3
+    assert (rows["country"] == rows["city"].map(COUNTRY))[known].all()
+
+
+def test_gaps_make_no_dependency_of_independent_columns() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        tokens = np.stack([rng.integers(0, 6, 400), rng.integers(0, 4, 400)], 1).astype(np.int32)
+        tokens[rng.random(400) < 0.9, 1] = 4  # MISSING
+        assert not discover(tokens, [7, 5], [[], []], [None, 4])

@@ -207,3 +207,14 @@ def test_repaired_numbers_do_not_pile_up_at_the_end_of_the_column() -> None:
     assert rule.holds(numbers).all()
     assert (numbers["end"] == coder.high[-1]).mean() < 0.01
     assert len(np.unique(numbers["end"])) > 2000
+
+
+def test_an_order_to_a_computed_column_holds() -> None:
+    rng = np.random.default_rng(0)
+    price = np.round(rng.gamma(2, 900, 800))
+    table = pd.DataFrame({"cents": (price * 100).astype(int), "price": price, "due": np.round(price * rng.random(800))})
+    model = MaskedSynthesizer(epochs=1).fit(table, seed=0, progress=False)
+    assert "due <= price" in model.relations_.describe()
+    rows = model.sample(600, seed=1)
+    assert (rows["due"] <= rows["price"]).all()
+    assert np.allclose(rows["price"] * 100, rows["cents"])

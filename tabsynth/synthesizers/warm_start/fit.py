@@ -169,5 +169,6 @@ def _mapped_functions(
             (cause, place), (effect, onto) = at[function.determinant], at[function.dependent]
             table = np.full(sizes[cause], -1, np.int32)
             table[place] = np.where(function.table < 0, -1, onto[function.table])
-            out.append(FunctionalDependency(cause, effect, table))
+            gap = -1 if function.gap < 0 else int(onto[function.gap])
+            out.append(FunctionalDependency(cause, effect, table, gap))
     return out

@@ -145,7 +145,7 @@ class GaussianCopula:
         orders = arrays.get("copula.orders")
         if orders is None:
             return cls(layout, covariance, exponents)
-        return cls(layout, covariance, exponents, torch.from_numpy(orders.copy()).split(layout.sizes))
+        return cls(layout, covariance, exponents, torch.split(torch.from_numpy(orders.copy()), list(layout.sizes)))
 
     def _category_orders(self, tokens: Tokens) -> tuple[Tensor, ...]:
         """Return the tokens of each slot in the order of its latent variable.

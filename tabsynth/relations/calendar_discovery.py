@@ -1,0 +1,61 @@
+"""Discover columns that are a calendar function of a datetime column."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+import numpy as np
+
+from tabsynth.common.arrays import Floats
+from tabsynth.relations.calendar_rule import PARTS, CalendarRule, calendar_part
+from tabsynth.relations.lookup_discovery import MIN_COVERED_SHARE, row_shares, value_table
+from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS, Columns
+
+
+def discover_calendar_rules(
+    columns: Columns, categories: Mapping[str, Floats], computed: Collection[str]
+) -> Iterator[CalendarRule]:
+    """Find numbers and categories that a datetime column decides through its weekday, month or another part.
+
+    Args:
+        columns: The table.
+        categories: Tokens of categorical columns, rare and missing ones as NaN, shape (n,) each.
+        computed: Columns that an exact relation computes.
+    """
+    moments = [name for name, unit in columns.units.items() if unit.startswith("datetime")]
+    numbers = {name: own for name, own in columns.numbers.items() if name not in moments and name not in computed}
+    open_ = {**numbers, **categories}
+    for moment in moments:
+        data, unit = columns.numbers[moment], columns.units[moment].removeprefix("datetime ")
+        step = max(1, len(data) // MAX_SCAN_ROWS)
+        for part in PARTS:
+            scan = calendar_part(data[::step], unit, part)
+            whole: Floats | None = None
+            for name in list(open_):
+                if value_table(scan, open_[name][::step], 1, min_rows=min(len(scan), 50)) is None:
+                    continue
+                whole = calendar_part(data, unit, part) if whole is None else whole
+                rule = _rule(moment, unit, part, whole, name, open_[name], columns.min_group)
+                if rule is not None:
+                    del open_[name]
+                    yield rule
+
+
+def _rule(
+    moment: str, unit: str, part: str, values: Floats, name: str, numbers: Floats, min_group: int
+) -> CalendarRule | None:
+    """Return the rule that a part of a datetime decides a column, None without enough evidence."""
+    table = value_table(values, numbers, min_group)
+    if table is None or len(np.unique(table[1])) < 2:
+        return None
+    known, decided, rows = table
+    evidence = float(((rows - 1) * (1 - row_shares(decided, rows))).sum())
+    present = int((~np.isnan(values) & ~np.isnan(numbers)).sum())
+    if evidence < MIN_EVIDENCE_ROWS or rows.sum() < MIN_COVERED_SHARE * present:
+        return None
+    text = f"{name} is a function of the {part} of {moment}"
+    shift = decided - known
+    if (shift == shift[0]).all() and bool(((numbers - values == shift[0]) | np.isnan(numbers - values)).all()):
+        return CalendarRule(moment, unit, part, name, (), (), float(shift[0]), text, round(evidence, 1))
+    known_values, decided_numbers = tuple(known.tolist()), tuple(decided.tolist())
+    return CalendarRule(moment, unit, part, name, known_values, decided_numbers, 0.0, text, round(evidence, 1))

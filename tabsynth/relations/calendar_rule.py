@@ -1,0 +1,97 @@
+"""Columns that are a calendar function of a datetime column, such as its weekday or its month."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.codec.column_values import UNIT_NANOSECONDS
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.common.arrays import Bools, Floats
+
+PARTS: Mapping[str, Callable[[pd.DatetimeIndex], Any]] = {
+    "quarter": lambda moments: moments.quarter,
+    "weekday": lambda moments: moments.dayofweek,
+    "month": lambda moments: moments.month,
+    "hour": lambda moments: moments.hour,
+    "year": lambda moments: moments.year,
+    "day": lambda moments: moments.day,
+    "week": lambda moments: moments.isocalendar().week,
+    "minute": lambda moments: moments.minute,
+    "quarter of a year": lambda moments: moments.year * 4 + moments.quarter,
+    "month of a year": lambda moments: moments.year * 12 + moments.month,
+    "day of the year": lambda moments: moments.dayofyear,
+}
+"""Calendar functions, those of fewest values first."""
+
+
+def calendar_part(data: Floats, unit: str, part: str) -> Floats:
+    """Return a calendar function of datetimes in units of their resolution, NaN where missing, shape (n,)."""
+    missing = np.isnan(data)
+    ticks = np.where(missing, 0, data).astype(np.int64) * UNIT_NANOSECONDS[unit]
+    own = np.asarray(PARTS[part](pd.DatetimeIndex(ticks.astype("datetime64[ns]"))), dtype=np.float64)
+    return np.where(missing, np.nan, own)
+
+
+@dataclass(frozen=True)
+class CalendarRule:
+    """A column is a calendar function of a datetime column.
+
+    Attributes:
+        group: The datetime column.
+        unit: Its resolution.
+        part: The function, one of ``PARTS``.
+        column: The decided column.
+        values: Values of the function, ascending; empty if the column is the function plus ``shift``.
+        numbers: Number or token of the column for each of them.
+        shift: Added to the function where there are no ``values``.
+        text: The rule as users read it.
+        evidence: Rows expected to violate the rule by chance; none does.
+    """
+
+    group: str
+    unit: str
+    part: str
+    column: str
+    values: tuple[float, ...]
+    numbers: tuple[float, ...]
+    shift: float
+    text: str
+    evidence: float
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return (self.group, self.column)
+
+    def number(self, values: Mapping[str, Any]) -> Floats:
+        """Return the number or token of each row's datetime, NaN where it decides none."""
+        part = calendar_part(values[self.group], self.unit, self.part)
+        if not self.values:
+            return part + self.shift
+        known = np.array(self.values)
+        at = np.minimum(np.searchsorted(known, part), len(known) - 1)
+        return np.where(known[at] == part, np.array(self.numbers)[at], np.nan)
+
+    def holds(self, values: Mapping[str, Any]) -> Bools:
+        """Return whether each row satisfies the rule, shape (n,)."""
+        number = self.number(values)
+        return np.asarray(np.isnan(number) | np.isnan(values[self.column]) | (values[self.column] == number))
+
+    def repair(
+        self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
+    ) -> None:
+        """Overwrite the column; if it is pinned, take a datetime of another row that decides its value."""
+        rows = ~self.holds(values) & ~pinned[self.column]
+        number = self.number(values)
+        values[self.column][rows] = number[rows]
+        violated = np.flatnonzero(~self.holds(values) & ~pinned[self.group])
+        for wanted in np.unique(values[self.column][violated]):
+            fitting = values[self.group][number == wanted]
+            here = violated[values[self.column][violated] == wanted]
+            if len(fitting):
+                values[self.group][here] = fitting[(seed[here] * len(fitting)).astype(np.int64)]
