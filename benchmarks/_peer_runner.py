@@ -13,6 +13,7 @@ import os
 import sys
 import time
 import warnings
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ DPMM_BIN_SHARE = 0.1
 ONE_WAY_SHARE, MEASUREMENT_SHARE = 0.25, 0.875
 """OpenDP's shares: binary fractions beside its defaults of .5 and .9, with which its sums exceed the budget by rounding
 and are refused."""
+
+
+DRAW = "sample"
+"""How a model of mbi 1.1.0 draws rows. Its default "round" sorts the rows of each parent value by every child alike, so
+that children that the model makes independent come out equal (correlation .99 instead of 0)."""
 
 
 def main() -> None:
@@ -90,7 +96,7 @@ def _opendp(model: str, frame: pd.DataFrame, job: dict[str, Any]) -> pd.DataFram
     algorithm = (dp.mbi.AIM if model == "aim" else dp.mbi.MST)(**shares, **job["options"])
     keys = {names[name]: list(range(size)) for name, size in job["sizes"].items()}
     table = context.query().contingency_table(keys=keys, algorithm=algorithm).release()
-    drawn = table.synthesize(job["rows"])
+    drawn = table.synthesize(job["rows"], method=DRAW)
     out = pd.DataFrame({name: drawn[slot].to_numpy() for name, slot in names.items()})
     # OpenDP adds a cell for undeclared values to each column; noise puts a few rows there.
     rng = np.random.default_rng(job["seed"])
@@ -104,7 +110,12 @@ def _smartnoise(model: str, frame: pd.DataFrame, job: dict[str, Any]) -> pd.Data
     """Run SmartNoise's synthesizers on codes, all of them categorical."""
     from snsynth import Synthesizer
 
-    options = {} if model == "patectgan" else {"delta": job["delta"]}
+    options: dict[str, Any] = {}
+    if model != "patectgan":
+        from mbi import MarkovRandomField
+
+        options = {"delta": job["delta"]}
+        MarkovRandomField.synthetic_data = partialmethod(MarkovRandomField.synthetic_data, method=DRAW)
     fitted = Synthesizer.create(model, epsilon=job["epsilon"], **options, **job["options"])
     fitted.fit(frame, categorical_columns=list(frame), preprocessor_eps=0.0)
     return pd.DataFrame(fitted.sample(job["rows"]))[list(frame)].astype(int)

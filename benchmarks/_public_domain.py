@@ -86,11 +86,15 @@ class PublicDomain:
         return pd.DataFrame(out).infer_objects()
 
     def description(self) -> dict[str, dict[str, list[float] | list[str]]]:
-        """Return the ends of the bins or the texts of each column, as plain data."""
+        """Return the bounds or the texts of each column, as plain data.
+
+        Bounds are widened to a power of two of the column's steps, so that whole numbers are never halved where a model
+        halves the range again and again.
+        """
         out: dict[str, dict[str, list[float] | list[str]]] = {}
         for name, column in self.schema.items():
-            if name in self.edges:
-                out[name] = {"bounds": [float(self.edges[name][0]), float(self.edges[name][-1])]}
+            if isinstance(column, Numeric):
+                out[name] = {"bounds": _halving_bounds(column)}
             else:
                 out[name] = {"categories": [*map(_as_text, self.values[name]), *[MISSING] * column.nullable]}
         return out
@@ -114,6 +118,15 @@ def _edges(column: Numeric, bins: int) -> npt.NDArray[np.float64]:
     if step and (high - low) / step < bins:
         bins = round((high - low) / step) + 1
     return np.linspace(low, high + step, bins + 1)
+
+
+def _halving_bounds(column: Numeric) -> list[float]:
+    """Return the low bound and one past the high one, or the next power of two of steps above the low one."""
+    low, high = _bounds(column)
+    if column.decimals is None:
+        return [low, high]
+    step = 10.0**-column.decimals
+    return [low, low + step * 2 ** (round((high - low) / step)).bit_length()]
 
 
 def _values(column: Column) -> tuple[Value, ...]:

@@ -19,9 +19,13 @@ from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
+from tabsynth.schema import Schema
 from tabsynth.synthesizers.gan import GANSynthesizer
+from tabsynth.synthesizers.marginal import recurring_differences
 from tabsynth.synthesizers.marginal.count_source import ExactCounts, MeasuredRows, NoisyCounts
+from tabsynth.synthesizers.marginal.private_rows import public_grids
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
+from tabsynth.synthesizers.marginal.public_codec import public_codec
 from tabsynth.synthesizers.marginal.sign_products import correlations, triples
 from tabsynth.synthesizers.marginal.sign_products.products import measure_products
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
@@ -180,3 +184,22 @@ def products_are_charged_and_bounded(patch: Patch, folder: Path) -> None:
         both = [MeasuredRows(lambda kept=kept: kept, 1.0, ExactCounts(), names) for kept in (rows, rows[1:])]
         sums, without = (measure_products(signs, pairs, table, 0.1)[0] for table in both)
         assert np.abs(sums - without).max() <= 1
+
+
+def searches_cost_what_noisy_rows_say(patch: Patch, folder: Path) -> None:
+    """The charge of the search for equal numbers follows from the noisy number of rows, not from the rows."""
+    amount = {"kind": "numeric", "low": 0, "high": 1000, "decimals": 0}
+    schema = Schema.from_dict({"columns": {"bill": amount, "paid": amount}})
+    grids = public_grids(schema)
+    counts = {name: np.full(grid.size, 2000 / grid.size) for name, grid in grids.items()}
+    codec = public_codec(schema, grids, counts, dict.fromkeys(grids, 1.0), 16)
+    charged = []
+    for rows in (2000, 2001):
+        own, numbers = ledger(), np.arange(rows) % 1000
+        source = NoisyCounts(10.0, own, Noise.insecure(1))
+        recurring_differences.measure_recurring_differences(
+            schema, grids, codec, lambda name, kept=numbers: kept.astype(float), 2000.0, source
+        )
+        charged.append([entry.event for entry in own.entries])
+    assert len(charged[0]) == 2
+    assert charged[0] == charged[1]

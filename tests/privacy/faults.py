@@ -16,6 +16,7 @@ from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms import clamping, dp_sgd, noisy_counts, partition_selection
 from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.synthesizers.marginal import recurring_differences
 from tabsynth.synthesizers.marginal.count_source import ExactCounts
 from tabsynth.synthesizers.marginal.sign_products import correlations, triples
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
@@ -147,6 +148,15 @@ def with_other_schema(patch: Patch, change: Callable[[Any, pd.DataFrame], Any]) 
         own(self, frame[list(self.schema_)], self.schema_, *rest)
 
     patch.setattr(MarginalSynthesizer, "_fit_private", fit)
+
+
+def search_by_raw_rows(patch: Patch) -> None:
+    own = recurring_differences.measure_recurring_differences
+
+    def measure(schema: Any, grids: Any, codec: Any, read_column: Any, rows: float, source: Any) -> Any:
+        return own(schema, grids, codec, read_column, float(len(read_column("bill"))), source)
+
+    patch.setattr(recurring_differences, "measure_recurring_differences", measure)
 
 
 def raw_rows(patch: Patch) -> None:

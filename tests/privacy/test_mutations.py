@@ -26,6 +26,7 @@ from .checks import (
     quick_marginal,
     quick_masked,
     rare_values_are_rare,
+    searches_cost_what_noisy_rows_say,
     selection_is_charged,
 )
 
@@ -41,6 +42,7 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], Callable[[Patch, Path], None]]]
     "selection uncharged": (faults.uncharged_selection, selection_is_charged),
     "products of signs without noise": (faults.products_without_noise, products_are_charged_and_bounded),
     "signs beyond one": (faults.signs_beyond_one, products_are_charged_and_bounded),
+    "search paid by the raw row count": (faults.search_by_raw_rows, searches_cost_what_noisy_rows_say),
     "fixed threshold": (faults.fixed_threshold, rare_values_are_rare),
     "clipping skipped": (faults.no_clipping, gradients_are_clipped_one_by_one),
     "clipping after averaging": (faults.clipping_of_the_mean, gradients_are_clipped_one_by_one),

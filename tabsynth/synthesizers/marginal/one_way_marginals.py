@@ -125,7 +125,7 @@ def measure_one_ways(
         numeric = [name for name in again if grids[name].line]
         stretches = {
             name: _stretch_of_cells(
-                grids[name], noisy[name, False], sigma[name, False], noisy.get((name, True)), scale[name]
+                grids[name], noisy[name, False], sigma[name, False], noisy.get((name, True)), scale[name], short
             )
             for name in numeric
         }
@@ -149,14 +149,14 @@ def measure_one_ways(
 
 
 def _stretch_of_cells(
-    grid: Grid, fine: Floats, sigma: float, coarse: Floats | None, coarse_sigma: float
+    grid: Grid, fine: Floats, sigma: float, coarse: Floats | None, coarse_sigma: float, hidden: bool
 ) -> tuple[int, int]:
     """Return the range of cells that exceeds noise, found by blocks if they were counted."""
     n_ordered = len(grid.low)
     if coarse is None:
-        return kept_stretch(fine[:n_ordered], sigma)
+        return kept_stretch(fine[:n_ordered], sigma, hidden=hidden)
     blocks = grid.blocks[:n_ordered]
-    first, last = kept_stretch(coarse[: blocks[-1] + 1], coarse_sigma)
+    first, last = kept_stretch(coarse[: blocks[-1] + 1], coarse_sigma, hidden=hidden)
     return int(np.searchsorted(blocks, first)), int(np.searchsorted(blocks, last))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
+from tabsynth.synthesizers.marginal.pair_balancing import balance_pairs
 
 MIN_PROBABILITY = 1e-9
 """Below this probability of all allowed tokens, a component does not decide between them."""
@@ -184,7 +185,8 @@ class Mixture:
             allowed: The allowed share of each token of a column, None where all are. Two-dimensional where it depends
                 on the token of the column before, which is drawn first.
             rng: Random generator.
-            stratify: Stratify the random numbers over the rows, and over the rows of each component.
+            stratify: Stratify the random numbers over the rows, and over the rows of each component, and balance the
+                pairs of tokens.
         """
         out = fixed.copy()
         if not len(fixed):
@@ -206,7 +208,35 @@ class Mixture:
                 )
             for begin in range(0, len(rows) if self.forbidden else 0, CHUNK_ROWS):
                 self._redraw_forbidden(out, column, rows[begin : begin + CHUNK_ROWS], component, share, rng)
+        if stratify:
+            self._balance(out, fixed, allowed, component, rng)
         return out
+
+    def _balance(
+        self,
+        out: Tokens,
+        fixed: Tokens,
+        allowed: Sequence[Floats | None],
+        component: Integers,
+        rng: np.random.Generator,
+    ) -> None:
+        """Exchange the tokens of free columns within components in place, so that pairs are as frequent as expected."""
+        rows = np.bincount(component, minlength=self.components)[:, None]
+        paired = {column for pair in self.forbidden for column in pair}
+        for column, share in enumerate(allowed):
+            if share is not None and share.ndim == 2:
+                paired |= {column - 1, column}
+        expected, free = [], []
+        for column, (part, share) in enumerate(zip(self.parts, allowed, strict=True)):
+            if column in paired or (fixed[:, column] >= 0).any():
+                counts = np.zeros(part.shape)
+                np.add.at(counts, (component, out[:, column]), 1.0)
+                expected.append(counts)
+                continue
+            free.append(column)
+            inside = part.astype(np.float64) if share is None else restrict(part, share)
+            expected.append(rows * inside / np.maximum(inside.sum(1, keepdims=True), 1e-300))
+        balance_pairs(out, component, expected, free, rng)
 
     def _redraw_forbidden(
         self,

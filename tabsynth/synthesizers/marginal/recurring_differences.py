@@ -27,7 +27,7 @@ from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
 
 SEARCH_SHARE = 0.03
-"""Share of the budget for the search; nothing is spent if noise would hide every equality."""
+"""Maximum share of the budget for the search; nothing is spent if noise would hide every equality."""
 
 DIFFERENCE_SHARE = 0.01
 """Maximum share of the budget for the differences of each pair."""
@@ -37,6 +37,9 @@ MAX_DIFFERENCES_SHARE = 0.08
 
 MIN_SIGMAS = 4.0
 """Minimum noisy count of equal rows, in standard deviations of its noise."""
+
+MAX_SEARCH_NOISE = 0.125
+"""Sufficient precision of the search: standard deviation of the noise, relative to the minimum number of equal rows."""
 
 MAX_HIDDEN_ROWS_SHARE = 0.2
 """The search is skipped if equalities in this share of the rows would be hidden by noise."""
@@ -58,15 +61,14 @@ def measure_recurring_differences(
         source: The source of noisy counts, which charges them.
     """
     pairs = candidate_pairs(schema, grids, codec)
-    sigma = source.sigma(SEARCH_SHARE / len(pairs)) if pairs else np.inf
-    if MIN_SIGMAS * sigma > MAX_HIDDEN_ROWS_SHARE * rows:
+    each = search_share(len(pairs), rows, source)
+    if not each:
         return {}, 0.0
+    sigma = source.sigma(each)
     coders = {name: _numeric_coder(codec, name) for pair in pairs for name in pair}
     reads = [_equality_reader(read_column, coders, pair) for pair in pairs]
     names = sorted(coders)
-    measured = source.counts(
-        reads, [SEARCH_SHARE / len(pairs)] * len(pairs), f"equal numbers in {len(pairs)} pairs", names
-    )
+    measured = source.counts(reads, [each] * len(pairs), f"equal numbers in {len(pairs)} pairs", names)
     counts = [float(count[0]) for count in measured]
     selected: list[tuple[str, str]] = []
     for place in np.argsort(counts)[::-1]:
@@ -74,7 +76,7 @@ def measure_recurring_differences(
         if counts[place] >= max(MIN_SIGMAS * sigma, MIN_RECURRING_SHARE * rows) and not taken & set(pairs[place]):
             selected.append(pairs[place])
     if not selected:
-        return {}, SEARCH_SHARE
+        return {}, each * len(pairs)
     reads = [_difference_reader(read_column, coders, pair) for pair in selected]
     names = sorted({name for pair in selected for name in pair})
     share_each = min(DIFFERENCE_SHARE, MAX_DIFFERENCES_SHARE / len(selected))
@@ -83,7 +85,19 @@ def measure_recurring_differences(
         own: _difference_of_counts(other, coders[own], difference_cells(coders[other], coders[own]), table)
         for (other, own), table in zip(selected, tables, strict=True)
     }
-    return differences, SEARCH_SHARE + share_each * len(selected)
+    return differences, each * len(pairs) + share_each * len(selected)
+
+
+def search_share(pairs: int, rows: float, source: CountSource) -> float:
+    """Return the share of the budget for the search of each pair; 0 if noise would hide every equality."""
+    if not pairs:
+        return 0.0
+    most = SEARCH_SHARE / pairs
+    if MIN_SIGMAS * source.sigma(most) > MAX_HIDDEN_ROWS_SHARE * rows:
+        return 0.0
+    # The variance of the noise is inversely proportional to the share.
+    wanted = MAX_SEARCH_NOISE * MIN_RECURRING_SHARE * rows
+    return most * min(1.0, (source.sigma(most) / wanted) ** 2)
 
 
 def candidate_pairs(schema: Schema, grids: Mapping[str, Grid], codec: Codec) -> list[tuple[str, str]]:

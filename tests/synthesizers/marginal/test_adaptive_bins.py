@@ -40,6 +40,18 @@ def test_tails_of_noise_are_cut_and_rows_are_kept() -> None:
     assert kept_stretch(np.zeros(9), 1.0) == (0, 9)  # noise alone: nothing says where the rows are
 
 
+def test_rows_far_from_both_ends_are_found_among_many_noisy_cells() -> None:
+    noise = np.random.default_rng(1).normal(0, 25, 100)
+    counts = noise.copy()
+    counts[40:43] += [80, 130, 80]
+    assert kept_stretch(counts, 25.0) == (0, 100)  # their sum is less than the noise of all cells before them
+    first, last = kept_stretch(counts, 25.0, hidden=True)
+    assert 37 <= first <= 40
+    assert 43 <= last <= 46
+    assert kept_stretch(np.full(100, 5.0), 25.0, hidden=True) == (0, 100)
+    assert kept_stretch(np.zeros(9), 1.0, hidden=True) == (0, 9)
+
+
 def test_missing_values_are_no_tail() -> None:
     bins = np.array([0, 0, 1, 1, 2, 3])
     assert tail_mask(bins, 5, (1, 2)).tolist() == [True, True, False, False, True, False]

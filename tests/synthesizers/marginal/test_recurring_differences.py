@@ -19,6 +19,7 @@ from tabsynth.synthesizers.marginal.recurring_differences import (
     candidate_pairs,
     difference_cells,
     measure_recurring_differences,
+    search_share,
 )
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
@@ -82,6 +83,17 @@ def test_nothing_is_spent_where_noise_would_hide_every_tie() -> None:
 
 def test_only_lines_of_one_lattice_that_meet_are_compared(model: MarginalSynthesizer) -> None:
     assert candidate_pairs(SCHEMA, public_grids(SCHEMA), model.codec_) == [("bill", "paid")]
+
+
+def test_the_search_costs_less_in_a_long_table() -> None:
+    source = NoisyCounts(0.02, PrivacyLedger(9.0, 1e-6), Noise.insecure(1))
+    few, many = (search_share(3, rows, source) for rows in (3000.0, 30_000.0))
+    assert few == pytest.approx(0.01)
+    assert many < few / 10
+    # Four standard deviations of noise stay below the least share of equal rows that is kept.
+    assert 4 * source.sigma(many) == pytest.approx(0.025 * 30_000)
+    assert search_share(3, 100.0, source) == 0
+    assert search_share(0, 30_000.0, source) == 0
 
 
 def test_cells_of_a_difference_are_public_and_leave_no_gap(model: MarginalSynthesizer) -> None:

@@ -22,22 +22,39 @@ MAX_SINGLE_SHARE = 0.95
 """Maximum expected share of a bin's rows at single numbers, if the bin contains intervals too."""
 
 
-def kept_stretch(noisy: Floats, sigma: float, drift: float = TAIL_DRIFT) -> tuple[int, int]:
+def kept_stretch(noisy: Floats, sigma: float, drift: float = TAIL_DRIFT, *, hidden: bool = False) -> tuple[int, int]:
     """Return the first cell that exceeds noise, and one past the last.
 
     From each end, counts are cumulated until they exceed their noise. The boundary is where the cumulated sum, minus a
     drift for each cell, has its preceding minimum (CUSUM).
+
+    Args:
+        noisy: Noisy counts of neighbouring cells.
+        sigma: Standard deviation of their noise.
+        drift: Drift of a cell in standard deviations.
+        hidden: If so many cells are noise that no sum from an end exceeds it, look for the neighbouring cells with the
+            largest sum, minus a standard deviation for each, and keep one more on each side; by default keep all.
     """
     ends = []
     for counts in (noisy, noisy[::-1]):
         total = np.concatenate([[0.0], np.cumsum(counts)])
         beyond = np.flatnonzero(total > TAIL_SIGMAS * sigma * np.sqrt(np.arange(len(total))))
         if not len(beyond):
-            return 0, len(noisy)
+            first, last = _heaviest_range(noisy - sigma) if hidden else (0, len(noisy))
+            is_noise = noisy[first:last].sum() <= TAIL_SIGMAS * sigma * np.sqrt(last - first)
+            return (0, len(noisy)) if is_noise else (max(first - 1, 0), min(last + 1, len(noisy)))
         # Without a drift, the minimum of a sum of noise may be anywhere.
         ends.append(int(np.argmin((total - drift * sigma * np.arange(len(total)))[: beyond[0]])))
     first, last = ends[0], len(noisy) - ends[1]
     return (first, last) if first < last else (0, len(noisy))
+
+
+def _heaviest_range(values: Floats) -> tuple[int, int]:
+    """Return the first and one past the last of the neighbouring values with the largest sum (Kadane 1984)."""
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    lowest = np.minimum.accumulate(total[:-1])
+    last = int(np.argmax(total[1:] - lowest)) + 1
+    return int(np.argmin(total[:last])), last
 
 
 def merge_cells(counts: Floats, bins: int, min_rows: float) -> Integers:
