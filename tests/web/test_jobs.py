@@ -105,11 +105,13 @@ def test_a_private_fit_protects_persons_and_goes_on_without_a_second_charge(tmp_
             "age": [20 + i * 7 % 60 for i in range(600)],
             "sex": [("f", "m")[i % 2] for i in range(600)],
             "pay": [10.0 * (i * 13 % 97) for i in range(599)] + [1e9],
+            "site_code": [1 + i * 5 % 4 for i in range(600)],  # measured, so text in the synthetic table
         }
     )
     write(frame, tmp_path / "visits.csv")
     project = take_source(tmp_path, str(tmp_path / "visits.csv"))
     schema = project.schema.replace("person", kind="identifier", role="person", pattern=None)
+    schema = schema.replace("site_code", kind="categorical")
     schema.replace("sex", kind="categorical", values=("f", "m")).to_json(project.path("schema.json"))
     Protection(epsilon=2.0, budget=2.0, rows_public=600, unit="person", rows_per_person=2).save(project)
     for _ in range(2):
@@ -128,4 +130,5 @@ def test_a_private_fit_protects_persons_and_goes_on_without_a_second_charge(tmp_
         run(project.path("pipeline.yaml"), progress=False)
     assert ledger.tip == PrivacyLedger.open(project.path("ledger.json")).tip
     assert model.schema_["pay"].high < 1e9  # a single value widens no bound
+    assert set(pd.read_parquet(project.output("synthetic.parquet"))["site_code"]) <= {"1", "2", "3", "4", "other"}
     assert not set(pd.read_csv(project.output("synthetic.csv"))["person"]) & set(frame["person"])
