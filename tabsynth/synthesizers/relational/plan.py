@@ -53,10 +53,12 @@ def add_plan(
         first = spans["min"].to_numpy() - timeline.first_origin(bounds[0])
         last = spans["max"].to_numpy()
         last = last - spans["min"].to_numpy() if timeline.spanned else bounds[1] - last
+        if timeline.paced:
+            last = last / np.where(counts > 1, counts - 1, np.nan)
         parent = parent.assign(**{names[1]: first, names[2]: last})
         decimals = 0 if timeline.axis.seconds else getattr(timeline.axis.column, "decimals", None)
-        for name in names[1:]:
-            columns[name] = Numeric(name=name, decimals=decimals, nullable=True)
+        for name, places in zip(names[1:], (decimals, None if timeline.paced else decimals), strict=True):
+            columns[name] = Numeric(name=name, decimals=places, nullable=True)
     return parent, replace(schema, columns={**schema.columns, **columns})
 
 
@@ -212,6 +214,9 @@ def read_plan(
     first = np.maximum(first, low) if timeline.dated else first
     if timeline.spanned:
         first = timeline.on_grid(first, later=True)
+        if timeline.paced:
+            last = last * np.maximum(counts - 1, 0)
+            last = last.round() if timeline.axis.seconds else last
         last = timeline.on_grid(first + np.maximum(last, 0.0), later=False)
         return counts, first, np.where(counts == 1, first, last)
     last = timeline.on_grid(np.maximum(high - last, low), later=False)

@@ -23,6 +23,9 @@ MIN_ORDERED_SHARE = 0.95
 
 NANOSECONDS = 1e9
 
+MIN_PACED_ROWS = 4
+"""Rows of the histories by which it is decided whether the plan has a span or a mean gap."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -84,6 +87,8 @@ class Timeline:
         dated: Whether the first child is counted from the window's start although there is an origin, as observation
             that begins at one date for parents of all ages needs.
         spanned: Whether the last child is counted from the first, as histories much shorter than the window need.
+        paced: Whether the plan then has the mean gap between siblings rather than the span of all, as histories need
+            whose rows come at like rates for longer or shorter.
         step: Length, such as a week, of which the distance of any two times is a multiple; 0 where there is none.
         offsets: Other dates of the child and their dtypes; each is expressed as its distance from the order column.
     """
@@ -96,6 +101,7 @@ class Timeline:
     offsets: dict[str, str] = field(default_factory=dict)
     step: float = 0.0
     dated: bool = False
+    paced: bool = False
 
     @classmethod
     def fit(
@@ -154,7 +160,10 @@ class Timeline:
         to_end = high[last.index] - last["max"].to_numpy()
         spanned = bool(np.median(last["max"] - last["min"]) < np.median(np.abs(to_end)))
         dated = _spread(last["min"].to_numpy()) < _spread(last["min"].to_numpy() - low[last.index])
-        return replace(timeline, spanned=spanned, dated=dated, step=_common_step(times - window[0]))
+        span, count = (last["max"] - last["min"]).to_numpy(), np.bincount(rows)[last.index]
+        long = (count >= MIN_PACED_ROWS) & (span > 0)
+        paced = spanned and _log_spread(span[long] / (count[long] - 1)) < _log_spread(span[long])
+        return replace(timeline, spanned=spanned, dated=dated, paced=paced, step=_common_step(times - window[0]))
 
     def first_origin(self, low: Floats) -> Floats:
         """Return the time from which each parent's first child is counted, shape (parents,), by its origin."""
@@ -190,6 +199,10 @@ class Timeline:
 def _spread(data: Floats) -> float:
     """Return the mean absolute distance from the median."""
     return float(np.abs(data - np.median(data)).mean())
+
+
+def _log_spread(data: Floats) -> float:
+    return _spread(np.log(data)) if len(data) else np.inf
 
 
 def _common_step(distances: Floats) -> float:

@@ -5,7 +5,13 @@ import pandas as pd
 import pytest
 
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.relational.occurrences.class_totals import N_SHARES, ChildClass, ClassTotals, choose_classes
+from tabsynth.synthesizers.relational.occurrences.class_totals import (
+    N_SHARES,
+    PARENTS_PER_TOTAL,
+    ChildClass,
+    ClassTotals,
+    choose_classes,
+)
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 
@@ -26,6 +32,14 @@ def test_classes_whose_shares_differ_between_parents_are_chosen() -> None:
     assert [one.column for one in chosen] == ["reason"]  # one of two values: the other has the same rows
     assert choose_classes(frame, columns, owner, np.minimum(owner, 2), 5) == ()  # the ill are of three roots
     assert choose_classes(frame.iloc[::4], columns, owner[::4], owner[::4], 5) == ()  # two visits each
+
+
+def test_few_parents_have_few_classes() -> None:
+    rng = np.random.default_rng(0)
+    for parents in (PARENTS_PER_TOTAL, 2 * PARENTS_PER_TOTAL):
+        owner = np.repeat(np.arange(parents), 8)
+        frame = pd.DataFrame({name: rng.choice(["a", "b"], parents)[owner] for name in ("x", "y", "z")})
+        assert len(choose_classes(frame, Schema.infer(frame).columns, owner, owner, 5)) == parents // PARENTS_PER_TOTAL
 
 
 def test_a_class_of_missing_values_has_a_share() -> None:

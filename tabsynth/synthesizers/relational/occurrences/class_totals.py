@@ -16,7 +16,8 @@ import pandas as pd
 from tabsynth.common.arrays import Arrays, Bools, Floats, Integers
 from tabsynth.schema.columns import Column
 
-MAX_TOTALS = 24
+MAX_TOTALS, PARENTS_PER_TOTAL = 24, 50
+"""Most classes, and the parents that each needs: with many shares of few parents, the plan is close to real plans."""
 
 MIN_MEAN_CHILDREN = 5.0
 """Shorter histories have no totals: their kind describes them."""
@@ -72,11 +73,12 @@ def choose_classes(
             if gain > least and len(np.unique(roots[held])) >= min_group:
                 found.append((-gain, len(found), ChildClass(name, None if code < 0 else values[code])))
     chosen: list[tuple[ChildClass, Bools]] = []
+    most = min(MAX_TOTALS, -(-len(parents) // PARENTS_PER_TOTAL))
     for _, _, one in sorted(found, key=lambda item: item[:2]):
         held = one.rows(children)
         agree = [(held & other).sum() / max((held | other).sum(), 1) for _, other in chosen]
         agree += [(~held & other).sum() / max((~held | other).sum(), 1) for _, other in chosen]
-        if len(chosen) < MAX_TOTALS and max(agree, default=0.0) < MAX_AGREEMENT:
+        if len(chosen) < most and max(agree, default=0.0) < MAX_AGREEMENT:
             chosen.append((one, held))
     return tuple(one for one, _ in chosen)
 
