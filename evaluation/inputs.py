@@ -67,7 +67,7 @@ def check_inputs(
     """
     for title, data in (("the training table", train), ("the synthetic table", synthetic), ("the holdout", holdout)):
         _check_size(title, data)
-    schema = None if schema is None else relax_measured(schema)
+    schema = None if schema is None else relax_measured(Schema.of(schema))
     train_table = _read_table("the training table", train, schema)
     loose = relax_schema(train_table.schema)
     tables = {"train": train_table.frame}
