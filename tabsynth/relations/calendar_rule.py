@@ -15,7 +15,7 @@ from tabsynth.common.arrays import Bools, Floats
 
 PARTS: Mapping[str, Callable[[pd.DatetimeIndex], Any]] = {
     "quarter": lambda moments: moments.quarter,
-    "weekday": lambda moments: moments.dayofweek,
+    "weekday": lambda moments: moments.day_of_week,
     "month": lambda moments: moments.month,
     "hour": lambda moments: moments.hour,
     "year": lambda moments: moments.year,
@@ -24,7 +24,7 @@ PARTS: Mapping[str, Callable[[pd.DatetimeIndex], Any]] = {
     "minute": lambda moments: moments.minute,
     "quarter of a year": lambda moments: moments.year * 4 + moments.quarter,
     "month of a year": lambda moments: moments.year * 12 + moments.month,
-    "day of the year": lambda moments: moments.dayofyear,
+    "day of the year": lambda moments: moments.day_of_year,
 }
 """Calendar functions, those of fewest values first."""
 

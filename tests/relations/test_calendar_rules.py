@@ -26,7 +26,7 @@ def frame() -> pd.DataFrame:
             "day": pd.Series(visit.day_name()).mask(rng.random(900) < 0.1),
             "month": visit.month,
             "quarter": [f"{moment.year} Q{moment.quarter}" for moment in visit],
-            "weekend": np.where(visit.dayofweek >= 5, "yes", "no"),
+            "weekend": np.where(visit.day_of_week >= 5, "yes", "no"),
             "fee": np.round(rng.lognormal(4, 1, 900), 2),
         }
     )
@@ -43,7 +43,7 @@ def broken(rows: pd.DataFrame) -> int:
     quarter = visit.year.astype(str) + " Q" + visit.quarter.astype(str)
     wrong = rows["day"].notna() & (rows["day"] != visit.day_name())
     wrong = wrong.astype(int) + (rows["month"] != visit.month) + (rows["quarter"] != quarter)
-    return int((wrong + ((rows["weekend"] == "yes") != (visit.dayofweek >= 5))).sum())
+    return int((wrong + ((rows["weekend"] == "yes") != (visit.day_of_week >= 5))).sum())
 
 
 def test_every_row_has_the_parts_of_its_date(frame: pd.DataFrame, model: MaskedSynthesizer, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def people(seed: int) -> pd.DataFrame:
     debt = rng.gamma(2, 5000, N)
     income = rng.gamma(2, 2000, N)
     days = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, N), unit="D")
-    days += pd.to_timedelta(np.where(days.dayofweek >= 5, 2, 0), unit="D")
+    days += pd.to_timedelta(np.where(days.day_of_week >= 5, 2, 0), unit="D")
     quarters = pd.to_timedelta(15 * rng.integers(32, 72, N), unit="min")
     table = pd.DataFrame(
         {

@@ -65,7 +65,7 @@ def test_weeks_of_departments_come_back_as_weeks(tmp_path: Path) -> None:
     assert not sales.duplicated(["shop", "code", "week"]).any()
     assert sales.shop.isin(drawn["shops"]["shop"]).all()
     assert (sales.groupby(["shop", "code"]).week.diff().dropna() == pd.Timedelta(days=7)).all()
-    assert (sales.week.dt.dayofweek == 0).all()
+    assert (sales.week.dt.day_of_week == 0).all()
     assert set(sales.code) <= set(range(8))
     departments = [frame.groupby("shop").code.nunique().mean() for frame in (tables["sales"], sales)]
     assert abs(departments[1] - departments[0]) < 1
