@@ -2,7 +2,8 @@
 
 The evidence of a rule is the expected number of rows that would violate it by chance. For an order between two columns
 it is the smaller of two estimates: the violations if the columns were independent, and those if the distribution of
-their difference continued smoothly beyond the boundary, by log-linear extrapolation of its two outermost bins.
+their difference, or of their ratio, continued smoothly beyond the boundary, by log-linear extrapolation of its two
+outermost bins.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import combinations
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
+from tabsynth.relations.order_evidence import log_ratios, smooth_violations, tail_rows
 from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule, RowRule
 from tabsynth.schema.column_names import names_say_birth, names_say_order
 from tabsynth.schema.rounding import roundest_number
@@ -158,8 +160,11 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     first, second, margin = first[relevant], second[relevant], difference[relevant] - gap
     independent = float(np.searchsorted(np.sort(second), first + gap, side="left").sum() / len(first))
     step = max(columns.steps[low], columns.steps[high])
-    evidence = min(independent, _smooth_violations(margin, step))
-    far = gap == 0 and independent >= MIN_OVERLAP_SHARE * len(margin) and _tail_rows(margin) <= MAX_TAIL_ROWS
+    smooth = smooth_violations(margin, step)
+    if gap == 0:
+        smooth = max(smooth, smooth_violations(log_ratios(first, second, step), 0.0))
+    evidence = min(independent, smooth)
+    far = gap == 0 and independent >= MIN_OVERLAP_SHARE * len(margin) and tail_rows(margin) <= MAX_TAIL_ROWS
     needed = MIN_EVIDENCE_ROWS if gap == 0 else MIN_BOUND_EVIDENCE_ROWS
     if independent < needed or (evidence < needed and not far):
         return None
@@ -169,26 +174,6 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     if gap < 0:
         text = f"{low} - {high} <= {-gap:g}{unit}"
     return OrderRule(low, high, gap, text, round(independent if far else evidence, 1))
-
-
-def _smooth_violations(margin: Floats, step: float) -> float:
-    """Return the expected rows just below 0 by log-linear extrapolation of the margins' two outermost bins."""
-    best = 0.0
-    for share in (0.02, 0.05, 0.1, 0.2):
-        width = max(float(np.quantile(margin, share)) / 2, step)
-        if width <= 0:
-            width = float(margin[margin > 0].min(initial=np.inf))
-        inner, outer = int((margin < width).sum()), int(((margin >= width) & (margin < 2 * width)).sum())
-        if inner:
-            best = max(best, inner * min(1.0, inner / max(outer, 1)))
-    return best
-
-
-def _tail_rows(margin: Floats) -> float:
-    """Return the expected rows below 0 if the lower tail of the margins were exponential."""
-    edge = float(np.quantile(margin, 0.1))
-    tail = edge - margin[margin < edge]
-    return float(0.1 * len(margin) * np.exp(-edge / max(float(tail.mean()) if len(tail) else 0.0, 1e-300)))
 
 
 def _equalities(column: str, source: str, columns: Columns) -> Iterator[EqualityRule]:

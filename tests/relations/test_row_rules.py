@@ -218,3 +218,15 @@ def test_an_order_to_a_computed_column_holds() -> None:
     rows = model.sample(600, seed=1)
     assert (rows["due"] <= rows["price"]).all()
     assert np.allclose(rows["price"] * 100, rows["cents"])
+
+
+def test_an_order_whose_boundary_only_the_ratios_show() -> None:
+    """An insurer pays a claim less a copay, and 95 % of a large one: few differences are small, and many ratios."""
+    rng, n = np.random.default_rng(0), 4000
+    large = rng.random(n) < 0.06
+    claim = np.where(large, 2000 + rng.lognormal(8, 1, n), 85 + rng.lognormal(5, 1, n)).round(2)
+    copay = np.where(rng.random(n) < 0.01, rng.uniform(13, 49, n), rng.choice([49.0, 60.0], n, p=[0.08, 0.92]))
+    paid = np.where(large, claim * rng.uniform(0.9, 0.95, n), claim - copay).round(2)
+    table = Table.of(pd.DataFrame({"claim": claim, "paid": paid}))
+    rules = Relations.discover(table, Codec.measure(table)).rules
+    assert "paid <= claim" in {rule.text for rule in rules}

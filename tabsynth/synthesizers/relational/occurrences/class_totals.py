@@ -16,7 +16,7 @@ import pandas as pd
 from tabsynth.common.arrays import Arrays, Bools, Floats, Integers
 from tabsynth.schema.columns import Column
 
-MAX_TOTALS, PARENTS_PER_TOTAL = 24, 50
+MAX_TOTALS, PARENTS_PER_TOTAL = 24, 25
 """Most classes, and the parents that each needs: with many shares of few parents, the plan is close to real plans."""
 
 MIN_MEAN_CHILDREN = 5.0
