@@ -127,25 +127,40 @@ large_csv_fields = SharedChange(_allow_large_fields)
 """Python's ``csv`` reads fields of up to 1 GB."""
 
 
-@contextmanager
-def discarded_prints() -> Iterator[None]:
-    """Discard what this thread prints on standard output; other threads print as before."""
-    before = sys.stdout
-    sys.stdout = _WithoutThread(before, threading.get_ident())
-    try:
-        yield
-    finally:
-        sys.stdout = before
+_silent_threads: set[int] = set()
 
 
-class _WithoutThread:
-    """A text stream that one thread writes to without effect."""
+class _WithoutSilentThreads:
+    """A text stream that silent threads write to without effect."""
 
-    def __init__(self, stream: TextIO, thread: int) -> None:
-        self._stream, self._thread = stream, thread
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
     def write(self, text: str) -> int:
-        return len(text) if threading.get_ident() == self._thread else self._stream.write(text)
+        return len(text) if threading.get_ident() in _silent_threads else self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def _replace_stdout() -> Undo:
+    before = sys.stdout
+    sys.stdout = _WithoutSilentThreads(before)
+    return lambda: setattr(sys, "stdout", before)
+
+
+_stdout_replaced = SharedChange(_replace_stdout)
+
+
+@contextmanager
+def discarded_prints() -> Iterator[None]:
+    """Discard what this thread prints on standard output; other threads print as before."""
+    thread = threading.get_ident()
+    nested = thread in _silent_threads
+    with _stdout_replaced.made():
+        _silent_threads.add(thread)
+        try:
+            yield
+        finally:
+            if not nested:
+                _silent_threads.discard(thread)

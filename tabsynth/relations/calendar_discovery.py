@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.relations.calendar_rule import PARTS, CalendarRule, calendar_part
+from tabsynth.relations.decided_columns import PARTS, CalendarRule, calendar_part
 from tabsynth.relations.lookup_discovery import MIN_COVERED_SHARE, row_shares, value_table
 from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS, Columns
 

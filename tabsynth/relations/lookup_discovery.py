@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from tabsynth.common.arrays import Floats
+from tabsynth.relations.decided_columns import LookupRule
 from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS, MIN_ROWS, Columns
-from tabsynth.relations.row_rules import LookupRule
 
 MIN_COVERED_SHARE = 0.8
 """Minimum share of rows whose value is frequent enough to decide a number."""

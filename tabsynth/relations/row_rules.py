@@ -10,7 +10,7 @@ import numpy as np
 
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Bools, Floats
-from tabsynth.relations.calendar_rule import CalendarRule
+from tabsynth.relations.decided_columns import CalendarRule, LookupRule
 
 Values = Mapping[str, Any]
 """Numbers of numeric columns and tokens of categorical ones, shape (n,) each."""
@@ -167,54 +167,6 @@ class BandRule:
             others = np.sum([own * values[other][rows] for other, own in self.terms if other != name], axis=0)
             moved = coders[name].round_to_step((lower + seed[rows] * (upper - lower) - others) * sign)
             values[name][rows] = np.clip(moved, coders[name].low[0], coders[name].high[-1])
-
-
-@dataclass(frozen=True)
-class LookupRule:
-    """A number is a function of the value of another column, as the population of a country is.
-
-    Attributes:
-        group: The column that decides the number.
-        values: Its values: numbers or tokens, ascending.
-        column: The numeric column.
-        numbers: Its number for each value.
-        text, evidence: As in ``OrderRule``.
-    """
-
-    group: str
-    values: tuple[float, ...]
-    column: str
-    numbers: tuple[float, ...]
-    text: str
-    evidence: float
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that take part."""
-        return (self.group, self.column)
-
-    def number(self, values: Values) -> Floats:
-        """Return the number of each row's value, NaN where the value decides none."""
-        known, groups = np.array(self.values), values[self.group]
-        at = np.minimum(np.searchsorted(known, groups), len(known) - 1)
-        return np.where(known[at] == groups, np.array(self.numbers)[at], np.nan)
-
-    def holds(self, values: Values) -> Bools:
-        """Return whether each row satisfies the rule, shape (n,)."""
-        number = self.number(values)
-        return np.asarray(np.isnan(number) | np.isnan(values[self.column]) | (values[self.column] == number))
-
-    def repair(
-        self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
-    ) -> None:
-        """Overwrite the number; if it is pinned, choose a value that decides it."""
-        rows = ~self.holds(values) & ~pinned[self.column]
-        values[self.column][rows] = self.number(values)[rows]
-        numbers = np.array(self.numbers)
-        for row in np.flatnonzero(~self.holds(values) & ~pinned[self.group]):
-            fitting = np.flatnonzero(numbers == values[self.column][row])
-            if len(fitting):
-                values[self.group][row] = self.values[fitting[int(seed[row] * len(fitting))]]
 
 
 def _between(coder: QuantileCoder, least: Floats, most: Floats, seed: Floats) -> Floats:

@@ -11,7 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import pytest
@@ -174,4 +174,26 @@ def test_other_threads_print_on(capsys: pytest.CaptureFixture[str]) -> None:
         other.start()
         other.join()
     assert sys.stdout is before
+    assert capsys.readouterr().out == "kept\n"
+
+
+def test_threads_that_end_out_of_order_leave_standard_output_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    before = sys.stdout
+    first, second = ExitStack(), threading.Event()
+    entered = threading.Event()
+
+    def overlap() -> None:
+        with discarded_prints():
+            entered.set()
+            second.wait(60)
+
+    first.enter_context(discarded_prints())
+    other = threading.Thread(target=overlap)
+    other.start()
+    entered.wait(60)
+    first.close()
+    second.set()
+    other.join(60)
+    assert sys.stdout is before
+    print("kept")
     assert capsys.readouterr().out == "kept\n"

@@ -104,9 +104,9 @@ class LinearForm:
         return left + own + right
 
     def _spell_rest(self) -> str:
-        own = self._factor(self.target)
-        rest = tuple((name, -factor / own + 0.0) for name, factor in self.terms if name != self.target)
-        return spell_sum(rest, ((self.least or 0.0) - self.constant) / own)
+        divisor = self._factor(self.target)
+        rest = tuple((name, -factor / divisor + 0.0) for name, factor in self.terms if name != self.target)
+        return spell_sum(rest, ((self.least or 0.0) - self.constant) / divisor)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Columns that are a calendar function of a datetime column, such as its weekday or its month."""
+"""Columns that another column decides: value by value, or as a calendar function such as the weekday or the month."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,8 +38,78 @@ def calendar_part(data: Floats, unit: str, part: str) -> Floats:
     return np.where(missing, np.nan, own)
 
 
+def _look_up(keys: Floats, values: Sequence[float], numbers: Sequence[float]) -> Floats:
+    """Return the number of each key by a table of ascending values, NaN where the table has none."""
+    known = np.array(values)
+    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.where(known[at] == keys, np.array(numbers)[at], np.nan)
+
+
+class DecidedColumn(ABC):
+    """Base class of rules by which one column decides another.
+
+    Attributes:
+        group: The column that decides.
+        column: The decided column.
+    """
+
+    group: str
+    column: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that take part."""
+        return (self.group, self.column)
+
+    @abstractmethod
+    def number(self, values: Mapping[str, Any]) -> Floats:
+        """Return the number or token that each row decides, NaN where it decides none."""
+
+    def holds(self, values: Mapping[str, Any]) -> Bools:
+        """Return whether each row satisfies the rule, shape (n,)."""
+        number = self.number(values)
+        return np.asarray(np.isnan(number) | np.isnan(values[self.column]) | (values[self.column] == number))
+
+
 @dataclass(frozen=True)
-class CalendarRule:
+class LookupRule(DecidedColumn):
+    """A number is a function of the value of another column, as the population of a country is.
+
+    Attributes:
+        group: The column that decides the number.
+        values: Its values: numbers or tokens, ascending.
+        column: The numeric column.
+        numbers: Its number for each value.
+        text: The rule as users read it.
+        evidence: Rows expected to violate the rule by chance; none does.
+    """
+
+    group: str
+    values: tuple[float, ...]
+    column: str
+    numbers: tuple[float, ...]
+    text: str
+    evidence: float
+
+    def number(self, values: Mapping[str, Any]) -> Floats:
+        """Return the number of each row's value, NaN where the value decides none."""
+        return _look_up(values[self.group], self.values, self.numbers)
+
+    def repair(
+        self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
+    ) -> None:
+        """Overwrite the number; if it is pinned, choose a value that decides it."""
+        rows = ~self.holds(values) & ~pinned[self.column]
+        values[self.column][rows] = self.number(values)[rows]
+        numbers = np.array(self.numbers)
+        for row in np.flatnonzero(~self.holds(values) & ~pinned[self.group]):
+            fitting = np.flatnonzero(numbers == values[self.column][row])
+            if len(fitting):
+                values[self.group][row] = self.values[fitting[int(seed[row] * len(fitting))]]
+
+
+@dataclass(frozen=True)
+class CalendarRule(DecidedColumn):
     """A column is a calendar function of a datetime column.
 
     Attributes:
@@ -63,24 +134,12 @@ class CalendarRule:
     text: str
     evidence: float
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that take part."""
-        return (self.group, self.column)
-
     def number(self, values: Mapping[str, Any]) -> Floats:
         """Return the number or token of each row's datetime, NaN where it decides none."""
         part = calendar_part(values[self.group], self.unit, self.part)
         if not self.values:
             return part + self.shift
-        known = np.array(self.values)
-        at = np.minimum(np.searchsorted(known, part), len(known) - 1)
-        return np.where(known[at] == part, np.array(self.numbers)[at], np.nan)
-
-    def holds(self, values: Mapping[str, Any]) -> Bools:
-        """Return whether each row satisfies the rule, shape (n,)."""
-        number = self.number(values)
-        return np.asarray(np.isnan(number) | np.isnan(values[self.column]) | (values[self.column] == number))
+        return _look_up(part, self.values, self.numbers)
 
     def repair(
         self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
