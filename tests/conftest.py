@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tabsynth.privacy.mechanisms.noise import Noise
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_MODELS = {"masked", "vae", "gan"}
@@ -28,6 +33,32 @@ def pytest_configure(config: pytest.Config) -> None:
         import torch
 
         torch.set_num_threads(1)
+    if os.environ.get("PRIVATE_NOISE") != "system":
+        from tabsynth.privacy.mechanisms.noise import Noise
+
+        Noise.secure = classmethod(_seeded_noise)  # type: ignore[assignment, method-assign]
+
+
+_noise_bytes = np.random.default_rng()
+_noise_lock = threading.Lock()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Each test sees the same private noise in every run, so that no statistical test fails by chance in one of them.
+
+    PRIVATE_NOISE=system draws from the operating system instead.
+    """
+    global _noise_bytes
+    _noise_bytes = np.random.default_rng(list(item.nodeid.encode()))
+
+
+def _seeded_noise(cls: type[Noise], read: object = None) -> Noise:
+    def seeded(n: int) -> bytes:
+        with _noise_lock:
+            return _noise_bytes.bytes(n)
+
+    return cls(seeded, "os.urandom")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -80,14 +80,14 @@ def described(canary: dict[str, Any]) -> Audited:
     # what is the same in every fit of a table, and another in those of its neighbour
     informative_keys = [
         key
-        for key in inside[0]
-        if all(fit[key] == side[0][key] for side in (inside, outside) for fit in side)
-        and inside[0][key] != outside[0][key]
+        for key in inside[0].keys() | outside[0].keys()
+        if all(fit.get(key) == side[0].get(key) for side in (inside, outside) for fit in side)
+        and inside[0].get(key) != outside[0].get(key)
     ]
 
     def fit(frame: pd.DataFrame, number: int) -> float:
         released = _released_facts(frame, privacy)
-        return float(sum(released[key] == inside[0][key] for key in informative_keys))
+        return float(sum(released.get(key) == inside[0].get(key) for key in informative_keys))
 
     return Audited(fit, SMALL, canary, privacy, None, 60)
 

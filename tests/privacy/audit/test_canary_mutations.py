@@ -26,7 +26,7 @@ SAMPLED = partial(descended, others=1.0, canary=1.0, steps=10, rate=0.02, epsilo
 SEEN: dict[str, tuple[Callable[[Patch], None], Callable[[], Audited]]] = {
     "sigma halved": (faults.half_sigma, partial(counted, 80)),
     "sigma zero": (faults.no_sigma, partial(counted, 80)),
-    "noise reused": (faults.reused_noise, partial(counted, 80)),
+    "noise reused": (faults.reused_noise, partial(counted, 120)),
     "noise seed fixed": (faults.fixed_seed, partial(counted, 80)),
     "sensitivity off by the root of two": (faults.wrong_sensitivity, partial(entered, 250)),
     "selection uncharged": (faults.uncharged_selection, partial(entered, 100)),
@@ -35,7 +35,7 @@ SEEN: dict[str, tuple[Callable[[Patch], None], Callable[[], Audited]]] = {
     "clipping after averaging": (faults.clipping_of_the_mean, partial(PUSHED, runs=300)),
     "gradient accumulated twice": (faults.gradients_twice, partial(MIXED, runs=300)),
     "shuffle for Poisson": (faults.shuffled_batches, partial(SAMPLED, runs=240)),
-    "steps under-counted": (faults.steps_miscounted, partial(MIXED, steps=2, epsilon=20.0, runs=250)),
+    "steps under-counted": (faults.steps_miscounted, partial(MIXED, steps=2, epsilon=20.0, runs=400)),
     "raw n used": (faults.raw_rows, partial(described, USUAL)),
     "categories from data": (faults.categories_of_the_data, partial(described, USUAL | {"sex": "other"})),
     "null column on demand": (faults.null_column_on_demand, partial(described, USUAL | {"age": math.nan})),
