@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ ADAPTERS = {
 
 NETWORK = {"aiohttp", "ftplib", "http", "httpx", "requests", "smtplib", "socket", "telnetlib", "urllib", "urllib3"}
 PICKLES = {"cPickle", "cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
+FORBIDDEN = {"eval", "exec", "compile", "__import__", "torch.load", "torch.save", "pd.read_pickle", "np.load"}
 
 SEEDING = {"np.random.seed", "numpy.random.seed", "random.seed", "torch.manual_seed", "torch.cuda.manual_seed_all"}
 SEEDERS = {"tabsynth/synthesizers/adapters/object_state.py", "tabsynth/synthesizers/adapters/base.py"}
@@ -91,27 +93,56 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[str, bool]]:
-    """Every imported module with whether the import runs when the file is imported."""
-    lazy = {
-        id(node)
-        for outer in ast.walk(tree)
-        if isinstance(outer, (ast.FunctionDef, ast.AsyncFunctionDef)) or type_checking(outer)
-        for node in ast.walk(outer)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, id(node) not in lazy
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module or "", id(node) not in lazy
+@dataclass(frozen=True)
+class Source:
+    """One module: its text, and what it imports and calls, each with its line."""
+
+    name: str
+    text: str
+    documented: bool
+    imports: list[tuple[int, str, bool]]  # and whether the import runs when the module is imported
+    from_tabsynth: list[tuple[int, str]]
+    calls: list[tuple[int, str, ast.Call]]
+
+
+@cache
+def sources() -> list[Source]:
+    """Every module, parsed once for all tests."""
+    return [read_source(path) for path in modules()]
+
+
+def read_source(path: Path) -> Source:
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    found = Source(name_of(path), text, bool(ast.get_docstring(tree)), [], [], [])
+    collect(tree, found, at_import=True)
+    return found
+
+
+def collect(node: ast.AST, found: Source, *, at_import: bool) -> None:
+    """Add the imports and calls below a node."""
+    if isinstance(node, ast.Import):
+        found.imports.extend((node.lineno, alias.name, at_import) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and not node.level:
+        found.imports.append((node.lineno, node.module or "", at_import))
+        if node.module == "tabsynth":
+            found.from_tabsynth.extend((node.lineno, alias.name) for alias in node.names)
+    elif isinstance(node, ast.Call):
+        found.calls.append((node.lineno, dotted(node.func), node))
+    lazy = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or type_checking(node)
+    for child in ast.iter_child_nodes(node):
+        collect(child, found, at_import=at_import and not lazy)
+
+
+def dotted(function: ast.expr) -> str:
+    """``a.b.c`` of an attribute of names; ``?.c`` of an attribute of anything else."""
+    if isinstance(function, ast.Attribute):
+        return f"{dotted(function.value)}.{function.attr}"
+    return function.id if isinstance(function, ast.Name) else "?"
 
 
 def type_checking(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-
-
-each_module = pytest.mark.parametrize("path", modules(), ids=name_of)
 
 
 def test_public_names_are_pinned() -> None:
@@ -119,11 +150,10 @@ def test_public_names_are_pinned() -> None:
     assert dir(tabsynth) == PUBLIC
 
 
-@pytest.mark.parametrize("name", PUBLIC)
-def test_public_name_is_defined_where_we_say(name: str) -> None:
-    value = getattr(tabsynth, name)
-    assert value.__module__ == tabsynth._HOMES[name]
-    assert value.__doc__
+def test_public_names_are_defined_where_we_say() -> None:
+    values = {name: getattr(tabsynth, name) for name in PUBLIC}
+    assert {name: value.__module__ for name, value in values.items()} == tabsynth._HOMES
+    assert [name for name, value in values.items() if not value.__doc__] == []
 
 
 def test_unknown_name() -> None:
@@ -184,9 +214,8 @@ def test_every_folder_is_a_listed_package() -> None:
     assert found == listed
 
 
-@each_module
-def test_module_fits_on_a_few_pages(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+def test_modules_fit_on_a_few_pages() -> None:
+    assert [source.name for source in sources() if len(source.text.splitlines()) > 300] == []
 
 
 def test_test_files_fit_on_a_few_pages() -> None:
@@ -194,33 +223,34 @@ def test_test_files_fit_on_a_few_pages() -> None:
     assert [name_of(path) for path, count in lines.items() if count > 300] == []
 
 
-@each_module
-def test_module_says_what_it_is_for(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+def test_modules_say_what_they_are_for() -> None:
+    assert [source.name for source in sources() if not source.documented] == []
 
 
-@each_module
-def test_licensed_packages_stay_in_their_adapters(path: Path) -> None:
-    for module, at_import in imports(ast.parse(path.read_text(encoding="utf-8"))):
-        if module.split(".")[0] in LICENSED:
-            assert name_of(path) in ADAPTERS, f"{module} is imported outside the adapters"
-            assert not at_import, f"{module} must be imported inside a function"
+def test_licensed_packages_stay_in_their_adapters() -> None:
+    wrong = [
+        f"{source.name}:{line}: {module}"
+        for source in sources()
+        for line, module, at_import in source.imports
+        if module.split(".")[0] in LICENSED and (source.name not in ADAPTERS or at_import)
+    ]
+    assert wrong == [], "imported outside the adapters, or not inside a function"
 
 
-@each_module
-def test_install_commands_come_from_one_helper(path: Path) -> None:
+def test_install_commands_come_from_one_helper() -> None:
     """A command that names the import would install another project's package."""
-    if name_of(path) != "tabsynth/errors.py":
-        assert "pip install" not in path.read_text(encoding="utf-8")
+    wrong = [source.name for source in sources() if "pip install" in source.text]
+    assert wrong == ["tabsynth/errors.py"]
 
 
 def test_extras_named_in_the_code_exist() -> None:
     extras = set(project()["project"]["optional-dependencies"])
-    named = set()
-    for path in modules():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "missing_package" and len(node.args) == 3:
-                named.add(ast.literal_eval(node.args[2]))
+    named = {
+        ast.literal_eval(call.args[2])
+        for source in sources()
+        for _, called, call in source.calls
+        if called == "missing_package" and len(call.args) == 3
+    }
     assert named
     assert named <= extras
 
@@ -233,35 +263,36 @@ def test_nobody_is_sent_to_another_projects_package() -> None:
     assert project()["project"]["name"] != "tabsynth"
 
 
-@each_module
-def test_nothing_talks_to_a_network_or_pickles(path: Path) -> None:
-    for module, _ in imports(ast.parse(path.read_text(encoding="utf-8"))):
-        # Parsing a URL opens nothing, and a Unix socket does not leave the machine.
-        local = module == "urllib.parse" or (module, name_of(path)) == ("socket", "tabsynth/federated/sockets.py")
-        assert local or module.split(".")[0] not in NETWORK, f"{module}: no connection is opened"
-        assert module.split(".")[0] not in PICKLES, f"{module}: a file that is read must not run code"
-    assert "AF_INET" not in path.read_text(encoding="utf-8")
+def test_nothing_talks_to_a_network_or_pickles() -> None:
+    """No connection is opened, and a file that is read runs no code."""
+    wrong = []
+    for source in sources():
+        for line, module, _ in source.imports:
+            # Parsing a URL opens nothing, and a Unix socket does not leave the machine.
+            local = module == "urllib.parse" or (module, source.name) == ("socket", "tabsynth/federated/sockets.py")
+            if not local and module.split(".")[0] in NETWORK | PICKLES:
+                wrong.append(f"{source.name}:{line}: {module}")
+    assert wrong == []
+    assert [source.name for source in sources() if "AF_INET" in source.text] == []
 
 
-@each_module
-def test_no_forbidden_calls(path: Path) -> None:
-    """No code from text, no unpickling, no global seeds."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Call):
-            continue
-        called = ast.unparse(node.func)
-        assert called not in {"eval", "exec", "compile", "__import__"}, f"line {node.lineno}: {called}"
-        assert called not in {"torch.load", "torch.save", "pd.read_pickle", "np.load"}, f"line {node.lineno}: {called}"
-        assert not called.endswith(".to_pickle"), f"line {node.lineno}: {called}"
-        if name_of(path) not in SEEDERS:
-            assert called not in SEEDING, f"line {node.lineno}: {called}; pass a Generator instead"
+def test_no_forbidden_calls() -> None:
+    """No code from text, no unpickling, no global seeds: pass a Generator instead."""
+    wrong = [
+        f"{source.name}:{line}: {called}"
+        for source in sources()
+        for line, called, _ in source.calls
+        if called in FORBIDDEN or called.endswith(".to_pickle") or (called in SEEDING and source.name not in SEEDERS)
+    ]
+    assert wrong == []
 
 
-@each_module
-def test_inside_we_import_from_the_defining_module(path: Path) -> None:
+def test_inside_we_import_from_the_defining_module() -> None:
     """``from tabsynth import Schema`` is for users; ``from tabsynth import store`` names a module and is fine."""
-    if path.name == "__main__.py":
-        return
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module == "tabsynth":
-            assert not {alias.name for alias in node.names} & set(PUBLIC), f"line {node.lineno}"
+    wrong = [
+        f"{source.name}:{line}: {name}"
+        for source in sources()
+        for line, name in source.from_tabsynth
+        if name in PUBLIC and not source.name.endswith("__main__.py")
+    ]
+    assert wrong == []
