@@ -1,10 +1,13 @@
-"""Declared constraints at scale: random compositions of three rules, and the distribution of a difference.
+"""Declared rules at scale: every kind, random compositions of three, contradictions, and what rules cost.
 
     python benchmarks/rules.py --short
     python benchmarks/rules.py --compositions 300 --rows 1000000
+    python benchmarks/rules.py --parts stay,detection
 
-Prints one JSON object: violations (expected: 0), and for the stay table the mean, the share over 20 days and the speed
-with and without the rule.
+Prints a JSON object for each part: rows that violate a rule (expected: 0) when drawn with and without a condition, in a
+mixture, in filled rows and under differential privacy with public rules; contradictions that a fit did not name; the
+mean of a stay, the share over 20 days and the speed, and the detection of a table with all rules, each with and without
+the rules.
 """
 
 from __future__ import annotations
@@ -12,85 +15,54 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from _rule_tables import CONDITIONS, CONTRADICTIONS, MIXTURE, RULES, Rule, patients, public_schema_of, schema_of
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from tabsynth.errors import ConditionError
+import tabsynth as ts
+from tabsynth.errors import SchemaError, TabsynthError
 from tabsynth.schema import Schema
 from tabsynth.schema.validation import satisfies
 from tabsynth.synthesizers.registry import create
 
-COUNTRIES = {"Bern": "CH", "Basel": "CH", "Oslo": "NO", "Rome": "IT"}
-
-RULES: list[dict[str, Any]] = [
-    {"kind": "order", "sequence": ["admitted", "discharged"]},
-    {"kind": "order", "sequence": ["admitted", "discharged"], "greatest": 60},
-    {"kind": "order", "sequence": ["low", "mid", "high"]},
-    {"kind": "range", "column": "age", "by": "group", "bounds": {"child": [0, 17], "adult": [18, 64], "old": [65, 99]}},
-    {"kind": "range", "column": "mid", "low": "low", "high": "high"},
-    {"kind": "linear", "column": "total", "terms": ["net", "tax"]},
-    {"kind": "expression", "rule": "tax <= net"},
-    {"kind": "expression", "rule": "net + tax <= 1.3 * net"},
-    {"kind": "product", "column": "bmi", "terms": {"weight": 1, "height": -2}},
-    {"kind": "lookup", "column": "country", "by": "city", "values": COUNTRIES},
-    {"kind": "combinations", "of": ["city", "country"]},
-    {"kind": "forbidden", "of": ["group", "pregnant"], "values": [["old", True], ["child", True]]},
-    {"kind": "if_then", "when": "age < 18", "then": "kids == 0"},
-    {"kind": "if_then", "when": "pregnant", "then": "age > 17 and age < 50"},
-    {"kind": "one_of", "of": ["x", "y", "z"]},
-    {"kind": "missing", "column": "ended", "when": "not died"},
-    {"kind": "expression", "rule": "where(age < 18, not pregnant, True)"},
-]
-
-CONDITIONS: list[dict[str, Any] | None] = [
-    None,
-    {"age": (60, 80)},
-    {"discharged": ("2023-01-01", "2023-02-01")},
-    {"total": (20.0, 30.0)},
-    {"city": "Oslo"},
-    {"mid": (1.0, None)},
-    {"pregnant": True},
-]
+N_TRAIN, N_DRAWS = 600, 3
+ALWAYS = ("age", "total", "city", "group")
+"""Columns that are in every table, beside those of its rules."""
 
 
-def patients(n: int, rng: np.random.Generator) -> pd.DataFrame:
-    """A table that obeys all rules."""
-    age, city, picked = rng.integers(0, 90, n), rng.choice(list(COUNTRIES), n), rng.integers(0, 4, n)
-    net = np.round(rng.lognormal(3, 0.5, n), 2)
-    tax = np.round(net * 0.2 * rng.random(n), 2)
-    weight, height = np.round(rng.normal(70, 12, n), 1), np.round(rng.normal(1.7, 0.1, n), 2)
-    admitted = pd.Timestamp("2022-01-01") + pd.to_timedelta(rng.integers(0, 900, n), "D")
-    died = rng.random(n) < 0.3
-    low = np.round(rng.normal(0, 1, n), 2)
-    high = np.round(low + rng.exponential(1, n), 2)
-    return pd.DataFrame(
-        {
-            "age": age,
-            "pregnant": (age > 17) & (age < 50) & (rng.random(n) < 0.2),
-            "kids": np.where(age < 18, 0, rng.poisson(1.3, n)),
-            "group": np.where(age < 18, "child", np.where(age < 65, "adult", "old")),
-            "city": city,
-            "country": [COUNTRIES[name] for name in city],
-            "net": net,
-            "tax": tax,
-            "total": np.round(net + tax, 2),
-            "weight": weight,
-            "height": height,
-            "bmi": np.round(weight / height**2, 1),
-            "admitted": admitted,
-            "discharged": admitted + pd.to_timedelta(np.floor(rng.exponential(3, n)), "D"),
-            "died": died,
-            "ended": pd.Series(rng.integers(0, 100, n)).where(died),
-            "x": picked == 0,
-            "y": picked == 1,
-            "z": picked == 2,
-            "low": low,
-            "mid": np.clip(np.round(low + (high - low) * rng.random(n), 2), low, high),
-            "high": high,
-        }
-    )
+class Tally:
+    """Rows drawn and rows that violate a rule, by how they were drawn, with the first failures."""
+
+    def __init__(self) -> None:
+        self.rows, self.violations, self.refused = Counter[str](), Counter[str](), Counter[str]()
+        self.failures: list[dict[str, Any]] = []
+
+    def draw(self, how: str, rules: list[Rule], schema: Schema, sample: Callable[[], pd.DataFrame], what: Any) -> None:
+        """Draw and count."""
+        try:
+            rows = sample()
+        except TabsynthError as error:
+            self.refused[how] += 1
+            self.failures.append({"how": how, "rules": rules, "what": str(what), "why": str(error)})
+            return
+        bad = violated(rows, schema)
+        self.rows[how] += len(rows)
+        self.violations[how] += bad
+        if bad:
+            self.failures.append({"how": how, "rules": rules, "what": str(what), "violations": bad})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result."""
+        counts = {"rows": self.rows, "violations": self.violations, "refused": self.refused}
+        return {**{key: dict(count) for key, count in counts.items()}, "failures": self.failures[:30]}
 
 
 def violated(rows: pd.DataFrame, schema: Schema) -> int:
@@ -99,36 +71,72 @@ def violated(rows: pd.DataFrame, schema: Schema) -> int:
     return int((~good).sum())
 
 
-def compositions(kind: str, count: int, rows: int) -> dict[str, Any]:
-    """Random compositions of three rules, with and without a condition."""
+def compositions(kind: str, sets: list[list[Rule]], rows: int, private_every: int) -> dict[str, Any]:
+    """Fit each set of rules, and draw in every way."""
     rng = np.random.default_rng(0)
-    frame = patients(600, rng)
-    inferred = Schema.infer(frame).to_dict()
-    broken = drawn = refused = 0
-    failures: list[dict[str, Any]] = []
+    frame = patients(N_TRAIN, rng)
+    tally = Tally()
+    for at, rules in enumerate(sets):
+        named = {name for rule in schema_of(frame, rules).constraints for name in rule.columns}
+        given = CONDITIONS[int(rng.integers(len(CONDITIONS)))] or {}
+        own = frame[[name for name in frame if name in {*named, *ALWAYS, *given}]]
+        model = create(kind).fit(own, schema=schema_of(own, rules), seed=at)
+        schema, per = model.schema_, max(rows // len(sets) // 3, 10)
+        if any(rule["kind"] == "unique" for rule in rules):
+            per = min(per, 5000)
+        tally.draw("free", rules, schema, partial(model.sample, per, seed=at), None)
+        tally.draw("given", rules, schema, partial(model.sample, per, given=given, seed=at), given)
+        tally.draw("mixture", rules, schema, partial(model.sample, per, mixture=MIXTURE, seed=at), MIXTURE)
+        gaps = with_gaps(own, rng)
+        plain = Schema(schema.columns, tuple(rule for rule in schema.constraints if rule.kind != "unique"))
+        if hasattr(model, "impute"):
+            for draw in (True, False):
+                tally.draw(f"impute, draw={draw}", rules, plain, partial(model.impute, gaps, seed=at, draw=draw), None)
+        if private_every and at % private_every == 0 and not any(unlisted(rule) for rule in rules):
+            fit = create("marginal").fit(
+                own, schema=public_schema_of(list(own), rules), privacy=ts.Privacy(3.0, 1e-6, insecure_seed=at)
+            )
+            tally.draw("private", rules, fit.schema_, partial(fit.sample, per, seed=at), None)
+            tally.draw("private, given", rules, fit.schema_, partial(fit.sample, per, given=given, seed=at), given)
+    return {"sets": len(sets), **tally.to_dict()}
+
+
+def with_gaps(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Rows that obey, with three cells of ten emptied."""
+    out = frame.head(200).convert_dtypes()
+    return out.mask(rng.random(out.shape) < 0.3)
+
+
+def unlisted(rule: Rule) -> bool:
+    """Whether a rule takes its values from the table, which a private fit refuses."""
+    return rule["kind"] == "combinations" and "values" not in rule
+
+
+def contradictions(count: int) -> dict[str, Any]:
+    """Contradictory pairs among other rules: is a fit refused, and are just the two named?"""
+    rng = np.random.default_rng(1)
+    frame = patients(N_TRAIN, rng)
+    out: dict[str, Any] = {"sets": 0, "named": 0, "not_named": [], "seconds": 0.0}
     for at in range(count):
-        rules = [RULES[i] for i in rng.choice(len(RULES), 3, replace=False)]
-        names = {
-            name for rule in Schema.from_dict({**inferred, "constraints": rules}).constraints for name in rule.columns
-        }
-        names |= {"age", "total", "city"}
-        given = CONDITIONS[int(rng.integers(len(CONDITIONS)))]
-        names |= set(given or {})
-        schema = {"columns": {n: inferred["columns"][n] for n in frame if n in names}, "constraints": rules}
-        model = create(kind).fit(frame[[n for n in frame if n in names]], schema=Schema.from_dict(schema), seed=at)
-        for condition in (None, given):
-            try:
-                sample = model.sample(rows // count // 2, given=condition, seed=at)
-            except ConditionError as error:
-                refused += 1
-                failures.append({"rules": rules, "given": str(condition), "why": str(error)})
-                continue
-            drawn += len(sample)
-            bad = violated(sample, model.schema_)
-            broken += bad
-            if bad:
-                failures.append({"rules": rules, "given": str(condition), "violations": bad})
-    return {"compositions": count, "rows": drawn, "violations": broken, "refused": refused, "failures": failures[:20]}
+        pair = CONTRADICTIONS[at % len(CONTRADICTIONS)]
+        others = [RULES[i] for i in rng.choice(len(RULES), 2, replace=False) if RULES[i] != pair[0]]
+        rules = [*others, *pair]
+        start = time.perf_counter()
+        try:
+            create("marginal").fit(frame, schema=schema_of(frame, rules), seed=0)
+            why = "not refused"
+        except SchemaError as error:
+            why = str(error)
+        except TabsynthError as error:
+            why = f"refused late: {error}"
+        out["seconds"] += time.perf_counter() - start
+        out["sets"] += 1
+        texts = [rule.describe() for rule in schema_of(frame, list(pair)).constraints]
+        if why.startswith("no row can satisfy") and any(text in why for text in texts):
+            out["named"] += 1
+        else:
+            out["not_named"].append({"pair": pair, "others": others, "why": why})
+    return {**out, "seconds": round(out["seconds"], 1)}
 
 
 def stays(kind: str, n: int, rows: int) -> dict[str, Any]:
@@ -142,30 +150,72 @@ def stays(kind: str, n: int, rows: int) -> dict[str, Any]:
     for name, rules in (("without", []), ("with", [RULES[0]])):
         schema = Schema.from_dict({**Schema.infer(real).to_dict(), "constraints": rules})
         model = create(kind).fit(real, schema=schema, seed=0, progress=False)
-        start = time.perf_counter()
+        start = time.process_time()
         drawn = model.sample(rows, seed=1, progress=False)
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         own = (drawn["discharged"] - drawn["admitted"]).dt.days
-        out[name] = {"mean": own.mean(), "over_20": (own > 20).mean(), "rows_a_second": round(rows / seconds)}
+        out[name] = {"mean": own.mean(), "over_20": (own > 20).mean(), "rows_a_cpu_second": round(rows / seconds)}
     return out
+
+
+def detection(kind: str, n: int) -> dict[str, Any]:
+    """Detection of the table by boosted trees, and speed of drawing, with all rules and without any."""
+    rng = np.random.default_rng(2)
+    real, fresh = (patients(n, rng).drop(columns=["room", "bed"]) for _ in range(2))
+    rules = [rule for rule in RULES if rule["kind"] != "unique"]
+    out: dict[str, Any] = {}
+    for name, own in (("without", []), ("with", rules)):
+        model = create(kind).fit(real, schema=schema_of(real, own), seed=0)
+        start = time.process_time()
+        draws = [model.sample(n, seed=seed) for seed in range(N_DRAWS)]
+        seconds = time.process_time() - start
+        out[name] = {
+            "auc": round(float(np.mean([auc(fresh, drawn) for drawn in draws])), 4),
+            "rows_a_cpu_second": round(N_DRAWS * n / seconds),
+            "violations": sum(violated(drawn, schema_of(real, rules)) for drawn in draws),
+        }
+    return out
+
+
+def auc(real: pd.DataFrame, drawn: pd.DataFrame) -> float:
+    """Area under the ROC curve of boosted trees that separate the rows, cross-validated."""
+    both = pd.concat([real, drawn], ignore_index=True)
+    columns = [both[name] for name in both]
+    codes = [pd.factorize(own, sort=True)[0] if own.dtype.kind in "OMb" else own.to_numpy("float64") for own in columns]
+    features = np.stack(codes, axis=1)
+    is_drawn = np.arange(len(both)) >= len(real)
+    folds = StratifiedKFold(3, shuffle=True, random_state=0)
+    found = cross_val_predict(HistGradientBoostingClassifier(), features, is_drawn, cv=folds, method="predict_proba")
+    return float(roc_auc_score(is_drawn, found[:, 1]))
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", default="marginal")
+    parser.add_argument("--parts", default="kinds,compositions,contradictions,stay,detection")
     parser.add_argument("--compositions", type=int, default=300)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="of all compositions together")
+    parser.add_argument("--private-every", type=int, default=5, help="fit every so many compositions with privacy")
     parser.add_argument("--stay-rows", type=int, default=1500)
     parser.add_argument("--short", action="store_true", help="a pass of a few seconds")
     args = parser.parse_args()
-    count, rows = (3, 1200) if args.short else (args.compositions, args.rows)
-    result = {
-        "kind": args.kind,
-        "compositions": compositions(args.kind, count, rows) if count else None,
-        "stay": stays(args.kind, 300 if args.short else args.stay_rows, 300 if args.short else 20_000),
+    short, kind = args.short, args.kind
+    count = 3 if short else args.compositions
+    rng = np.random.default_rng(0)
+    chosen = [[RULES[i] for i in rng.choice(len(RULES), 3, replace=False)] for _ in range(count)]
+    kinds = [[rule] for rule in RULES[: 2 if short else None]]
+    parts: dict[str, Callable[[], Any]] = {
+        "kinds": lambda: compositions(kind, kinds, 600 if short else 300_000, 0 if short else 1),
+        "compositions": lambda: compositions(kind, chosen, 1200 if short else args.rows, args.private_every),
+        "contradictions": lambda: contradictions(2 if short else 60),
+        "stay": lambda: stays(kind, 300 if short else args.stay_rows, 300 if short else 20_000),
+        "detection": lambda: detection(kind, 200 if short else 3000),
     }
-    print(json.dumps(result, indent=1, default=float))
+    for part in args.parts.split(","):
+        start = time.process_time()
+        result = {"part": part, "kind": kind, **parts[part](), "cpu_s": round(time.process_time() - start, 1)}
+        print(json.dumps(result, default=float), flush=True)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from tabsynth.distributed.manifest import Manifest, open_manifest
 from tabsynth.distributed.shards import Job, ShardPlan
 from tabsynth.errors import InputError
 from tabsynth.synthesizers.base import Synthesizer
+from tabsynth.synthesizers.options import check_keys_in_chunks
 from tabsynth.synthesizers.registry import load
 
 DEFAULT_SHARD_ROWS = 250_000
@@ -46,13 +47,15 @@ def sample_to(
         progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
 
     Raises:
-        InputError: An argument is invalid.
+        InputError: An argument is invalid, or a declared key would repeat between shards.
         SourceError: The folder holds something else, or cannot be written.
     """
     check_positive_integers(n=n, shard_rows=shard_rows, workers=workers)
     if executor not in EXECUTORS:
         raise InputError(f"there is no executor {executor!r}; choose one of {', '.join(EXECUTORS)}")
-    file = (model if isinstance(model, Synthesizer) else load(model)).to_file()
+    fitted = model if isinstance(model, Synthesizer) else load(model)
+    file = fitted.to_file()
+    check_keys_in_chunks(fitted.schema_, n, shard_rows)
     plan, path = ShardPlan.of(file, n, validate_seed(seed), shard_rows), Path(folder)
     manifest = open_manifest(path, plan)
     if not manifest.complete:

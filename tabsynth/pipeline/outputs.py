@@ -24,6 +24,7 @@ from tabsynth.errors import SourceError
 from tabsynth.pipeline.records import data_hash
 from tabsynth.pipeline.status import STATE_FOLDER
 from tabsynth.pipeline.step_config import SampleStep
+from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 
@@ -69,7 +70,9 @@ def write_sample(
     mode: Mode | None = None,
     keep_formulas: bool = False,
 ) -> pd.DataFrame:
-    """Sample rows into a file in chunks (an Excel or Arrow file at once), and return at least the first ``keep`` rows.
+    """Sample rows into a file in chunks, and return at least the first ``keep`` rows.
+
+    An Excel or Arrow file is written at once, and rows of a schema with declared keys are sampled at once.
 
     Args:
         model: A fitted model.
@@ -82,13 +85,16 @@ def write_sample(
         mode: How a table of a database is written.
         keep_formulas: Write text that a spreadsheet would take for a formula as it is.
     """
+    # Chunks are drawn independently, so that declared keys would repeat between them.
+    size = max(rows, 1) if RuleSet.of(model.schema_).repeatable_keys else CHUNK_ROWS
+    chunks = model.sample_chunks(rows, given=given, chunk=size, seed=seed)
     if is_written_whole(path):
-        frame = pd.concat(model.sample_chunks(rows, given=given, chunk=CHUNK_ROWS, seed=seed), ignore_index=True)
+        frame = pd.concat(chunks, ignore_index=True)
         write(frame, path, model.schema_, keep_formulas=keep_formulas)
         return frame
     head: list[pd.DataFrame] = []
     with write_chunks(path, model.schema_, table=table, mode=mode, keep_formulas=keep_formulas) as append:
-        for chunk in model.sample_chunks(rows, given=given, chunk=CHUNK_ROWS, seed=seed):
+        for chunk in chunks:
             append(chunk)
             if sum(map(len, head)) < keep:
                 head.append(chunk)

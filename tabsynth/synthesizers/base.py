@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 
@@ -21,7 +20,7 @@ from tabsynth.common.model_file import ModelFile, save
 from tabsynth.common.validation import CheckedArguments, random_seed, validate_seed
 from tabsynth.data.provenance import get_provenance
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, InputError, ModelFileError, NotFittedError
+from tabsynth.errors import DataError, ModelFileError, NotFittedError
 from tabsynth.privacy.accounting.explanation import explain_ledger
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.relations.declared.feasibility import check_feasible
@@ -29,7 +28,7 @@ from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.training_rows import TrainingRows
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.constraint_card import count_repairs, describe_constraints
-from tabsynth.synthesizers.options import FitOptions, Given, SampleContext, resolve_rows, sampling_facts
+from tabsynth.synthesizers.options import FitOptions, Given, SampleContext, chunk_context, resolve_rows, sampling_facts
 from tabsynth.synthesizers.private_fit import fit_private, guarantee_statement, unsupported_privacy
 from tabsynth.synthesizers.row_weights import allow_masked_gaps, parse_weights
 from tabsynth.synthesizers.warm_start.schema import continued_schema
@@ -163,6 +162,9 @@ class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
             given: Conditions of all rows, as in ``sample``.
             chunk: Rows of a chunk; the last may be shorter.
             seed: Seed of the draw; the same seed and chunk give the same rows.
+
+        Raises:
+            InputError: A declared key would repeat between chunks.
         """
         seed = random_seed() if seed is None else validate_seed(seed)
         for number in range(-(-self._rows(n, None) // chunk)):
@@ -181,12 +183,8 @@ class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
             seed: Seed of all chunks.
         """
         self._check_fitted()
-        start, rows = number * chunk, self._rows(n, None)
-        if not 0 <= start < rows:
-            raise InputError(f"there is no chunk {number}: {rows} rows in chunks of {chunk} have {-(-rows // chunk)}")
-        keys = int(np.random.default_rng(seed).integers(2**63))
-        draw = SampleContext(np.random.default_rng([seed, number]), False, keys, start)
-        return self._sample(min(chunk, rows - start), given, draw)
+        rows, draw = chunk_context(self.schema_, number, self._rows(n, None), chunk, seed)
+        return self._sample(rows, given, draw)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file that ``tabsynth.load`` reads.

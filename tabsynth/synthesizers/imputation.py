@@ -14,7 +14,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.relations.declared.rule_set import RuleSet
-from tabsynth.relations.declared.satisfy import satisfy
+from tabsynth.relations.declared.satisfy import satisfy, satisfy_keys
 from tabsynth.synthesizers.options import SampleContext
 from tabsynth.synthesizers.sampling.autoregressive import AutoregressiveSampler
 from tabsynth.synthesizers.sampling.conditions import Conditions, present_only
@@ -74,7 +74,9 @@ def impute_rows(
     )
     rows = conditions.finish(rows, codec)
     rules = RuleSet.of(synthesizer.schema_)
-    return satisfy(rules, rows, codec, pins_of(conditions, codec, rules), how.rng, strict=False)
+    pins = pins_of(conditions, codec, rules)
+    rows = satisfy(rules, rows, codec, pins, how.rng, strict=False)
+    return satisfy_keys(rules, rows, codec, pins, how.rng, strict=False)
 
 
 def slotwise_predictor(synthesizer: TokenSynthesizer, model: ConditionalModel) -> Predictor:

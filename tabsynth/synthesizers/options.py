@@ -11,6 +11,8 @@ import pandas as pd
 
 from tabsynth.common.validation import validate_seed
 from tabsynth.errors import ConditionError, InputError
+from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.row_weights import RowWeights
 from tabsynth.training.training_run import TrainingRun
 
@@ -100,3 +102,26 @@ def resolve_rows(n: int | None, given: Given | None, default: int) -> int:
     if frame_rows is not None and n != frame_rows:
         raise ConditionError(f"n is {n}, but given has {frame_rows} rows; leave n out")
     return int(n)
+
+
+def chunk_context(schema: Schema, number: int, n: int, chunk: int, seed: int) -> tuple[int, SampleContext]:
+    """Return the rows of a chunk of a sample of ``n`` rows, and the context in which it is drawn.
+
+    Raises:
+        InputError: There is no such chunk, or a key would repeat between chunks.
+    """
+    start = number * chunk
+    if not 0 <= start < n:
+        raise InputError(f"there is no chunk {number}: {n} rows in chunks of {chunk} have {-(-n // chunk)}")
+    check_keys_in_chunks(schema, n, chunk)
+    keys = int(np.random.default_rng(seed).integers(2**63))
+    return min(chunk, n - start), SampleContext(np.random.default_rng([seed, number]), False, keys, start)
+
+
+def check_keys_in_chunks(schema: Schema, n: int, chunk: int) -> None:
+    """Raise InputError if a declared key would repeat between chunks, which are drawn independently."""
+    if n > chunk and (keys := RuleSet.of(schema).repeatable_keys):
+        raise InputError(
+            f"the key ({', '.join(keys[0].of)}) would repeat between chunks of {chunk} rows; draw all {n} rows in one "
+            "chunk, or declare a column of the key as identifier"
+        )

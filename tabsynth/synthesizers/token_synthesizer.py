@@ -26,7 +26,7 @@ from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 from tabsynth.synthesizers.row_weights import weighted_counts
 from tabsynth.synthesizers.sampling.conditional import MAX_TRAINING_SIZES, sample_conditionally
 from tabsynth.synthesizers.sampling.conditions import Conditions, split_mixture
-from tabsynth.synthesizers.sampling.declared_rules import discovered_hold, sample_satisfying
+from tabsynth.synthesizers.sampling.declared_rules import discovered_hold, sample_satisfying, satisfy_keys_of_mixture
 from tabsynth.synthesizers.sampling.discriminator_selection import MAX_CANDIDATES
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.trees.discriminator import TreeDiscriminator
@@ -179,8 +179,9 @@ class TokenSynthesizer(Synthesizer):
         parts: list[pd.DataFrame] = []
         for wanted, count in split_mixture(self.schema_, mixture, given, rows):
             parts.append(self._sample(count, wanted, replace(draw, start=sum(map(len, parts)))))
-        joined = pd.concat(parts, ignore_index=True)
-        return joined.iloc[draw.rng.permutation(rows)].reset_index(drop=True)
+        joined = pd.concat(parts, ignore_index=True).iloc[draw.rng.permutation(rows)].reset_index(drop=True)
+        conditions = Conditions.of(self.codec_, given, rows)
+        return satisfy_keys_of_mixture(self.schema_, self.codec_, joined, conditions, draw.rng)
 
     def _sample(self, n: int, given: Given | None, draw: SampleContext) -> pd.DataFrame:
         """Sample tokens, decode them, and make the rows satisfy the declared constraints."""

@@ -30,6 +30,8 @@ def make_unique(
     grids: Mapping[str, Grid],
     check: Callable[[Columns, Integers], Bools],
     rng: np.random.Generator,
+    *,
+    strict: bool = True,
 ) -> None:
     """Give repeated keys other values, in place.
 
@@ -40,14 +42,16 @@ def make_unique(
         grids: The possible values of numeric columns.
         check: Returns which rows satisfy all other rules.
         rng: Random generator.
+        strict: Raise if keys are still repeated.
 
     Raises:
         InputError: There are fewer keys than rows.
     """
     names = [name for name in reversed(key.of) if free[name].any()]
     n = len(values[key.of[0]])
+    order = np.argsort(np.sum([free[name] for name in key.of], axis=0), kind="stable")
     for turn in range(N_TURNS):
-        rows = np.flatnonzero(~key.holds(values))
+        rows = _repeated(key, values, order)
         if not len(rows):
             return
         trial = take(values, rows)
@@ -55,13 +59,18 @@ def make_unique(
             here = free[name][rows]
             trial[name][here] = _some(values[name], grids.get(name), turn, len(rows), rng)[here]
         put(values, rows, trial, check(trial, rows))
-    _enumerate(key, values, free, grids, check, rng)
-    rows = np.flatnonzero(~key.holds(values))
-    if len(rows):
+    _enumerate(key, values, free, grids, check, rng, order)
+    rows = _repeated(key, values, order)
+    if len(rows) and strict:
         raise InputError(
             f"{len(rows)} of {n} rows repeat the key ({', '.join(key.of)}), which has too few different values that "
             "satisfy the other rules; sample fewer rows, or add a column to the key"
         )
+
+
+def _repeated(key: Unique, values: Columns, order: Integers) -> Integers:
+    """Return the rows whose key is that of an earlier row in the order, in which fixed keys come first."""
+    return np.sort(order[~key.holds(take({name: values[name] for name in key.of}, order))])
 
 
 def _some(cells: Any, grid: Grid | None, turn: int, n: int, rng: np.random.Generator) -> Any:
@@ -78,6 +87,7 @@ def _enumerate(
     grids: Mapping[str, Grid],
     check: Callable[[Columns, Integers], Bools],
     rng: np.random.Generator,
+    order: Integers,
 ) -> None:
     """Assign unused keys to rows that repeat one, in place."""
     lists = [_all_values(values[name], grids.get(name)) for name in key.of]
@@ -86,7 +96,7 @@ def _enumerate(
     used = set(zip(*(values[name].tolist() for name in key.of), strict=True))
     unused = [one for one in product(*lists) if one not in used]
     for at in rng.permutation(len(unused)).tolist():
-        rows = np.flatnonzero(~key.holds(values))
+        rows = _repeated(key, values, order)
         if not len(rows):
             return
         pairs = list(zip(key.of, unused[at], strict=True))

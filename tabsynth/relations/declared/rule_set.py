@@ -15,7 +15,7 @@ from tabsynth.common.arrays import Bools
 from tabsynth.data.table import Table
 from tabsynth.relations.declared.equations import DerivedColumn, Equation, Form, build_equations
 from tabsynth.relations.declared.grids import Grid, column_grid
-from tabsynth.schema.columns import Datetime, Numeric
+from tabsynth.schema.columns import Datetime, Identifier, Numeric
 from tabsynth.schema.constraints import Constraint, IfThen, Lookup, MissingWhen, RefusedRule, Unique, Values
 from tabsynth.schema.constraints.forms import LinearForm
 from tabsynth.schema.schema import Schema
@@ -74,6 +74,11 @@ class RuleSet:
     def derived(self) -> tuple[DerivedColumn, ...]:
         """The columns that a model learns in addition to the schema's."""
         return tuple(equation.derived for equation in self.equations if equation.derived is not None)
+
+    @cached_property
+    def repeatable_keys(self) -> tuple[Unique, ...]:
+        """The keys that sampled rows may repeat: those without an identifier, which is never repeated."""
+        return tuple(k for k in self.keys if not any(isinstance(self.schema[name], Identifier) for name in k.of))
 
     @cached_property
     def components(self) -> tuple[Component, ...]:

@@ -17,7 +17,6 @@ from tabsynth.relations.declared.keys import make_unique
 from tabsynth.relations.declared.pins import Pins
 from tabsynth.relations.declared.repair import Repair
 from tabsynth.relations.declared.rule_set import RuleSet
-from tabsynth.schema.columns import Identifier
 
 N_DONORS = 256
 """Number of additional rows that are sampled as donors."""
@@ -65,22 +64,27 @@ def count_repairs(rules: RuleSet, frame: pd.DataFrame, codec: Codec, rng: np.ran
 
 
 def satisfy_keys(
-    rules: RuleSet, frame: pd.DataFrame, codec: Codec, pins: Pins, rng: np.random.Generator
+    rules: RuleSet,
+    frame: pd.DataFrame,
+    codec: Codec,
+    pins: Pins,
+    rng: np.random.Generator,
+    *,
+    strict: bool = True,
 ) -> pd.DataFrame:
-    """Make the declared keys unique.
+    """Make the declared keys unique; unless ``strict``, keys that cannot be are left repeated.
 
     Raises:
         InputError: A key has fewer values than there are rows.
     """
-    if not len(frame):
+    if not len(frame) or not rules.repeatable_keys:
         return frame
     plain = RuleSet(rules.schema, rules.rules, rules.keys, ())
     values = read_columns(plain, frame)
     before = {name: cells.copy() for name, cells in values.items()}
     free = {name: ~pins.decided(name, len(frame)) for name in rules.columns}
-    for key in rules.keys:
-        if not any(isinstance(rules.schema[name], Identifier) for name in key.of):
-            make_unique(key, values, free, rules.grids(codec), lambda trial, _: rules.hold(trial), rng)
+    for key in rules.repeatable_keys:
+        make_unique(key, values, free, rules.grids(codec), lambda trial, _: rules.hold(trial), rng, strict=strict)
     return write_columns(plain, frame, codec.dtypes, before, values)
 
 

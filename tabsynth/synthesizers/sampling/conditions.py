@@ -263,15 +263,25 @@ def split_mixture(
     Raises:
         ConditionError: The table has no source column, or the shares are not shares.
     """
-    sources = schema.with_role("source") or [name for name in schema if name == "_source"]
-    if len(sources) != 1:
-        raise ConditionError("mixture needs one column of role 'source', or one called '_source'; the table has none")
-    if isinstance(given, pd.DataFrame) or sources[0] in (given or {}):
-        raise ConditionError(f"mixture decides the column {sources[0]!r} of every row; give the rest as a mapping")
+    source = source_column(schema)
+    if isinstance(given, pd.DataFrame) or source in (given or {}):
+        raise ConditionError(f"mixture decides the column {source!r} of every row; give the rest as a mapping")
     shares = np.array(list(mixture.values()), dtype=np.float64)
     if not len(shares) or not np.isfinite(shares).all() or (shares < 0).any() or not shares.sum() > 0:
         raise ConditionError(f"mixture must name sources and shares of at least 0, not {dict(mixture)!r}")
     ends = np.rint(np.cumsum(shares) / shares.sum() * rows).astype(int)
     counts = np.diff(ends, prepend=0)
     parts = zip(mixture, counts.tolist(), strict=True)
-    return [({**(given or {}), sources[0]: source}, count) for source, count in parts if count]
+    return [({**(given or {}), source: value}, count) for value, count in parts if count]
+
+
+def source_column(schema: Schema) -> str:
+    """Return the column of the rows' source.
+
+    Raises:
+        ConditionError: The table has none, or several.
+    """
+    sources = schema.with_role("source") or [name for name in schema if name == "_source"]
+    if len(sources) != 1:
+        raise ConditionError("mixture needs one column of role 'source', or one called '_source'; the table has none")
+    return sources[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from tabsynth.relations.enforcement import Relations
 from tabsynth.relations.functional_dependencies import FunctionalDependency, hold
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.sampling.conditions import Conditions
+from tabsynth.synthesizers.sampling.conditions import Conditions, source_column
 from tabsynth.synthesizers.sampling.rejection import sample_valid
 
 MAX_RULE_REDRAWS = 10
@@ -59,6 +60,16 @@ def sample_satisfying(
 
     rows = sample_valid(n, sample, valid)
     return satisfy_keys(rules, rows, codec, pins, rng) if rules.keys else rows
+
+
+def satisfy_keys_of_mixture(
+    schema: Schema, codec: Codec, rows: pd.DataFrame, conditions: Conditions, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Return the rows of all sources without repeated keys; ``conditions`` are those on every row."""
+    rules = RuleSet.of(schema)
+    pins = pins_of(conditions, codec, rules)
+    pins = replace(pins, restricted=pins.restricted | {source_column(schema)})
+    return satisfy_keys(rules, rows, codec, pins, rng)
 
 
 def discovered_hold(

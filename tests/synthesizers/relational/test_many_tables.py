@@ -89,17 +89,20 @@ def synthetic(model: RelationalSynthesizer) -> Tables:
     return model.sample(scale=2, seed=1)
 
 
-def test_every_key_has_a_parent_and_no_key_repeats(synthetic: Tables) -> None:
+@pytest.mark.parametrize("scale", [0.1, 1, 2, 10])
+def test_every_key_has_a_parent_and_no_key_repeats(model: RelationalSynthesizer, scale: float) -> None:
     tables, schema = database()
+    drawn = model.sample(scale=scale, seed=1)
     for link in schema.foreign_keys:
-        keys = synthetic[link.table][link.column].dropna()
-        assert keys.isin(synthetic[link.parent][schema.primary_keys[link.parent]]).all(), link
+        keys = drawn[link.table][link.column].dropna()
+        assert keys.isin(drawn[link.parent][schema.primary_keys[link.parent]]).all(), link
     for name, frame in tables.items():
-        assert synthetic[name].columns.tolist() == frame.columns.tolist()
+        assert drawn[name].columns.tolist() == frame.columns.tolist()
         key = [schema.primary_keys[name]] if name in schema.primary_keys else list(schema.composite_keys[name])
-        assert not synthetic[name].duplicated(key).any(), name
-    assert len(synthetic["empty"]) == len(synthetic["below_empty"]) == 0
-    assert len(synthetic["t04"]) > 0
+        assert not drawn[name].duplicated(key).any(), name
+    assert [len(drawn[name]) for name in schema.roots] == [round(scale * len(tables[name])) for name in schema.roots]
+    assert len(drawn["empty"]) == len(drawn["below_empty"]) == 0
+    assert scale < 1 or len(drawn["t04"]) > 0
 
 
 def test_lines_of_an_order_count_from_one(synthetic: Tables) -> None:
