@@ -39,7 +39,6 @@ class MembershipGame:
         controls: Held-out rows that are attacked.
         reference: Held-out rows available to the intruder.
         member_rows: Row numbers of the members in the training table.
-        control_rows: Row numbers of the controls in the holdout.
     """
 
     train: EncodedTable
@@ -48,7 +47,6 @@ class MembershipGame:
     controls: EncodedTable
     reference: EncodedTable
     member_rows: Integers
-    control_rows: Integers
 
     @cached_property
     def space(self) -> DistanceSpace:
@@ -87,5 +85,4 @@ def split_targets(
         controls=holdout.take(controls),
         reference=holdout.take(reference),
         member_rows=members,
-        control_rows=controls,
     )

@@ -23,6 +23,9 @@ LEVEL = 0.05
 VIOLATION_LEVEL = 0.01
 """Family-wise error rate of an audit, over all its tests."""
 
+MIN_POWER = 0.8
+"""Minimum probability of detection of an effect that counts as detectable."""
+
 TEST_SHARES = {
     "copies_exact": 0.4,
     "shadow_auc": 0.15,
@@ -176,14 +179,14 @@ def power_of_tpr(members: int, controls: int, fpr: float, ratio: float, level: f
     return float(binom.sf(min_above - 1, members, np.minimum(ratio * rate, 1.0)).mean())
 
 
-def detectable_tpr(members: int, controls: int, fpr: float, level: float, power: float = 0.8) -> float | None:
-    """Return the smallest true-positive rate that is detected with some power; None if not even a rate of 1 is."""
+def detectable_tpr(members: int, controls: int, fpr: float, level: float) -> float | None:
+    """Return the smallest true-positive rate that is detected with probability 0.8; None if not even a rate of 1 is."""
     low, high = 1.0, 1.0 / fpr
-    if fpr * controls < 1 or power_of_tpr(members, controls, fpr, high, level) < power:
+    if fpr * controls < 1 or power_of_tpr(members, controls, fpr, high, level) < MIN_POWER:
         return None
     for _ in range(25):
         middle = (low * high) ** 0.5
-        detected = power_of_tpr(members, controls, fpr, middle, level) >= power
+        detected = power_of_tpr(members, controls, fpr, middle, level) >= MIN_POWER
         low, high = (low, middle) if detected else (middle, high)
     return min(high * fpr, 1.0)
 

@@ -17,6 +17,7 @@ MAX_GROUPS = 12
 """Maximum number of tested groups of a column; the largest are tested."""
 
 N_BINS = 10
+N_ROC_POINTS = 60
 ATTACK_NAME = "density_ratio"
 """The attack whose success is reported by group."""
 
@@ -78,12 +79,12 @@ def compute_risk_by_percentile(game: MembershipGame, attacks: TargetScores) -> l
     return out
 
 
-def compute_roc(member_scores: np.ndarray, control_scores: np.ndarray, points: int = 60) -> list[list[float]]:
+def compute_roc(member_scores: np.ndarray, control_scores: np.ndarray) -> list[list[float]]:
     """Return the ROC as pairs of false- and true-positive rates, evenly spaced on a log scale."""
     descending = np.sort(control_scores)[::-1]
     m = len(descending)
     out: list[list[float]] = []
-    for k in np.unique(np.round(np.geomspace(1, m, points)).astype(int)):
+    for k in np.unique(np.round(np.geomspace(1, m, N_ROC_POINTS)).astype(int)):
         threshold = descending[k] if k < m else -np.inf
         out.append([k / m, float((member_scores > threshold).mean())])
     return out

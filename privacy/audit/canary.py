@@ -19,6 +19,7 @@ import pandas as pd
 from tabsynth.common.progress import progress_bar
 from tabsynth.errors import DataError, PrivacyError, SchemaError, quote
 from tabsynth.privacy.accounting.gaussian_dp import gdp_epsilon, gdp_mu
+from tabsynth.privacy.attacks.rate_tests import MIN_POWER
 from tabsynth.privacy.audit.canary_report import CanaryReport, describe_verdict
 from tabsynth.privacy.audit.epsilon_bounds import (
     VIOLATION_LEVEL,
@@ -30,7 +31,7 @@ from tabsynth.privacy.audit.epsilon_bounds import (
     power_of_mu,
 )
 from tabsynth.privacy.audit.one_run import epsilon_from_scores, max_epsilon_from_guesses
-from tabsynth.privacy.audit.verdict import MIN_POWER, Claim, decide
+from tabsynth.privacy.audit.verdict import Claim, decide
 from tabsynth.privacy.budget import Privacy
 
 Fit = Callable[[pd.DataFrame, int], Any]
@@ -120,7 +121,7 @@ def _judge_runs(
     measured = epsilon_from_runs(inside, outside, delta)
     violated = epsilon_from_runs(inside, outside, delta, VIOLATION_LEVEL) > privacy.epsilon
     doubled_mu = gdp_mu(2 * privacy.epsilon, delta) if delta > 0 else 0.0
-    power = power_of_epsilon(privacy.epsilon, delta, doubled_mu, runs, VIOLATION_LEVEL)
+    power = power_of_epsilon(privacy.epsilon, delta, doubled_mu, runs)
     gaussian = None
     if mu is not None:
         estimate, low = mu_from_runs(inside, outside)

@@ -15,6 +15,7 @@ from scipy.stats import beta, norm, rankdata
 
 from tabsynth.common.arrays import Floats
 from tabsynth.privacy.accounting.gaussian_dp import gdp_auc, gdp_mu, gdp_mu_from_auc
+from tabsynth.privacy.attacks.rate_tests import MIN_POWER
 
 LEVEL = 0.05
 """Probability that a reported lower bound exceeds the truth."""
@@ -24,6 +25,9 @@ VIOLATION_LEVEL = 1e-4
 
 FACTORS = (1.1, 1.2, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0)
 """Ratios of true to claimed epsilon whose detection is simulated."""
+
+N_SIMULATED_AUDITS = 60
+"""Audits that are simulated to estimate the power of a bound."""
 
 MAX_THRESHOLDS = 200
 """Maximum number of candidate thresholds on the first half of the runs."""
@@ -85,13 +89,14 @@ def power_of_mu(claim: float, truth: float, runs: int, level: float = LEVEL) -> 
 
 
 @cache
-def power_of_epsilon(claim: float, delta: float, mu: float, runs: int, level: float = LEVEL, trials: int = 60) -> float:
+def power_of_epsilon(claim: float, delta: float, mu: float, runs: int) -> float:
     """Return the share of simulated audits of a mu-GDP mechanism whose bound on epsilon exceeds ``claim``."""
     rng = np.random.default_rng(0)
     detected = sum(
-        epsilon_from_runs(rng.normal(mu, 1, runs), rng.normal(0, 1, runs), delta, level) > claim for _ in range(trials)
+        epsilon_from_runs(rng.normal(mu, 1, runs), rng.normal(0, 1, runs), delta, VIOLATION_LEVEL) > claim
+        for _ in range(N_SIMULATED_AUDITS)
     )
-    return detected / trials
+    return detected / N_SIMULATED_AUDITS
 
 
 def detectable_factor(claim: float, delta: float, mu: float | None, runs: int) -> float | None:
@@ -112,8 +117,8 @@ def detectable_factor(claim: float, delta: float, mu: float | None, runs: int) -
     def is_detected(factor: float) -> bool:
         truth = gdp_mu(factor * claim, delta)
         if mu is not None:
-            return power_of_mu(mu, truth, runs, VIOLATION_LEVEL) >= 0.8
-        return power_of_epsilon(claim, delta, truth, runs, VIOLATION_LEVEL) >= 0.8
+            return power_of_mu(mu, truth, runs, VIOLATION_LEVEL) >= MIN_POWER
+        return power_of_epsilon(claim, delta, truth, runs) >= MIN_POWER
 
     return next((factor for factor in FACTORS if is_detected(factor)), None) if delta > 0 else None
 

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["VIOLATION", "CONSISTENT, powered", "INCONCLUSIVE"]
+from tabsynth.privacy.attacks.rate_tests import MIN_POWER
 
-MIN_POWER = 0.8
-"""Minimum power against twice the claimed epsilon for the verdict *consistent*."""
+Kind = Literal["VIOLATION", "CONSISTENT, powered", "INCONCLUSIVE"]
 
 
 @dataclass(frozen=True)

@@ -114,13 +114,6 @@ class Noise:
         radius, angle = np.sqrt(-2 * np.log(uniform[:half])), 2 * np.pi * uniform[half:]
         return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:n]
 
-    def laplace(self, scale: int, n: int) -> Integers:
-        """Return discrete Laplace noise, shape (n,): probability of z proportional to exp(-|z| / scale)."""
-        if isinstance(scale, bool) or not isinstance(scale, (int, np.integer)):
-            raise PrivacyError(f"the scale of discrete Laplace noise must be a whole number, not {scale!r}")
-        _check_scale(float(scale))
-        return self._laplace(int(scale), n)
-
     def choose_exponential(self, gaps: Integers, rate: float) -> int:
         """Return an index drawn with probability proportional to exp(-rate gap), for whole gaps with a minimum of 0.
 

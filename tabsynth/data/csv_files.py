@@ -79,7 +79,7 @@ def read_csv(
     return pd.DataFrame(columns), formats, decimal
 
 
-def text_batches(path: Path, dialect: Dialect, *, missing: Collection[str] = MISSING_SPELLINGS) -> Iterator[pa.Table]:
+def text_batches(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
     """Read a CSV file as text, block by block; missing is null.
 
     Raises:
@@ -89,7 +89,7 @@ def text_batches(path: Path, dialect: Dialect, *, missing: Collection[str] = MIS
     names = read_header(path, dialect)
     rows, last = 0, None
     try:
-        with pyarrow.csv.open_csv(path, **_arrow_options(names, dialect, missing)) as reader:
+        with pyarrow.csv.open_csv(path, **_arrow_options(names, dialect, MISSING_SPELLINGS)) as reader:
             for batch in reader:
                 if not batch.num_rows:
                     continue

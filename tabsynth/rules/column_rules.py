@@ -96,16 +96,16 @@ class Rule:
         held = {name: formula.evaluate(columns, n) for name, formula in (self.parameters or {}).items()}
         match self.distribution:
             case "normal":
-                return np.asarray(held["mean"] + rng.normal(size=n) * _at_least(held["sd"], 0, "sd"))
+                return np.asarray(held["mean"] + rng.normal(size=n) * _non_negative(held["sd"], "sd"))
             case "lognormal":
-                spread = rng.normal(size=n) * _at_least(held["sigma"], 0, "sigma")
-                return np.asarray(_at_least(held["median"], 0, "median") * np.exp(spread))
+                spread = rng.normal(size=n) * _non_negative(held["sigma"], "sigma")
+                return np.asarray(_non_negative(held["median"], "median") * np.exp(spread))
             case "exponential":
-                return np.asarray(rng.exponential(size=n) * _at_least(held["mean"], 0, "mean"))
+                return np.asarray(rng.exponential(size=n) * _non_negative(held["mean"], "mean"))
             case "chance":
                 return np.asarray(rng.random(n) < held["p"])
             case _:  # uniform and dates
-                width = _at_least(held["high"] - held["low"], 0, "high minus low")
+                width = _non_negative(held["high"] - held["low"], "high minus low")
                 return np.asarray(held["low"] + rng.random(n) * width)
 
     def _by_case(self, columns: Mapping[str, Array], n: int, rng: np.random.Generator) -> Array:
@@ -270,7 +270,7 @@ def _check_keys(data: Mapping[Any, Any], known: Iterable[str], where: str) -> No
             raise InputError(f"{where}: unknown key {key!r}{hint}; allowed are {quote([*known, 'missing'], 12)}")
 
 
-def _at_least(value: Array, low: float, name: str) -> Array:
-    if not (value >= low).all():
-        raise InputError(f"{name} must be at least {low:g}, but is {np.nanmin(value):g} in some row")
+def _non_negative(value: Array, name: str) -> Array:
+    if not (value >= 0).all():
+        raise InputError(f"{name} must be at least 0, but is {np.nanmin(value):g} in some row")
     return value

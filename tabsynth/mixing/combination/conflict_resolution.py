@@ -76,18 +76,6 @@ def resolve(
     return _select_values(ordered, (same * is_present[:, None, :] * weights).sum(axis=2) * is_present, agreeing=True)
 
 
-def estimate_source_errors(values: pd.DataFrame) -> dict[str, float]:
-    """Estimate each source's error rate from disagreements, as ``em`` does.
-
-    Args:
-        values: Entities as rows, three sources or more as columns.
-    """
-    if values.shape[1] < 3:
-        raise InputError(f"estimating error rates needs three sources or more, not {values.shape[1]}")
-    errors = _estimate_errors(encode_values(values))[0]
-    return {str(source): float(error) for source, error in zip(values.columns, errors, strict=True)}
-
-
 def _select_values(values: pd.DataFrame, score: Floats, agreeing: bool = False) -> tuple[pd.Series, pd.Series]:
     """Return the value of the highest-scoring source, the first of equals; ``agreeing`` names all its sources."""
     is_present = values.notna().to_numpy()

@@ -77,7 +77,6 @@ def fuse(
     common: Sequence[str],
     overlap: pd.DataFrame | None = None,
     seed: int = 0,
-    limit: float = MAX_BOUND_WIDTH,
 ) -> FuseResult:
     """Draw the columns of ``b`` for the rows of ``a``.
 
@@ -91,14 +90,13 @@ def fuse(
         common: The common columns.
         overlap: A linked sample with the columns of both tables.
         seed: Random seed.
-        limit: Maximum width of the Fréchet bounds of a claimed share.
 
     Raises:
         InputError: Common columns are missing, or other columns are in both tables.
         DataError: A table is too small.
     """
     common = list(common)
-    own, other = _check_columns(a, b, common, overlap, limit)
+    own, other = _check_columns(a, b, common, overlap)
     rng = np.random.default_rng(seed)
     left, right, linked = _to_numbers([a[common], b[common], *([] if overlap is None else [overlap[common]])])
     targets = np.column_stack([to_classes([b[name]])[0][0] for name in other[:MAX_TARGETS]])
@@ -130,14 +128,14 @@ def fuse(
         "common": common,
         "linked_rows": 0 if overlap is None else len(overlap),
         "donors_used": len(np.unique(donor_rows)),
-        "limit": limit,
-        "pairs": _pair_reports(frame, a[own], b[other], group_rows(left, right, targets, seed), overlap, limit),
+        "limit": MAX_BOUND_WIDTH,
+        "pairs": _pair_reports(frame, a[own], b[other], group_rows(left, right, targets, seed), overlap),
     }
     return FuseResult(frame, report)
 
 
 def _check_columns(
-    a: pd.DataFrame, b: pd.DataFrame, common: list[str], overlap: pd.DataFrame | None, limit: float
+    a: pd.DataFrame, b: pd.DataFrame, common: list[str], overlap: pd.DataFrame | None
 ) -> tuple[list[str], list[str]]:
     """Validate the tables; return the columns that only ``a`` has and those that only ``b`` has."""
     for label, frame in (("first", a), ("second", b)):
@@ -155,8 +153,6 @@ def _check_columns(
         raise InputError(f"column {quote(both)} is in both tables but not named as common; name it, or drop one")
     if not other:
         raise InputError("all columns of the second table are in the first; there is nothing to fuse")
-    if not 0 < limit <= 1:
-        raise InputError(f"limit must be above 0 and at most 1, not {limit!r}")
     if overlap is not None:
         absent = [name for name in [*common, *own, *other] if name not in overlap.columns]
         if absent:
@@ -212,7 +208,6 @@ def _pair_reports(
     second: pd.DataFrame,
     grouped: tuple[Integers, Integers],
     overlap: pd.DataFrame | None,
-    limit: float,
 ) -> list[dict[str, Any]]:
     """Report each pair of columns never observed together."""
     reports = []
@@ -231,10 +226,11 @@ def _pair_reports(
             width = high - low
             i, j = np.unravel_index(width.argmax(), width.shape)
             refused = None
-            if overlap is None and width.max() > limit:
+            if overlap is None and width.max() > MAX_BOUND_WIDTH:
                 refused = (
                     f"the tables leave the share of {y}={names[i]}, {z}={other[j]} anywhere between {low[i, j]:.3f} "
-                    f"and {high[i, j]:.3f}, farther apart than {limit:g}; a linked sample (overlap=) can decide"
+                    f"and {high[i, j]:.3f}, farther apart than {MAX_BOUND_WIDTH:g}; a linked sample (overlap=) can "
+                    "decide"
                 )
             reports.append(
                 {

@@ -19,11 +19,14 @@ AGREEMENT_RATE = 0.8
 MIN_REACH = 0.9999
 """Share of a person's pairs that the rules must cover."""
 
+MAX_TRAINING_RULES = 3
+"""Maximum number of training rules."""
+
 N_PATTERNS = 20_000
 
 
 def choose_rules(
-    fields: Sequence[str], filled: Mapping[str, float], count: Callable[[Rule], int], records: int, seed: int = 0
+    fields: Sequence[str], filled: Mapping[str, float], count: Callable[[Rule], int], records: int
 ) -> tuple[dict[Rule, int], float]:
     """Choose blocking rules of one to three fields.
 
@@ -35,13 +38,12 @@ def choose_rules(
         filled: The share of record pairs that have a field on both sides.
         count: Counts the pairs of a rule.
         records: Records of the largest source.
-        seed: Seed of the patterns.
 
     Returns:
         The rules with their pairs, in the order chosen, and the share of patterns covered; no rules where all have too
         many pairs.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     agree = {name: rng.random(N_PATTERNS) < AGREEMENT_RATE * filled[name] for name in fields}
     limit = MAX_PAIRS_PER_RECORD * records
     affordable: dict[Rule, int] = {}
@@ -70,8 +72,8 @@ def choose_rules(
     return chosen, float(covered.mean())
 
 
-def choose_training_rules(candidates: Mapping[Rule, int], touches: Mapping[str, set[str]], most: int = 3) -> list[Rule]:
-    """Choose training rules with few pairs, such that every comparison is trained by some rule.
+def choose_training_rules(candidates: Mapping[Rule, int], touches: Mapping[str, set[str]]) -> list[Rule]:
+    """Choose at most three training rules with few pairs, such that every comparison is trained by some rule.
 
     Pairs that were selected by a field of a comparison cannot train it, so the rules share no fields
     that one comparison uses.
@@ -79,11 +81,10 @@ def choose_training_rules(candidates: Mapping[Rule, int], touches: Mapping[str, 
     Args:
         candidates: Blocking rules with their pairs.
         touches: Fields of each comparison.
-        most: Maximum number of rules.
     """
     chosen: list[Rule] = []
     for rule in sorted((rule for rule, pairs in candidates.items() if pairs), key=lambda rule: candidates[rule]):
         comparisons_of = [{name for name, used in touches.items() if used & set(other)} for other in [*chosen, rule]]
-        if len(chosen) < most and not any(comparisons_of[-1] & other for other in comparisons_of[:-1]):
+        if len(chosen) < MAX_TRAINING_RULES and not any(comparisons_of[-1] & other for other in comparisons_of[:-1]):
             chosen.append(rule)
     return chosen

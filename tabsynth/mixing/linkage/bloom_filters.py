@@ -45,9 +45,7 @@ N_NEIGHBOURS = 3
 """Candidates kept for each record, from both sides."""
 
 
-def encode_filters(
-    table: pa.Table, kinds: Mapping[str, FieldKind], secret: bytes, hashes: int, length: int = N_BITS
-) -> Bits:
+def encode_filters(table: pa.Table, kinds: Mapping[str, FieldKind], secret: bytes, hashes: int) -> Bits:
     """Encode each record as a filter.
 
     Args:
@@ -55,24 +53,23 @@ def encode_filters(
         kinds: The kind of each field; digits are encoded with their position, words without.
         secret: Secret key that only the parties know, at least 16 bytes.
         hashes: Bits set for each bigram; see ``optimal_hashes``.
-        length: Bits of a filter.
 
     Returns:
-        Shape (records, length / 8), eight bits in a byte.
+        Shape (records, ``N_BITS`` / 8), eight bits in a byte.
 
     Raises:
-        InputError: The secret is too short, or the length is not a multiple of 8 up to 65536.
+        InputError: The secret is too short, or the number of hashes is not in 1 to 32.
     """
     if len(secret) < 16:
         raise InputError(f"the secret has {len(secret)} bytes; at least 16 are needed, drawn by the module secrets")
-    if length % 8 or not 64 <= length <= 2**16 or not 1 <= hashes <= 32:
-        raise InputError(f"a filter has 64 to 65536 bits, a multiple of 8, and 1 to 32 hashes, not {length}, {hashes}")
-    filters = np.zeros((len(table), length), bool)
+    if not 1 <= hashes <= 32:
+        raise InputError(f"a filter has 1 to 32 hashes, not {hashes}")
+    filters = np.zeros((len(table), N_BITS), bool)
     for name in table.column_names:
         cache: dict[str, Integers] = {}
         encoded = table[name].combine_chunks().dictionary_encode()
         words = encoded.dictionary.to_pylist()
-        each = [_bit_positions(text, name, kinds[name], secret, length, hashes, cache) for text in words]
+        each = [_bit_positions(text, name, kinds[name], secret, hashes, cache) for text in words]
         index = np.asarray(encoded.indices.fill_null(-1), np.int64)
         rows = np.flatnonzero(index >= 0)
         sizes = np.array([len(found) for found in each], np.int64)[index[rows]]
@@ -81,18 +78,18 @@ def encode_filters(
     return np.packbits(filters, axis=1)
 
 
-def optimal_hashes(tables: Sequence[pa.Table], length: int = N_BITS) -> int:
-    """Return the optimal number of hashes, length ln 2 / elements, which sets about half of the bits.
+def optimal_hashes(tables: Sequence[pa.Table]) -> int:
+    """Return the optimal number of hashes, ``N_BITS`` ln 2 / elements, which sets about half of the bits.
 
     Parties that exchange filters must agree on one number.
     """
     letters = sum(pc.sum(pc.utf8_length(column)).as_py() or 0 for table in tables for column in table.columns)
     records = sum(len(table) for table in tables)
-    return int(np.clip(round(length * np.log(2) * records / max(letters, 1)), 1, 32))
+    return int(np.clip(round(N_BITS * np.log(2) * records / max(letters, 1)), 1, 32))
 
 
 def _bit_positions(
-    text: str, name: str, kind: FieldKind, secret: bytes, length: int, hashes: int, cache: dict[str, Integers]
+    text: str, name: str, kind: FieldKind, secret: bytes, hashes: int, cache: dict[str, Integers]
 ) -> Integers:
     """Return the bits set by a value."""
     grams = {a + b for a, b in itertools.pairwise(f"_{text}_")}
@@ -103,7 +100,7 @@ def _bit_positions(
     for gram in grams:
         if gram not in cache:
             digest = hmac.digest(secret, f"{name}\x00{gram}".encode(), hashlib.sha512)
-            cache[gram] = np.frombuffer(digest, ">u2")[:hashes].astype(np.int64) % length
+            cache[gram] = np.frombuffer(digest, ">u2")[:hashes].astype(np.int64) % N_BITS
         positions.append(cache[gram])
     return np.unique(np.concatenate(positions))
 
@@ -116,7 +113,7 @@ def dice_similarity(left: Bits, right: Bits) -> Floats:
 
 
 def score_pairs(
-    records: Mapping[str, pd.DataFrame], fields: Sequence[str], low: float, seed: int = 0, secret: bytes = LOCAL_SECRET
+    records: Mapping[str, pd.DataFrame], fields: Sequence[str], low: float
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Score pairs of records of different sources by the similarity of their filters.
 
@@ -127,8 +124,6 @@ def score_pairs(
         records: The sources, one row for each record.
         fields: The columns to compare.
         low: Minimum probability of a returned pair.
-        seed: Unused; the result is deterministic.
-        secret: The key of the hashes.
 
     Returns:
         ``source_a``, ``row_a``, ``source_b``, ``row_b``, ``probability`` in descending order; and the report.
@@ -145,7 +140,7 @@ def score_pairs(
             )
     tables, kinds = prepare_fields(records, fields)
     hashes = optimal_hashes(list(tables.values()))
-    filters = {source: encode_filters(table, kinds, secret, hashes) for source, table in tables.items()}
+    filters = {source: encode_filters(table, kinds, LOCAL_SECRET, hashes) for source, table in tables.items()}
     parts = []
     steps = sum(-(-sizes[a] // BLOCK_ROWS) for a, _ in itertools.combinations(sizes, 2))
     with progress_bar(steps, "link", "block", None) as bar:

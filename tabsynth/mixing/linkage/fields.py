@@ -145,13 +145,3 @@ def _matching_share(values: pa.ChunkedArray, pattern: str) -> float:
 def _date_digits(values: pa.StringArray) -> pa.StringArray:
     """Return the dates as eight digits; other values are unchanged."""
     return pc.replace_substring_regex(values, r"^(\d{4})[-/.]?(\d\d)[-/.]?(\d\d)([T ].*)?$", r"\1\2\3")
-
-
-def is_placeholder(value: object) -> bool:
-    """Return whether a value is a placeholder for a missing value.
-
-    Example:
-        >>> is_placeholder("999-99-9999"), is_placeholder("4223")
-        (True, False)
-    """
-    return normalise_text(pd.Series([value], dtype=object))[0].as_py() is None

@@ -159,7 +159,7 @@ def _score_pairs(
         return pairs, {**exact.key_report(groups), "ambiguous": left_out, "other_form": other_form}
     low = min(spec.review_band[0], spec.threshold)
     if spec.engine == "clk":
-        return bloom_filters.score_pairs(records, spec.fields, low, seed=seed)
+        return bloom_filters.score_pairs(records, spec.fields, low)
     return probabilistic.score_pairs(records, spec.fields, low, seed=seed)
 
 

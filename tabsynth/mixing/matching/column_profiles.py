@@ -15,7 +15,6 @@ from tabsynth.schema.column_names import is_quantity, split_words
 from tabsynth.schema.columns import Numeric
 from tabsynth.schema.inference import infer_column
 from tabsynth.schema.number_formats import parse_numbers
-from tabsynth.schema.schema import Schema
 
 QUANTILE_LEVELS = np.linspace(0.05, 0.95, 19)
 """Quantile levels that are compared."""
@@ -104,15 +103,15 @@ class Profile:
         return wide or float(np.abs(self.quantiles).max()) * 0.1 or 1.0
 
 
-def profile_columns(source: str, frame: pd.DataFrame, schema: Schema | None = None) -> list[Profile]:
+def profile_columns(source: str, frame: pd.DataFrame) -> list[Profile]:
     """Profile each column of a source."""
-    return [profile_column(source, frame[name], schema) for name in frame.columns]
+    return [profile_column(source, frame[name]) for name in frame.columns]
 
 
-def profile_column(source: str, values: pd.Series, schema: Schema | None = None) -> Profile:
-    """Profile one column; its kind is inferred unless a schema declares it."""
+def profile_column(source: str, values: pd.Series) -> Profile:
+    """Profile one column; its kind is inferred."""
     name = str(values.name)
-    column = schema[name] if schema is not None and name in schema else infer_column(values)
+    column = infer_column(values)
     present = values.dropna()
     number_format = None
     numbers = None

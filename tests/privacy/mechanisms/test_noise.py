@@ -40,7 +40,7 @@ def test_gaussian(sigma: float) -> None:
 
 @pytest.mark.parametrize("scale", [1, 2, 15])
 def test_laplace(scale: int) -> None:
-    draws = Noise.insecure(2).laplace(scale, DRAWS)
+    draws = Noise.insecure(2)._laplace(scale, DRAWS)
     assert fit(draws, lambda z: np.exp(-np.abs(z) / scale)) > LEVEL
 
 
