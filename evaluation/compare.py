@@ -18,7 +18,7 @@ from tabsynth.evaluation.rendering.page import render_comparison
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
-from tabsynth.reporting.report_files import SavedReport, check_format, markdown_cell
+from tabsynth.reporting.report_files import SavedReport, align_rows, check_format, markdown_cell
 from tabsynth.schema.schema import Schema
 
 VERSION = 1
@@ -103,12 +103,8 @@ class ComparisonReport(SavedReport):
 
     def __str__(self) -> str:
         rows = [["score", *self.reports, "real data", "direction"], *(self._row(score) for score in self.scores)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        text = [f"{name}: {report.verdict.text}" for name, report in self.reports.items()]
-        for row in rows:
-            cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:], strict=False))]
-            text.append("  ".join([*cells, row[-1]]).rstrip())
-        return "\n".join(text)
+        verdicts = [f"{name}: {report.verdict.text}" for name, report in self.reports.items()]
+        return "\n".join([*verdicts, *align_rows(rows, len(self.reports) + 1)])
 
     def _row(self, score: str, *, bold: bool = False) -> list[str]:
         best = self.best(score)

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tabsynth import __version__
+from tabsynth.common.installed_versions import installed_versions
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.stats.encoded_table import scored_columns
@@ -124,6 +123,11 @@ def fingerprint(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
+def describe_frame(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return what identifies a table: its number of rows and fingerprint."""
+    return {"rows": len(frame), "sha256": fingerprint(frame)}
+
+
 def _with_measured_texts(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     """Return a table whose measured categories are text, as those of a private sample are: code 1 is ``"1"``."""
     from tabsynth.privacy.mechanisms.canonical_cells import to_text
@@ -191,19 +195,13 @@ def collect_provenance(inputs: Inputs, seed: int) -> dict[str, Any]:
     """Return the provenance of an evaluation or an audit: hashes of the tables, column kinds, seed and versions."""
     tables = {}
     for name, frame in inputs.named():
-        tables[name] = {"rows": len(frame), "sha256": fingerprint(frame)}
+        tables[name] = describe_frame(frame)
         if name in inputs.sources:
             tables[name]["file"] = inputs.sources[name]
-    packages = {"tabsynth": __version__}
-    for package in PACKAGES:
-        try:
-            packages[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
         "columns": {name: column.kind for name, column in inputs.schema.items()},
         "tables": tables,
-        "packages": packages,
+        "packages": installed_versions(PACKAGES),
     }

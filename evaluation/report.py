@@ -10,7 +10,14 @@ from tabsynth.errors import DataError
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.verdict import Verdict, assess, assess_uses, recommend
 from tabsynth.reporting.number_format import format_number
-from tabsynth.reporting.report_files import SavedReport, align_rows, check_format, markdown_cell
+from tabsynth.reporting.report_files import (
+    SavedReport,
+    align_rows,
+    check_format,
+    markdown_cell,
+    markdown_section,
+    markdown_table,
+)
 
 VERSION = 2
 """Version of the JSON format (``report.schema.json``); earlier versions are read, later ones are rejected."""
@@ -113,8 +120,7 @@ class Report(SavedReport):
     def to_markdown(self) -> str:
         """Return the verdict, scores and the worst parts as Markdown."""
         lines = ["# Evaluation of a synthetic table", "", f"**{markdown_cell(self.verdict.text)}**", ""]
-        lines += ["| Score | Value | 95 % interval | Real data | Direction |", "|---|---:|---:|---:|---|"]
-        lines += ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in self._rows()]
+        lines += markdown_table(("Score", "Value", "95 % interval", "Real data", "Direction"), self._rows(), 3)
         known = assess_uses(self.scores, self.findings)
         if known:
             lines += ["", "## Suitability", "", recommend(known, self.verdict.areas), ""]
@@ -126,19 +132,15 @@ class Report(SavedReport):
                 )
         lines += ["", "## Findings", ""]
         lines += [f"- {markdown_cell(finding['text'])}" for finding in self.findings] or ["No findings."]
-        if self.gates:
-            lines += ["", "## Gates", ""]
-            lines += [f"- {'✅' if gate['met'] else '❌'} {markdown_cell(gate['text'])}" for gate in self.gates]
+        lines += markdown_section("Gates", (f"{'✅' if gate['met'] else '❌'} {gate['text']}" for gate in self.gates))
         if self.worst:
-            lines += ["", "## Largest differences", "", "| Column or pair | Error | Real data |", "|---|---:|---:|"]
-            for part in self.worst[:10]:
-                floor = format_number(part.floor, "%") if part.floor is not None else "–"
-                lines.append(f"| {markdown_cell(part.name)} | {format_number(part.value, '%')} | {floor} |")
-        if self.notes:
-            lines += ["", "## Notes", "", *(f"- {markdown_cell(note)}" for note in self.notes)]
-        lines += ["", "## Tables", "", "| Table | Rows | SHA-256 |", "|---|---:|---|"]
-        for name, table in self.provenance.get("tables", {}).items():
-            lines.append(f"| {name} | {table['rows']:,} | `{table['sha256']}` |")
+            parts = [(part.name, *(_percent(value) for value in (part.value, part.floor))) for part in self.worst[:10]]
+            lines += ["", "## Largest differences", ""]
+            lines += markdown_table(("Column or pair", "Error", "Real data"), parts, 2)
+        lines += markdown_section("Notes", self.notes)
+        tables = self.provenance.get("tables", {})
+        rows = [(name, f"{table['rows']:,}", f"`{table['sha256']}`") for name, table in tables.items()]
+        lines += ["", "## Tables", "", *markdown_table(("Table", "Rows", "SHA-256"), rows, 1)]
         lines += ["", "Contains statistics of the real table: for internal use.", ""]
         return "\n".join(lines)
 
@@ -157,6 +159,10 @@ class Report(SavedReport):
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return the scores as rows of text."""
         return [(score.name, *score_cells(score), score.direction) for score in self.scores.values()]
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else format_number(value, "%")
 
 
 def score_cells(score: Score) -> tuple[str, str, str]:

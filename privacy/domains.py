@@ -76,7 +76,7 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
     absent = [name for name in schema if name not in frame.columns]
     if absent:
         raise PrivacyError(f"the table has no columns {quote(absent)}, which the schema declares; change one of them")
-    open_columns = [column for column in schema.values() if _has_open_facts(column)]
+    open_columns = [column for column in schema.values() if has_open_facts(column)]
     if not open_columns:
         return schema
     if privacy.unit != "row":
@@ -95,7 +95,8 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
     return replace(schema, columns=columns, ledger=compose_ledgers(prior_ledger, measurement.ledger).to_dict())
 
 
-def _has_open_facts(column: Column) -> bool:
+def has_open_facts(column: Column) -> bool:
+    """Return whether a column's values or bounds are not declared."""
     if isinstance(column, Categorical):
         return column.values is None
     return isinstance(column, (Numeric, Datetime)) and (column.low is None or column.high is None)

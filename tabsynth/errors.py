@@ -11,7 +11,7 @@
     │   └── ArgumentError (TypeError)      a function or a constructor has no such argument
     ├── ModelFileError                     a model file or checkpoint is damaged, foreign or of a later version
     ├── BusyError                      another process is at work in the same place; it can be tried again
-    ├── NotFittedError (sklearn's)         ``sample`` and friends before ``fit``
+    ├── NotFittedError (sklearn's)         a method that needs a fitted model was called before ``fit``
     ├── MissingDependencyError (ImportError)  an optional package is not installed
     ├── PrivacyError                       a privacy guarantee could not be kept; nothing was done
     └── TrainingError                      a fit failed (for example a loss that is not finite)
@@ -22,6 +22,7 @@ A message names what is wrong (column, value, file) and the remedy.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 from sklearn.exceptions import NotFittedError as _SklearnNotFittedError
 
@@ -104,6 +105,17 @@ def quote(names: Iterable[object], max_shown: int = 5) -> str:
     every = [shorten(repr(name.item() if hasattr(name, "item") else name), MAX_VALUE) for name in names]
     shown = ", ".join(every[:max_shown])
     return shown if len(every) <= max_shown else f"{shown} and {len(every) - max_shown} more"
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return a hint at the known name that is closest to an unknown one; empty if none is close.
+
+    Example:
+        >>> did_you_mean("smaple", ["split", "sample"])
+        " (did you mean 'sample'?)"
+    """
+    close = get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def shorten(text: str, max_characters: int) -> str:

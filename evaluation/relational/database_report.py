@@ -12,7 +12,14 @@ from tabsynth.evaluation.relational.database_specs import METRICS, RULE, RULE_LI
 from tabsynth.evaluation.report import render_checked, score_cells
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
-from tabsynth.reporting.report_files import SavedReport, align_rows, check_format, markdown_cell
+from tabsynth.reporting.report_files import (
+    SavedReport,
+    align_rows,
+    check_format,
+    markdown_cell,
+    markdown_section,
+    markdown_table,
+)
 
 VERSION = 1
 """Version of the JSON format; later versions are rejected."""
@@ -129,10 +136,8 @@ class DatabaseReport(SavedReport):
     def to_markdown(self) -> str:
         """Return the verdict and scores as Markdown."""
         lines = ["# Evaluation of a synthetic database", "", f"**{markdown_cell(self.verdict)}**", ""]
-        lines += ["| Score | Value | 95 % interval | Real data | Level |", "|---|---:|---:|---:|---|"]
-        lines += ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in self._rows()]
-        if self.notes:
-            lines += ["", "## Notes", "", *(f"- {markdown_cell(note)}" for note in self.notes)]
+        lines += markdown_table(("Score", "Value", "95 % interval", "Real data", "Level"), self._rows(), 3)
+        lines += markdown_section("Notes", self.notes)
         return "\n".join([*lines, "", "Contains statistics of the real tables: for internal use.", ""])
 
     def __repr__(self) -> str:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tabsynth import __version__
+from tabsynth.common.installed_versions import installed_versions
 from tabsynth.common.threads import single_threaded
 from tabsynth.data.database.root_rows import root_table, take_roots
 from tabsynth.errors import DataError
-from tabsynth.evaluation.inputs import PACKAGES, fingerprint
+from tabsynth.evaluation.inputs import PACKAGES, describe_frame
 from tabsynth.evaluation.relational.database_report import DatabaseReport
 from tabsynth.evaluation.relational.database_scores import (
     detection_score,
@@ -132,10 +131,10 @@ def evaluate_database(
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "seed": seed,
             "tables": {
-                title: {n: {"rows": len(side[n]), "sha256": fingerprint(side[n])} for n in schema.tables}
+                title: {name: describe_frame(side[name]) for name in schema.tables}
                 for title, side in zip(titles, given, strict=True)
             },
-            "packages": _versions(),
+            "packages": installed_versions(PACKAGES),
             "card": None if card is None else dict(card),
         },
     )
@@ -194,14 +193,4 @@ def _describe_links(real: EncodedDatabase, other: EncodedDatabase) -> list[dict[
                 "most": [int(count.max(initial=0)) for count in counts],
             }
         )
-    return out
-
-
-def _versions() -> dict[str, str]:
-    out = {"tabsynth": __version__}
-    for package in PACKAGES:
-        try:
-            out[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from tabsynth.common.atomic_files import write_text
 from tabsynth.privacy.audit.verdict import Claim, Kind
+from tabsynth.reporting.report_files import report_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class CanaryReport:
 
     def save(self, path: str | Path) -> None:
         """Write the report as JSON."""
-        write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n", private=True)
+        write_text(path, report_json(self.to_dict()), private=True)
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}. {self.text}", f"{self.threat} {self.runs:,} runs with and without the canary each."]

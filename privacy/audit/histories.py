@@ -13,7 +13,7 @@ from tabsynth.codec.column_values import numeric_values
 from tabsynth.common.arrays import Integers
 from tabsynth.data.database.root_rows import root_rows, root_table, tables_below
 from tabsynth.errors import DataError, InputError, quote
-from tabsynth.evaluation.inputs import fingerprint
+from tabsynth.evaluation.inputs import describe_frame
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
@@ -57,10 +57,7 @@ def table_fingerprints(train: Any, synthetic: Any, holdout: Any) -> dict[str, An
     """Return the provenance of linked tables: rows and hash of each table; nothing for one table."""
     sides = {"train": train, "synthetic": synthetic, "holdout": holdout}
     linked = {side: tables for side, tables in sides.items() if isinstance(tables, Mapping)}
-    found = {
-        side: {name: {"rows": len(frame), "sha256": fingerprint(frame)} for name, frame in tables.items()}
-        for side, tables in linked.items()
-    }
+    found = {side: {name: describe_frame(frame) for name, frame in tables.items()} for side, tables in linked.items()}
     return {"linked_tables": found} if found else {}
 
 

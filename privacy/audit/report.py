@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,15 @@ from tabsynth.common.atomic_files import write_text
 from tabsynth.errors import DataError, SourceError
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
-from tabsynth.reporting.report_files import SavedReport, align_rows, check_format, markdown_cell
+from tabsynth.reporting.report_files import (
+    SavedReport,
+    align_rows,
+    check_format,
+    markdown_cell,
+    markdown_section,
+    markdown_table,
+    report_json,
+)
 
 VERSION = 1
 """Version of the JSON format; later versions are rejected."""
@@ -98,7 +105,7 @@ class AuditReport(SavedReport):
             "records": self.worst,
             "provenance": self.provenance,
         }
-        write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n", private=True)
+        write_text(path, report_json(data), private=True)
 
     def to_html(self) -> str:
         """Render the report as one self-contained page."""
@@ -109,15 +116,13 @@ class AuditReport(SavedReport):
     def to_markdown(self) -> str:
         """Return the verdict, scores and questions as Markdown."""
         lines = ["# Privacy audit of a synthetic table", "", f"**{self.headline}**", ""]
-        lines += ["| Score | Value | 95 % interval | Chance level | p, corrected |", "|---|---:|---:|---:|---:|"]
-        lines += ["| " + " | ".join(markdown_cell(cell) for cell in row) + " |" for row in self._rows()]
+        lines += markdown_table(("Score", "Value", "95 % interval", "Chance level", "p, corrected"), self._rows(), 4)
         lines += ["", "## Nine questions", ""]
         for i, item in enumerate(self.questions, 1):
             lines.append(
                 f"{i}. **{markdown_cell(item['question'])}** *{item['status']}*: {markdown_cell(item['answer'])}"
             )
-        if self.notes:
-            lines += ["", "## Notes", "", *(f"- {markdown_cell(note)}" for note in self.notes)]
+        lines += markdown_section("Notes", self.notes)
         lines += ["", "Contains statistics of the real table: for internal use.", ""]
         return "\n".join(lines)
 

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 from tabsynth.cli.database.audit import audit_folders
 from tabsynth.cli.output import (
     AddCommand,
+    add_report_options,
     non_negative_integer,
     parse_number,
     parse_pair,
     positive_integer,
     print_result,
     progress_callback,
+    report_paths,
     report_unmet,
+    save_report,
     say,
 )
-from tabsynth.cli.reading import add_read_options, open_real
+from tabsynth.cli.reading import add_read_options, open_compared
 
 if TYPE_CHECKING:
     from tabsynth.privacy.audit.report import AuditReport
@@ -54,8 +57,7 @@ def add_arguments(command: AddCommand) -> None:
         "--rows-per-person", type=positive_integer, metavar="K", help="rows of a person that were used at most"
     )
     audit.add_argument("--seed", type=non_negative_integer, default=0, metavar="N", help="seed (default: %(default)s)")
-    audit.add_argument("--output", "-o", metavar="REPORT", help="report to write: .html, .md or .json")
-    audit.add_argument("--json", metavar="FILE", help="also write the report as JSON; - prints it on stdout")
+    add_report_options(audit)
     audit.add_argument(
         "--internal", metavar="FILE", help="write the records most at risk; its name must contain 'internal'"
     )
@@ -76,7 +78,7 @@ def run(args: Namespace) -> int:
         if name == "verdict" and value != "consistent":
             raise InputError(f"--gates verdict={value}: the only verdict to require is consistent")
         gates[name] = value if name == "verdict" else parse_number(value, "--gates")
-    outputs = [path for path in (args.output, args.json) if path and path != "-"]
+    outputs = report_paths(args)
     check_outputs([*outputs, args.internal], [args.train, args.synthetic, args.holdout, args.schema])
     for path in outputs:
         check_report_output(path)
@@ -88,9 +90,7 @@ def run(args: Namespace) -> int:
             )
     privacy = _claim(args)
     report = audit_folders(args, privacy) if holds_linked_tables(args.train) else _audit_table(args, privacy)
-    for path in outputs:
-        report.save(path)
-        say(f"wrote {path}")
+    save_report(report, outputs)
     if args.internal:
         report.save_internal(args.internal)
         say(f"wrote {args.internal}: it identifies records, do not publish it")
@@ -119,14 +119,9 @@ def _claim(args: Namespace) -> Privacy | None:
 
 def _audit_table(args: Namespace, privacy: Privacy | None) -> AuditReport:
     """Attack one table."""
-    from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.privacy.audit.audit import audit
-    from tabsynth.schema.schema import Schema
 
-    schema = Schema.from_json(args.schema) if args.schema else None
-    train = open_real(args.train, schema, args)
-    holdout = open_real(args.holdout, None, args) if args.holdout else None
-    synthetic = open_table(args.synthetic) if is_shipped(args.synthetic) else args.synthetic
+    schema, train, synthetic, holdout = open_compared(args)
     return audit(
         train, synthetic, holdout, schema=schema, privacy=privacy, seed=args.seed, progress=progress_callback()
     )

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 from tabsynth.cli.database.evaluate import evaluate_folders
 from tabsynth.cli.output import (
     AddCommand,
+    add_report_options,
     non_negative_integer,
     parse_number,
     parse_pair,
     print_result,
     progress_callback,
+    report_paths,
     report_unmet,
+    save_report,
     say,
 )
-from tabsynth.cli.reading import add_read_options, open_real
+from tabsynth.cli.reading import add_read_options, open_compared
 
 if TYPE_CHECKING:
     from tabsynth.evaluation.score import Score
@@ -59,8 +62,7 @@ def add_arguments(command: AddCommand) -> None:
     evaluate.add_argument(
         "--seed", type=non_negative_integer, default=0, metavar="N", help="seed (default: %(default)s)"
     )
-    evaluate.add_argument("--output", "-o", metavar="REPORT", help="report to write: .html, .md or .json")
-    evaluate.add_argument("--json", metavar="FILE", help="also write the report as JSON; - prints it on stdout")
+    add_report_options(evaluate)
     evaluate.add_argument(
         "--quick", action="store_true", help="only scores without model training, and detection on a sample"
     )
@@ -74,28 +76,23 @@ def run(args: Namespace) -> int:
     """Run the command."""
     from tabsynth.common.atomic_files import check_outputs
     from tabsynth.data.database.folders import holds_linked_tables
-    from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.errors import InputError
     from tabsynth.evaluation.evaluate import evaluate as measure
     from tabsynth.evaluation.gates import apply_gates, failed_gates, read_gates, unmet_requirements
     from tabsynth.pipeline.outputs import check_report_output
-    from tabsynth.schema.schema import Schema
 
     require = {
         name: parse_number(value, "--require") for name, value in (parse_pair(t, "--require") for t in args.require)
     }
     gates = read_gates(args.gates) if args.gates else []
     others = dict(parse_pair(text, "--also") for text in args.also)
-    outputs = [path for path in (args.output, args.json) if path and path != "-"]
+    outputs = report_paths(args)
     check_outputs(outputs, [args.train, args.synthetic, args.holdout, args.schema, args.gates, *others.values()])
     for path in outputs:
         check_report_output(path)
     if holds_linked_tables(args.train):
         return evaluate_folders(args, require, outputs, progress_callback())
-    schema = Schema.from_json(args.schema) if args.schema else None
-    train = open_real(args.train, schema, args)
-    holdout = open_real(args.holdout, None, args) if args.holdout else None
-    synthetic = open_table(args.synthetic) if is_shipped(args.synthetic) else args.synthetic
+    schema, train, synthetic, holdout = open_compared(args)
     options = {
         "target": args.target,
         "schema": schema,
@@ -113,9 +110,7 @@ def run(args: Namespace) -> int:
     report = measure(train, synthetic, holdout, **options, on_scores=_print_scores)
     if gates:
         report = apply_gates(report, gates)
-    for path in outputs:
-        report.save(path)
-        say(f"wrote {path}")
+    save_report(report, outputs)
     unmet_limits = [*unmet_requirements(report, require), *failed_gates(report)]
     scores = {name: score.value for name, score in report.scores.items()}
     short = {"files": {"report": args.output, "json": args.json}, "verdict": report.verdict.text}
@@ -146,9 +141,7 @@ def _compare_tables(
     from tabsynth.evaluation.compare import compare
 
     report = compare(train, synthetic, holdout, **options)
-    for path in outputs:
-        report.save(path)
-        say(f"wrote {path}")
+    save_report(report, outputs)
     files = dict(zip(("report", "json"), outputs, strict=False))
     short = {"files": files, "tables": list(synthetic)} if outputs else None
     return print_result(report.to_dict(), str(report), force_json=force_json, summary=short)

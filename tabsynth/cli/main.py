@@ -11,7 +11,7 @@ from types import ModuleType
 from tabsynth import __version__
 from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, split, tune
 from tabsynth.cli.bundles import keys, release, verify
-from tabsynth.cli.output import LOG, print_warnings, say
+from tabsynth.cli.output import DONE, LOG, print_warnings, say
 from tabsynth.cli.private import measure
 from tabsynth.cli.reading import standard_streams
 from tabsynth.cli.web import serve
@@ -37,8 +37,8 @@ COMMANDS: dict[str, ModuleType] = {
 }
 """Command to module: ``add_arguments(command)`` and ``run(args)``."""
 
-DONE, UNEXPECTED, BAD_INPUT, UNMET, BAD_MODEL, BUSY, INTERRUPTED = 0, 1, 2, 3, 4, 6, 130
-"""Exit codes."""
+UNEXPECTED, BAD_INPUT, BAD_MODEL, BUSY, INTERRUPTED = 1, 2, 4, 6, 130
+"""Exit codes of errors."""
 
 DESCRIPTION = """\
 Learn a table, sample synthetic rows, and measure their quality and privacy.

@@ -13,14 +13,36 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tabsynth.common.text import escape_controls
 
+if TYPE_CHECKING:
+    from tabsynth.reporting.report_files import SavedReport
+
 DONE, UNMET = 0, 3
+"""Exit codes of a command that ran to its end."""
 
 AddCommand = Callable[[str, str, str], argparse.ArgumentParser]
 """Adds a command to the parser: its name, a line of help and examples."""
+
+
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name the files of a report."""
+    parser.add_argument("--output", "-o", metavar="REPORT", help="report to write: .html, .md or .json")
+    parser.add_argument("--json", metavar="FILE", help="also write the report as JSON; - prints it on stdout")
+
+
+def report_paths(args: argparse.Namespace) -> list[str]:
+    """Return the files of a report."""
+    return [path for path in (args.output, args.json) if path and path != "-"]
+
+
+def save_report(report: SavedReport, paths: Iterable[str]) -> None:
+    """Write a report to files."""
+    for path in paths:
+        report.save(path)
+        say(f"wrote {path}")
 
 
 def parse_pair(text: str, option: str) -> tuple[str, str]:

@@ -60,6 +60,17 @@ def open_real(name: str, schema: Schema | None, args: Namespace) -> Table | str:
     return open_table(name, None if schema is None else relax_measured(schema), options)
 
 
+def open_compared(args: Namespace) -> tuple[Schema | None, Table | str, Table | str, Table | str | None]:
+    """Return the schema, the training rows, the synthetic rows and the held-out rows of a comparison."""
+    from tabsynth.data.sample_datasets import is_shipped, open_table
+    from tabsynth.schema.schema import Schema
+
+    schema = Schema.from_json(args.schema) if args.schema else None
+    synthetic = open_table(args.synthetic) if is_shipped(args.synthetic) else args.synthetic
+    holdout = open_real(args.holdout, None, args) if args.holdout else None
+    return schema, open_real(args.train, schema, args), synthetic, holdout
+
+
 def read_options(args: Namespace) -> dict[str, Any]:
     """Return the options given, as keyword arguments of ``tabsynth.read``."""
     given = {name: getattr(args, name) for name in (*OPTIONS, *DATABASE_OPTIONS) if getattr(args, name) is not None}

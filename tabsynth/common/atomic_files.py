@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import stat
 import tempfile
 import time
@@ -86,6 +87,41 @@ def sync_tree(folder: Path) -> None:
     for path in (*folder.rglob("*"), folder):
         if not path.is_symlink():
             sync(path)
+
+
+def put_in_place(new: Path, target: Path) -> None:
+    """Move a file or a folder to ``target``, once its content is on the disk.
+
+    An earlier folder is moved aside first; ``restore_previous`` brings it back after a kill between the two renames.
+
+    Raises:
+        OSError: ``target`` cannot be written; an earlier folder is still there.
+    """
+    if new.is_dir():
+        sync_tree(new)
+    earlier, replaced = _previous_name(target), target.is_dir()
+    if replaced:
+        shutil.rmtree(earlier, ignore_errors=True)
+        target.replace(earlier)
+    try:
+        new.replace(target)
+    except OSError:
+        if replaced:
+            earlier.replace(target)
+        raise
+    sync(target.parent)
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
+def restore_previous(target: Path) -> None:
+    """Bring back a folder whose replacement was killed between the two renames of ``put_in_place``."""
+    earlier = _previous_name(target)
+    if earlier.is_dir() and not target.exists():
+        earlier.replace(target)
+
+
+def _previous_name(target: Path) -> Path:
+    return target.parent / f".{target.name[:200]}.previous"
 
 
 def check_writable(path: str | Path) -> None:

@@ -70,7 +70,7 @@ def save(path: str | Path, model: ModelFile) -> None:
             archive.writestr(zipfile.ZipInfo(name), data)  # a fixed date: equal models are equal files
 
 
-def file_hash(model: ModelFile) -> str:
+def model_hash(model: ModelFile) -> str:
     """Return the SHA-256 of the content of a model file, the same before it is written and after it is read."""
     digest = hashlib.sha256(json.dumps([model.kind, model.config], sort_keys=True, ensure_ascii=False).encode())
     for name in sorted(model.arrays):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import wraps
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from tabsynth.errors import ArgumentError, InputError
+from tabsynth.errors import ArgumentError, InputError, did_you_mean
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -28,10 +27,10 @@ def checked_arguments(function: Callable[Args, Result]) -> Callable[Args, Result
     def checked(*args: Args.args, **kwargs: Args.kwargs) -> Result:
         for name in kwargs:
             if name not in known:
-                close = get_close_matches(name, known, 1)
-                hint = f" (did you mean {close[0]!r}?)" if close else ""
                 where = type(args[0]).__name__ if function.__name__ == "__init__" else function.__qualname__
-                raise ArgumentError(f"{where} has no argument {name!r}{hint}; it has {', '.join(known)}")
+                raise ArgumentError(
+                    f"{where} has no argument {name!r}{did_you_mean(name, known)}; it has {', '.join(known)}"
+                )
         return function(*args, **kwargs)
 
     return checked

@@ -11,7 +11,8 @@ import pyarrow.parquet
 
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.input_files import parse_json
-from tabsynth.distributed.shards import Shard, ShardPlan, hash_file, shard_file
+from tabsynth.data.provenance import file_hash
+from tabsynth.distributed.shards import Shard, ShardPlan, shard_file
 from tabsynth.errors import SourceError
 
 MANIFEST = "_manifest.json"
@@ -114,4 +115,4 @@ def _whole_shard(folder: Path, plan: ShardPlan, number: int) -> Shard | None:
         rows = pyarrow.parquet.read_metadata(path).num_rows
     except (OSError, ValueError):
         return None
-    return Shard(number, path.name, rows, hash_file(path)) if rows == plan.shard_size(number) else None
+    return Shard(number, path.name, rows, file_hash(path)) if rows == plan.shard_size(number) else None

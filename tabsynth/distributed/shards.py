@@ -6,7 +6,6 @@ write it, in any order, as often as it takes.
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import threading
 from collections.abc import Iterator
@@ -21,8 +20,9 @@ import pyarrow.parquet
 
 from tabsynth import __version__
 from tabsynth.common.atomic_files import replace_atomically
-from tabsynth.common.model_file import ModelFile, file_hash
+from tabsynth.common.model_file import ModelFile, model_hash
 from tabsynth.common.threads import limited_threads
+from tabsynth.data.provenance import file_hash
 from tabsynth.data.read_write import to_arrow
 from tabsynth.errors import DataError
 from tabsynth.synthesizers.base import Synthesizer
@@ -30,8 +30,6 @@ from tabsynth.synthesizers.registry import synthesizer_class
 
 N_PROBE_ROWS = 1_000
 """Rows drawn to find the types of the columns, which all shards share."""
-
-HASH_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class ShardPlan:
         """Return the plan of a run with the versions installed here."""
         versions = {name: version(name) for name in ("numpy", "pandas", "pyarrow", "torch")}
         versions = {"tabsynth": __version__, "python": platform.python_version(), **versions}
-        return cls(file_hash(model), rows, seed, shard_rows, versions)
+        return cls(model_hash(model), rows, seed, shard_rows, versions)
 
     @property
     def n_shards(self) -> int:
@@ -137,7 +135,7 @@ def write_shard(model: Synthesizer, job: Job, number: int) -> Shard:
         raise DataError(f"shard {number} differs in its types from the others: {error}") from error
     with replace_atomically(target) as temporary:
         pyarrow.parquet.write_table(table, temporary)
-        digest = hash_file(temporary)
+        digest = file_hash(temporary)
     return Shard(number, target.name, table.num_rows, digest)
 
 
@@ -196,12 +194,3 @@ class _TorchLimit:
 
 
 _torch_limit = _TorchLimit()
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file, read in blocks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(HASH_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from tabsynth.errors import InputError, quote
+from tabsynth.errors import InputError, did_you_mean, quote
 
 
 class MappingReader:
@@ -56,6 +55,5 @@ class MappingReader:
     def end(self) -> None:
         """Raise if a key remains."""
         for key in self.data:
-            close = difflib.get_close_matches(str(key), self.known, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            hint = did_you_mean(key, self.known)
             raise InputError(f"{self.where}: unknown key {key!r}{hint}; allowed are {quote(self.known, 30)}")

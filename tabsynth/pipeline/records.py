@@ -12,13 +12,12 @@ import platform
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tabsynth import __version__
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.input_files import parse_json
+from tabsynth.common.installed_versions import installed_versions
 
 FORMAT, VERSION = "tabsynth-pipeline-step", 1
 PACKAGES = ("lightgbm", "numpy", "opacus", "pandas", "pyarrow", "scikit-learn", "scipy", "torch")
@@ -97,8 +96,5 @@ def data_hash(data: Any) -> str:
 
 def versions_hash() -> str:
     """Return the hash of the versions that results depend on."""
-    found = {"tabsynth": __version__, "python": platform.python_version(), "machine": platform.machine()}
-    for name in PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return data_hash(found)
+    machine = {"python": platform.python_version(), "machine": platform.machine()}
+    return data_hash(machine | installed_versions(PACKAGES))

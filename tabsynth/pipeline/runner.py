@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tabsynth.common.atomic_files import sync, sync_tree
+from tabsynth.common.atomic_files import put_in_place
 from tabsynth.errors import InputError, quote
 from tabsynth.evaluation.gates import unmet_requirements
 from tabsynth.pipeline.records import (
@@ -140,23 +140,10 @@ def settle(paths: Mapping[str, Path], steps: Steps, subfolder: str) -> dict[str,
             for path in (here, *here.rglob("*")):
                 with suppress(OSError):
                     path.chmod(0o700 if path.is_dir() else 0o600)
-        _replace(here, Path(os.path.realpath(target)))
+        put_in_place(here, Path(os.path.realpath(target)))
         moved[name] = steps.files[name] = target
     shutil.rmtree(steps.work, ignore_errors=True)
     return moved
-
-
-def _replace(here: Path, target: Path) -> None:
-    """Move a file or a folder into place; of a folder that is replaced, a killed process leaves the new one aside."""
-    if here.is_dir():
-        sync_tree(here)
-    earlier = target.parent / f".{target.name[:200]}.previous"
-    if target.is_dir():
-        shutil.rmtree(earlier, ignore_errors=True)
-        target.replace(earlier)
-    here.replace(target)
-    sync(target.parent)
-    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def unmet_audit(report: AuditReport, require: Mapping[str, str | float]) -> list[str]:

@@ -14,6 +14,7 @@ from tabsynth.common.input_files import read_json
 from tabsynth.common.model_file import ModelFile
 from tabsynth.common.model_file import load as load_model_file
 from tabsynth.data.database.folders import holds_linked_tables, read_folder
+from tabsynth.data.provenance import file_hash
 from tabsynth.data.read_write import write
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError
@@ -240,6 +241,4 @@ def _write_signature(folder: Path, entries: Mapping[str, FileEntry], about: Abou
 
 
 def _entry(path: Path) -> FileEntry:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileEntry(path.stat().st_size, digest)
+    return FileEntry(path.stat().st_size, file_hash(path))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tabsynth.common.atomic_files import check_writable, replace_atomically, sync, sync_tree
+from tabsynth.common.atomic_files import check_writable, put_in_place, replace_atomically, restore_previous
 from tabsynth.errors import InputError, SourceError
 from tabsynth.release.archive import write_zip
 from tabsynth.release.encryption import SUFFIX, check_recipients, encrypt
@@ -52,9 +52,7 @@ def is_release(folder: Path) -> bool:
 @contextmanager
 def staging_folder(target: Path) -> Iterator[Path]:
     """Yield a staging folder beside the target; it and those of killed processes are removed afterwards."""
-    before = _previous(target)
-    if before.exists() and not target.exists():
-        before.rename(target)  # killed between the two renames of ``publish``
+    restore_previous(target)
     prefix = f".{target.name[:32]}.release-"
     for left in target.parent.glob(f"{glob.escape(prefix)}*"):
         if not _is_running(left.name.removeprefix(prefix)):
@@ -84,28 +82,11 @@ def publish(folder: Path, target: Path, recipients: Sequence[str]) -> None:
                 write_zip(files, folder.parent / "release.zip")
                 encrypt(folder.parent / "release.zip", temporary, recipients)
         return
-    before = _previous(target)
-    shutil.rmtree(before, ignore_errors=True)
     try:
         folder.chmod(0o755)
-        sync_tree(folder)
-        replaced = target.exists()
-        if replaced:
-            target.rename(before)
-        try:
-            folder.rename(target)
-        except OSError:
-            if replaced:
-                before.rename(target)
-            raise
-        sync(target.parent)
+        put_in_place(folder, target)
     except OSError as error:
         raise SourceError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
-    shutil.rmtree(before, ignore_errors=True)
-
-
-def _previous(target: Path) -> Path:
-    return target.parent / f".{target.name}.previous"
 
 
 def _is_file(target: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -210,11 +211,13 @@ def closest_records(data: dict[str, Any] | None) -> dict[str, Any] | None:
 def _outlines(filled: list[float], line: list[float]) -> tuple[str, str]:
     """Return two step curves on a common scale as SVG paths; the first is closed."""
     top = max(*filled, *line, 1e-9)
-    step = OUTLINE_WIDTH / len(filled)
-    paths = []
-    for shares in (filled, line):
-        path = f"M0 {OUTLINE_HEIGHT:g}"
-        for i, share in enumerate(shares):
-            path += f"V{OUTLINE_HEIGHT - (OUTLINE_HEIGHT - 4) * share / top:.1f}H{(i + 1) * step:.1f}"
-        paths.append(f"{path}V{OUTLINE_HEIGHT:g}")
-    return paths[0] + "Z", paths[1]
+    first, second = (step_curve(shares, top, OUTLINE_WIDTH, OUTLINE_HEIGHT) for shares in (filled, line))
+    return first + "Z", second
+
+
+def step_curve(shares: Sequence[float], top: float, width: float, height: float) -> str:
+    """Return the step curve of a histogram as an SVG path; ``top`` is the share at the upper end of the scale."""
+    path, step = f"M0 {height:g}", width / len(shares)
+    for i, share in enumerate(shares, 1):
+        path += f"V{height - (height - 4) * share / top:.1f}H{i * step:.1f}"
+    return f"{path}V{height:g}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class SavedReport(ABC):
         if suffix == ".html":
             text = self.to_html()
         elif suffix == ".json":
-            text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+            text = report_json(self.to_dict())
         elif suffix == ".md":
             text = self.to_markdown()
         else:
@@ -54,6 +54,11 @@ class SavedReport(ABC):
 
     def _repr_html_(self) -> str:
         return notebook_frame(self.headline, self.to_html())
+
+
+def report_json(data: Mapping[str, Any]) -> str:
+    """Return plain data as the text of a JSON file."""
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def check_format(data: object, name: str, version: int, what: str) -> None:
@@ -79,6 +84,19 @@ def align_rows(rows: Sequence[Sequence[str]], n_numbers: int) -> list[str]:
 def markdown_cell(text: str) -> str:
     """Escape text for a cell of a Markdown table."""
     return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], n_numbers: int) -> list[str]:
+    """Return the lines of a Markdown table, with columns 2 to 1 + ``n_numbers`` aligned right."""
+    rule = "".join("---:|" if 1 <= i <= n_numbers else "---|" for i in range(len(header)))
+    lines = [f"| {' | '.join(map(markdown_cell, cells))} |" for cells in (header, *rows)]
+    return [lines[0], f"|{rule}", *lines[1:]]
+
+
+def markdown_section(title: str, items: Iterable[str]) -> list[str]:
+    """Return the lines of a section with a list; none without items."""
+    lines = [f"- {markdown_cell(item)}" for item in items]
+    return ["", f"## {title}", "", *lines] if lines else []
 
 
 def notebook_frame(title: str, page: str) -> str:

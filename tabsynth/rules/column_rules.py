@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tabsynth.errors import InputError, SchemaError, quote
+from tabsynth.errors import InputError, SchemaError, did_you_mean, quote
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, to_naive_utc
 from tabsynth.schema.expressions import Array, Formula
 from tabsynth.schema.schema import Schema
@@ -265,8 +264,7 @@ def _with_missing(rule: Rule, missing: float | None) -> Rule:
 def _check_keys(data: Mapping[Any, Any], known: Iterable[str], where: str) -> None:
     for key in data:
         if key not in known:
-            close = difflib.get_close_matches(str(key), list(known), n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            hint = did_you_mean(key, known)
             raise InputError(f"{where}: unknown key {key!r}{hint}; allowed are {quote([*known, 'missing'], 12)}")
 
 

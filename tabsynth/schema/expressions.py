@@ -15,7 +15,6 @@ run code. There are no attributes, subscripts or assignments, and the only names
 from __future__ import annotations
 
 import ast
-import difflib
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.errors import InputError, quote
+from tabsynth.errors import InputError, did_you_mean, quote
 
 Array = npt.NDArray[Any]
 
@@ -117,8 +116,7 @@ class Formula:
             raise InputError(f"{where}: the formula {text!r} cannot be used: {message}") from error
         for name in sorted(names):
             if columns is not None and name not in columns:
-                close = difflib.get_close_matches(name, list(columns), n=1)
-                hint = f" (did you mean {close[0]!r}?)" if close else ""
+                hint = did_you_mean(name, columns)
                 raise InputError(
                     f"{where}: the formula {text!r} reads {name!r}{hint}, which is not a column; there are "
                     f"{quote(columns, 12)}"

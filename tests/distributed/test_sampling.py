@@ -18,8 +18,8 @@ import pyarrow.parquet
 import pytest
 
 from tabsynth.cli import BAD_INPUT, DONE, main
-from tabsynth.common.model_file import file_hash
 from tabsynth.common.model_file import load as load_file
+from tabsynth.common.model_file import model_hash
 from tabsynth.distributed import sample_to
 from tabsynth.distributed.executors import EXECUTORS
 from tabsynth.distributed.manifest import MANIFEST
@@ -107,9 +107,9 @@ def test_a_column_that_is_all_missing_in_one_shard_keeps_its_type(tmp_path: Path
 
 
 def test_a_model_has_one_hash(model: Synthesizer, model_path: Path) -> None:
-    assert file_hash(model.to_file()) == file_hash(load_file(model_path))
+    assert model_hash(model.to_file()) == model_hash(load_file(model_path))
     other = MarginalSynthesizer(components=4).fit(pd.DataFrame({"a": range(40)}), seed=0)
-    assert file_hash(other.to_file()) != file_hash(model.to_file())
+    assert model_hash(other.to_file()) != model_hash(model.to_file())
 
 
 def test_only_missing_and_damaged_shards_are_drawn_again(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 
-from tabsynth.cli.output import print_result, report_unmet, say
+from tabsynth.cli.output import print_result, report_unmet, save_report
 from tabsynth.cli.reading import read_options
 
 
@@ -38,9 +38,7 @@ def evaluate_folders(
     report = evaluate_database(
         train, synthetic, holdout, schema=schema, seed=args.seed, quick=args.quick, progress=progress
     )
-    for path in outputs:
-        report.save(path)
-        say(f"wrote {path}")
+    save_report(report, outputs)
     unmet = unmet_requirements(report, require)
     short = {"files": {"report": args.output, "json": args.json}, "verdict": report.verdict}
     short |= {"scores": {name: score.value for name, score in report.scores.items()}, "unmet": list(unmet)}

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from tabsynth.common.atomic_files import sync, sync_tree
+from tabsynth.common.atomic_files import put_in_place, restore_previous
 from tabsynth.data.file_formats import SUFFIXES, EmptyTableError
 from tabsynth.data.read_write import read, read_partial, write
 from tabsynth.errors import SourceError, quote
@@ -169,20 +169,12 @@ def write_folder(
 def replace_folder(folder: str | Path) -> Iterator[Path]:
     """Yield a temporary folder; on success it takes the place of ``folder``, on failure it is removed."""
     target = Path(os.path.realpath(folder))
-    earlier = target.parent / f".{target.name[:200]}.previous"
-    if earlier.is_dir() and not target.exists():
-        earlier.replace(target)  # killed between the two renames below
+    restore_previous(target)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:32]}.", suffix=".tmp", dir=target.parent))
     try:
         yield aside
         aside.chmod(0o755)
-        sync_tree(aside)
-        shutil.rmtree(earlier, ignore_errors=True)
-        if target.exists():
-            target.replace(earlier)
-        aside.replace(target)
-        sync(target.parent)
-        shutil.rmtree(earlier, ignore_errors=True)
+        put_in_place(aside, target)
     except OSError as error:
         raise SourceError(f"cannot write {str(folder)!r}: {error.strerror or error}") from error
     finally:

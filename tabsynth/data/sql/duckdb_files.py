@@ -22,9 +22,9 @@ from tabsynth.data.sql.definitions import (
     TableDefinition,
     type_family,
 )
-from tabsynth.data.sql.names import TableName, quote_identifier, quote_literal
+from tabsynth.data.sql.names import TableName, check_names, quote_identifier, quote_literal
 from tabsynth.data.sql.urls import DatabaseUrl
-from tabsynth.errors import DataError, missing_package, quote
+from tabsynth.errors import DataError, missing_package
 
 OFFLINE = {
     "autoinstall_known_extensions": "false",
@@ -104,10 +104,7 @@ class DuckDb:
         """Yield the rows of a query."""
         inner = select.strip().rstrip(";").rstrip()
         described = self._rows(f"DESCRIBE {inner}")
-        names = [row[0] for row in described]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise DataError(f"the query has duplicate column names: {quote(twice)}; name each with AS")
+        check_names([row[0] for row in described])
         expressions = ", ".join(_read_expression(name, kind) for name, kind, *_ in described)
         result = self._connection.sql(f"SELECT {expressions} FROM (\n{inner}\n) AS tabsynth_source")
         yield from result.to_arrow_reader(BATCH_ROWS)

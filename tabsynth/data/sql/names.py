@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tabsynth.errors import SourceError
+from tabsynth.errors import DataError, SourceError, quote
 
 _PART = re.compile(r'"(?:[^"]|"")+"|[^."]+')
 
@@ -37,6 +38,13 @@ class TableName:
 
     def __str__(self) -> str:
         return ".".join(part for part in (self.schema, self.table) if part is not None)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise DataError if columns of a query have the same name."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"the query has duplicate column names: {quote(repeated)}; name each with AS")
 
 
 def quote_identifier(name: str) -> str:

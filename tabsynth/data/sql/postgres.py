@@ -18,10 +18,10 @@ from tabsynth.data.sql.definitions import (
     ColumnDefinition,
     TableDefinition,
 )
-from tabsynth.data.sql.names import TableName, quote_identifier, quote_literal
+from tabsynth.data.sql.names import TableName, check_names, quote_identifier, quote_literal
 from tabsynth.data.sql.postgres_catalogue import PostgresCatalogue
 from tabsynth.data.sql.urls import DatabaseUrl
-from tabsynth.errors import DataError, missing_package, quote
+from tabsynth.errors import DataError, missing_package
 
 STAGING = "tabsynth_staging"
 
@@ -75,9 +75,7 @@ class Postgres(PostgresCatalogue):
             self._is_reading = True
         inner = select.strip().rstrip(";").rstrip()
         fields = self._cursor.adbc_execute_schema(inner)
-        twice = sorted({name for name in fields.names if fields.names.count(name) > 1})
-        if twice:
-            raise DataError(f"the query has duplicate column names: {quote(twice)}; name each with AS")
+        check_names(fields.names)
         enums = {name for (name,) in self.execute("SELECT typname::text FROM pg_type WHERE typtype = 'e'")}
         expressions = [_read_expression(field, enums) for field in fields]
         # A line break ends a comment at the end of the query.

@@ -11,9 +11,23 @@ from typing import Any
 import pyarrow as pa
 
 from tabsynth.data.sql.definitions import DECIMAL_FIELD
+from tabsynth.data.sql.names import check_names
 from tabsynth.errors import DataError
 
 BATCH_ROWS = 1 << 15
+
+
+def row_batches(
+    names: Sequence[str], chunks: Iterable[Sequence[Sequence[Any]]], booleans: Iterable[str] = ()
+) -> Iterator[pa.RecordBatch]:
+    """Yield chunks of rows as batches, at least one; ``booleans`` are columns of 0 and 1."""
+    check_names(names)
+    is_empty = True
+    for rows in chunks:
+        is_empty = False
+        yield rows_to_batch(names, rows, booleans)
+    if is_empty:
+        yield pa.RecordBatch.from_pylist([], schema=pa.schema([(name, pa.string()) for name in names]))
 
 
 def rows_to_batch(names: Sequence[str], rows: Sequence[Sequence[Any]], booleans: Iterable[str] = ()) -> pa.RecordBatch:

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from tabsynth.data.sql.definitions import ENUM_TYPE, ColumnDefinition, Link, TableDefinition
 from tabsynth.data.sql.names import TableName
-from tabsynth.data.sql.python_rows import BATCH_ROWS, batch_to_rows, rows_to_batch
+from tabsynth.data.sql.python_rows import BATCH_ROWS, batch_to_rows, row_batches
 from tabsynth.data.sql.urls import DatabaseUrl
-from tabsynth.errors import DataError, missing_package, quote
+from tabsynth.errors import DataError, missing_package
 
 
 class SqlAlchemy:
@@ -82,16 +82,7 @@ class SqlAlchemy:
     def batches(self, select: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a query."""
         result = self._connection.execution_options(stream_results=True, yield_per=BATCH_ROWS).exec_driver_sql(select)
-        names = list(result.keys())
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise DataError(f"the query has duplicate column names: {quote(twice)}; name each with AS")
-        first = True
-        for rows in result.partitions(BATCH_ROWS):
-            first = False
-            yield rows_to_batch(names, rows)
-        if first:
-            yield pa.RecordBatch.from_pylist([], schema=pa.schema([(name, pa.string()) for name in names]))
+        yield from row_batches(list(result.keys()), result.partitions(BATCH_ROWS))
 
     def accepts(self, type: str) -> bool:
         """Return False: type names differ between databases."""

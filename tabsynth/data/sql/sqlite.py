@@ -17,10 +17,9 @@ from tabsynth.common.input_files import check_regular_file
 from tabsynth.data.sql.create_table import create_statement
 from tabsynth.data.sql.definitions import BOOLEAN, ColumnDefinition, Link, TableDefinition, type_family
 from tabsynth.data.sql.names import TableName, quote_identifier
-from tabsynth.data.sql.python_rows import BATCH_ROWS, batch_to_rows, rows_to_batch
+from tabsynth.data.sql.python_rows import BATCH_ROWS, batch_to_rows, row_batches
 from tabsynth.data.sql.urls import DatabaseUrl
 from tabsynth.errors import DataError
-from tabsynth.errors import quote as quote_names
 
 MAX_EXACT_DIGITS = 15
 """A decimal of no more digits is stored as a number without rounding, a longer one as text."""
@@ -103,16 +102,7 @@ class Sqlite:
         if cursor.description is None:
             raise DataError("the query returns no table; write a SELECT")
         names = [item[0] for item in cursor.description]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise DataError(f"the query has duplicate column names: {quote_names(twice)}; name each with AS")
-        booleans = self._booleans(select)
-        first = True
-        while rows := cursor.fetchmany(BATCH_ROWS):
-            first = False
-            yield rows_to_batch(names, rows, booleans)
-        if first:
-            yield pa.RecordBatch.from_pylist([], schema=pa.schema([(name, pa.string()) for name in names]))
+        yield from row_batches(names, iter(lambda: cursor.fetchmany(BATCH_ROWS), []), self._booleans(select))
 
     def _booleans(self, select: str) -> list[str]:
         """Return the columns declared as boolean, where a whole table is read: SQLite stores 0 and 1."""

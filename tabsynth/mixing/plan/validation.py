@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -13,7 +12,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 
-from tabsynth.errors import InputError, quote
+from tabsynth.errors import InputError, did_you_mean, quote
 
 
 @cache
@@ -57,8 +56,7 @@ def _unknown_key(error: ValidationError) -> str:
     key = next(key for key in error.instance if key not in known)
     if not isinstance(key, str):
         return f"keys must be text, not {key!r}; put it in quotes"
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"unknown key {key!r}{f' (did you mean {close[0]!r}?)' if close else ''}; allowed are {quote(known, 12)}"
+    return f"unknown key {key!r}{did_you_mean(key, known)}; allowed are {quote(known, 12)}"
 
 
 def _missing_keys(error: ValidationError) -> str:

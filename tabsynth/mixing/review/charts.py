@@ -10,6 +10,7 @@ import pandas as pd
 
 from tabsynth.mixing.matching.column_profiles import MAX_CODES
 from tabsynth.mixing.plan.entries import code_text, code_texts
+from tabsynth.reporting.charts import step_curve
 
 MIN_CELL_ROWS = 5
 """Codes with fewer rows are pooled."""
@@ -57,13 +58,9 @@ def _draw_outlines(series: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]], 
         source: np.histogram(np.clip(values, low, high), edges)[0] / len(values) for source, values in series.items()
     }
     top = max(float(share.max()) for share in shares.values())
-    step = WIDTH / N_BINS
-    lines = []
-    for source, share in shares.items():
-        path = f"M0 {HEIGHT:g}"
-        for i, part in enumerate(share):
-            path += f"V{HEIGHT - (HEIGHT - 4) * part / top:.1f}H{(i + 1) * step:.1f}"
-        lines.append({"source": source, "path": f"{path}V{HEIGHT:g}"})
+    lines = [
+        {"source": source, "path": step_curve(share.tolist(), top, WIDTH, HEIGHT)} for source, share in shares.items()
+    ]
     return {"lines": lines, "left": _axis_label(low, dates=dates), "right": _axis_label(high, dates=dates)}
 
 

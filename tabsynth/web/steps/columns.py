@@ -13,13 +13,13 @@ from tabsynth.data.read_write import write
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError
 from tabsynth.evaluation.inputs import relax_schema
+from tabsynth.privacy.domains import has_open_facts
 from tabsynth.privacy.mechanisms.clamping import OTHER
 from tabsynth.schema.columns import KINDS, Categorical, Datetime, Numeric, Role
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.text_inference import MIN_GROUP
 from tabsynth.web.project import SCHEMA, TABLE, Project
 from tabsynth.web.steps.previews import frequent_values, preview
-from tabsynth.web.steps.protection import open_facts
 from tabsynth.web.steps.tables import leave_out, read_frame
 from tabsynth.web.steps.training import count_outside
 
@@ -183,7 +183,7 @@ def open_columns(project: Project) -> list[dict[str, Any]]:
     frame, schema = read_frame(project), project.schema
     out = []
     for number, (name, column) in enumerate(schema.items()):
-        if open_facts(column):
+        if has_open_facts(column):
             listed = None
             if isinstance(column, Categorical):
                 listed = [str(value) for value in frequent_values(frame[name], MAX_SUGGESTED)]

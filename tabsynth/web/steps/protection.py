@@ -14,6 +14,7 @@ from tabsynth.privacy.accounting.accountant import compose_epsilon
 from tabsynth.privacy.accounting.explanation import DELTAS, FPR, explain_zcdp, max_tpr
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy, default_delta, zcdp_rho
+from tabsynth.privacy.domains import has_open_facts
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.web.project import LEDGER, PLAN, Project, read_state, write_state
@@ -121,14 +122,7 @@ def declare(schema: Schema) -> Schema:
 
 def needs_measurement(schema: Schema) -> bool:
     """Return whether a private fit needs facts that the schema does not declare."""
-    return any(open_facts(column) for column in schema.values())
-
-
-def open_facts(column: Column) -> bool:
-    """Return whether a column's values or bounds are not declared."""
-    if isinstance(column, Categorical):
-        return column.values is None
-    return isinstance(column, (Numeric, Datetime)) and (column.low is None or column.high is None)
+    return any(has_open_facts(column) for column in schema.values())
 
 
 def measurement_privacy(protection: Protection, ledger: Path) -> Privacy:
