@@ -20,8 +20,8 @@ LOG = "job.log"
 CANCEL = "cancel.json"
 """File of cancel requests, separate from the worker's progress file so that neither overwrites the other."""
 
-CANCELLED = "Cancelled. What was done is kept."
-STOPPED = {"state": "stopped", "message": "The work ended unexpectedly. What is done is kept."}
+CANCELLED = "Cancelled. Finished steps are kept."
+STOPPED = {"state": "stopped", "message": "The work ended unexpectedly. Finished steps are kept."}
 
 MIN_SECONDS_TO_KILL = 10
 """Seconds after which a second request to cancel kills a worker that ignored the first one."""
