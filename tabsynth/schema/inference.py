@@ -73,7 +73,7 @@ def infer_column(values: pd.Series, decimal: str | None = None) -> Column:
     elif len(present) >= MIN_CONSTANT_ROWS and not isinstance(column, (Identifier, Datetime)):
         share = float(present.value_counts(normalize=True).iloc[0]) if _may_repeat(present) else 0.0
         if MAX_CONSTANT_SHARE <= share < 1 and not notes:
-            notes = f"more than {MAX_CONSTANT_SHARE:.1%} of the values are equal: should the column be dropped?"
+            notes = f"more than {MAX_CONSTANT_SHARE:.1%} of the values are the same: should the column be dropped?"
     if isinstance(column, Categorical) and len(present):
         notes = "; ".join(filter(None, (notes, _rare_question(present))))
     nullable = column.nullable or len(present) < len(values)

@@ -105,7 +105,7 @@ def _infer_date(name: str, distinct: list[str]) -> Datetime | None:
     moments = parse_dates(pd.Series(distinct, dtype=object), formats[0])
     question = ""
     if len(formats) > 1:
-        question = f"is the day or the month first? It is read as {formats[0]!r}, but {formats[1]!r} is also possible"
+        question = f"does day or month come first? It is read as {formats[0]!r}, but {formats[1]!r} is also possible"
     why = f"all values are dates or times written as {formats[0]}"
     return Datetime(
         name=name,
