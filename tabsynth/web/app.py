@@ -1,4 +1,4 @@
-"""The application: addresses, the check of every form, and the files of the page itself."""
+"""The web application: routes, validation of forms, and static files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One job at a time: a worker process for each, whose lock, progress and end outlive the browser and the server."""
+"""Jobs in worker processes, one at a time. A job continues if the browser or the server is closed."""
 
 from __future__ import annotations
 

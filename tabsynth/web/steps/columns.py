@@ -1,4 +1,4 @@
-"""Step 2: what each column is, as cards with a picture, answers to its open question, and corrections."""
+"""Step 2: a card for each column, with a chart, answers to its open question, and corrections."""
 
 from __future__ import annotations
 

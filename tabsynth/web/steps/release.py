@@ -1,4 +1,4 @@
-"""Step 5: sign a release of the new table, and verify it as its recipients will."""
+"""Step 5: sign a release of the new table, and verify it as recipients do."""
 
 from __future__ import annotations
 
