@@ -19,12 +19,12 @@ from tabsynth.cli import run as run_command
 from tabsynth.cli.output import format_table
 from tabsynth.errors import ConditionError
 
-from .commands import command
+from .commands import command, process
 
 
 class TestHelp:
     def test_names_the_commands_and_the_exit_codes(self, tmp_path: Path) -> None:
-        done = command("--help", cwd=tmp_path)
+        done = process("--help", cwd=tmp_path)
         assert done.returncode == DONE
         for word in ("inspect", "fit", "sample", "evaluate", "run", "exit codes", "sklearn:diabetes"):
             assert word in done.stdout
