@@ -42,7 +42,7 @@ def process(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The installed command in a process of its own, which takes seconds to start."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     line = [sys.executable, "-m", "tabsynth", *map(str, args)]
-    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False)
 
 
 def command(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -48,7 +48,7 @@ def test_a_claim_that_is_broken(
     schema: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     no_sigma(monkeypatch)
-    assert main(["canaries", "--schema", schema, "--epsilon", "8", "--runs", "80"]) == 3
+    assert main(["canaries", "--schema", schema, "--epsilon", "8", "--runs", "40"]) == 3
     said = capsys.readouterr()
     assert json.loads(said.out)["verdict"] == "VIOLATION"
     assert "not met: The claim does not hold" in said.err
