@@ -40,7 +40,7 @@ def listen_and_close(path: Path) -> int:
 
 
 def wait_until_it_listens(path: Path) -> None:
-    """Connect until the socket answers, for a quarter of an hour at most; a connection that breaks off does not end the site."""
+    """Connect until the socket answers; a connection that breaks off does not end the site."""
     for _ in range(90_000):
         with suppress(OSError):
             Client(str(path), "AF_UNIX").close()
