@@ -1,11 +1,16 @@
 """Faults injected into a pipeline: kills at random times, a full disk, folders that cannot be written.
 
-A pipeline over a small table is killed (SIGKILL) at times drawn over the length of one run, or runs against a limit of
-the size of files (EFBIG goes the way of ENOSPC), or into a read-only folder. After each fault every output must be
-absent, or whole and readable; the inputs unchanged; and a last run without a fault must complete.
+A pipeline over a table is killed (SIGKILL) at times drawn over the length of one run, or runs on a full disk, or into a
+read-only folder. After each fault every output must be absent, or whole and readable; the inputs unchanged; and a last
+run without a fault must complete.
+
+A full disk is a limit of the size of files (EFBIG goes the way of ENOSPC), or with ``--disk FOLDER``, where a small
+file system is mounted, a file that leaves little room on it.
 
     python benchmarks/faults.py            200 faults
     python benchmarks/faults.py --short    6 faults
+    python benchmarks/faults.py --rows 300_000 --faults 50 --no-evaluation
+    mount -t tmpfs -o size=64m tmpfs /mnt/small && python benchmarks/faults.py --disk /mnt/small --kinds "full disk"
 """
 
 from __future__ import annotations
@@ -15,11 +20,14 @@ import hashlib
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +47,12 @@ OUTPUTS = (
     "report.html",
     "report.json",
 )
+
+KINDS = {"kill": 8, "full disk": 2, "read-only": 1}
+"""How often each fault is drawn."""
+
+MAX_DISK_BYTES = 1 << 30
+"""A file system with more room is not filled."""
 
 PIPELINE = """\
 version: 1
@@ -114,6 +128,20 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@contextmanager
+def full_disk(folder: Path, room: int) -> Iterator[None]:
+    """Leave so many bytes on the file system of a folder, which must be a small one."""
+    ballast, free = folder / "ballast", shutil.disk_usage(folder).free
+    if free > MAX_DISK_BYTES:
+        raise SystemExit(f"{folder} has {free / 1e9:.1f} GB free; mount a small file system, as --help shows")
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(free - room, 1))
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
 def describe(folder: Path, evaluate: str, seed: int) -> None:
     """Write the pipeline's file: another seed, so that nothing can be taken from an earlier run."""
     (folder / "pipeline.yaml").write_text(PIPELINE.format(evaluate=evaluate, seed=seed))
@@ -132,12 +160,15 @@ def main() -> None:
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-evaluation", action="store_true", help="leave the evaluation out, as --short does")
+    parser.add_argument("--rows", type=int, default=1_000, help="rows of the table")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--disk", type=Path, help="a folder on a small file system, which is filled")
     args = parser.parse_args()
     count, chance = (6 if args.short else args.faults), random.Random(args.seed)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=args.disk) as name:
         folder = Path(name)
         rng = np.random.default_rng(0)
-        frame = pd.DataFrame({"a": rng.normal(size=1000).round(3), "s": rng.choice(list("xyz"), 1000)})
+        frame = pd.DataFrame({"a": rng.normal(size=args.rows).round(3), "s": rng.choice(list("xyz"), args.rows)})
         ts.write(frame, folder / "input.csv")
         # The evaluation takes most of a run, and writes its reports as everything else is written.
         evaluate = "evaluate: false\n" if args.short or args.no_evaluation else ""
@@ -149,7 +180,7 @@ def main() -> None:
         kinds: Counter[str] = Counter()
         wrong: list[str] = []
         for number in range(count):
-            kind = chance.choices(["kill", "full disk", "read-only"], [8, 2, 1])[0]
+            kind = chance.choices(args.kinds, [KINDS[kind] for kind in args.kinds])[0]
             describe(folder, evaluate, number + 2)
             if kind == "kill":
                 process = start(folder)
@@ -157,7 +188,12 @@ def main() -> None:
                 os.kill(process, signal.SIGKILL)
                 wait(process)
             elif kind == "full disk":
-                wait(start(folder, chance.choice([1, 100, 4_000, 8_000, 20_000, 60_000])))
+                room = chance.choice([1, 100, 4_000, 8_000, 20_000, 60_000])
+                if args.disk is None:
+                    wait(start(folder, room))
+                else:
+                    with full_disk(folder, room):
+                        wait(start(folder))
             else:
                 is_root = os.getuid() == 0  # whom permissions do not stop
                 (folder / "out").rename(folder / "kept")

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,8 @@ import pyarrow.parquet as pq
 
 from tabsynth.data.read_write import write_chunks
 from tabsynth.distributed import fit_out_of_core, fit_sampled
+from tabsynth.distributed.out_of_core import fit as fitting
+from tabsynth.distributed.out_of_core import source
 from tabsynth.evaluation.out_of_core import file_fidelity
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
@@ -99,24 +102,62 @@ def fit(path: Path, synthetic: Path, max_rows: int, kind: str, memory: str) -> N
 
 
 def fit_all(path: Path, synthetic: Path, memory_rows: int, visits: int, sample: int, memory: str) -> None:
-    """Fit the masked model to all rows of a file and draw some, compare the two files, and print."""
+    """Fit the masked model to all rows of a file and print; draw some, compare the two files, and print."""
     model_size.MAX_ROW_VISITS = visits  # the cost of reading shows where that of training is constant
+    phases = time_phases()
     began = time.perf_counter(), time.process_time()
     model = fit_out_of_core(MaskedSynthesizer(), path, memory_rows=memory_rows, schema=SCHEMA, seed=0, progress=False)
-    fitted = {
+    fitted: dict[str, Any] = {
         "rows": model.rows_,
         "training_rows": model.card().get("training_rows"),
         "fit_wall_s": round(time.perf_counter() - began[0], 1),
         "fit_cpu_s": round(time.process_time() - began[1], 1),
         "fit_peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "phases": phases,
     }
+    print(json.dumps(fitted), flush=True)
     if sample:
+        began = time.perf_counter(), time.process_time()
         with write_chunks(synthetic, model.schema_) as append:
             for chunk in model.sample_chunks(sample, seed=1):
                 append(chunk)
+        drawn = time.process_time() - began[1]
         scores = file_fidelity(path, synthetic, schema=SCHEMA, memory=memory)
-        fitted |= {"scores": {s.name: round(s.value, 5) for s in scores}}
-    print(json.dumps(fitted), flush=True)
+        compared = {
+            "sampled_rows": sample,
+            "sample_cpu_s": round(drawn, 1),
+            "compare_cpu_s": round(time.process_time() - began[1] - drawn, 1),
+            "scores": {s.name: round(s.value, 5) for s in scores},
+        }
+        print(json.dumps(compared), flush=True)
+
+
+def time_phases() -> dict[str, dict[str, float]]:
+    """Return a dictionary that receives wall and CPU seconds, and the peak of memory so far, of each phase of a fit."""
+    phases: dict[str, dict[str, float]] = {}
+
+    def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            began = time.perf_counter(), time.process_time()
+            result = work(*args, **kwargs)
+            phases[name] = {
+                "wall_s": round(time.perf_counter() - began[0], 1),
+                "cpu_s": round(time.process_time() - began[1], 1),
+                "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            }
+            return result
+
+        return run
+
+    for name, owner, work in (
+        ("sample", source, "sample_rows"),
+        ("codec", fitting, "measure_codec"),
+        ("tokens", fitting, "write_tokens"),
+        ("relations", fitting, "search_again"),
+        ("train", MaskedSynthesizer, "_learn"),
+    ):
+        setattr(owner, work, timed(name, getattr(owner, work)))
+    return phases
 
 
 def main() -> None:
@@ -132,11 +173,13 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=200_000, help="rows that it draws; 0 for none")
     parser.add_argument("--model", default="marginal")
     parser.add_argument("--max-rows", default="20_000,100_000", help="rows of each sample")
+    parser.add_argument("--file", type=Path, help="the real rows, instead of making them")
     args = parser.parse_args()
     rows = (300_000 if args.out_of_core else 200_000) if args.short else args.rows
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / "real.parquet", Path(folder) / "synthetic.parquet"]
-        make(paths[0], rows, 0.0, 0)
+        paths = [args.file or Path(folder) / "real.parquet", Path(folder) / "synthetic.parquet"]
+        if args.file is None:
+            make(paths[0], rows, 0.0, 0)
         if args.fit:
             for count in map(int, args.max_rows.split(",")):
                 run(fit, (paths[0], paths[1], count, args.model, args.memory))

@@ -106,6 +106,10 @@ class Report(SavedReport):
             )
         except KeyError as error:
             raise DataError(f"the key {error} is missing from the evaluation report") from error
+        except (TypeError, ValueError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"the evaluation report is malformed: {error}; evaluate again") from error
 
     def to_html(self) -> str:
         """Render the report as one self-contained page.

@@ -87,6 +87,8 @@ class Score:
     detail: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise DataError(f"the name of a score is text, not {self.name!r}")
         if not self.title and self.name in SPECS:
             object.__setattr__(self, "title", SPECS[self.name].title)
         if not math.isfinite(self.value):

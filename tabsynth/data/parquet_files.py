@@ -23,7 +23,7 @@ def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
         DataError: Duplicate or nested columns, or no rows.
     """
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        file = pyarrow.parquet.ParquetFile(path, pre_buffer=False)  # a buffer holds all that was read
         schema = file.schema_arrow
     except Exception as error:  # damaged files raise any kind of error
         raise SourceError(f"{str(path)!r} is not Parquet, or is damaged or cut short: {error}") from error

@@ -1,4 +1,4 @@
-"""Base class of the steps of a pipeline, and their dependencies."""
+"""The steps of a pipeline: what each depends on, and what all pipelines have in common."""
 
 from __future__ import annotations
 

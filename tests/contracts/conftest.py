@@ -18,11 +18,7 @@ def frame() -> pd.DataFrame:
     return toy_table()
 
 
-KINDS = [pytest.param(kind, marks=pytest.mark.slow) if kind == "copula_gan" else kind for kind in QUICK]
-"""CopulaGAN is the CTGAN behind the transformations of the Gaussian copula."""
-
-
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=list(QUICK))
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if name in ("ctgan", "tvae", "gaussian_copula", "copula_gan"):

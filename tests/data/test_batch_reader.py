@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from tabsynth.data import batch_reader, csv_files, read, write
 from tabsynth.data.batch_reader import Batches
 from tabsynth.errors import DataError, SourceError
+from tabsynth.mixing.out_of_core.staging import StagedSource
 
 CELLS = {
     "number": st.one_of(st.integers(-99, 99).map(str), st.just("")),
@@ -63,6 +66,21 @@ def test_every_kind_of_file_comes_in_batches(name: str, toy: pd.DataFrame, tmp_p
 def test_a_frame_comes_in_batches() -> None:
     frame = pd.DataFrame({"x": np.arange(10)}, index=np.arange(10) + 5)
     assert [part["x"].tolist() for part in Batches(frame).frames(rows=4)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_no_batch_holds_what_was_read_before(tmp_path: Path) -> None:
+    table = pa.table({name: np.random.default_rng(0).random(600_000) for name in "abc"})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", row_group_size=20_000, use_dictionary=False)
+    del table
+    readers = (
+        lambda: Batches(tmp_path / "a.parquet").frames(rows=10_000),
+        lambda: StagedSource(tmp_path / "a.parquet", 0).batches(list("abc")),
+    )
+    for read_all in readers:
+        before = pa.total_allocated_bytes()
+        held = [pa.total_allocated_bytes() - before for _ in read_all()]
+        assert len(held) >= 10
+        assert max(held) < (tmp_path / "a.parquet").stat().st_size / 3
 
 
 def test_what_is_no_table_is_said(tmp_path: Path) -> None:

@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset
+from pyarrow.dataset import IpcFileFormat, ParquetFileFormat, ParquetFragmentScanOptions
 
 from tabsynth.errors import DataError, SourceError, quote
 
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".arrow": "ipc", ".feather": "ipc"}
 """Format of a file by its suffix; other files of a folder are ignored."""
+
+_FILE_FORMATS = {
+    # A buffer holds all that was read of a file until its end.
+    "parquet": ParquetFileFormat(default_fragment_scan_options=ParquetFragmentScanOptions(pre_buffer=False)),
+    "ipc": IpcFileFormat(),
+}
 
 
 def is_dataset(path: str | Path) -> bool:
@@ -76,7 +83,7 @@ def _open(path: str | Path) -> pyarrow.dataset.Dataset:
         raise SourceError(f"{str(path)!r} has files of Parquet and of Arrow; name one kind, such as '*.parquet'")
     base = Path(path) if Path(path).is_dir() else _fixed_part(Path(path))
     try:
-        names, form = [str(file) for file in files], kinds.pop()
+        names, form = [str(file) for file in files], _FILE_FORMATS[kinds.pop()]
         place = {"partitioning": "hive", "partition_base_dir": str(base)}
         dataset = pyarrow.dataset.dataset(names, format=form, **place)
         parts = [fragment.physical_schema for fragment in dataset.get_fragments()]

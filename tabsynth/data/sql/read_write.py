@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -122,9 +123,22 @@ def read_frame(name: str, *, table: str | None = None, query: str | None = None)
 
 
 def frame_of(batches: Iterable[pa.RecordBatch]) -> pd.DataFrame:
-    """Return the rows of all batches."""
+    """Return the rows of all batches, converted column by column, so that little more than the result is in memory."""
     found = list(batches)
-    return to_frame(_concatenate(found)) if found else pd.DataFrame()
+    if not found:
+        return pd.DataFrame()
+    table = _concatenate(found)
+    columns: dict[str, pd.Series] = {}
+    for place, field in enumerate(table.schema):
+        is_text = pa.types.is_string(field.type) and not _is_decimal(field)
+        columns[field.name] = _text(table.column(place)) if is_text else to_frame(table.select([place]))[field.name]
+        pa.default_memory_pool().release_unused()  # it keeps what conversions used
+    return pd.DataFrame(columns, copy=False)
+
+
+def _text(values: pa.ChunkedArray) -> pd.Series:
+    """Return a column of text; equal values of a batch share one object: to share those of all takes much memory."""
+    return pd.Series(np.concatenate([batch.to_pandas().to_numpy() for batch in values.chunks]), dtype=object)
 
 
 def _declared(name: str, table: str | None) -> Schema | None:
@@ -147,10 +161,14 @@ def _concatenate(batches: list[pa.RecordBatch]) -> pa.Table:
 def to_frame(table: pa.Table) -> pd.DataFrame:
     """Convert Arrow to pandas: exact decimals become float64 where that is exact, else ``Decimal``."""
     for place, field in enumerate(table.schema):
-        if (field.metadata or {}).get(b"tabsynth") == DECIMAL_FIELD[b"tabsynth"]:
+        if _is_decimal(field):
             numbers = _decimals(table.column(place))
             table = table.set_column(place, pa.field(field.name, numbers.type), numbers)
     return arrow_to_frame(table)
+
+
+def _is_decimal(field: pa.Field) -> bool:
+    return (field.metadata or {}).get(b"tabsynth") == DECIMAL_FIELD[b"tabsynth"]
 
 
 def _decimals(values: pa.ChunkedArray) -> pa.ChunkedArray:

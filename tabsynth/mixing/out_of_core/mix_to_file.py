@@ -208,7 +208,7 @@ class OutOfCoreMix:
                     writer.write_table(pa.table([*typed, batch[ROW_COLUMN], batch[keys.column]], schema=writer.schema))
         trust = {name: item.trust for name, item in self.plan.inputs.items()}
         join_sources(con, paths, list(self.columns.values()), trust, self.folder / "joined.parquet")
-        return pyarrow.parquet.ParquetFile(self.folder / "joined.parquet")
+        return pyarrow.parquet.ParquetFile(self.folder / "joined.parquet", pre_buffer=False)
 
     def _side_by_side(self) -> Iterator[pa.Table]:
         assert self.joined is not None

@@ -44,7 +44,7 @@ class StagedSource:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Yield the rows in batches, with some columns."""
-        with pyarrow.parquet.ParquetFile(self.path) as file:
+        with pyarrow.parquet.ParquetFile(self.path, pre_buffer=False) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=list(columns)):
                 yield pa.Table.from_batches([batch])
 

@@ -8,10 +8,13 @@ from decimal import Decimal
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import tabsynth as ts
 from tabsynth.data.sql import read_schema
+from tabsynth.data.sql.definitions import DECIMAL_FIELD
+from tabsynth.data.sql.read_write import frame_of
 from tabsynth.errors import DataError, SourceError
 from tabsynth.schema.columns import Categorical, Numeric
 from tabsynth.schema.schema import Schema
@@ -55,6 +58,26 @@ def test_create_append_and_replace(url):
     assert len(ts.read(url, table="t")) == 6
     ts.write(frame[::-1], url, table="t", mode="replace")
     assert ts.read(url, table="t").frame["id"].tolist() == [3, 2, 1]
+
+
+def test_columns_of_batches_are_those_of_the_whole_table():
+    parts = [
+        {"text": ["a", None], "number": [1, None], "late": [None, None], "price": ["1.50", None]},
+        {"text": [None, None], "number": [2, 3], "late": ["b", None], "price": ["2.25", "-3"]},
+    ]
+    decimal = [pa.field("price", pa.string(), metadata=DECIMAL_FIELD)]
+    batches = [pa.RecordBatch.from_pydict(part) for part in parts]
+    schemas = [pa.schema([*list(batch.schema)[:3], *decimal]) for batch in batches]
+    batches = [pa.RecordBatch.from_arrays(own.columns, schema=kind) for own, kind in zip(batches, schemas, strict=True)]
+    frame = frame_of(batches)
+    assert frame.dtypes.astype(str).to_dict() == {
+        "text": "object", "number": "Int64", "late": "object", "price": "float64",
+    }  # fmt: skip
+    assert frame.astype(object).where(frame.notna(), None).to_numpy().tolist() == [
+        ["a", 1, None, 1.5], [None, None, None, None], [None, 2, "b", 2.25], [None, 3, None, -3.0],
+    ]  # fmt: skip
+    assert frame_of([batches[0].slice(0, 0)]).shape == (0, 4)
+    assert frame_of([]).empty
 
 
 def test_a_failed_write_changes_nothing(url):
