@@ -70,11 +70,11 @@ def find_faults(
     out = [*shapes, *dropped]
     out += _target_leaks(real, synthetic, target)
     out += pairs
-    out += _wrong_parts(scores, "tail_error", faulty, "the tails of {0} are wrong: {1} off, real rows {2}")
-    out += _wrong_parts(scores, "missing_pattern_error", set(), "missing values of {0}: {1} off, real rows {2}")
+    out += _wrong_parts(scores, "tail_error", faulty, "the tails of {0} have an error of {1} (real rows: {2})")
+    out += _wrong_parts(scores, "missing_pattern_error", set(), "missing values of {0}: error {1} (real rows: {2})")
     out += _wrong_missingness(scores, faulty)
     out += _wrong_groups(scores, bool(faulty))
-    out += _wrong_parts(scores, "parity_error", set(), "the gap between groups of {0} is {1} off, real rows {2}")
+    out += _wrong_parts(scores, "parity_error", set(), "gap between groups of {0}: error {1} (real rows: {2})")
     return out + _wrong_table_scores(scores)
 
 
@@ -94,7 +94,7 @@ def find_value_faults(
 
 
 def _error_text(part: Part) -> str:
-    return f"{format_number(part.value, '%')} off, real rows {format_number(part.floor or 0.0, '%')}"
+    return f"an error of {format_number(part.value, '%')} (real rows: {format_number(part.floor or 0.0, '%')})"
 
 
 def _is_fault(part: Part, score: Score) -> bool:
@@ -113,7 +113,7 @@ def _wrong_shapes(
     parts = [part for part in scores["shape_error"].detail if _is_fault(part, scores["shape_error"])]
     for part in sorted(parts, key=lambda part: -part.excess):
         name = part.columns[0]
-        text = f"the distribution of {name} is {_error_text(part)}"
+        text = f"the distribution of {name} has {_error_text(part)}"
         changed = describe_unit_change(real, synthetic, name)
         out.append(Finding("fidelity", "shape_error", (name,), f"{text}{changed}"))
     return out[:MAX_FINDINGS], {finding.where[0] for finding in out}
@@ -136,7 +136,7 @@ def _missing_categories(real: EncodedTable, synthetic: EncodedTable) -> list[Fin
             share = counts[code] / len(real)
             if not other[code] and share >= MIN_CATEGORY_SHARE and counts[code] >= min_count and expected[code] >= 10:
                 label = real.encoding.labels[j][code]
-                text = f"{name} = {label}, {format_number(100 * share, '%')} of real rows, never occurs"
+                text = f"{name} = {label} never occurs, but occurs in {format_number(100 * share, '%')} of real rows"
                 out.append(Finding("diversity", "coverage", (name, label), text))
     return out[:MAX_FINDINGS]
 
@@ -167,7 +167,7 @@ def _wrong_pairs(scores: Mapping[str, Score], real: EncodedTable, faulty: set[st
         out.append(Finding("fidelity", "trend_error", (top,), text))
         wrong = {pair: fault for pair, fault in wrong.items() if top not in pair}
     for score, part in sorted(wrong.values(), key=lambda fault: -fault[1].excess)[:MAX_FINDINGS]:
-        text = f"the relation of {part.name} is {_error_text(part)}"
+        text = f"the relation of {part.name} has {_error_text(part)}"
         out.append(Finding("fidelity", score, part.columns, text))
     return out
 
@@ -177,7 +177,7 @@ def _target_leaks(real: EncodedTable, synthetic: EncodedTable, target: str | Non
     if target is None or target not in real.encoding.names:
         return []
     gains = target_information_gains(real, synthetic, target, MIN_LEAK)
-    texts = {n: f"{n} explains {after:.0%} of {target}, in the real table {before:.0%}" for n, before, after in gains}
+    texts = {n: f"{n} explains {after:.0%} of {target} (in the real table {before:.0%})" for n, before, after in gains}
     return [
         Finding("utility", "information_error", (name, target), f"{text}: the target may have leaked")
         for name, text in texts.items()
@@ -234,7 +234,7 @@ def _wrong_groups(scores: Mapping[str, Score], has_faulty_columns: bool) -> list
     ]
     out = []
     for part in sorted(faulty, key=lambda part: -part.excess)[:MAX_FINDINGS]:
-        text = f"rows with {part.name} are {_error_text(part)}"
+        text = f"rows with {part.name} have {_error_text(part)}"
         out.append(Finding("fairness", "subgroup_error", part.columns, text))
     return out
 

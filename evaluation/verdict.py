@@ -22,8 +22,8 @@ MAX_INTERVAL_WIDTH = 25.0
 
 PHRASES: dict[tuple[str, Level], str] = {
     ("fidelity", "good"): "follows the real table closely",
-    ("fidelity", "fair"): "follows the real table in outline",
-    ("fidelity", "poor"): "differs visibly from the real table",
+    ("fidelity", "fair"): "follows the real table approximately",
+    ("fidelity", "poor"): "differs clearly from the real table",
     ("detection", "good"): "a classifier can hardly distinguish it from real rows",
     ("detection", "fair"): "a classifier can partly distinguish it from real rows",
     ("detection", "poor"): "a classifier can distinguish it from real rows",

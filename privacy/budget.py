@@ -13,7 +13,7 @@ from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.noise import Noise
 
 MAX_DEFAULT_DELTA = 1e-6
-"""Delta where the user names none and the public row count gives no smaller one."""
+"""Default delta, unless the public number of rows gives a smaller one."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Privacy:
         if self.unit != "row" and self.rows_per_person is None:
             raise PrivacyError(
                 f"unit {self.unit!r} needs rows_per_person, the maximum number of rows used of each person; choose it "
-                "without looking at the data"
+                "without inspecting the data"
             )
         if self.insecure_seed is not None and (
             isinstance(self.insecure_seed, bool) or not isinstance(self.insecure_seed, int) or self.insecure_seed < 0

@@ -9,7 +9,7 @@
     │   ├── SourceError                    a file cannot be read or written
     │   ├── ConditionError                 a condition of ``sample(given=...)`` cannot be satisfied
     │   └── ArgumentError (TypeError)      a function or a constructor has no such argument
-    ├── ModelFileError                     a model file or checkpoint is damaged, foreign or of a later version
+    ├── ModelFileError                     a model file or checkpoint is damaged, invalid or of a later version
     ├── BusyError                      another process is at work in the same place; it can be tried again
     ├── NotFittedError (sklearn's)         a method that needs a fitted model was called before ``fit``
     ├── MissingDependencyError (ImportError)  an optional package is not installed
@@ -62,7 +62,7 @@ class ArgumentError(InputError, TypeError):
 
 
 class ModelFileError(TabsynthError):
-    """A model file or checkpoint is damaged, foreign or of a later version."""
+    """A model file or checkpoint is damaged, is not from tabsynth, or is of a later version."""
 
 
 class BusyError(TabsynthError):

@@ -1,4 +1,7 @@
-"""tabsynth works without the packages that it adapts, and the adapters name what to install."""
+"""tabsynth works without the packages that it adapts, and the adapters name what to install.
+
+That every module can be imported without them is tested in test_architecture.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import pytest
 
 PROGRAM = """
-import importlib, json, pkgutil, sys
+import json, sys
 
 BLOCKED = {"sdv", "ctgan", "sdmetrics", "copulas", "rdt"}
 
@@ -38,12 +41,6 @@ for name in ("CTGAN", "TVAE", "GaussianCopula", "CopulaGAN"):
         said[name] = str(error)
 report = ts.evaluate(frame, frame.sample(frac=1, random_state=0), seed=0)
 said["scores"] = list(report.scores)
-
-modules = [info.name for info in pkgutil.walk_packages(ts.__path__, "tabsynth.")]
-for name in modules:
-    if not name.endswith("__main__"):
-        importlib.import_module(name)
-said["modules"] = len(modules)
 print(json.dumps(said))
 """
 
@@ -55,10 +52,6 @@ def said() -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
-
-
-def test_every_module_imports(said: dict[str, Any]) -> None:
-    assert said["modules"] > 15
 
 
 def test_our_own_synthesizer_works(said: dict[str, Any]) -> None:

@@ -41,10 +41,10 @@ PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if program(path.
 def test_blocks_of_a_page_run(page: str, tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    subprocess.run([*EXAMPLE, str(tmp_path)], env=environment, check=True, timeout=60)
+    subprocess.run([*EXAMPLE, str(tmp_path)], env=environment, check=True, timeout=900)
     (tmp_path / "_page.py").write_text(program((ROOT / page).read_text("utf-8")), "utf-8")
     line = [sys.executable, "_page.py"]
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
 
@@ -55,6 +55,6 @@ def test_readme_example_runs(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     (tmp_path / "readme.py").write_text(code, "utf-8")
     line = [sys.executable, "readme.py"]
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "report.html").is_file()

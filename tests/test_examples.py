@@ -32,7 +32,7 @@ def test_notebook_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
     client = nbclient.NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
     client.execute()
     shown = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
@@ -45,7 +45,7 @@ def test_audit_notebook_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = nbformat.read(EXAMPLES / "audit_third_party.ipynb", as_version=4)
     client = nbclient.NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
     client.execute()
     assert json.loads((tmp_path / "audit.json").read_text("utf-8"))["verdict"] == "VIOLATION"
@@ -80,7 +80,7 @@ def test_pipeline_file_is_valid() -> None:
 def demo(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, str(EXAMPLES / "demo.py"), *map(str, args)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False)
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_demo_on_a_table_of_ones_own(tmp_path: Path) -> None:
 def test_digits_are_drawn_and_read(tmp_path: Path) -> None:
     line = [sys.executable, str(EXAMPLES / "digits.py"), "--output", str(tmp_path / "digits.html"), "--epochs", "4"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     assert "of the real table's" in done.stdout
     assert (tmp_path / "digits.html").read_text().count("<svg") == 2
@@ -133,7 +133,7 @@ def test_mixing_notebook_goes_from_raw_files_to_the_report(
     monkeypatch.setenv("TABSYNTH_DATA", str(shared_data))
     notebook = nbformat.read(EXAMPLES / f"mix_{name}.ipynb", as_version=4)
     client = nbclient.NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     )
     client.execute()
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -88,7 +88,7 @@ def _coverage_score(
         target=100.0,
         floor=100 * float(floors.mean()),
         unit="%",
-        description="Share of the real categories, and of each number's real range, found in the synthetic table.",
+        description="Share of real categories, and of each number's real range, that the synthetic table covers.",
         method=f"On all rows, mean over the columns; interval: the wider of {N_COVERAGE_DRAWS} bootstrap draws of "
         f"synthetic rows and as many permutations of the rows of both tables. Floor: {how}.",
         detail=tuple(

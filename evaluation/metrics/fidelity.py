@@ -65,7 +65,7 @@ def fidelity_scores(
             target=0.0,
             floor=100 * float(shape_low.mean()),
             unit="%",
-            description="Distance of each column's distribution from the real one, averaged over the columns.",
+            description="Distance between the real and the synthetic distribution, averaged over the columns.",
             method=f"Interval: {N_DRAWS} bootstrap draws of groups of rows of both tables. {floor}",
             detail=tuple(
                 Part(columns=(name,), value=100 * float(value), floor=100 * float(low), chance=100 * float(reach))
@@ -84,7 +84,7 @@ def fidelity_scores(
                 target=0.0,
                 floor=100 * float(np.mean([trend_low[p] for p in pairs])),
                 unit="%",
-                description="Distance of each pair's relation from the real one, averaged over the pairs.",
+                description="Difference in the dependence of each pair of columns, averaged over the pairs.",
                 method=f"Interval: closed form, first- and second-order terms of Hoeffding's decomposition. {floor}"
                 f"{share}",
                 detail=tuple(

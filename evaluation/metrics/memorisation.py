@@ -74,7 +74,7 @@ def memorisation_scores(
             target=0.0,
             floor=0.0,
             unit="%",
-            description="Share of synthetic rows that equal a training row minus that of held-out rows.",
+            description="Share of synthetic rows that equal a training row, minus the same share of held-out rows.",
             method=f"{100 * matched.mean():.2f} % of synthetic and {100 * other.mean():.2f} % of held-out rows are in "
             "the training table (numbers to twelve digits); Newcombe interval of the difference. A smoke test, "
             "not a proof of privacy.",

@@ -1,4 +1,4 @@
-"""Composition of privacy events: the smaller epsilon of Renyi and privacy-pld_accountant-distribution (PLD) accounting.
+"""Composition of privacy events: the smaller epsilon of Renyi and privacy-loss-distribution (PLD) accounting.
 
 Both are upper bounds. Events are plain data. Events that dp-accounting does not support, or that are not listed here,
 are rejected.

@@ -51,10 +51,15 @@ def add_arguments(command: AddCommand) -> None:
     audit.add_argument("--epsilon", type=float, metavar="E", help="the claimed epsilon")
     audit.add_argument("--delta", type=float, metavar="D", help="its delta (default: 1e-6)")
     audit.add_argument(
-        "--unit", metavar="COLUMN", help="the column of persons whom the claim protects (default: each row)"
+        "--unit",
+        metavar="COLUMN",
+        help="column that identifies the persons whom the claim protects (default: each row)",
     )
     audit.add_argument(
-        "--rows-per-person", type=positive_integer, metavar="K", help="rows of a person that were used at most"
+        "--rows-per-person",
+        type=positive_integer,
+        metavar="K",
+        help="maximum number of rows of a person that were used",
     )
     audit.add_argument("--seed", type=non_negative_integer, default=0, metavar="N", help="seed (default: %(default)s)")
     add_report_options(audit)

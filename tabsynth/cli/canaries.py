@@ -22,9 +22,10 @@ examples:
   tabsynth canaries --schema schema.json --epsilon 1 --runs 10_000 --output canaries.json
   tabsynth canaries --schema schema.json --epsilon 1 --model masked --runs 50          black box: synthetic rows only
 
-Fits a small table, simulated from the public schema, --runs times with and without one row, and tries to distinguish
-the two. The result is a lower bound of epsilon: VIOLATION (exit code 3) if it significantly exceeds the claim,
-CONSISTENT, powered if twice the claim would have been detected, else INCONCLUSIVE. No real table is read.
+Fits models to a small table that is simulated from the public schema, --runs times with and --runs times without one
+row, and tries to distinguish the two cases. The result is a lower bound on epsilon. The verdict is VIOLATION (exit
+code 3) if the bound significantly exceeds the claim, CONSISTENT, powered if twice the claim would have been detected,
+and INCONCLUSIVE otherwise. No real table is read.
 """
 
 
@@ -34,8 +35,15 @@ def add_arguments(command: AddCommand) -> None:
     canary.add_argument("--schema", required=True, metavar="FILE", help="schema file")
     canary.add_argument("--epsilon", type=float, required=True, metavar="E", help="the claimed epsilon")
     canary.add_argument("--delta", type=float, metavar="D", help="its delta (default: 1e-6)")
-    canary.add_argument("--unit", default="row", metavar="COLUMN", help="the column of persons, if they are the unit")
-    canary.add_argument("--rows-per-person", type=int, metavar="K", help="their cap on rows: the canary has so many")
+    canary.add_argument(
+        "--unit",
+        default="row",
+        metavar="COLUMN",
+        help="column that identifies persons (default: each row is protected)",
+    )
+    canary.add_argument(
+        "--rows-per-person", type=int, metavar="K", help="maximum rows of a person: the canary has this many"
+    )
     canary.add_argument("--model", default="marginal", metavar="KIND", help="synthesizer (default: %(default)s)")
     canary.add_argument("--runs", type=int, default=1000, metavar="N", help="fits per side (default: %(default)s)")
     canary.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the row order; noise is never seeded")

@@ -24,10 +24,14 @@ def add_arguments(command: AddCommand) -> None:
     ledger = command("ledger", "Create, show or verify a data set's privacy ledger.", LEDGER)
     ledger.add_argument("action", choices=["create", "show", "verify"], help="what to do")
     ledger.add_argument("file", metavar="LEDGER", help="the ledger's file")
-    ledger.add_argument("--epsilon", type=float, metavar="E", help="create: the budget of all private reads together")
+    ledger.add_argument("--epsilon", type=float, metavar="E", help="create: the epsilon of all private reads together")
     ledger.add_argument("--delta", type=float, metavar="D", help="create: its delta (default: 1e-6)")
-    ledger.add_argument("--unit", metavar="COLUMN", help="create: the column of persons (default: each row)")
-    ledger.add_argument("--models", nargs="+", default=[], metavar="MODEL", help="model files fitted under it")
+    ledger.add_argument(
+        "--unit", metavar="COLUMN", help="create: column that identifies persons (default: each row is protected)"
+    )
+    ledger.add_argument(
+        "--models", nargs="+", default=[], metavar="MODEL", help="model files that were fitted with this ledger"
+    )
 
 
 def run(args: Namespace) -> int:

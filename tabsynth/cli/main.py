@@ -54,18 +54,18 @@ To try it without a table: every FILE may be sklearn:diabetes, sklearn:breast_ca
 """
 
 EXIT_CODES = """\
-Results go to stdout, as text on a terminal, else as JSON. Progress and messages go to stderr.
+Results go to stdout, as text on a terminal and otherwise as JSON. Progress and messages go to stderr.
 
 exit codes:
   0    done
   1    unexpected error
-  2    bad usage or bad input; nothing was written
-  3    finished, but a threshold (--require, --gates, the pipeline's `require`) was not met, an audit's violation,
-       or a release was refused by its gates; nothing was replaced
-  4    the model file is damaged, foreign or of a later version
-  5    a release does not verify: changed, incomplete, or signed with another key
-  6    another run is at work in the same folder; try again later
-  130  interrupted; run the same fit again to resume it from its checkpoint
+  2    wrong usage or invalid input; nothing was written
+  3    finished, but a threshold (--require, --gates, the pipeline's `require`) was not met, an audit found a violation,
+       or a release missed a gate; earlier results were not replaced
+  4    the model file is damaged, is not a model file, or was written by a later version
+  5    a release does not verify: it was changed, is incomplete, or is signed with another key
+  6    another run is writing to the same folder; try again later
+  130  interrupted; repeat the same command to resume a fit from its checkpoint
 """
 
 

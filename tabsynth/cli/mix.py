@@ -19,8 +19,8 @@ examples:
   tabsynth mix review plan.yaml --output review.html         inspect it, then set each status in plan.yaml
   tabsynth mix apply plan.yaml --output mixed.parquet --report mixed.json
 
-Every entry of a suggested plan is proposed until a person accepts it, or apply --accept-above 0.8 accepts those that
-score at least 0.8 and ask no question.
+Entries of a suggested plan have the status 'proposed' until a person accepts them. 'apply --accept-above 0.8' accepts
+proposals with a score of at least 0.8 and no question.
 """
 
 MIN_STREAMED_BYTES = 1 << 28
@@ -29,7 +29,7 @@ MIN_STREAMED_BYTES = 1 << 28
 
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
-    verbs = command("mix", "Merge several tables by a plan that a person reviews.", MIX).add_subparsers(
+    verbs = command("mix", "Merge several tables according to a plan that a person reviews.", MIX).add_subparsers(
         dest="verb", required=True, metavar="VERB"
     )
     suggest = verbs.add_parser("suggest", help="propose a plan")
@@ -48,7 +48,9 @@ def add_arguments(command: AddCommand) -> None:
     apply.add_argument("--report", metavar="FILE", help="also write the report, as JSON")
     apply.add_argument("--lineage", metavar="FILE", help="also write the rows' sources, if the plan publishes them")
     apply.add_argument("--schema", metavar="FILE", help="also write the mixed table's schema, for fit --schema")
-    apply.add_argument("--stream", action="store_true", help="apply batch by batch (default for inputs above 256 MB)")
+    apply.add_argument(
+        "--stream", action="store_true", help="process the inputs in batches (default for inputs above 256 MB)"
+    )
     apply.add_argument(
         "--person", action="store_true", help="add the column _entity, which identifies people across sources"
     )

@@ -19,8 +19,8 @@ examples:
   tabsynth plan-privacy --schema schema.json -n 30_000 --rows-per-person 5 --epsilons 0.5,1,2 --output plan.html
   tabsynth plan-privacy --cardinalities 2,2,5,12,40 -n 10_000
 
-The plan uses the schema only; no real table is read. What the schema leaves open is assumed, and the plan lists it, so
-that a schema of 'tabsynth inspect' can be planned with before it is declared.
+The plan uses only the schema; no real table is read. The plan makes assumptions for facts that are missing in the
+schema, and lists them. It therefore also accepts a schema that 'tabsynth inspect' wrote.
 """
 
 

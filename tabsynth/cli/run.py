@@ -13,8 +13,8 @@ examples:
   tabsynth run pipeline.yaml --dry-run                 which steps would run, and why
   tabsynth run pipeline.yaml
 
-A step whose inputs, settings and versions are unchanged is skipped; a run that was interrupted or killed goes on where
-it was. OUTPUT/.pipeline/status.json has the state of the run.
+A step is skipped if its inputs, settings and versions are unchanged. An interrupted or killed run resumes at the step
+where it stopped. OUTPUT/.pipeline/status.json contains the state of the run.
 """
 
 

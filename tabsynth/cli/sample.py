@@ -60,16 +60,19 @@ def add_arguments(command: AddCommand) -> None:
         "-n",
         type=positive_integer,
         metavar="N",
-        help="number of rows, of the root of linked tables (default: as the training table)",
+        help="number of rows, for linked tables of the root table (default: as in the training table)",
     )
     sample.add_argument(
-        "--scale", type=positive_number, metavar="X", help="number of rows as a multiple of the training table's"
+        "--scale",
+        type=positive_number,
+        metavar="X",
+        help="number of rows as a multiple of the rows of the training table",
     )
     sample.add_argument("--format", choices=["parquet", "csv"], help="format of a folder's tables (default: parquet)")
     sample.add_argument(
         "--keep-formulas",
         action="store_true",
-        help="write text such as =A1 as it is; by default CSV and workbooks mark it, so that no spreadsheet runs it",
+        help="write text such as =A1 unchanged; by default it is marked, so that spreadsheets do not run it",
     )
     sample.add_argument("--given", action="append", default=[], metavar="CONDITION", help="condition of every row")
     sample.add_argument("--seed", type=non_negative_integer, metavar="N", help="seed (default: random, and printed)")

@@ -13,7 +13,7 @@ examples:
   tabsynth tune patients.csv --objective utility --target outcome --holdout 0.3 --output best.yaml
 
 Each trial is a fit. One half of the held-out rows selects the options, the other half scores them. best.yaml contains
-them as the model step of a pipeline file. Needs the package optuna.
+these options as the model step of a pipeline file. Needs the package optuna.
 """
 
 

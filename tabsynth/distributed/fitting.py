@@ -1,4 +1,4 @@
-"""Fit a model to a file larger than memory, by a stated rule for the rows that it trains on."""
+"""Fit a model to a random sample of the rows of a file larger than memory."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def fit_sampled(
 ) -> Model:
     """Fit a synthesizer to a uniform random sample of at most ``max_rows`` rows of a file; return it.
 
-    A file of fewer rows is used whole, and the fit is that of ``fit``. Otherwise ``model.source_rows_`` and the model
-    card state how many rows the file has and how many were used. Values that the sample does not meet, such as rare
-    categories and the extremes of numbers, are not in the model, unless the schema declares them.
+    If the file has fewer rows, all are used, and the result is that of ``fit``. Otherwise ``model.source_rows_`` and
+    the model card state how many rows the file has and how many were used. Values that do not occur in the sample, such
+    as rare categories and the extremes of numbers, are not in the model, unless the schema declares them.
 
     A private fit reads all rows: call ``fit(privacy=...)``.
 

@@ -1,4 +1,4 @@
-"""The manifest of a sharded sample: its plan, and rows and SHA-256 of every shard that is finished."""
+"""The manifest of a sharded sample: its plan, and the rows and SHA-256 hash of every finished shard."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Manifest:
 
 
 def open_manifest(folder: Path, plan: ShardPlan) -> Manifest:
-    """Return the state of a run: the shards in the folder that are whole. A folder that is missing or empty is started.
+    """Return the state of a run: the complete shards in the folder. A missing or empty folder starts a new run.
 
     A file that its plan's run has put in place is whole, for files are renamed when they are finished; one whose hash
     differs from the recorded one was damaged later, and its shard counts as missing.
@@ -78,7 +78,7 @@ def open_manifest(folder: Path, plan: ShardPlan) -> Manifest:
     if MANIFEST not in names:
         if names:
             raise SourceError(
-                f"the folder {str(folder)!r} is not empty and has no manifest of a sample: name a new folder"
+                f"the folder {str(folder)!r} is not empty and has no manifest of a sample; choose a new folder"
             )
         manifest = Manifest(plan)
         manifest.write(folder)
@@ -97,7 +97,7 @@ def _read_recorded(folder: Path, plan: ShardPlan) -> dict[int, str]:
         known, shards = data["plan"], data["shards"]
         recorded = {int(shard["number"]): str(shard["sha256"]) for shard in shards}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{str(path)!r} is not a manifest of a sample, or is damaged; name a new folder") from error
+        raise SourceError(f"{str(path)!r} is not a manifest of a sample, or is damaged; choose a new folder") from error
     wanted = plan.to_dict()
     differing = [name for name in wanted if known.get(name) != wanted[name]]
     if differing:

@@ -18,8 +18,8 @@ MIN_BATCH_ROWS = 1 << 11
 def sample_rows(path: str | Path, max_rows: int, *, seed: int) -> tuple[pd.DataFrame, int]:
     """Return a uniform random sample without replacement, in the file's order, and the number of rows of the file.
 
-    Every row draws a random number, and the rows of the smallest numbers are kept: at most twice as many as are wanted
-    are in memory at any time.
+    Every row gets a random number, and the rows with the smallest numbers are kept. At most twice as many rows as
+    requested are in memory at any time.
 
     Args:
         path: A file (workbooks, Arrow and JSON files are read whole), a folder or pattern of Parquet files, or the URL

@@ -1,4 +1,4 @@
-"""Sample into a folder of Parquet shards, on one process, several or a Ray cluster."""
+"""Sample into a folder of Parquet shards, in one process, in several processes or on a Ray cluster."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ N_PROBE_ROWS = 1_000
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """All that decides the content of the shards.
+    """Parameters that determine the content of the shards.
 
     Attributes:
         model: SHA-256 of the model's content.

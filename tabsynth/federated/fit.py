@@ -16,7 +16,7 @@ from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 
 def fit_federated(plan: FederatedPlan, transport: Transport, *, progress: bool | None = None) -> MarginalSynthesizer:
-    """Fit at the coordinator, which has no rows and sees no count of a single site.
+    """Run the fit at the coordinator, which has no rows and receives no counts of a single site.
 
     Its model's ledger repeats what each site was charged. A site that is lost after it gave its vector costs nothing;
     one that is lost earlier leaves the fit, and later counts are scaled to the rows of the first round.

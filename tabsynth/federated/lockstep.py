@@ -1,7 +1,7 @@
-"""The private fit of the mixture, run by every party on the same sums: each derives the same next query.
+"""The private fit of the mixture. Every party runs it on the same sums, so each derives the same next query.
 
-A site runs the fit with the sums of the rounds so far and stops at the first query beyond them; it is never asked for
-anything that the plan and earlier noisy sums do not decide. The coordinator runs the same fit on an empty table.
+A site runs the fit with the sums of the rounds so far and stops at the first query without a sum. It therefore answers
+only queries that the plan and earlier noisy sums determine. The coordinator runs the same fit on an empty table.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def seal(seed: bytes, text: bytes, label: str) -> bytes:
 
 
 def unseal(seed: bytes, sealed: bytes, label: str) -> bytes:
-    """Decrypt what ``seal`` gave.
+    """Decrypt the output of ``seal``.
 
     Raises:
         PrivacyError: The message was changed, or is for another site or round.
@@ -84,4 +84,4 @@ def unseal(seed: bytes, sealed: bytes, label: str) -> bytes:
     try:
         return AESGCM(seed).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], label.encode())
     except (InvalidTag, ValueError) as error:
-        raise PrivacyError("a sealed share was changed on its way; the round is not continued") from error
+        raise PrivacyError("a sealed share was changed in transit; the round is aborted") from error

@@ -1,4 +1,4 @@
-"""Shamir's secret sharing: any ``threshold`` shares give the secret, fewer nothing (Shamir 1979)."""
+"""Shamir's secret sharing: any ``threshold`` shares reveal the secret, fewer reveal nothing (Shamir 1979)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The coordinator's half of the secure sum: it relays keys and sealed shares, and opens the sum alone."""
+"""The coordinator's part of the secure sum: it relays keys and sealed shares, and unmasks only the sum."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""A site: it holds rows, and answers a round of the secure sum with one masked vector.
+"""A site, which has rows and answers each round of the secure sum with one masked vector.
 
 The protocol is that of Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning" (CCS
-2017), with one change: where a site is lost before its vector arrives, its mask key is not reconstructed. The attempt
-is dropped unopened, and the others repeat the round with new keys and larger parts of the noise, so that every sum has
-the noise that was charged. A site that helped to open a round never repeats it.
+2017), with one change: if a site is lost before its vector arrives, its mask key is not reconstructed. The attempt
+is discarded without unmasking, and the others repeat the round with new keys and larger shares of the noise, so that
+every sum has the noise that was charged. A site that helped to unmask a round never repeats it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Attempt:
 
 
 class Site:
-    """A party that holds rows. They never leave it: what leaves it are public keys, sealed shares and masked sums.
+    """A party that has rows. The rows never leave it; it sends only public keys, sealed shares and masked sums.
 
     Args:
         name: Its name in the plan.

@@ -29,7 +29,7 @@ class Transport(Protocol):
 
 
 class InProcessTransport:
-    """Sites in this process: for tests and rehearsals."""
+    """Sites in this process, for tests and trials."""
 
     def __init__(self, sites: Mapping[str, Site]) -> None:
         self.sites = dict(sites)
@@ -45,7 +45,7 @@ def encode_message(message: Mapping[str, Any]) -> bytes:
 
 
 def decode_message(data: bytes) -> dict[str, Any]:
-    """Decode what ``encode_message`` gave.
+    """Decode the output of ``encode_message``.
 
     Raises:
         PrivacyError: It is not a message.

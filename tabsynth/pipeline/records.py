@@ -1,4 +1,4 @@
-"""Records of finished steps: what they were made from, and the hashes of what they wrote.
+"""Records of finished steps: hashes of their inputs, settings and outputs.
 
 A step is current if a record of the same inputs, settings and versions exists and its files are intact, wherever a run
 left them.

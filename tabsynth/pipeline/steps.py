@@ -1,4 +1,4 @@
-"""The steps of a pipeline: what each depends on, and what all pipelines have in common."""
+"""Base class of the steps of a pipeline, and their dependencies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zip files of one form: nothing compressed, no dates, no links, every byte determined by names and contents.
+"""Canonical zip files: no compression, no dates, no links; names and contents determine every byte.
 
 A reader that knows the form checks each byte outside the contents, and never expands anything.
 """

@@ -1,4 +1,4 @@
-"""Put a finished release in the place of an earlier one; a process that is killed leaves one of the two."""
+"""Replace an earlier release by a finished one. If the process is killed, one of the two remains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verify a release offline with the publisher's public key, and list what was checked and what cannot be."""
+"""Verify a release offline with the publisher's public key; list the checks and the claims that cannot be checked."""
 
 from __future__ import annotations
 

@@ -43,6 +43,8 @@ MIN_ROWS = 20
 MAX_CONSTANT_SHARE = 0.999
 """A column with a more frequent value, in at least ``MIN_CONSTANT_ROWS`` rows, is almost constant."""
 MIN_CONSTANT_ROWS = 1000
+RARE_ADVICE = ": are these values public (declare them), is it an identifier or text, or can min_group be lower?"
+"""End of the question about rare values; the local page replaces it."""
 
 
 def infer_schema(frame: pd.DataFrame, *, decimal: str | None = None) -> Schema:
@@ -67,34 +69,35 @@ def infer_column(values: pd.Series, decimal: str | None = None) -> Column:
     column = _infer_kind(name, values, present, decimal)
     notes = column.question
     if not len(present):
-        notes = "every value is missing: should the column be dropped?"
+        notes = "all values are missing: should the column be dropped?"
     elif len(present) >= MIN_CONSTANT_ROWS and not isinstance(column, (Identifier, Datetime)):
         share = float(present.value_counts(normalize=True).iloc[0]) if _may_repeat(present) else 0.0
         if MAX_CONSTANT_SHARE <= share < 1 and not notes:
-            notes = f"more than {MAX_CONSTANT_SHARE:.1%} of its values are the same: should it be dropped?"
+            notes = f"more than {MAX_CONSTANT_SHARE:.1%} of the values are the same: should the column be dropped?"
     if isinstance(column, Categorical) and len(present):
         notes = "; ".join(filter(None, (notes, _rare_question(present))))
     nullable = column.nullable or len(present) < len(values)
     if is_quasi_identifier(name) and not isinstance(column, (Identifier, Text)):
-        column = replace(column, role="quasi_identifier", why=f"{column.why}; by its name it may single out persons")
+        why = f"{column.why}; the name suggests that it may identify persons"
+        column = replace(column, role="quasi_identifier", why=why)
     return replace(column, nullable=nullable, origin="inferred", question=notes)
 
 
 def _infer_kind(name: str, values: pd.Series, present: pd.Series, decimal: str | None) -> Column:
     kind = values.dtype
     if pd.api.types.is_bool_dtype(kind) and not isinstance(kind, pd.CategoricalDtype):
-        return Boolean(name=name, why="its values are true and false")
+        return Boolean(name=name, why="all values are true or false")
     if pd.api.types.is_datetime64_any_dtype(kind):
-        return Datetime(name=name, resolution=_resolution(unwrap_arrow_timestamps(present)), why="its values are dates")
+        return Datetime(name=name, resolution=_resolution(unwrap_arrow_timestamps(present)), why="all values are dates")
     if pd.api.types.is_numeric_dtype(kind):
         return _infer_number(name, present)
     if isinstance(kind, pd.CategoricalDtype):
         return _infer_category(name, kind, present)
     if not len(present):
-        return Categorical(name=name, why="it holds no values from which to infer its kind")
+        return Categorical(name=name, why="there are no values from which to infer a kind")
     first = present.iloc[0]
     if isinstance(first, (bool, np.bool_)):
-        return Boolean(name=name, why="its values are true and false")
+        return Boolean(name=name, why="all values are true or false")
     if isinstance(first, str):
         return infer_text(name, present, decimal)
     if isinstance(first, (datetime.date, np.datetime64)):
@@ -102,25 +105,25 @@ def _infer_kind(name: str, values: pd.Series, present: pd.Series, decimal: str |
             moments = pd.to_datetime(present, utc=True)
         except (ValueError, OverflowError):
             return _out_of_range_dates(name)
-        return Datetime(name=name, resolution=_resolution(moments), why="its values are dates")
+        return Datetime(name=name, resolution=_resolution(moments), why="all values are dates")
     return _infer_number(name, present if exceeds_float64(present) else pd.to_numeric(present.astype(float)))
 
 
 def _infer_category(name: str, kind: pd.CategoricalDtype, present: pd.Series) -> Column:
     """Return a categorical column for a pandas categorical, unless no category repeats."""
     if kind.ordered:
-        return Categorical(name=name, ordered=True, why="it is an ordered categorical of pandas")
+        return Categorical(name=name, ordered=True, why="it is an ordered pandas categorical")
     plain = present.astype(object)
     if len(plain) >= MIN_ROWS and plain.is_unique and isinstance(plain.iloc[0], str):
         return infer_text(name, plain)
-    return Categorical(name=name, why="it is a categorical of pandas")
+    return Categorical(name=name, why="it is a pandas categorical")
 
 
 def _out_of_range_dates(name: str) -> Column:
     return Categorical(
         name=name,
-        why="its dates lie beyond the years 1678 to 2261",
-        question="do dates such as 9999-12-31 mean that there is none? Leave those empty",
+        why="some dates are outside the years 1678 to 2261",
+        question="do dates such as 9999-12-31 mean that the date is missing? Leave such cells empty",
     )
 
 
@@ -133,10 +136,7 @@ def _rare_question(present: pd.Series) -> str:
     share = rare_share(present)
     if share <= MAX_RARE_SHARE:
         return ""
-    return (
-        f"{share:.1%} of its values are shared by fewer than {MIN_GROUP} rows and will be replaced: are its values "
-        "public (declare them), is it an identifier or text, or may min_group be lower?"
-    )
+    return f"{share:.1%} of the cells have values that fewer than {MIN_GROUP} rows share, and are replaced{RARE_ADVICE}"
 
 
 def _may_repeat(present: pd.Series) -> bool:
@@ -150,11 +150,11 @@ def _infer_number(name: str, present: pd.Series) -> Column:
         return _infer_large_integers(name, present)
     data = present.to_numpy(dtype=np.float64)
     if not len(data):
-        return Numeric(name=name, why="its type is a number's, but it holds none")
+        return Numeric(name=name, why="its type is numeric, but it has no values")
     decimals = count_decimals(data)
-    why = "its values are whole numbers" if decimals == 0 else "its values are numbers"
+    why = "all values are integers" if decimals == 0 else "all values are numbers"
     if (data == data[0]).all() and len(data) > 1:
-        why = "it holds a single number"
+        why = "all values are the same number"
     if decimals != 0 or (np.abs(data) >= 2**63).any():
         return Numeric(name=name, decimals=decimals, why=why, question=_sentinel_question(data))
     distinct = np.unique(present.to_numpy(dtype=np.int64))
@@ -168,15 +168,15 @@ def _infer_number(name: str, present: pd.Series) -> Column:
     if is_key(name) and not (is_code(name) or len(distinct) <= 50 or repeats >= 100):
         return repeated_identifier(name)
     if len(distinct) == 2:
-        return Categorical(name=name, why="it holds two different whole numbers, between which there is no scale")
+        return Categorical(name=name, why="it has two distinct integers, which are learned as categories")
     if is_code(name) or (is_key(name) and len(distinct) > MAX_CODE_VALUES):
-        why = f"by its name it is a code: {len(distinct)} different numbers, which repeat"
-        return Categorical(name=name, why=why, question="is it a code, as its name says, or a quantity (numeric)?")
+        why = f"the name suggests a code, and it has {len(distinct)} distinct integers, which repeat"
+        return Categorical(name=name, why=why, question="is it a code, as its name suggests, or a quantity (numeric)?")
     if is_key(name):
-        why = "by its name it refers to something: few different numbers, which repeat"
-        return Categorical(name=name, why=why, question="is it a code, as its name says, or a quantity (numeric)?")
+        why = "the name suggests a reference, and it has few distinct integers, which repeat"
+        return Categorical(name=name, why=why, question="is it a code, as its name suggests, or a quantity (numeric)?")
     if are_compact_dates(present):
-        why = "all its values are dates written as eight digits"
+        why = "all values are dates written as eight digits"
         return Datetime(name=name, format=COMPACT_FORMAT, resolution="D", why=why)
     question = _sentinel_question(data) or _date_question(distinct)
     question = question or _code_question(name, distinct) or _gap_question(name, present)
@@ -188,9 +188,9 @@ def _infer_large_integers(name: str, present: pd.Series) -> Column:
     distinct = [str(value) for value in present.unique().tolist()]
     if personal := infer_personal(name, distinct[:N_SAMPLED_VALUES]):
         return personal
-    why = "it holds whole numbers beyond 2**53, which are kept exact as a key or a code only"
+    why = "it has integers beyond 2**53, which are exact only as keys or codes"
     if is_code(name) and len(distinct) < len(present):
-        return Categorical(name=name, why=why, question="is it a code, as its name says, or a key (identifier)?")
+        return Categorical(name=name, why=why, question="is it a code, as its name suggests, or a key (identifier)?")
     return Identifier(name=name, why=why, question="is it a key (identifier) or a code (categorical)?")
 
 
@@ -198,20 +198,20 @@ def _infer_unique_integers(name: str, data: npt.NDArray[np.float64], distinct: n
     """Return the integers that never repeat: a row number, a key or a measurement."""
     run = int(distinct[-1]) - int(distinct[0]) + 1 == len(distinct)
     if len(data) >= MIN_ROWS and run and int(distinct[0]) in (0, 1):
-        return Identifier(name=name, why=f"it counts the rows from {int(distinct[0])}")
+        return Identifier(name=name, why=f"it numbers the rows from {int(distinct[0])}")
     if is_key(name):
-        return Identifier(name=name, why="by its name it is a key, and no value repeats")
+        return Identifier(name=name, why="the name suggests a key, and no value repeats")
     if is_code(name):
-        why = "by its name it is a code"
+        why = "the name suggests a code"
         return Categorical(name=name, why=why, question="no value repeats: is it a key (identifier)?")
     if are_compact_dates(pd.Series(distinct)):
         return Datetime(
-            name=name, format=COMPACT_FORMAT, resolution="D", why="all its values are dates written as eight digits"
+            name=name, format=COMPACT_FORMAT, resolution="D", why="all values are dates written as eight digits"
         )
     question = _sentinel_question(data)
     if len(data) >= MIN_ROWS and not is_quantity(name):
         question = "no value repeats: is it a key (identifier) or a measurement?"
-    return Numeric(name=name, decimals=0, why="its values are whole numbers", question=question)
+    return Numeric(name=name, decimals=0, why="all values are integers", question=question)
 
 
 def are_compact_dates(present: pd.Series) -> bool:
@@ -254,10 +254,10 @@ def _sentinel_question(data: npt.NDArray[np.float64]) -> str:
 def _code_question(name: str, distinct: npt.NDArray[np.int64]) -> str:
     """Ask whether a few distinct integers, or integers of one length, are codes."""
     if 2 < len(distinct) <= MAX_CODE_VALUES and not is_quantity(name):
-        return f"it holds only {len(distinct)} different whole numbers: is it a code (categorical) or a quantity?"
+        return f"it has only {len(distinct)} distinct integers: is it a code (categorical) or a quantity?"
     lengths = {len(str(abs(int(value)))) for value in (distinct[0], distinct[-1])}
     if len(distinct) > MAX_CODE_VALUES and distinct[0] > 0 and len(lengths) == 1 and lengths.pop() >= 5:
-        return "all its values have the same number of digits: is it a code such as a postcode (categorical)?"
+        return "all values have the same number of digits: is it a code such as a postcode (categorical)?"
     return ""
 
 
@@ -268,7 +268,7 @@ def _gap_question(name: str, present: pd.Series) -> str:
     if is_quantity(name) or most > 0.5 or not is_sparse(values, np.unique(values, return_counts=True)[1], MIN_GROUP):
         return ""
     many = present.nunique()
-    return f"its {many} different numbers recur and leave gaps: is it a code (categorical) or a quantity (numeric)?"
+    return f"its {many} distinct integers repeat and have gaps: is it a code (categorical) or a quantity (numeric)?"
 
 
 def _date_question(distinct: npt.NDArray[np.int64]) -> str:
@@ -276,5 +276,5 @@ def _date_question(distinct: npt.NDArray[np.int64]) -> str:
     month, day = distinct % 10000 // 100, distinct % 100
     plain = (distinct > 18000101) & (distinct < 22001231) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     if len(distinct) >= MIN_ROWS and plain.mean() > 0.8:
-        return "most of its values are dates written as eight digits, some are not: fix or empty those to have dates"
+        return "most values are dates written as eight digits: correct or empty the others to have dates"
     return ""

@@ -51,7 +51,7 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
     if personal := infer_personal(name, sample):
         return personal
     if all(UUID.fullmatch(value) for value in sample):
-        return _infer_key(name, rows, different, "its values are UUIDs")
+        return _infer_key(name, rows, different, "all values are UUIDs")
     numeric = sum(_is_number(value) for value in sample) / len(sample)
     pointed = decimal == "," and any("." in value for value in sample)
     spelled = find_number_format(distinct, decimal) if numeric < 1 or pointed else None
@@ -64,7 +64,7 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
     if marks and known and all(_is_number(value) for value in known):
         numbers = _infer_digits(name, int(present.isin(known).sum()), len(known), known)
         if isinstance(numbers, Numeric):
-            why = f"its values are numbers, but for {', '.join(map(repr, marks))} where there is none"
+            why = f"all values are numbers except {', '.join(map(repr, marks))}, which mean that there is none"
             return replace(numbers, format=None, nullable=True, why=why, question=_missing_question(marks))
     question = _missing_question(marks) or _number_or_date_question(numeric, sample)
     words = float(np.mean([len(value.split()) for value in sample]))
@@ -74,20 +74,20 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
     if is_key(name) and keys:
         return repeated_identifier(name)
     if is_personal(name) and not question:
-        question = "by its name it may name or reach persons: should it be removed (text) rather than learned?"
+        question = "the name suggests names or contact data of persons: should it be removed (text) instead of learned?"
     length = float(np.mean([len(value) for value in sample]))
     written = words >= 2 * MIN_TEXT_WORDS or length >= MIN_TEXT_CHARACTERS
     if different > MIN_ROWS and written and rare_share(present) > MAX_RARE_SHARE:
-        why = f"{different} different values in {rows} rows, of {words:.0f} words: free text, which is never learned"
+        why = f"{different} distinct values in {rows} rows, {words:.0f} words on average: free text, never learned"
         default_question = (
-            "some of its texts repeat: is removing them (text) right, or are they categories to learn (categorical)?"
+            "some texts repeat: should they be removed (text), or are they categories to learn (categorical)?"
         )
         return Text(name=name, why=why, question=question or default_question)
-    why = f"{different} different values in {rows} rows: text that repeats"
+    why = f"{different} distinct values in {rows} rows: text that repeats"
     if different == 1:
-        why = "it holds a single value"
+        why = "all values are equal"
     elif different == rows:
-        why = "text of a table too small to infer more"
+        why = "it is text, and the table is too small to infer more"
     return Categorical(name=name, why=why, question=question)
 
 
@@ -105,8 +105,8 @@ def _infer_date(name: str, distinct: list[str]) -> Datetime | None:
     moments = parse_dates(pd.Series(distinct, dtype=object), formats[0])
     question = ""
     if len(formats) > 1:
-        question = f"day or month first? Read as {formats[0]!r}, but {formats[1]!r} fits as well"
-    why = f"all its values are dates or times written as {formats[0]}"
+        question = f"does day or month come first? It is read as {formats[0]!r}, but {formats[1]!r} is also possible"
+    why = f"all values are dates or times written as {formats[0]}"
     return Datetime(
         name=name,
         format=infer_padding(distinct, formats[0]),
@@ -123,18 +123,18 @@ def _infer_key(name: str, rows: int, different: int, why: str) -> Column:
     if is_person(name) and not is_code(name):
         return repeated_identifier(name)
     if different <= 50 or rows / different >= 100:
-        question = "is it a code (categorical), or a key, to be replaced (identifier)?"
-        return Categorical(name=name, why=f"{why}, but only {different} for {rows} rows", question=question)
+        question = "is it a code (categorical) or a key (identifier, which is replaced)?"
+        return Categorical(name=name, why=f"{why}, but only {different} are distinct in {rows} rows", question=question)
     return repeated_identifier(name)
 
 
 def repeated_identifier(name: str) -> Identifier:
     """Return a key that several rows share."""
     if is_person(name):
-        question = "several rows share a value: is this the person the rows are about? Then give it the role 'person'"
+        question = "several rows share a value: does it identify persons? Then give it the role 'person'"
     else:
         question = "several rows share a value: does it refer to another table, or is it a code (categorical)?"
-    return Identifier(name=name, why="by its name and its values it is a key, though values repeat", question=question)
+    return Identifier(name=name, why="name and values suggest a key, although values repeat", question=question)
 
 
 def is_person_key(name: str, different: int) -> bool:
@@ -151,7 +151,7 @@ def _formatted_number(name: str, distinct: list[str], form: NumberFormat, *, sur
         and all(value.count(form.thousands) == 1 for value in distinct)
     )
     question = (
-        f"is {form.thousands!r} the thousands separator, as read, or the decimal one? Then change its format"
+        f"{form.thousands!r} is read as the thousands separator: is it the decimal separator? Then change the format"
         if unsure
         else ""
     )
@@ -159,7 +159,7 @@ def _formatted_number(name: str, distinct: list[str], form: NumberFormat, *, sur
         name=name,
         decimals=form.most if form.most < MAX_DECIMALS else None,
         format=str(form),
-        why=f"all its values are numbers, written as {form}",
+        why=f"all values are numbers, written as {form}",
         question=question,
     )
 
@@ -169,33 +169,35 @@ def _infer_digits(name: str, rows: int, different: int, distinct: list[str]) -> 
     padded = any(re.match(r"-?0\d", value) for value in distinct)
     alike = all(map(str.isdigit, distinct)) and len({len(value) for value in distinct}) == 1 and len(distinct[0]) >= 4
     if not padded and different > 20 and not is_code(name) and not is_key(name) and not alike:
-        question = "its numbers are stored as text: convert them with pd.to_numeric, or is it a code (categorical)?"
+        question = "the numbers are stored as text: convert them with pd.to_numeric, or is it a code (categorical)?"
         form = find_number_format(distinct)
-        why = "all its values are numbers, written as text"
+        why = "all values are numbers, written as text"
         return Numeric(name=name, format=None if form is None else str(form), why=why, question=question)
     fraction = any("." in value for value in distinct) and not is_code(name) and not is_key(name)
     if is_key(name) or (different == rows and rows >= MIN_ROWS and not fraction):
-        return _infer_key(name, rows, different, "its values are digits" + (" with leading zeros" if padded else ""))
-    why = "its values are digits with leading zeros: a code" if padded else f"{different} different numbers, as text"
+        return _infer_key(
+            name, rows, different, "all values are digits" + (", some with leading zeros" if padded else "")
+        )
+    why = "some values have leading zeros: a code" if padded else f"{different} distinct numbers, as text"
     return Categorical(name=name, why=why)
 
 
 def _infer_sparse_text(name: str, rows: int, different: int, sample: list[str], words: float, question: str) -> Column:
     """Return the text that hardly repeats: a key, free text, or categories that a person must confirm."""
-    why = f"{different} different values in {rows} rows"
+    why = f"{different} distinct values in {rows} rows"
     coded = words < 1.2 and np.mean([any(char.isdigit() for char in value) for value in sample]) > 0.95
     if different == rows and (coded or (is_key(name) and words < 2)) and not is_personal(name):
         return Identifier(name=name, why=f"{why}: codes that never repeat")
     if is_key(name) and words < 1.2:
         return repeated_identifier(name)
     if words >= 2 * MIN_TEXT_WORDS:
-        return Text(name=name, why=f"{why} of {words:.0f} words: free text, which is never learned", question=question)
+        return Text(name=name, why=f"{why}, {words:.0f} words on average: free text, never learned", question=question)
     what = "free text or addresses" if words >= MIN_TEXT_WORDS else "names or other personal text"
     default_question = (
-        f"hardly a value repeats: is it {what}, which is right to leave out, or categories to learn (categorical)?"
+        f"few values repeat: is it {what}, which should not be learned, or are they categories (categorical)?"
     )
     return Text(
-        name=name, why=f"{why}: text that hardly repeats is never learned", question=question or default_question
+        name=name, why=f"{why}: text that seldom repeats is never learned", question=question or default_question
     )
 
 
@@ -205,20 +207,20 @@ def _is_number(value: str) -> bool:
 
 def _missing_question(marks: list[str]) -> str:
     """Ask about markers of missing values."""
-    return f"does {marks[0]!r} mean that the value is missing? Then leave it empty" if marks else ""
+    return f"does {marks[0]!r} mean that the value is missing? Then leave such cells empty" if marks else ""
 
 
 def _number_or_date_question(numeric: float, sample: list[str]) -> str:
     """Ask about values most of which are numbers, numbers with units, or dates."""
     if MIN_NUMERIC_SHARE <= numeric < 1:
         odd = sum(not _is_number(value) for value in sample)
-        return f"{numeric:.0%} of its different values are numbers, {odd} are not: are those errors, or is it a code?"
+        return f"{numeric:.0%} of the distinct values are numbers, {odd} are not: are these errors, or is it a code?"
     if all(NUMBER_WITH_UNIT.fullmatch(value) and any(char in "%€$£¥,'. " for char in value) for value in sample):
         return (
-            "its values look like numbers with units or separators: write them plainly to have them learned as numbers"
+            "the values resemble numbers with units or separators: remove these to have the values learned as numbers"
         )
     head = sample[:200]
     dated = [value for value in head if is_date_like(value)]
     if len(head) >= MIN_ROWS and MIN_NUMERIC_SHARE * len(head) <= len(dated):
-        return "most of its values are dates, some are not (or lie beyond the years 1678 to 2261): fix or empty those"
+        return "most values are dates: correct the others (or dates outside 1678 to 2261), or leave them empty"
     return ""

@@ -1,4 +1,4 @@
-"""The application: addresses, the check of every form, and the files of the page itself."""
+"""The web application: routes, validation of forms, and static files."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _form(handler: Handler, page: Callable[..., Response]) -> Callable[[Request]
         async with request.form(max_files=1, max_fields=MAX_FIELDS) as form:
             given, own = form.get("csrf"), request.state.csrf
             if not isinstance(given, str) or not hmac.compare_digest(given.encode(), own.encode()):
-                return HTMLResponse("Refused: the form is not of this page. Reload it.", 403)
+                return HTMLResponse("Refused: the form does not belong to this page. Reload the page.", 403)
             try:
                 return await anyio.to_thread.run_sync(handler, request, form)
             except TabsynthError as error:

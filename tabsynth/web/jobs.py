@@ -1,4 +1,4 @@
-"""One job at a time: a worker process for each, whose lock, progress and end outlive the browser and the server."""
+"""Jobs in worker processes, one at a time. A job continues if the browser or the server is closed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ LOG = "job.log"
 CANCEL = "cancel.json"
 """File of cancel requests, separate from the worker's progress file so that neither overwrites the other."""
 
-CANCELLED = "Cancelled. What was done is kept."
-STOPPED = {"state": "stopped", "message": "The work ended unexpectedly. What is done is kept."}
+CANCELLED = "Cancelled. Finished steps are kept."
+STOPPED = {"state": "stopped", "message": "The work ended unexpectedly. Finished steps are kept."}
 
 MIN_SECONDS_TO_KILL = 10
 """Seconds after which a second request to cancel kills a worker that ignored the first one."""

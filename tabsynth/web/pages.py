@@ -65,7 +65,7 @@ class Pages:
 
     def broken(self, request: Request, error: Exception) -> Response:
         """Return a page for an error that is not the user's; the terminal has the details."""
-        answer = self._render(request, "message.html.j2", 500, error="Something unexpected failed; see the terminal.")
+        answer = self._render(request, "message.html.j2", 500, error="An unexpected error occurred; see the terminal.")
         answer.headers.update(HEADERS)
         return answer
 
@@ -248,7 +248,7 @@ class Pages:
         project, (folder, kind) = self._project(request), DOWNLOADS[name]
         path = (self.root if folder == ROOT else project.folder / folder) / name
         if not path.is_file():
-            raise InputError(f"the file {name!r} is not there yet")
+            raise InputError(f"the file {name!r} does not exist yet")
         if name in PAGES:
             return HTMLResponse(path.read_bytes(), headers={"content-security-policy": REPORT_POLICY})
         return FileResponse(path, media_type=kind, filename=f"{project.slug}-{name}")

@@ -1,4 +1,4 @@
-"""A project: one folder with the files of the five steps, which the command line uses as well."""
+"""A project: a folder with the files of the five steps, which the command line can also use."""
 
 from __future__ import annotations
 

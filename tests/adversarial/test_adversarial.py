@@ -41,6 +41,7 @@ def test_a_seed_decides_and_the_global_generator_is_left_alone(toy: pd.DataFrame
     np.testing.assert_allclose(first.sum(axis=1), 1)
 
 
+@pytest.mark.slow
 def test_rows_without_a_label_help() -> None:
     """Eight labels and many unlabelled rows of two moons: the case for which the method was made."""
     points, truth = make_moons(600, noise=0.08, random_state=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -36,11 +38,19 @@ def patients(rows: int = 120, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def command(*args: object, cwd: Path, **kwargs: object) -> subprocess.CompletedProcess[str]:
-    """The installed command in a process of its own."""
+def process(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The installed command in a process of its own, which takes seconds to start."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     line = [sys.executable, "-m", "tabsynth", *map(str, args)]
-    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False)
+
+
+def command(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command in this process, with its output apart."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([str(arg) for arg in args])
+    return subprocess.CompletedProcess(args, code, out.getvalue(), err.getvalue())
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ import pytest
 from tabsynth.cli import DONE
 from tabsynth.schema import Schema
 
-from .commands import SCHEMA, command, content, patients
+from .commands import SCHEMA, command, content, patients, process
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     patients().to_csv(folder / "train.csv", index=False)
     patients(60, seed=1).to_csv(folder / "test.csv", index=False)
     Schema.from_dict(SCHEMA).to_json(folder / "schema.json")
-    done = command(
+    done = process(
         *("fit", "train.csv", "--schema", "schema.json", "--epochs", 1, "--seed", 3, "--output", "m.tabsynth"),
         cwd=folder,
     )

@@ -35,7 +35,7 @@ class TestInspect:
 
         ours, theirs = pty.openpty()
         line = [sys.executable, "-m", "tabsynth", "inspect", "train.csv"]
-        subprocess.run(line, cwd=fitted, stdout=theirs, stderr=subprocess.DEVNULL, timeout=60, check=True)
+        subprocess.run(line, cwd=fitted, stdout=theirs, stderr=subprocess.DEVNULL, timeout=900, check=True)
         os.close(theirs)
         shown = os.read(ours, 1 << 16).decode()
         os.close(ours)

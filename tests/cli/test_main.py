@@ -19,12 +19,12 @@ from tabsynth.cli import run as run_command
 from tabsynth.cli.output import format_table
 from tabsynth.errors import ConditionError
 
-from .commands import command
+from .commands import command, process
 
 
 class TestHelp:
     def test_names_the_commands_and_the_exit_codes(self, tmp_path: Path) -> None:
-        done = command("--help", cwd=tmp_path)
+        done = process("--help", cwd=tmp_path)
         assert done.returncode == DONE
         for word in ("inspect", "fit", "sample", "evaluate", "run", "exit codes", "sklearn:diabetes"):
             assert word in done.stdout
@@ -138,11 +138,11 @@ def test_interrupted_fit_keeps_its_checkpoint(fitted: Path, tmp_path: Path) -> N
     line = [sys.executable, "-c", start, "fit", str(fitted / "train.csv"), "--epochs", "100000"]
     with subprocess.Popen([*line, "--output", "m.tabsynth"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as fit:
         began = time.monotonic()
-        while not (tmp_path / "m.tabsynth.checkpoint").exists() and time.monotonic() - began < 240:
+        while not (tmp_path / "m.tabsynth.checkpoint").exists() and time.monotonic() - began < 900:
             time.sleep(0.1)
         fit.send_signal(signal.SIGINT)
         try:
-            _, said = fit.communicate(timeout=60)
+            _, said = fit.communicate(timeout=900)
         finally:
             fit.kill()
     assert fit.returncode == INTERRUPTED, said

@@ -16,8 +16,8 @@ from tabsynth.common import data_parallel
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 
-TIMEOUT = 600
-"""Seconds after which the processes are stopped; a busy machine may need a minute."""
+TIMEOUT = 900
+"""Seconds after which the processes are stopped; a busy machine may need minutes."""
 
 SCRIPT = """
 import datetime, sys

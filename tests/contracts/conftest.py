@@ -18,7 +18,11 @@ def frame() -> pd.DataFrame:
     return toy_table()
 
 
-@pytest.fixture(scope="module", params=list(QUICK))
+KINDS = [pytest.param(kind, marks=pytest.mark.slow) if kind == "copula_gan" else kind for kind in QUICK]
+"""CopulaGAN is the CTGAN behind the transformations of the Gaussian copula."""
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     if name in ("ctgan", "tvae", "gaussian_copula", "copula_gan"):

@@ -17,6 +17,8 @@ from tabsynth.schema import Schema
 @pytest.fixture(scope="module")
 def both(wine: tuple[pd.DataFrame, Schema]) -> ComparisonReport:
     frame, schema = wine
+    frame = frame[["alcohol", "ash", "hue", "proline", "flavanoids", "target"]]  # each takes seconds
+    schema = Schema({name: schema[name] for name in frame})
     rng = np.random.default_rng(0)
     spoiled = (
         frame[60:120]

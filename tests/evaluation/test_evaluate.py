@@ -28,6 +28,14 @@ def report(cancer: tuple[pd.DataFrame, Schema]) -> Report:
     return evaluate(frame[:300], synthetic, frame[300:], schema=schema, card={"model": "none", "epsilon": None})
 
 
+@pytest.fixture(scope="module")
+def narrow(cancer: tuple[pd.DataFrame, Schema]) -> tuple[pd.DataFrame, Schema]:
+    """Six of its numbers and the class, for what does not depend on the columns."""
+    frame, schema = cancer
+    names = [*list(frame)[:6], "target"]
+    return frame[names], Schema({name: schema[name] for name in names})
+
+
 def test_scores_and_worst(report: Report) -> None:
     assert set(report.scores) >= OURS | HELD
     assert all(score.interval is not None for name, score in report.scores.items() if name in OURS | HELD)
@@ -107,8 +115,8 @@ def test_same_seed_same_report(wine: tuple[pd.DataFrame, Schema]) -> None:
     assert "need a holdout" in reports[0].notes[0]
 
 
-def test_a_quick_report_has_the_scores_that_train_no_model(cancer: tuple[pd.DataFrame, Schema]) -> None:
-    frame, schema = cancer
+def test_a_quick_report_has_the_scores_that_train_no_model(narrow: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = narrow
     tables = frame[:200], frame[200:400], frame[400:]
     stages: list[str] = []
     quick = evaluate(*tables, schema=schema, quick=True, progress=lambda stage, share: stages.append(stage))
@@ -132,8 +140,8 @@ def test_a_quick_report_detects_on_a_sample() -> None:
     assert quick.scores["detection_auc"].value > 0.6
 
 
-def test_scores_are_handed_out_as_they_come(cancer: tuple[pd.DataFrame, Schema]) -> None:
-    frame, schema = cancer
+def test_scores_are_handed_out_as_they_come(narrow: tuple[pd.DataFrame, Schema]) -> None:
+    frame, schema = narrow
     events: list[str] = []
     report = evaluate(
         *(frame[:200], frame[200:400], frame[400:]),
@@ -248,8 +256,8 @@ def test_one_row_is_too_few_to_be_called_close() -> None:
     assert "too few rows" in evaluate(frame, frame[50:51], schema=schema, sdmetrics=False).verdict.text
 
 
-def test_without_sdmetrics(cancer: tuple[pd.DataFrame, Schema], monkeypatch: pytest.MonkeyPatch) -> None:
-    frame, schema = cancer
+def test_without_sdmetrics(narrow: tuple[pd.DataFrame, Schema], monkeypatch: pytest.MonkeyPatch) -> None:
+    frame, schema = narrow
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     report = evaluate(frame[:200], frame[200:], schema=schema)
     assert "sdmetrics is not installed" in report.notes[-1]

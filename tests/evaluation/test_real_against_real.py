@@ -12,7 +12,7 @@ from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.schema import Schema
 
 
-@pytest.mark.parametrize("name", ["cancer", "diabetes"])
+@pytest.mark.parametrize("name", [pytest.param("cancer", marks=pytest.mark.slow), "diabetes"])
 def test_thirds_of_a_real_table(name: str, request: pytest.FixtureRequest) -> None:
     frame, schema = request.getfixturevalue(name)
     n = len(frame) // 3

@@ -66,7 +66,7 @@ def killed_at(path: Path, step: str) -> None:
     line = [sys.executable, "-m", "tabsynth", "run", str(path), "--quiet"]
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(6000):
+        for _ in range(90_000):
             if process.poll() is not None:
                 break
             try:

@@ -92,6 +92,7 @@ def test_what_can_be_refused_is_refused_before_anything_is_written(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["clinic.db"]
 
 
+@pytest.mark.slow
 def test_a_release_of_linked_tables_is_refused_waived_and_kept(tmp_path: Path) -> None:
     write_source(tmp_path, 40)
     create_keys(tmp_path / "key.pem", tmp_path / "key.pub")

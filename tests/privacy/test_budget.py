@@ -68,8 +68,7 @@ def test_spent_is_at_most_what_was_asked_for_and_within_one_percent_below() -> N
         assert 0.99 * epsilon <= privacy.open_ledger.epsilon() <= epsilon
 
 
-@pytest.mark.parametrize("epsilon", [0.3, 1.0, 8.0])
-@pytest.mark.parametrize("before", [0.0, 0.1])
+@pytest.mark.parametrize(("epsilon", "before"), [(0.3, 0.1), (1.0, 0.0), (8.0, 0.1)])
 def test_a_descent_spends_what_is_left(epsilon: float, before: float) -> None:
     ledger = PrivacyLedger(epsilon, 1e-6)
     if before:

@@ -59,7 +59,7 @@ def left_behind(data: Any, folder: Path) -> tuple[dict[str, bytes], str, list[st
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(row=st.lists(CELLS, min_size=len(SCHEMA), max_size=len(SCHEMA)), removed=st.integers(0, 59))
 def test_random_neighbours_leave_the_same_bytes(
     form: str, row: list[Any], removed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -25,7 +25,7 @@ OPTIONS = ("--epsilon", "2", "--delta", "1e-5", "--n-public", "100", "--option",
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(row=st.lists(CELLS, min_size=len(SCHEMA), max_size=len(SCHEMA)), removed=st.integers(0, 59))
 def test_random_neighbours_leave_the_same_files(
     form: str,

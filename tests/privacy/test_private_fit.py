@@ -32,7 +32,11 @@ MAKE: dict[str, Callable[[], Synthesizer]] = {
 PRIVACY = Privacy(epsilon=3.0, delta=1e-5)
 
 
-@pytest.fixture(params=list(MAKE))
+SLOW = {"vae", "gan", "gan by dp-sgd"}
+"""Distilled like masked, or trained like the VAE."""
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MAKE])
 def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Synthesizer]:
     from tabsynth.synthesizers.private import masked as own
 
@@ -57,7 +61,9 @@ def test_it_spends_what_was_asked_for_and_says_so(make: Callable[[], Synthesizer
     assert drawn["age"].between(0, 120).all()
 
 
-@pytest.mark.parametrize("name", ["marginal", "masked", "vae", "gan"])  # DP-SGD of the others begins as masked does
+@pytest.mark.parametrize(
+    "name", ["marginal", "masked", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vae", "gan"))]
+)  # DP-SGD of the others begins as masked does
 def test_the_number_of_rows_is_a_noisy_one(name: str) -> None:
     private = Privacy(epsilon=0.2, delta=1e-6)
     rows = {MAKE[name]().fit(table(), schema=SCHEMA, privacy=private, progress=False).rows_ for _ in range(4)}

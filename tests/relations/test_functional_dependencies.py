@@ -10,10 +10,8 @@ import pytest
 
 import tabsynth
 from tabsynth.relations.functional_dependencies import discover, hold, repair
-from tabsynth.synthesizers.base import Synthesizer
-from tabsynth.synthesizers.gan import GANSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
-from tabsynth.synthesizers.vae import VAESynthesizer
+from tabsynth.synthesizers.registry import create
 
 COUNTRY = {"Bern": "Switzerland", "Basel": "Switzerland", "Oslo": "Norway", "Bergen": "Norway", "Lund": "Sweden"}
 
@@ -45,9 +43,17 @@ def kept(rows: pd.DataFrame) -> bool:
     )
 
 
-@pytest.mark.parametrize("model", [MaskedSynthesizer(epochs=1), VAESynthesizer(epochs=1), GANSynthesizer(epochs=1)])
-def test_functions_hold_however_little_was_learned(frame: pd.DataFrame, model: Synthesizer, tmp_path: Path) -> None:
-    fitted = model.fit(frame, seed=0, progress=False)
+@pytest.fixture(scope="module")
+def barely_fitted(frame: pd.DataFrame) -> MaskedSynthesizer:
+    """A model that has learned little."""
+    return MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
+
+
+@pytest.mark.parametrize("kind", ["masked", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("vae", "gan"))])
+def test_functions_hold_however_little_was_learned(
+    frame: pd.DataFrame, barely_fitted: MaskedSynthesizer, kind: str, tmp_path: Path
+) -> None:
+    fitted = barely_fitted if kind == "masked" else create(kind, epochs=1).fit(frame, seed=0, progress=False)
     assert kept(fitted.sample(700, seed=1))
     fitted.save(tmp_path / "model.tabsynth")
     again = tabsynth.load(tmp_path / "model.tabsynth")
@@ -58,18 +64,17 @@ def test_functions_hold_however_little_was_learned(frame: pd.DataFrame, model: S
     "given",
     [{"country": "Norway"}, {"country": ["Norway", "Sweden"]}, {"adult": "no", "code": "c3"}, {"age": (9, 17)}],
 )
-def test_functions_hold_under_conditions(frame: pd.DataFrame, given: dict[str, object]) -> None:
-    rows = MaskedSynthesizer(epochs=2).fit(frame, seed=0, progress=False).sample(500, given=given, seed=1)
+def test_functions_hold_under_conditions(barely_fitted: MaskedSynthesizer, given: dict[str, object]) -> None:
+    rows = barely_fitted.sample(500, given=given, seed=1)
     assert kept(rows)
     for name, wanted in given.items():
         allowed = wanted if isinstance(wanted, list) else [wanted]
         assert rows[name].between(*wanted).all() if isinstance(wanted, tuple) else rows[name].isin(allowed).all()
 
 
-def test_functions_fill_gaps(frame: pd.DataFrame) -> None:
-    model = MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
+def test_functions_fill_gaps(barely_fitted: MaskedSynthesizer, frame: pd.DataFrame) -> None:
     for draw in (False, True):
-        filled = model.impute(frame.assign(country=None, code=None), seed=1, draw=draw)
+        filled = barely_fitted.impute(frame.assign(country=None, code=None), seed=1, draw=draw)
         assert kept(filled)
         assert filled["city"].tolist() == frame["city"].tolist()
 

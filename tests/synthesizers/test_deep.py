@@ -12,7 +12,7 @@ from scipy.stats import ks_2samp
 from tabsynth.synthesizers.registry import create, load
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
-KINDS = ["masked", "vae", "gan"]
+KINDS = ["masked", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vae", "gan"))]
 
 CONDITIONS: list[dict[str, Any]] = [
     {"sex": "f", "age": (60, 80)},
@@ -26,7 +26,7 @@ CONDITIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.fixture(scope="module", params=["masked", "vae", pytest.param("gan", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=KINDS)
 def model(request: pytest.FixtureRequest) -> TokenSynthesizer:
     fitted: TokenSynthesizer = request.getfixturevalue(request.param)
     return fitted

@@ -32,7 +32,7 @@ def sites(seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     return frame, pd.DataFrame({"marker": here})
 
 
-@pytest.fixture(scope="module", params=["masked", "vae"])
+@pytest.fixture(scope="module", params=["masked", pytest.param("vae", marks=pytest.mark.slow)])
 def partial(request: pytest.FixtureRequest) -> Synthesizer:
     frame, mask = sites()
     return create(request.param, epochs=2 * SHORT[request.param]).fit(frame, mask=mask, seed=0)
@@ -98,7 +98,13 @@ def test_a_declared_column_without_missing_cells_may_be_absent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "how"), [("masked", "numbers"), ("vae", "numbers"), ("masked", "column"), ("masked", "role")]
+    ("kind", "how"),
+    [
+        ("masked", "numbers"),
+        pytest.param("vae", "numbers", marks=pytest.mark.slow),
+        ("masked", "column"),
+        ("masked", "role"),
+    ],
 )
 def test_weights_move_the_model_to_the_weighted_table(kind: str, how: str) -> None:
     frame, _ = sites()

@@ -14,6 +14,7 @@ from tabsynth.synthesizers.vae import VAESynthesizer
 from tabsynth.training.networks.made import Made
 
 
+@pytest.mark.slow
 def test_several_limits_weigh_each_other(vae: VAESynthesizer) -> None:
     """Retired rows among those of 50 to 79 years must be 65 to 79, however the columns are visited."""
     rows = vae.sample(1000, given={"age": (50, 79), "retired": [True]}, seed=6)

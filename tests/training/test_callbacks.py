@@ -29,6 +29,7 @@ def test_tensorboard_holds_what_the_fit_said(tmp_path: Path, toy: pd.DataFrame) 
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_mlflow_holds_what_was_said(tmp_path: Path) -> None:
     tracking = pytest.importorskip("mlflow.tracking")
     pytest.importorskip("sqlalchemy")

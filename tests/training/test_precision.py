@@ -83,13 +83,12 @@ def test_an_unknown_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("kind", MODELS)
 def test_each_network_learns_and_records_its_precision(kind: type, forced: str, tmp_path: Path) -> None:
     frame = table()
-    model = kind(epochs=30).fit(frame, schema=SCHEMA, seed=0)
+    model, again = (kind(epochs=5).fit(frame, schema=SCHEMA, seed=0) for _ in range(2))
     assert model.card()["precision"] == forced
     drawn = model.sample(400, seed=1)
     gap = drawn.groupby("sex")["age"].mean()
     assert gap["m"] - gap["f"] > 15
-    one, other = (kind(epochs=2).fit(frame, schema=SCHEMA, seed=0).sample(400, seed=1) for _ in range(2))
-    pd.testing.assert_frame_equal(one, other)
+    pd.testing.assert_frame_equal(again.sample(400, seed=1), drawn)
     model.save(tmp_path / "m.tabsynth")
     assert ts.load(tmp_path / "m.tabsynth").card()["precision"] == forced
 

@@ -29,7 +29,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def wait_for(project: Project, phase: str) -> None:
-    end = time.monotonic() + 240
+    end = time.monotonic() + 900
     while read_state(project.path(jobs.PROGRESS)).get("phase") != phase:
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -43,7 +43,7 @@ def test_a_job_is_cancelled_and_goes_on_where_it_was(project: Project, tmp_path:
         jobs.start(tmp_path, project, "plan")
     wait_for(project, "learn")
     jobs.cancel(tmp_path, project)
-    assert jobs.wait(tmp_path, 30)
+    assert jobs.wait(tmp_path, 900)
     assert jobs.status(tmp_path, project)["state"] == "cancelled"
     jobs.start(tmp_path, project, "train")
     wait_for(project, "evaluate")
@@ -51,13 +51,13 @@ def test_a_job_is_cancelled_and_goes_on_where_it_was(project: Project, tmp_path:
     assert running is not None
     assert running[1] == "iris"
     os.kill(running[0], signal.SIGKILL)
-    assert jobs.wait(tmp_path, 30)
+    assert jobs.wait(tmp_path, 900)
     status = jobs.status(tmp_path, project)
     assert status["state"] == "stopped"
     assert live(status, private=False)["message"]
     model = project.output("model.tabsynth").stat()
     jobs.start(tmp_path, project, "train")
-    assert jobs.wait(tmp_path, 120)
+    assert jobs.wait(tmp_path, 900)
     assert jobs.status(tmp_path, project)["state"] == "done"
     assert project.output("model.tabsynth").stat().st_mtime_ns == model.st_mtime_ns  # it was not learned again
     project.update(confirmed=True)
@@ -69,11 +69,12 @@ def test_a_job_is_cancelled_and_goes_on_where_it_was(project: Project, tmp_path:
     assert pd.read_parquet(project.output("synthetic.parquet")).equals(synthetic)
 
 
+@pytest.mark.slow
 def test_a_job_cancelled_before_it_could_say_so_is_cancelled(project: Project, tmp_path: Path) -> None:
     Protection().save(project)
     jobs.start(tmp_path, project, "train")
     jobs.cancel(tmp_path, project)  # the worker is still being imported
-    assert jobs.wait(tmp_path, 60)
+    assert jobs.wait(tmp_path, 900)
     assert jobs.status(tmp_path, project)["state"] == "cancelled"
 
 
@@ -81,7 +82,7 @@ def test_a_failed_job_says_why(project: Project, tmp_path: Path) -> None:
     Protection().save(project)
     project.path("table.parquet").write_bytes(b"damaged")
     jobs.start(tmp_path, project, "train")
-    assert jobs.wait(tmp_path, 60)
+    assert jobs.wait(tmp_path, 900)
     status = jobs.status(tmp_path, project)
     assert status["state"] == "failed"
     assert status["message"]
@@ -116,7 +117,7 @@ def test_a_private_fit_protects_persons_and_goes_on_without_a_second_charge(tmp_
     Protection(epsilon=2.0, budget=2.0, rows_public=600, unit="person", rows_per_person=2).save(project)
     for _ in range(2):
         jobs.start(tmp_path, project, "train")
-        assert jobs.wait(tmp_path, 120)
+        assert jobs.wait(tmp_path, 900)
         assert jobs.status(tmp_path, project)["state"] == "done", jobs.status(tmp_path, project)
         ledger = PrivacyLedger.open(project.path("ledger.json"))
         assert ledger.unit == "person"

@@ -46,7 +46,7 @@ def link(tmp_path: Path) -> Iterator[str]:
             yield found[1]
         finally:
             server.terminate()
-            server.communicate(timeout=30)
+            server.communicate(timeout=900)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def check_page(browser: Any) -> None:
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 300) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 900) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, condition

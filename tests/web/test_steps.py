@@ -64,7 +64,7 @@ def test_questions_name_no_option_that_the_page_does_not_have(client) -> None:
     towns = ["rome"] * 30 + [f"town {i // 2}" for i in range(90)]
     client.upload("towns.csv", pd.DataFrame({"town": towns, "age": range(120)}).to_csv(index=False).encode())
     page = client.get("/p/towns/columns").text
-    assert "by made-up ones: is it a category all the same" in page
+    assert "by invented ones: is it a category, a key or free text" in page
     assert "min_group" not in page
 
 
@@ -225,7 +225,7 @@ def test_the_unit_of_privacy_is_a_key(client, project: Project) -> None:
     client.post("/p/patients-2/column", number=number, kind="numeric", role="person")
     assert (project.schema["age"].kind, project.schema["age"].role) == ("identifier", "person")
     project.update(confirmed=True)
-    assert "Most rows of one person" in client.get("/p/patients-2/protection").text
+    assert "Maximum number of rows of one person" in client.get("/p/patients-2/protection").text
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_marker_of_missing_values_is_emptied_with_a_click(
     assert client.upload("people.csv", frame.to_csv(index=False).encode()).status == 303
     people = Project(tmp_path / "people")
     page = client.get("/p/people/columns").text
-    assert "Yes, it is missing" in page
+    assert "Yes, it means missing" in page
     assert client.post("/p/people/column", number="0", answer="missing").status == 303
     assert pd.read_parquet(people.path("table.parquet"))["age"].isna().sum() == 7
     assert people.schema["age"].nullable

@@ -30,11 +30,15 @@ def add_arguments(command: AddCommand) -> None:
     )
     release.add_argument("--output", "-o", required=True, metavar="PATH", help="a folder, NAME.zip or NAME.zip.age")
     release.add_argument("--key", required=True, metavar="FILE", help="the private key that signs (tabsynth keys)")
-    release.add_argument("--model", metavar="MODEL", help="the model that drew the table: its schema, ledger and card")
+    release.add_argument(
+        "--model", metavar="MODEL", help="the model that sampled the table (for its schema, ledger and card)"
+    )
     release.add_argument("--schema", metavar="FILE", help="schema file (default: the model's)")
     release.add_argument("--evaluation", metavar="FILE", help="report of tabsynth evaluate, as JSON")
     release.add_argument("--audit", metavar="FILE", help="report of tabsynth audit, as JSON")
-    release.add_argument("--ledger", metavar="FILE", help="the data set's ledger, which must hold the model's charges")
+    release.add_argument(
+        "--ledger", metavar="FILE", help="the data set's ledger, which must contain the model's charges"
+    )
     release.add_argument(
         "--gates", default="default", metavar="FILE", help="gates of the evaluation (default: built in)"
     )
@@ -42,13 +46,13 @@ def add_arguments(command: AddCommand) -> None:
     release.add_argument("--recipient", action="append", default=[], metavar="KEY", help="encrypt to an age or SSH key")
     about = release.add_argument_group("description")
     about.add_argument("--name", required=True, help="short name, such as patients-2026")
-    about.add_argument("--title", help="title for people")
-    about.add_argument("--description", help="what the table is, what it is for and what not")
+    about.add_argument("--title", help="title for readers")
+    about.add_argument("--description", help="description: content, intended use and limits of the table")
     about.add_argument("--license", help="name or address of the licence")
-    about.add_argument("--publisher", help="who vouches for the release")
+    about.add_argument("--publisher", help="person or organisation that is responsible for the release")
     about.add_argument("--version", dest="release_version", help="version of the release (default: 1.0.0)")
     about.add_argument("--date", help="day of the release (default: today, UTC); no other time enters the release")
-    about.add_argument("--url", help="where the release is found")
+    about.add_argument("--url", help="web address of the release")
 
 
 def run(args: Namespace) -> int:

@@ -14,8 +14,8 @@ examples:
   tabsynth verify patients.zip --key release.pub
   tabsynth verify patients.zip.age --key release.pub --identity age-key.txt
 
-Works offline with the public key alone. Each line says what was checked, and what cannot be checked; a changed, missing
-or added file is named (exit code 5).
+Works offline and needs only the public key. Each line is a check, or a claim that cannot be checked. If a file was
+changed, removed or added, the command names it and exits with code 5.
 """
 
 

@@ -23,7 +23,9 @@ def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     measure = command("measure", "Measure bounds and categories of a schema under differential privacy.", MEASURE)
     measure.add_argument("file", metavar="FILE", help="CSV, Parquet or Excel file, a database's URL, or sklearn:NAME")
-    measure.add_argument("--schema", required=True, metavar="FILE", help="declared schema, with open facts")
+    measure.add_argument(
+        "--schema", required=True, metavar="FILE", help="declared schema; missing bounds and values are measured"
+    )
     measure.add_argument("--output", "-o", required=True, metavar="FILE", help="the schema file to write")
     add_privacy_options(measure, required=True)
     add_read_options(measure)

@@ -19,14 +19,27 @@ if TYPE_CHECKING:
 def add_privacy_options(command: argparse.ArgumentParser, *, required: bool = False) -> None:
     """Add the options of ``Privacy`` to a command."""
     group = command.add_argument_group("differential privacy", "needs a declared schema (--schema)")
-    group.add_argument("--epsilon", type=float, required=required, metavar="E", help="the most privacy to spend")
-    group.add_argument("--delta", type=float, metavar="D", help="its delta (default: at most 1e-6)")
-    group.add_argument("--unit", metavar="COLUMN", help="the column of persons who are protected (default: each row)")
     group.add_argument(
-        "--rows-per-person", type=positive_integer, metavar="K", help="rows of a person that are used at most"
+        "--epsilon",
+        type=float,
+        required=required,
+        metavar="E",
+        help="privacy budget: the maximum epsilon of this command",
+    )
+    group.add_argument("--delta", type=float, metavar="D", help="delta of the budget (default: at most 1e-6)")
+    group.add_argument(
+        "--unit",
+        metavar="COLUMN",
+        help="column that identifies persons, who are protected (default: each row is protected)",
     )
     group.add_argument(
-        "--ledger", required=required, metavar="FILE", help="ledger of the data set, which adds up all private reads"
+        "--rows-per-person", type=positive_integer, metavar="K", help="maximum number of rows of a person that are used"
+    )
+    group.add_argument(
+        "--ledger",
+        required=required,
+        metavar="FILE",
+        help="ledger of the data set, to which all private reads are charged",
     )
     group.add_argument("--n-public", type=positive_integer, metavar="N", help="approximate row count, if it is public")
 

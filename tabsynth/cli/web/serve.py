@@ -11,14 +11,14 @@ examples:
   tabsynth serve                        then open the printed link in a browser
   tabsynth serve --folder projects --port 0
 
-The page answers on this machine only, to the browser that opened the link. Each table is a project: a subfolder with
-the files that the other commands use.
+The page can be used only on this machine, in the browser that opened the link. Each table is a project: a subfolder
+with the files that the other commands use.
 """
 
 
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
-    serve = command("serve", "Serve a local web page that takes a table to a release in five steps.", SERVE)
+    serve = command("serve", "Serve a local web page that leads from a table to a release in five steps.", SERVE)
     serve.add_argument("--folder", default="projects", metavar="DIR", help="folder of projects (default: %(default)s)")
     serve.add_argument(
         "--port", type=non_negative_integer, default=8765, metavar="N", help="port; 0: any (default: %(default)s)"

@@ -1,4 +1,4 @@
-"""The definition of a new table: from the schema, and from the types of the rows where that says nothing."""
+"""The definition of a new table, from the schema and, where that has no type, from the rows."""
 
 from __future__ import annotations
 

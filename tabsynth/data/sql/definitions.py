@@ -1,4 +1,4 @@
-"""A table as a database declares it: types, NOT NULL, keys, checks and enums."""
+"""The declarations of a table in a database: types, NOT NULL, keys, checks and enums."""
 
 from __future__ import annotations
 

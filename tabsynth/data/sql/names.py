@@ -1,4 +1,4 @@
-"""Names of tables and columns: quoted always, so that no name is read as SQL."""
+"""Names of tables and columns, which are always quoted so that no name is parsed as SQL."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The codec of a table larger than memory.
 
-Categories are counted on all rows. The bins of numbers come from the sample, their masses and ends from all rows.
+Categories are counted on all rows. The bins of numbers come from the sample, their masses and the
+range of the numbers from all rows.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Documents of a release: what each says, and which keys it may have."""
+"""Documents of a release: their content, and the keys that each may have."""

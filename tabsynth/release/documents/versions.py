@@ -1,4 +1,4 @@
-"""The software behind a release: tabsynth and every package that it needs, as a CycloneDX bill of materials."""
+"""The software that created a release: tabsynth and every package that it needs, as a CycloneDX bill of materials."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def with_codes(frame: pd.DataFrame, columns: Mapping[str, Column], min_group: in
         if (fact := next(facts, None)) is not None:
             out[name] = replace(
                 Categorical(name=name, nullable=column.nullable, role=column.role, origin=column.origin),
-                why=f"each of its {len(distinct)} different numbers always has the same {fact!r}, as codes do",
+                why=f"each of its {len(distinct)} distinct integers always has the same {fact!r}, like a code",
                 question="is it a code (categorical) or a quantity (numeric)?",
             )
     return out

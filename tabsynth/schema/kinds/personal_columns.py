@@ -28,29 +28,33 @@ def infer_personal(name: str, sample: Sequence[str]) -> Identifier | Text | None
         sample: Its distinct values, or many of them, as text.
     """
     if all(EMAIL.fullmatch(value) for value in sample):
-        return Text(name=name, pii="email", why="its values are e-mail addresses, which are never learned")
+        return Text(name=name, pii="email", why="all values are e-mail addresses, which are never learned")
     what = next((what for what, known in NUMBER_CHECKS.items() if known(sample)), "")
     if what:
-        return Identifier(name=name, why=f"its values are {what}", question=_question(what))
+        return Identifier(name=name, why=f"all values are {what}", question=_question(what))
     worded = [value for value in sample if value.strip().lower() not in YES_NO_WORDS]
     if not worded:
         return None
     if is_personal_number(name) and all(sum(map(str.isdigit, value)) >= 4 for value in worded):
-        what = "numbers of persons' telephones, accounts, cards or documents"
-        return Identifier(name=name, why="by its name it reaches or identifies persons", question=_question(what))
+        what = "numbers of telephones, accounts, cards or documents of persons"
+        return Identifier(
+            name=name,
+            why="the name suggests a number that identifies a person",
+            question=_question(what),
+        )
     lettered = any(char.isalpha() for value in worded for char in value)
     if lettered and (is_person_name(name) or is_address(name)):
         what = "names of persons" if is_person_name(name) else "addresses"
         return Text(
             name=name,
-            why=f"by its name it holds {what}, which are never learned",
-            question=f"by its name it holds {what}: should they be removed (text), or learned (categorical)?",
+            why=f"the name suggests {what}, which are never learned",
+            question=f"the name suggests {what}: should they be removed (text), or learned (categorical)?",
         )
     return None
 
 
 def _question(what: str) -> str:
-    return f"does it hold {what}? They are made up (identifier); or is it a code (categorical) or a quantity (numeric)?"
+    return f"does it contain {what} (identifier, replaced), or is it a code (categorical) or a quantity (numeric)?"
 
 
 def _all_match(form: re.Pattern[str], check: Callable[[str], bool], enough: int) -> Callable[[Sequence[str]], bool]:

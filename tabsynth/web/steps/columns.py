@@ -1,4 +1,4 @@
-"""Step 2: what each column is, as cards with a picture, answers to its open question, and corrections."""
+"""Step 2: a card for each column, with a chart, answers to its open question, and corrections."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tabsynth.evaluation.inputs import relax_schema
 from tabsynth.privacy.domains import has_open_facts
 from tabsynth.privacy.mechanisms.clamping import OTHER
 from tabsynth.schema.columns import KINDS, Categorical, Datetime, Numeric, Role
+from tabsynth.schema.inference import RARE_ADVICE
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.text_inference import MIN_GROUP
 from tabsynth.web.project import SCHEMA, TABLE, Project
@@ -28,14 +29,14 @@ KIND_WORDS = {
     "boolean": "Yes or no",
     "numeric": "Number",
     "datetime": "Date or time",
-    "identifier": "Key, replaced by new ones",
+    "identifier": "Key, replaced by new keys",
     "text": "Free text, removed",
 }
 ROLE_WORDS = {
-    "": "Nothing special",
+    "": "No special role",
     "target": "To be predicted",
     "sensitive": "Sensitive",
-    "quasi_identifier": "May single people out",
+    "quasi_identifier": "May identify people indirectly",
     "person": "Identifies a person",
 }
 assert set(KIND_WORDS) == set(KINDS)
@@ -49,11 +50,8 @@ ANSWERS = (
 )
 """Words of a question, and the kind that answers it."""
 
-RARE_ADVICE = ": are its values public (declare them), is it an identifier or text, or may min_group be lower?"
-RARE_QUESTION = (
-    " by made-up ones: is it a category all the same, a key, or free text? Public values can be listed below."
-)
-"""The end of the question about rare values, as inference asks it, and as the page does."""
+RARE_QUESTION = " by invented ones: is it a category, a key or free text? You can list public values below."
+"""End of the question about rare values on the page."""
 
 LEAVE_OUT, MISSING = "leave-out", "missing"
 
@@ -119,7 +117,7 @@ def _answers(question: str, kind: str) -> list[dict[str, str]]:
     kinds = [kind, *(other for other in named if other != kind)]
     buttons = [{"value": one, "label": KIND_WORDS[one]} for one in kinds]
     if MARKER.search(question):
-        buttons = [{"value": MISSING, "label": "Yes, it is missing"}, {"value": kind, "label": "No, a value"}]
+        buttons = [{"value": MISSING, "label": "Yes, it means missing"}, {"value": kind, "label": "No, it is a value"}]
     elif len(buttons) == 1:
         buttons[0]["label"] = f"Keep it: {KIND_WORDS[kind]}"
     if "dropped" in question:
@@ -136,7 +134,7 @@ def change(project: Project, form: Mapping[str, str]) -> str:
     schema = project.schema
     number = form.get("number", "")
     if not number.isdigit() or int(number) >= len(schema):
-        raise InputError("this column is no longer there; reload the page")
+        raise InputError("this column no longer exists; reload the page")
     name = list(schema)[int(number)]
     answer = form.get("answer", "")
     if answer == LEAVE_OUT:

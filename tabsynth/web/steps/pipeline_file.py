@@ -15,7 +15,7 @@ from tabsynth.web.steps.protection import Protection, fit_privacy
 from tabsynth.web.steps.training import HOLDOUT, SEED, SYNTHETIC
 
 HEAD = "# The steps of this project. Run them with: tabsynth run pipeline.yaml\n"
-PRIVATE_HEAD = HEAD + "# Each run that fits again charges the ledger again.\n"
+PRIVATE_HEAD = HEAD + "# Each run that repeats the fit charges the ledger again.\n"
 
 
 def pipeline_data(project: Project) -> dict[str, Any]:

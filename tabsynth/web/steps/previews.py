@@ -1,4 +1,4 @@
-"""Pictures of the real columns that show no value of fewer than ``MIN_GROUP`` rows."""
+"""Charts of the real columns, without values that fewer than ``MIN_GROUP`` rows have."""
 
 from __future__ import annotations
 

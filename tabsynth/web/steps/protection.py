@@ -1,4 +1,4 @@
-"""Step 3: the protection chosen, what an epsilon means in words, its planned loss of quality, and the ledger."""
+"""Step 3: the choice of protection, the meaning of epsilon in words, the expected loss of quality, and the ledger."""
 
 from __future__ import annotations
 

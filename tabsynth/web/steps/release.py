@@ -1,4 +1,4 @@
-"""Step 5: sign a release of the new table, and verify it as its recipients will."""
+"""Step 5: sign a release of the new table, and verify it as recipients do."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sign_release(root: Path, project: Project, publisher: str, reason: str, waiv
     Args:
         root: The folder of all projects, which has the keys.
         project: The project.
-        publisher: Who vouches for it.
+        publisher: Who is responsible for it.
         reason: Why missed gates are waived.
         waived: The gates that are waived.
 
@@ -49,7 +49,7 @@ def sign_release(root: Path, project: Project, publisher: str, reason: str, waiv
         InputError: The publisher or a reason is missing.
     """
     if not publisher:
-        raise InputError("name who vouches for the release")
+        raise InputError("enter who is responsible for the release")
     if waived and not reason:
         raise InputError("give a reason for the waiver; it is signed with the release")
     private, public = root / PRIVATE_KEY, root / PUBLIC_KEY

@@ -1,4 +1,4 @@
-"""Step 5: the verdicts in words, pictures of real and synthetic columns, and the files to take away."""
+"""Step 5: the verdicts in words, charts of real and synthetic columns, and the files to download."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Step 1: take a table into a new project: an upload, a file of this machine, a database or a sample table."""
+"""Step 1: create a project from an upload, a file on this machine, a database or a sample table."""
 
 from __future__ import annotations
 

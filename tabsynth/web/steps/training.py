@@ -1,4 +1,4 @@
-"""The steps of a training job; each result that exists for the same inputs is kept, so that a job resumes."""
+"""The steps of a training job. Results that exist for the same inputs are reused, so an interrupted job resumes."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def browse(page: Path, folder: Path, *options: str, dark: bool) -> subprocess.Co
         *options,
         page.as_uri(),
     ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
 
 
 def _texts(pdf: bytes) -> int:

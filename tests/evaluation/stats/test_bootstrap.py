@@ -92,6 +92,7 @@ def test_the_largest_of_many_errs_where_it_can() -> None:
     assert (logit[4] - logit[0]) / unit == pytest.approx(norm.isf(0.045))
 
 
+@pytest.mark.slow
 def test_linear_detection_of_fresh_rows_scatters_as_said() -> None:
     """Over 250 pairs of tables the deviation is known to 5 %; without the folds' likeness it would be 15 % less."""
     rng = np.random.default_rng(5)
@@ -107,6 +108,7 @@ def test_linear_detection_of_fresh_rows_scatters_as_said() -> None:
     assert 0.88 < width.mean() / (2 * norm.ppf(0.975) * np.sqrt(np.mean((value - 0.5) ** 2))) < 1.12
 
 
+@pytest.mark.slow
 def test_precision_of_samples_holds_its_mean() -> None:
     """Over 40 repeats of real against real: at 95 %, fewer than 33 happens once in 1,000; 1.4 is too wide."""
     rng = np.random.default_rng(4)

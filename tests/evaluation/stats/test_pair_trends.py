@@ -58,6 +58,7 @@ def test_floors_are_what_many_halvings_give() -> None:
 
 
 @pytest.mark.parametrize("strength", [1.0, 0.8, 0.0], ids=["same", "near", "far"])
+@pytest.mark.slow
 def test_the_interval_is_as_wide_as_fresh_rows_scatter(strength: float) -> None:
     """Of 80 repeats the deviation is known to 8 %; three deviations of that and a tenth of our own are allowed."""
     rng = np.random.default_rng(1)

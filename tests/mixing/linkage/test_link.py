@@ -171,6 +171,7 @@ def test_a_missing_field_is_named(two: dict[str, pd.DataFrame]) -> None:
         link(coarse, {}, LinkSpec("splink", ("x", "y")))
 
 
+@pytest.mark.slow
 def test_fields_that_go_together_count_once() -> None:
     """Strangers of one town share its postcode too; counted twice, neighbours of one name would become one person."""
     frames = registers({"a": 500, "b": 500}, shared=250, seed=2, slips=0.05)

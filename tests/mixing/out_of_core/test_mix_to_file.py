@@ -85,7 +85,7 @@ PLANS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("parts", PLANS, ids=lambda parts: " ".join(parts) or "plain")
-@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+@pytest.mark.parametrize("suffix", ["parquet", pytest.param("csv", marks=pytest.mark.slow)])
 def test_batches_give_the_result_of_one_table(parts: dict[str, Any], suffix: str, tmp_path: Path) -> None:
     plan = planted(tmp_path, whole_plan(**parts))
     mixed = ts.mix(plan)

@@ -116,7 +116,7 @@ def test_of_concurrent_fits_the_budget_bears_whole_ones(tmp_path: Path) -> None:
     PrivacyLedger(1.0, DELTA, path=path)
     command = [sys.executable, "-c", FIT, str(path)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [process.communicate(timeout=120)[0] for process in running]
+    said = [process.communicate(timeout=900)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0]
     assert "".join(said).count("fitted") == 1
     ledger = PrivacyLedger.open(path)

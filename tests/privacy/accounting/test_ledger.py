@@ -251,7 +251,7 @@ def test_two_processes_on_one_file_are_both_counted(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", WORKER, str(path)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    made = [int(process.communicate(timeout=120)[0]) for process in running]
+    made = [int(process.communicate(timeout=900)[0]) for process in running]
     ledger.verify()
     assert sum(made) == len(ledger) == 15
 

@@ -49,6 +49,7 @@ def test_tpr_raises_no_more_false_alarms_than_it_says(fpr: float, draw: Callable
 
 @pytest.mark.parametrize("fpr", [0.001, 0.01])
 @pytest.mark.parametrize("draw", [np.random.Generator.normal, lambda rng, size: rng.integers(0, 60, size) * 1.0])
+@pytest.mark.slow
 def test_rates_among_the_records_pointed_at_raise_no_more_false_alarms_either(
     fpr: float, draw: Callable[..., Floats]
 ) -> None:

@@ -40,6 +40,7 @@ def test_a_model_that_keeps_its_rows_is_found_through_the_audit(draw: Draw, sche
     assert report.verdict == "VIOLATION"
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_look_raises_no_more_alarms_than_the_level(draw: Draw, schema: Schema) -> None:
     rows = draw(60, 22)
     population = draw(4000, 23)

@@ -68,6 +68,7 @@ def test_without_it_there_is_none(fault: str) -> None:
     assert SEEN[fault][1]().report().verdict != "VIOLATION"
 
 
+@pytest.mark.slow
 def test_what_a_model_says_of_itself_is_no_violation() -> None:
     for canary in (USUAL, USUAL | {"sex": "other", "same": "y", "age": 10**9}, USUAL | {"age": math.nan, "sex": None}):
         assert described(canary).report().verdict != "VIOLATION"

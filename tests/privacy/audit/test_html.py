@@ -99,7 +99,7 @@ def test_browser_draws_it(report: AuditReport, tmp_path: Path, width: int, dark:
         f"--window-size={width},2400",
         page.as_uri(),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert shot.stat().st_size > 30_000, "the page looks blank"
 

@@ -52,7 +52,10 @@ def packages() -> None:
     pytest.importorskip("sdv")
 
 
-@pytest.fixture(params=ADAPTERS, ids=lambda model: model.kind)
+@pytest.fixture(
+    params=[*ADAPTERS[:3], pytest.param(ADAPTERS[3], marks=pytest.mark.slow)],  # the first and the third in one
+    ids=lambda model: model.kind,
+)
 def adapter(request: pytest.FixtureRequest, packages: None) -> WrappedSynthesizer:
     model: WrappedSynthesizer = request.param
     return registry.create(model.kind, **model.get_params())

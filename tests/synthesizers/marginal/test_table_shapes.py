@@ -27,7 +27,7 @@ def cells(kind: str, rows: int, rng: np.random.Generator) -> Any:
 
 
 @pytest.mark.parametrize("kind", list(COLUMNS))
-@pytest.mark.parametrize("rows", [1, 60, 800, 20_000])
+@pytest.mark.parametrize("rows", [1, 800, *(pytest.param(rows, marks=pytest.mark.slow) for rows in (60, 20_000))])
 def test_every_shape_is_fitted_and_sampled(kind: str, rows: int) -> None:
     rng = np.random.default_rng(0)
     for width in (1, 2, 3, 4):

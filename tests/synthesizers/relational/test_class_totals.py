@@ -67,6 +67,7 @@ def test_what_is_left_of_a_class_is_read_in_training_as_in_drawing() -> None:
     assert read.tolist() == [0, N_SHARES + 1, 1 + N_SHARES // 2, N_SHARES + 2, N_SHARES + 1]
 
 
+@pytest.mark.slow
 def test_a_chronic_illness_recurs_in_the_visits_of_few_persons() -> None:
     frame = visits()
     tables = {"person": pd.DataFrame({"id": np.arange(150)}), "visits": frame}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.child_model import DAMPING, _stay_correction
@@ -49,6 +50,7 @@ def test_parents_without_children_and_like_histories_have_no_kind() -> None:
     assert kinds_of(alike, Schema.infer(frame), None, owner, owner, min_group=3) is None
 
 
+@pytest.mark.slow
 def test_siblings_share_what_distinguishes_their_parent() -> None:
     frame, owner, _ = visits(150, each=5)
     tables = {"person": pd.DataFrame({"id": np.arange(150)}), "visits": frame.assign(person_id=owner)}

@@ -14,6 +14,8 @@ from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 Tables = dict[str, pd.DataFrame]
 N_TABLES, DEPTH = 25, 5
 
+pytestmark = pytest.mark.slow
+
 
 def database(seed: int = 0) -> tuple[Tables, DatabaseSchema]:
     """Four chains of five levels under two roots, a link table, an empty table with a child, and a table of orphans."""

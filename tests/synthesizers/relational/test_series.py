@@ -71,6 +71,7 @@ def test_weeks_of_departments_come_back_as_weeks(tmp_path: Path) -> None:
     assert abs(departments[1] - departments[0]) < 1
 
 
+@pytest.mark.slow
 def test_codes_as_text_are_not_repeated_either() -> None:
     tables, schema = chain(text_codes=True)
     sales = RelationalSynthesizer(epochs=1, min_group=2).fit(tables, schema=schema, seed=0).sample(seed=1)["sales"]

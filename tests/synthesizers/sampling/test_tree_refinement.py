@@ -196,7 +196,7 @@ def hasty(persons: Callable[..., pd.DataFrame]) -> MaskedSynthesizer:
     return model
 
 
-@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("small", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_samples_of_any_size_have_the_training_shares(
     hasty: MaskedSynthesizer, persons: Callable[..., pd.DataFrame], small: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,13 +28,21 @@ def empirical(tokens: torch.Tensor, known: dict[int, int], slot: int, size: int)
     return np.bincount(tokens[rows, slot].numpy(), minlength=size) / rows.sum()
 
 
-@pytest.mark.parametrize(("known", "slot"), [({0: 6}, 1), ({0: 28}, 2), ({0: 15, 2: 1}, 1), ({1: 1, 2: 0}, 0)])
-def test_conditionals_are_those_of_normal_data(known: dict[int, int], slot: int) -> None:
+@pytest.fixture(scope="module")
+def fitted() -> tuple[torch.Tensor, Layout, GaussianCopula]:
     tokens, layout = normal_tokens(200_000)
+    return tokens, layout, GaussianCopula.fit(tokens, layout)
+
+
+@pytest.mark.parametrize(("known", "slot"), [({0: 6}, 1), ({0: 28}, 2), ({0: 15, 2: 1}, 1), ({1: 1, 2: 0}, 0)])
+def test_conditionals_are_those_of_normal_data(
+    fitted: tuple[torch.Tensor, Layout, GaussianCopula], known: dict[int, int], slot: int
+) -> None:
+    tokens, layout, copula = fitted
     row = torch.full((1, 3), -1)
     for other, token in known.items():
         row[0, other] = token
-    own = GaussianCopula.fit(tokens, layout).log_prob(row, slot, [0, 1, 2]).exp().numpy()[0]
+    own = copula.log_prob(row, slot, [0, 1, 2]).exp().numpy()[0]
     assert own.sum() == pytest.approx(1)
     assert np.abs(own - empirical(tokens, known, slot, layout.sizes[slot])).sum() / 2 < 0.06
 
