@@ -236,7 +236,7 @@ def _prediction_gap(
     chosen = (predictions.argmax(axis=1)[:, None] == np.arange(predictions.shape[1])).astype(np.float64)
 
     def rates(member: np.ndarray, drawn: Floats) -> Floats:
-        """Shape (draws, groups, classes)."""
+        """Return the rates of some classes by group, shape (draws, groups, classes)."""
         each = [drawn @ (member[:, [g]] * chosen) for g in range(len(large))]
         return np.asarray(np.stack(each, axis=1) / np.maximum(drawn @ member, 1e-9)[:, :, None])
 

@@ -133,7 +133,7 @@ def compose_epsilon(events: Sequence[Mapping[str, Any]], delta: float, *, quick:
 
 @lru_cache(maxsize=256)
 def _epsilon(events: str, delta: float, quick: bool) -> float:
-    """``compose_epsilon`` for events as canonical JSON."""
+    """Return ``compose_epsilon`` of events given as canonical JSON."""
     if events == "[]":
         return 0.0
     if "NonPrivateDpEvent" in events:

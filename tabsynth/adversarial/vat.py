@@ -133,7 +133,7 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 raise InputError(f"{name} must be a number of at least 0, not {value!r}")
 
     def _train(self, matrix: Tensor, codes: Tensor, generator: torch.Generator) -> None:
-        """Adam on cross entropy plus alpha times the virtual adversarial loss."""
+        """Train with Adam on cross entropy plus alpha times the virtual adversarial loss."""
         labelled = torch.nonzero(codes >= 0)[:, 0]
         is_partial = len(labelled) < len(codes)
         steps = self.epochs * -(-len(matrix) // self.batch)

@@ -52,7 +52,7 @@ class CellCounts:
         return cls(tuple(names), groups, classes, rows)
 
     def plan(self, wanted: Counts) -> pd.DataFrame:
-        """One row per group and class: its values, its number of ``rows``, and how many to ``add``."""
+        """Return one row per group and class: its values, its number of ``rows``, and how many to ``add``."""
         rows = [
             (*group, value, self.rows[i, j], wanted[i, j] - self.rows[i, j])
             for i, group in enumerate(self.groups)

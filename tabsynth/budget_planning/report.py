@@ -61,7 +61,7 @@ def worst_rows(plan: PrivacyPlan) -> list[list[str]]:
 
 
 def summarise_pairs(plan: PrivacyPlan) -> str:
-    """One paragraph on the expected errors of columns and pairs."""
+    """Return one paragraph on the expected errors of columns and pairs."""
     lost = [f"{epsilon:g}" for epsilon, one in zip(plan.epsilons, plan.errors, strict=True) if not one.counts_pairs]
     text = (
         "Expected total variation distance of each column and pair from the noise of the marginal mechanism alone, "
@@ -77,7 +77,7 @@ def summarise_pairs(plan: PrivacyPlan) -> str:
 
 
 def summarise_structure(plan: PrivacyPlan) -> str:
-    """One paragraph on what the schema's constraints save; empty if they save nothing."""
+    """Return one paragraph on what the schema's constraints save; empty if they save nothing."""
     saved = plan.structure
     if saved is None:
         return ""
@@ -100,7 +100,7 @@ def heat_map(errors: ExpectedErrors) -> dict[str, Any] | None:
 
 
 def summarise(plan: PrivacyPlan) -> str:
-    """One paragraph on what was simulated."""
+    """Return one paragraph on what was simulated."""
     larger = (
         "" if plan.simulated >= plan.rows else f" (simulated at {plan.simulated:,}; errors decrease with more rows)"
     )
@@ -183,7 +183,7 @@ def render_svg(plan: PrivacyPlan) -> str:
 
 
 def render_page(plan: PrivacyPlan) -> str:
-    """One self-contained HTML page."""
+    """Return one self-contained HTML page."""
     template = environment("tabsynth.budget_planning").get_template("plan.html.j2")
     maps = [(f"{epsilon:g}", heat_map(one)) for epsilon, one in zip(plan.epsilons, plan.errors, strict=True)]
     worst = worst_rows(plan)

@@ -129,7 +129,7 @@ def _apply(args: Namespace) -> None:
 
 
 def _should_stream(plan: Plan) -> bool:
-    """True for large inputs and a plan that can be applied batch by batch."""
+    """Return whether the inputs are large and the plan can be applied batch by batch."""
     from tabsynth.mixing.out_of_core.eligibility import unsupported_features
 
     paths = [plan.folder / item.uri for item in plan.inputs.values() if item.uri]

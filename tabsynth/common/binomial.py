@@ -8,7 +8,7 @@ from tabsynth.errors import DataError
 
 
 def wilson(wins: float, n: float, n_comparisons: int = 1) -> tuple[float, float]:
-    """95 % interval of a share (Wilson, Journal of the American Statistical Association 22, 1927)."""
+    """Return the 95 % interval of a share (Wilson, Journal of the American Statistical Association 22, 1927)."""
     z = float(norm.ppf(1 - 0.025 / n_comparisons))
     share = wins / n
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -33,7 +33,7 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
 
 
 def newcombe(a: int, n: int, b: int, m: int, n_comparisons: int = 1) -> tuple[float, float]:
-    """95 % interval of a/n - b/m (Newcombe, Statistics in Medicine 17, 1998, method 10).
+    """Return the 95 % interval of a/n - b/m (Newcombe, Statistics in Medicine 17, 1998, method 10).
 
     Args:
         a: Successes of the first ``n``, at least 1.

@@ -39,14 +39,14 @@ def unmark_formulas(text: pa.Array) -> pa.Array:
 
 
 def unmark_formula(text: str) -> str:
-    """``unmark_formulas`` for one text."""
+    """Return one text as ``unmark_formulas`` does."""
     if not text.startswith(MARK):
         return text
     return text[1:] if is_formula(text[1:]) else text
 
 
 def mark_formula(text: str) -> str:
-    """``mark_formulas`` for one text."""
+    """Return one text as ``mark_formulas`` does."""
     return MARK + text if is_formula(text) else text
 
 

@@ -119,7 +119,7 @@ class Batches:
 
 
 def _infer_type(text: pa.Array) -> str:
-    """Type of a batch: text, empty, or a dtype with its date format."""
+    """Return the type of a batch: text, empty, or a dtype with its date format."""
     if all(value in MISSING_SPELLINGS for value in text.drop_null().unique()[: len(MISSING_SPELLINGS) + 1].to_pylist()):
         return EMPTY
     values, spelling = infer_series(text, MISSING_SPELLINGS)

@@ -107,7 +107,7 @@ def text_batches(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
 
 
 def _arrow_options(names: list[str], dialect: Dialect, missing: Collection[str]) -> dict[str, Any]:
-    """Options of Arrow for strict reading as text."""
+    """Return the options of Arrow for strict reading as text."""
     return {
         "read_options": pyarrow.csv.ReadOptions(
             column_names=[str(i) for i in range(len(names))],

@@ -22,7 +22,7 @@ class EmptyTableError(DataError):
 
 
 def file_format(path: Path) -> str:
-    """``csv``, ``parquet``, ``excel``, ``arrow`` or ``json`` (lines), by the suffix.
+    """Return ``csv``, ``parquet``, ``excel``, ``arrow`` or ``json`` (lines), by the suffix.
 
     Raises:
         SourceError: Unknown suffix.

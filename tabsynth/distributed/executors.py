@@ -1,4 +1,4 @@
-"""Executors that write shards. Each yields the shards of a job as they are finished, in any order."""
+"""Executors: where shards are written. Each yields the shards of a job as they are finished, in any order."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run_serially(job: Job, numbers: Sequence[int], workers: int) -> Iterator[Sha
 def run_in_processes(job: Job, numbers: Sequence[int], workers: int) -> Iterator[Shard]:
     """Write shards in spawned processes, each of which loads the model once.
 
-    If a process is killed, new processes write the missing shards.
+    Where a process is killed, the shards that are missing are written by new ones.
 
     Raises:
         TabsynthError: Processes are killed before they finish a single shard.
@@ -62,7 +62,7 @@ def run_in_processes(job: Job, numbers: Sequence[int], workers: int) -> Iterator
 
 
 def run_on_ray(job: Job, numbers: Sequence[int], workers: int) -> Iterator[Shard]:
-    """Write shards as Ray tasks; all nodes must share the output folder.
+    """Write shards as Ray tasks; the output folder must be one that all nodes share.
 
     The cluster is that of the environment variable ``RAY_ADDRESS``; without it, a local one is started for this call.
     Ray repeats the tasks of killed workers.
@@ -117,7 +117,7 @@ def _write_in_task(job: Job, number: int) -> Shard:
 
 @contextmanager
 def _ray_session(workers: int) -> Iterator[Any]:
-    """Connection to Ray; a cluster that was started here is stopped at the end."""
+    """Connect to Ray; a cluster that was started here is stopped at the end."""
     with environment(*RAY_SETTINGS).made():
         try:
             import ray

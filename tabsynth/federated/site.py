@@ -217,6 +217,6 @@ class Site:
         return masking.shared_seed(self._attempt.share_key, self._attempt.keys[name][0], self._label("share"))
 
     def _label(self, purpose: str) -> str:
-        """Binds a seed to the plan, the round and the attempt."""
+        """Return a label that binds a seed to the plan, the round and the attempt."""
         assert self._attempt is not None
         return f"{self.plan.hash()} {purpose} {len(self._sums)} {self._attempt.number}"

@@ -47,7 +47,7 @@ def check_table_output(path: str | Path, table: str | None = None) -> None:
 
 
 def is_written_whole(path: str | Path) -> bool:
-    """True for an Excel or Arrow file, which is not written in chunks."""
+    """Return whether a file is written at once rather than in chunks: Excel and Arrow."""
     return Path(path).suffix.lower() in (".xlsx", ".xlsm", ".arrow", ".feather")
 
 

@@ -28,7 +28,7 @@ from tabsynth.privacy.budget import Privacy
 
 
 def parse_read(keys: MappingReader, *, linked: bool = False) -> Mapping[str, Any]:
-    """Options of ``tabsynth.read``, and ``tables`` of a database of linked tables."""
+    """Parse options of ``tabsynth.read``, and ``tables`` of a database of linked tables."""
     names = ("separator", "decimal", "encoding", "sheet", "table", "query")
     options = {key: keys.take(key, str, "text") for key in names}
     options["missing"] = keys.take("missing", list, "a list of spellings")

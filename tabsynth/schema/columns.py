@@ -240,7 +240,7 @@ KINDS: dict[str, type[Column]] = {
 
 
 def column_from_dict(name: str, facts: Any, *, ignore_leftovers: bool = False) -> Column:
-    """Inverse of ``Column.to_dict``.
+    """Rebuild the output of ``Column.to_dict``.
 
     Args:
         name: The column's name.

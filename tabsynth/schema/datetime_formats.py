@@ -217,7 +217,7 @@ def is_date_like(text: str) -> bool:
 
 @cache
 def _any_format_pattern() -> re.Pattern[str]:
-    """One regular expression for all formats."""
+    """Return one regular expression for all formats."""
     return re.compile("|".join(outline.pattern for outline in _format_patterns().values()), re.ASCII)
 
 

@@ -246,7 +246,7 @@ def _number(value: Any) -> Any:
 
 
 def _where(condition: Any, then: Any, other: Any) -> Array:
-    """One of two values for each row; texts keep their type."""
+    """Return one of two values for each row; texts keep their type."""
     if any(np.asarray(side).dtype.kind in "UO" for side in (then, other)):
         then, other = np.asarray(then, dtype=object), np.asarray(other, dtype=object)
     chosen: Array = np.where(np.asarray(condition, dtype=bool), then, other)

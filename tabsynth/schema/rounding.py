@@ -158,7 +158,7 @@ def _coarsest_unit(data: Floats, units: list[float]) -> Integers:
 
 
 def common_step(values: Floats, who: Integers | None, floor: int, decimals: int | None) -> int:
-    """The greatest step, in units of the last decimal, of the numbers of all but fewer than ``floor`` persons.
+    """Return the greatest step, in units of the last decimal, of all but fewer than ``floor`` persons.
 
     Args:
         values: The numbers.

@@ -159,7 +159,7 @@ class Schema(Mapping[str, Column]):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Schema:
-        """Inverse of ``to_dict``.
+        """Rebuild the output of ``to_dict``.
 
         Facts of another kind, as a change of ``kind`` leaves them behind, are ignored with a warning.
 

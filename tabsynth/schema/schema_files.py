@@ -45,7 +45,7 @@ def read_schema(path: str | Path) -> Any:
 
 
 def is_yaml(path: str | Path) -> bool:
-    """True for the suffixes of YAML."""
+    """Return whether a file name has a suffix of YAML."""
     return Path(path).suffix.lower() in (".yaml", ".yml")
 
 

@@ -75,7 +75,7 @@ class GanFit:
         self.net.shed()
 
     def _train_adversarially(self, stages: Stages, seed: int) -> None:
-        """Adversarial training; undone if it worsens the validation score."""
+        """Train adversarially; undone if that worsens the validation score."""
         training, layout = self.parts.training, self.net.layout
         steps_per_epoch = max(len(training) // self.sizing.batch, 1)
         steps = max(round(ADVERSARIAL_STEPS_RATIO * self.epochs * steps_per_epoch), 1)

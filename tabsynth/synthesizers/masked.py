@@ -121,7 +121,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         return self._map_chunks(tokens, lambda chain, part: chain.log_prob(part, self.order_)).astype(np.float64)
 
     def score(self, data: pd.DataFrame | Table, y: None = None) -> float:
-        """Mean of ``log_prob`` over rows, in nats, for scikit-learn's model selection; compare equally large fits."""
+        """Return the mean of ``log_prob`` over rows, in nats, for model selection among equally large fits."""
         return float(self.log_prob(data).mean())
 
     def embed(self, data: pd.DataFrame | Table) -> npt.NDArray[np.float32]:

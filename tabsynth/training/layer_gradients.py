@@ -38,7 +38,7 @@ class BlockPass:
         self.up, self.down = block.up.weight.to(dtype), block.down.weight.to(dtype)
 
     def forward(self, hidden: Tensor, noise: torch.Generator) -> Tensor:
-        """One step of the residual stream."""
+        """Return one step of the residual stream."""
         block = self.block
         self.norm = NormPass(block.norm, hidden)
         self.normed = self.norm.out.to(self.dtype)

@@ -119,7 +119,7 @@ def train(
 
 
 def validation_interval(per_pass: int) -> int:
-    """Steps between two validation passes: one epoch, but at most 500 steps, or whole epochs of at least 20 steps."""
+    """Return the steps between validation passes: an epoch, at most 500 steps; or whole epochs of at least 20."""
     return min(per_pass, 500) if per_pass >= 20 else per_pass * -(-20 // per_pass)
 
 

@@ -144,7 +144,7 @@ def _table(waves: TokenEmbedding) -> Tensor:
 
 
 def _table_backward(waves: TokenEmbedding, grad: Tensor) -> None:
-    """Gradients of the parts of ``TokenEmbedding``."""
+    """Return the gradients of the parts of ``TokenEmbedding``."""
     grad = grad.float()
     slow = torch.zeros_like(waves.slow)
     for slot in waves.smooth_slots:

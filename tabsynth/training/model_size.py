@@ -62,7 +62,7 @@ class Sizing:
 
     @classmethod
     def of(cls, rows: int, layout: Layout, explained_entropy_share: float, *, crossed: bool = False) -> Sizing:
-        """Sizes from the rows, the slots, the share of their entropy that pairs explain, and a feature cross."""
+        """Choose the sizes from rows, slots, the share of entropy that pairs explain, and a feature cross."""
         small = rows < MAX_SMALL_ROWS
         batch = int(np.clip(rows // (8 if small else 16), 16, 512)) if rows < 60_000 else 1024
         deep = (

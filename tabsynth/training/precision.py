@@ -15,7 +15,7 @@ VARIABLE = "TABSYNTH_PRECISION"
 
 
 def product_dtype(device: torch.device) -> torch.dtype:
-    """Type in which large matrix products run on a device: ``torch.bfloat16`` or ``torch.float32``.
+    """Return the type of large matrix products on a device: ``torch.bfloat16`` or ``torch.float32``.
 
     The choice rests on the processor's instructions alone, never on a measurement, so that a fit with a seed gives
     the same model whenever it runs on one machine.
@@ -33,7 +33,7 @@ def product_dtype(device: torch.device) -> torch.dtype:
 
 
 def product_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Context in which matrix products run in the type of ``product_dtype``."""
+    """Return a context in which matrix products run in the type of ``product_dtype``."""
     dtype = product_dtype(device)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
 

@@ -107,7 +107,7 @@ class TrainingState:
 
     @torch.no_grad()
     def advance(self) -> None:
-        """One optimiser step; the gradients are cleared."""
+        """Take one optimiser step and clear the gradients."""
         gradients = []
         for own, weight in zip(self.parameters, self.weights, strict=True):
             parts = [(torch.zeros_like(w) if w.grad is None else w.grad).view(-1) for w in own]
@@ -205,7 +205,7 @@ class TrainingState:
 
 
 def _flattened(parameters: list[nn.Parameter]) -> Tensor:
-    """One flat tensor of the parameters, which become views of it."""
+    """Return one flat tensor of the parameters, which become views of it."""
     flat = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
     sizes = [parameter.numel() for parameter in parameters]
     for parameter, values in zip(parameters, torch.split(flat, sizes), strict=True):

@@ -114,7 +114,7 @@ def wait(root: Path, seconds: float) -> bool:
 
 
 def status(root: Path, project: Project) -> dict[str, Any]:
-    """Progress of a project's last job; one without an end is ``stopped``, or ``cancelled`` if that was asked for."""
+    """Return the progress of a project's last job; one without an end is ``stopped``, or ``cancelled`` on request."""
     progress = read_state(project.path(PROGRESS))
     if progress.get("state") == "running":
         job = running(root)

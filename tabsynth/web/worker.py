@@ -54,7 +54,7 @@ class Reporter:
             self._written = now
 
     def on_fit(self, progress: Progress) -> None:
-        """Callback of a fit."""
+        """Take the progress of a fit."""
         curve = [*self._data.get("curve", [])]
         if progress.validation is not None:
             curve = [*curve, [progress.step, progress.validation]]
@@ -63,7 +63,7 @@ class Reporter:
         self.show(share=progress.step / max(progress.steps, 1), curve=curve)
 
     def on_stage(self, stage: str, share: float) -> None:
-        """Callback of an evaluation or audit."""
+        """Take the progress of an evaluation or audit."""
         self.show(share=share, detail=stage)
 
 

@@ -146,7 +146,7 @@ class Database(Protocol):
         """Make all changes durable."""
 
     def close(self) -> None:
-        """Close; changes that are not committed are undone."""
+        """Close the connection; changes that are not committed are undone."""
 
 
 ENUM_TYPE = "ENUM"

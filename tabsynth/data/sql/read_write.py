@@ -150,7 +150,7 @@ def _declared(name: str, table: str | None) -> Schema | None:
 
 
 def _concatenate(batches: list[pa.RecordBatch]) -> pa.Table:
-    """One table; a column without types in some batches takes that of the others."""
+    """Return one table; a column without types in some batches takes that of the others."""
     tables = [pa.Table.from_batches([batch]) for batch in batches]
     try:
         return pa.concat_tables(tables, promote_options="permissive")

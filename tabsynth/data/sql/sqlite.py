@@ -113,7 +113,7 @@ class Sqlite:
         return []
 
     def accepts(self, type: str) -> bool:
-        """SQLite accepts every name of a type; it stores what fits the kind that the name suggests."""
+        """Return whether the type is a known one: SQLite itself accepts every name, and stores what fits it."""
         return type_family(type) != "other"
 
     def type_of(self, kind: pa.DataType) -> str:

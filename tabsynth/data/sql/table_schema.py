@@ -137,7 +137,7 @@ def _beyond(value: float, step: float, direction: float) -> float:
 
 
 def _instants(facts: Iterable[Fact]) -> dict[str, Any]:
-    """Inclusive bounds of dates; strict ones are kept as inclusive, which is the nearest that text can say."""
+    """Return inclusive bounds of dates; strict ones are kept as inclusive, the nearest that text can say."""
     out: dict[str, str] = {}
     for fact in facts:
         if isinstance(fact, Bound) and isinstance(fact.value, str):

@@ -224,6 +224,6 @@ def match_probability(best: Floats, next_best: Floats, score: Floats) -> Floats:
 
 
 def _log_odds(at: Floats, share: float, match: tuple[float, float], chance: tuple[float, float]) -> Floats:
-    """Log odds of a match, given the mean and spread of both groups."""
+    """Return the log odds of a match, given the mean and spread of both groups."""
     logs = [-0.5 * ((at - mean) / width) ** 2 - np.log(width) for mean, width in (match, chance)]
     return np.asarray(np.clip(np.log(share / (1 - share)) + logs[0] - logs[1], -500, 500), np.float64)

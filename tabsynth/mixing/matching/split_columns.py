@@ -79,7 +79,7 @@ def find_splits(
 
 
 def _candidate_sets(loose: Sequence[Profile]) -> Iterator[tuple[Profile, ...]]:
-    """Candidate sets of parts: all pairs of coded columns, and binary columns whose names share their first word."""
+    """Return candidate sets of parts: all pairs of coded columns, and binary columns with the same first word."""
     coded = [column for column in loose if column.is_coded and 2 <= len(column.shares or ()) <= MAX_CODES]
     yield from combinations(coded, 2)
     heads: dict[str, list[Profile]] = {}

@@ -53,7 +53,7 @@ class UnitComparison:
 
 
 def quantile_distance(one: Profile, other: Profile, change: Conversion | None = None) -> float:
-    """Mean distance of the quantiles of ``other``, converted, from those of ``one``, in units of their mean spread."""
+    """Return the mean distance of the converted quantiles of ``other`` from those of ``one``, by their mean spread."""
     if one.quantiles is None or other.quantiles is None:
         return float("inf")
     scale, offset = (1.0, 0.0) if change is None else (change.scale, change.offset)

@@ -120,7 +120,7 @@ def _first_row(rows: Mapping[int, int], source: int) -> int:
 
 
 def _growth(con: Any, names: Sequence[str]) -> Growth:
-    """As ``exact.count_growth``, for joined keys."""
+    """Return the growth of a join of keys, as ``exact.count_growth`` does."""
     sql = "SELECT coalesce(sum(made), 0), coalesce(sum(side), 0), coalesce(max(made), 0) FROM entities WHERE k > 1"
     made, side, worst = run_sql(con, sql)[0]
     several = dict(run_sql(con, "SELECT s, sum(c) FROM held SEMI JOIN entities USING (_key) WHERE c > 1 GROUP BY s"))

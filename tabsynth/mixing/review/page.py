@@ -52,7 +52,7 @@ def render_frame(plan: Plan) -> str:
 
 
 def _card(match: Match, plan: Plan, frames: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """One column of the mixed table."""
+    """Return the facts of one column of the mixed table."""
     entries = [entry for entry in plan.harmonise if entry.column == match.to]
     raw = {
         source: frames[source][names[0]] if len(names) == 1 else _join_columns(frames[source], names, match.joiner)

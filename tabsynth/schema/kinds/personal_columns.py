@@ -65,12 +65,12 @@ def _all_match(form: re.Pattern[str], check: Callable[[str], bool], enough: int)
 
 
 def _iban(value: str) -> bool:
-    """ISO 7064 mod 97-10, with the first four characters at the end and letters as 10 to 35."""
+    """Check ISO 7064 mod 97-10, with the first four characters at the end and letters as 10 to 35."""
     return int("".join(str(int(char, 36)) for char in value[4:] + value[:4])) % 97 == 1
 
 
 def _luhn(value: str) -> bool:
-    """ISO/IEC 7812: from the right, every second digit counts twice, by its sum of digits."""
+    """Check ISO/IEC 7812: from the right, every second digit counts twice, by its sum of digits."""
     return (
         sum(int(char) if at % 2 == 0 else sum(divmod(2 * int(char), 10)) for at, char in enumerate(value[::-1])) % 10
         == 0
@@ -78,12 +78,12 @@ def _luhn(value: str) -> bool:
 
 
 def _nhs(value: str) -> bool:
-    """Modulus 11 with weights 10 to 2."""
+    """Check modulus 11 with weights 10 to 2."""
     return (11 - sum(int(char) * (10 - at) for at, char in enumerate(value[:9])) % 11) % 11 == int(value[9])
 
 
 def _chinese_id(value: str) -> bool:
-    """GB 11643: ISO 7064 mod 11-2."""
+    """Check GB 11643: ISO 7064 mod 11-2."""
     total = sum(int(char) * pow(2, 17 - at, 11) for at, char in enumerate(value[:17]))
     return "10X98765432"[total % 11] == value[17].upper()
 

@@ -127,7 +127,7 @@ class SdvDatabaseSynthesizer(BaseEstimator):  # type: ignore[misc]
         return {name: frame.reset_index(drop=True) for name, frame in out.items()}
 
     def save(self, path: str | Path) -> NoReturn:
-        """Refused: sdv's models are pickles.
+        """Raise an error: sdv's models are pickles.
 
         Raises:
             InputError: Always.

@@ -49,7 +49,7 @@ class Conditions:
 
     @classmethod
     def none(cls, codec: Codec, rows: int) -> Conditions:
-        """No conditions."""
+        """Return no conditions."""
         return cls(np.full((rows, len(codec.slots)), -1, np.int32))
 
     @classmethod

@@ -58,7 +58,7 @@ def resample_systematically(weights: Tensor, count: int, order: Tensor, noise: t
 
 
 def resample_per_group(weights: Tensor, candidates: int, noise: torch.Generator) -> Tensor:
-    """One of every ``candidates`` rows in a row, in proportion to their weights, shape (rows / candidates,)."""
+    """Draw one of every ``candidates`` rows in a row by their weights, shape (rows / candidates,)."""
     edges = weights.view(-1, candidates).cumsum(1)
     dice = torch.rand(len(edges), 1, generator=noise, device=weights.device, dtype=weights.dtype) * edges[:, -1:]
     chosen = torch.searchsorted(edges, dice, right=True).clamp(max=candidates - 1).squeeze(1)

@@ -93,7 +93,7 @@ class LatentSampler:
         return torch.rand(len(means), generator=options.noise, device=self.device)
 
     def _context(self, tokens: Tensor) -> Tensor | None:
-        """Context of the conditional prior; None if nothing is known."""
+        """Return the context of the conditional prior; None if nothing is known."""
         if not bool((tokens >= 0).any()):
             return None
         return self.net.context(self.net.summed(tokens, self.table))

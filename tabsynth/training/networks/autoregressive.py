@@ -156,7 +156,7 @@ class AutoregressiveModel:
         return self.log_probs(tokens, order).sum(1)
 
     def log_probs(self, tokens: Tensor, order: Sequence[int], begin: int = 0) -> Tensor:
-        """Log-probability of each slot given those before it, shape (rows, len(order)); 0 before ``begin``."""
+        """Return each slot's log-probability given those before it, shape (rows, len(order)); 0 before ``begin``."""
         state = Prefixes(self, tokens)
         out = torch.zeros(len(tokens), len(order), device=self.device)
         for i, slot in enumerate(order):
@@ -188,7 +188,7 @@ class AutoregressiveModel:
         return copula.pooled_with(network, own, validation.cpu().numpy())
 
     def conditional_log_prob(self, tokens: Tensor, slot: int, order: Sequence[int], own: Tensor) -> Tensor:
-        """Log-probability of each row's token of a slot given all its other slots by the chain, shape (rows,).
+        """Return the log-probability of each row's token of a slot given all other slots by the chain, shape (rows,).
 
         By Bayes' rule: the row's likelihood divided by the sum over all tokens observed in training.
 

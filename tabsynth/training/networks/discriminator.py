@@ -52,7 +52,7 @@ class Critic(nn.Module):
         return functional.embedding_bag(self.places(tokens), table, mode="sum")
 
     def forward(self, summed: Tensor, *, frozen: bool = False) -> Tensor:
-        """Log-odds that each row is real, shape (rows,); ``frozen`` stops gradients to the critic's weights."""
+        """Return the log-odds that each row is real, shape (rows,); ``frozen`` stops gradients to the weights."""
         hidden = functional.leaky_relu(summed + _held(self.shift, frozen), SLOPE)
         for layer in self.layers:
             hidden = functional.leaky_relu(_through(layer, hidden, frozen), SLOPE)

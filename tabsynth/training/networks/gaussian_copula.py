@@ -69,13 +69,13 @@ class GaussianCopula:
         )
 
     def pool(self, logits: Tensor, tokens: Tensor, slot: int, seen: Sequence[int]) -> Tensor:
-        """Logits of a slot: the network's and the copula's log-probabilities, weighted by the slot's exponents."""
+        """Return a slot's logits: log-probabilities of the network and the copula, weighted by the slot's exponents."""
         first, second = self.exponents[slot].tolist()
         own = self.log_prob(tokens, slot, seen).to(logits)
         return torch.add(logits.log_softmax(1) * first, own, alpha=second)
 
     def log_prob(self, tokens: Tensor, slot: int, seen: Sequence[int]) -> Tensor:
-        """Log-probability of a slot's tokens given the known tokens of ``seen``, shape (rows, size); on the CPU."""
+        """Return a slot's log-probabilities given the known tokens of ``seen``, shape (rows, size); on the CPU."""
         tokens, at = tokens.cpu(), [other for other in seen if other != slot]
         mean = torch.zeros(len(tokens), dtype=torch.float64)
         variance = torch.ones_like(mean)
@@ -183,7 +183,7 @@ class GaussianCopula:
         return torch.from_numpy(ndtri(np.concatenate([[0.0], np.cumsum(counts) / max(counts.sum(), 1.0)]).clip(0, 1)))
 
     def _scores(self, tokens: Tensor, slots: Sequence[int]) -> Tensor:
-        """Mean of the latent variable in the interval of each known token, 0 where unknown; (rows, len(slots))."""
+        """Return the mean latent variable in the interval of each known token, 0 where unknown; (rows, len(slots))."""
         out = torch.zeros(len(tokens), len(slots), dtype=torch.float64)
         for i, slot in enumerate(slots):
             density = torch.exp(-(self._cuts(slot) ** 2) / 2) / np.sqrt(2 * np.pi)

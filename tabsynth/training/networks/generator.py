@@ -145,6 +145,6 @@ class _Picked(torch.autograd.Function):
 
 
 def _product(grad: Tensor, matrix: Tensor) -> Tensor:
-    """Gradients times a transposed matrix, shapes (rows, width) and (size, width), in the device's product type."""
+    """Return gradients (rows, width) times a transposed matrix (size, width), in the device's product type."""
     dtype = product_dtype(grad.device)
     return (grad.to(dtype) @ matrix.to(dtype).T).float()

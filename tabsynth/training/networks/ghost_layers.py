@@ -79,7 +79,7 @@ class GhostOutputHead(GhostLayer):
         return torch.cat(parts, 1)
 
     def norms(self, inputs: Tensor, gradients: Tensor) -> dict[Tensor, Tensor]:
-        """A row's gradient is the outer product of hidden layer and logit gradients, in every slot."""
+        """Return the norms of the rows' gradients, outer products of hidden layer and logit gradients in every slot."""
         squares = inputs.square().sum(-1)
         free, slow = (torch.zeros(len(inputs), device=inputs.device) for _ in range(2))
         for bucket in self.layout.buckets:

@@ -107,7 +107,7 @@ class Layout:
         return slice(self.offsets[slot], self.offsets[slot] + self.sizes[slot])
 
     def waves(self, taper: float = 0.0) -> Tensor:
-        """Cosine features of each token's mid-quantile, shape (total, FREQUENCIES); zero for unordered tokens.
+        """Return cosine features of each token's mid-quantile, shape (total, FREQUENCIES); zero for unordered tokens.
 
         The k-th is shrunk by 1 / (1 + k * taper): a prior for smooth dependence.
         """

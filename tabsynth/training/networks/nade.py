@@ -57,7 +57,7 @@ class Links(nn.Module):
         self.register_buffer("before", before.float(), persistent=False)
 
     def forward(self, latents: Tensor, tokens: Tensor) -> Tensor:
-        """Logits of all slots, shape (rows, total), of tokens, shape (rows, slots); absent ones (-1) add nothing."""
+        """Return the logits of all slots, (rows, total), given tokens, (rows, slots); absent ones (-1) add nothing."""
         # One product sums the slots before each slot and avoids large intermediate tensors.
         table = functional.pad(self.embed(), (0, 0, 0, 1))
         at = torch.where(tokens < 0, self.layout.total, self.offsets + tokens)  # type: ignore[operator]

@@ -140,7 +140,7 @@ class LatentNet(nn.Module):
         return mean, log_variance.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
 
     def context(self, summed: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """Context of the conditional prior from the known tokens, shape (rows, width)."""
+        """Return the context of the conditional prior from the known tokens, shape (rows, width)."""
         with product_autocast(summed.device):
             out: Tensor = self.glance(summed, noise).float()
         return out
@@ -153,7 +153,7 @@ class LatentNet(nn.Module):
         return out
 
     def errors(self, latents: Tensor, tokens: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """Cross-entropy of every slot given the latents and the slots before it, in nats, shape (rows, slots)."""
+        """Return the cross-entropy of every slot given the latents and earlier slots, in nats, shape (rows, slots)."""
         decoded = self.decode(latents, noise)
         with product_autocast(decoded.device):
             logits = functional.linear(decoded, self.head(), self.bias)

@@ -120,7 +120,7 @@ class TreeConditional:
         return cls(slot, Forest.from_arrays(arrays, name, layout, met if met > 2 else 1))
 
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probabilities of the slot's tokens, shape (rows, size), and groups of similar rows, shape (rows, ways).
+        """Return log-probabilities of the slot's tokens, (rows, size), and groups of similar rows, (rows, ways).
 
         The groups are the leaves of the first trees.
 

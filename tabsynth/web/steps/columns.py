@@ -63,7 +63,7 @@ MAX_SUGGESTED = 30
 
 
 def cards(project: Project) -> list[dict[str, Any]]:
-    """One card for each column, those with an open question first."""
+    """Return one card for each column, those with an open question first."""
     frame, schema = read_frame(project), project.schema
     out = [_card(number, frame, schema) for number in range(len(schema))]
     return sorted(out, key=lambda card: not card["question"])
