@@ -12,7 +12,6 @@ The private model learns with the public schema in ``schemas/`` where there is o
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from _common import print_result
 from sklearn.datasets import load_breast_cancer
 
 from tabsynth.privacy.audit import audit
@@ -127,11 +127,7 @@ def _figures(score: Any) -> list[float]:
 
 
 def _say(line: dict[str, Any], output: Path | None) -> None:
-    text = json.dumps(line | {"threads": torch.get_num_threads(), "machine": platform.machine()})
-    print(text, flush=True)
-    if output:
-        with output.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+    print_result(line | {"threads": torch.get_num_threads(), "machine": platform.machine()}, output)
 
 
 if __name__ == "__main__":

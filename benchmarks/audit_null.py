@@ -14,7 +14,6 @@ the attacks together, after correction, at or below 1 %.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import time
 from collections import Counter
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _common import print_result
 
 from tabsynth.common.binomial import clopper_pearson
 from tabsynth.evaluation.stats.encoded_table import encode_tables
@@ -122,11 +122,8 @@ def main() -> None:
     for make in (bounds, models, lambda count: [attacks(count)]):
         began = time.process_time()
         for line in make(runs):
-            text = json.dumps(line | {"cpu_s": round(time.process_time() - began, 1), "machine": platform.machine()})
-            print(text, flush=True)
-            if args.output:
-                with args.output.open("a", encoding="utf-8") as file:
-                    file.write(text + "\n")
+            cpu = {"cpu_s": round(time.process_time() - began, 1), "machine": platform.machine()}
+            print_result(line | cpu, args.output)
 
 
 if __name__ == "__main__":

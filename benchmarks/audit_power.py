@@ -11,7 +11,6 @@ it. ``missed`` names the leaks that the audit of the same fresh rows said it wou
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _common import print_result
 
 from tabsynth.privacy.audit import audit
 from tabsynth.schema import Schema
@@ -124,10 +124,7 @@ def main() -> None:
             began = time.process_time()
             line = {"table": name, **run(table, schema, rows, tables, leaks)}
             cpu = {"cpu_s": round(time.process_time() - began, 1), "machine": platform.machine()}
-            print(json.dumps(line | cpu), flush=True)
-            if args.output:
-                with args.output.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line | cpu) + "\n")
+            print_result(line | cpu, args.output)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,14 @@ Whole fits of a small table with and without one row; the score is the log likel
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import platform
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from _common import print_result
 
 from tabsynth.privacy.audit import canaries
 from tabsynth.privacy.budget import Privacy, zcdp_rho
@@ -63,11 +64,7 @@ def main() -> None:
 
 
 def _say(line: dict[str, Any], output: Path | None) -> None:
-    text = json.dumps(line | {"machine": platform.machine()})
-    print(text, flush=True)
-    if output:
-        with output.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
+    print_result(line | {"machine": platform.machine()}, output)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _common import DATA
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
@@ -29,8 +30,6 @@ from tabsynth.schema import Identifier, Text
 
 FEWEST = 100
 """A classifier is not trained on fewer rows than this."""
-
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
 def main() -> None:
@@ -56,9 +55,9 @@ def tables(files: list[Path], short: bool) -> list[tuple[str, Table]]:
             ("diabetes", Table.of(load_diabetes(scaled=False, as_frame=True).frame)),
             ("breast_cancer", Table.of(load_breast_cancer(as_frame=True).frame)),
         ]
-    found = files or sorted(SHARED.glob("*.csv.gz"))
+    found = files or sorted(DATA.glob("*.csv.gz"))
     if not found:
-        raise SystemExit(f"no tables: {SHARED} is not there; name files, or use --short")
+        raise SystemExit(f"no tables: {DATA} is not there; name files, or use --short")
     return [(path.name.split(".")[0], read(path)) for path in found]
 
 

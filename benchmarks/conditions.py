@@ -11,7 +11,6 @@ python benchmarks/conditions.py --short    a small table of scikit-learn's, by i
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from pathlib import Path
@@ -20,15 +19,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.datasets import load_breast_cancer
+from _common import adult, print_result
 
-from tabsynth.data import Table, read
 from tabsynth.evaluation.stats.distances import shape_errors
 from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.registry import create
 
-ADULT = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "adult.csv.gz"
 SPLITS = 5
 """Pairs of halves whose mean a floor is."""
 
@@ -43,9 +40,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="a small table, one pass")
     parser.add_argument("--output", type=Path, help="append the lines to a file as well")
     args = parser.parse_args()
-    if not args.short and not ADULT.exists():
-        raise SystemExit(f"{ADULT} is not there; use --short")
-    table = Table.of(load_breast_cancer(as_frame=True).frame) if args.short else read(ADULT)
+    table = adult(short=args.short)
     columns, pairs = (["target"], list[Given]()) if args.short else (["sex", "race", "income"], rarer(table.frame))
     conditions = [{name: value} for name in columns for value in table.frame[name].dropna().unique()] + pairs
     for name in args.models.split(","):
@@ -56,24 +51,19 @@ def main() -> None:
                 began = time.perf_counter()
                 drawn = model.sample(len(real), given=given, seed=seed + 1, progress=False)
                 seconds = time.perf_counter() - began
-                line = json.dumps(
-                    {
-                        "table": "breast_cancer" if args.short else "adult",
-                        "model": name,
-                        "seed": seed,
-                        "given": {key: str(value) for key, value in given.items()},
-                        "rows": len(real),
-                        "met": len(meeting(drawn, given)) / len(real),
-                        "error": round(error(real, drawn, given, table.schema), 3),
-                        "floor": round(floor(real, given, table.schema), 3),
-                        "sample_s": round(seconds, 2),
-                        "threads": torch.get_num_threads(),
-                    }
-                )
-                print(line, flush=True)
-                if args.output:
-                    with args.output.open("a") as file:
-                        file.write(line + "\n")
+                line = {
+                    "table": "breast_cancer" if args.short else "adult",
+                    "model": name,
+                    "seed": seed,
+                    "given": {key: str(value) for key, value in given.items()},
+                    "rows": len(real),
+                    "met": len(meeting(drawn, given)) / len(real),
+                    "error": round(error(real, drawn, given, table.schema), 3),
+                    "floor": round(floor(real, given, table.schema), 3),
+                    "sample_s": round(seconds, 2),
+                    "threads": torch.get_num_threads(),
+                }
+                print_result(line, args.output)
 
 
 def rarer(frame: pd.DataFrame) -> list[Given]:

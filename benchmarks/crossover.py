@@ -15,13 +15,13 @@ from __future__ import annotations
 import argparse
 import datetime
 import itertools
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from _common import print_result
 from private import distances
 
 from tabsynth.privacy.budget import Privacy
@@ -51,11 +51,8 @@ def main() -> None:
         args.models.split(","),
     )
     for table, rows, columns, epsilon, model in grid:
-        line = json.dumps(run(table, rows, columns, epsilon, model) | {"date": datetime.date.today().isoformat()})
-        print(line, flush=True)
-        if not args.short:
-            with args.output.open("a") as file:
-                file.write(line + "\n")
+        line = run(table, rows, columns, epsilon, model) | {"date": datetime.date.today().isoformat()}
+        print_result(line, None if args.short else args.output)
 
 
 def run(table: str, rows: int, columns: int, epsilon: float, model: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _common import print_result
 from torch import Tensor, nn
 
 from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
@@ -52,10 +52,7 @@ def main() -> None:
         plain, private = (seconds(step, steps) for step in (plain_step(*make(rows)), private_step(*make(rows), rows)))
         facts |= {"plain_cpu_ms": round(1000 * plain, 1), "private_cpu_ms": round(1000 * private, 1)}
         facts |= {"ratio": round(private / plain, 2), "date": datetime.date.today().isoformat()}
-        print(json.dumps(facts), flush=True)
-        if not args.short:
-            with args.output.open("a") as file:
-                file.write(json.dumps(facts) + "\n")
+        print_result(facts, None if args.short else args.output)
 
 
 def seconds(step: Callable[[], None], steps: int) -> float:

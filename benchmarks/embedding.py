@@ -9,7 +9,6 @@ python benchmarks/embedding.py --short     a small table of scikit-learn's
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from pathlib import Path
 
@@ -17,18 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from _common import adult, print_result
 from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from tabsynth.data import Table, read, split
+from tabsynth.data import Table, split
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 
-ADULT = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "adult.csv.gz"
 LABELS = 100
 
 
@@ -39,9 +37,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="append the line to a file as well")
     args = parser.parse_args()
     warnings.simplefilter("ignore", FutureWarning)  # of scikit-learn, on every LogisticRegressionCV
-    if not args.short and not ADULT.exists():
-        raise SystemExit(f"{ADULT} is not there; use --short")
-    whole = Table.of(load_breast_cancer(as_frame=True).frame) if args.short else read(ADULT)
+    whole = adult(short=args.short)
     target = "target" if args.short else "income"
     train, test = split(whole, 0.2, seed=0)
     known = [name for name in whole.frame if name != target]
@@ -66,19 +62,14 @@ def main() -> None:
             part = x.iloc[chosen] if isinstance(x, pd.DataFrame) else x[chosen]
             way.fit(part, y[chosen])
             found[name].append(float(roc_auc_score(wanted, way.predict_proba(new)[:, 1])))
-    line = json.dumps(
-        {
-            "table": "breast_cancer" if args.short else "adult",
-            "labels": LABELS,
-            **{name: round(float(np.mean(values)), 4) for name, values in found.items()},
-            "spread": round(float(np.std(found["embedding"])), 4),
-            "threads": torch.get_num_threads(),
-        }
-    )
-    print(line)
-    if args.output:
-        with args.output.open("a") as file:
-            file.write(line + "\n")
+    line = {
+        "table": "breast_cancer" if args.short else "adult",
+        "labels": LABELS,
+        **{name: round(float(np.mean(values)), 4) for name, values in found.items()},
+        "spread": round(float(np.std(found["embedding"])), 4),
+        "threads": torch.get_num_threads(),
+    }
+    print_result(line, args.output)
 
 
 def labels(table: Table, target: str) -> npt.NDArray[np.int64]:

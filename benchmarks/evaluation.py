@@ -15,18 +15,17 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from _common import DATA
 from sklearn.datasets import load_breast_cancer
 
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.privacy.audit import audit
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
-DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 ROWS, TEST_ROWS = 16_000, 16_281
 Frames = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 

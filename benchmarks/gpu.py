@@ -8,19 +8,16 @@ python benchmarks/gpu.py --short           a small table on whatever there is
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
-from sklearn.datasets import load_breast_cancer
+from _common import DATA, adult, print_result
 
 from tabsynth.data import Table, read
 from tabsynth.synthesizers.registry import create
-
-ADULT = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "adult.csv.gz"
 
 
 def main() -> None:
@@ -28,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", help="by default the first CUDA GPU")
     parser.add_argument("--models", default="masked,vae,gan")
-    parser.add_argument("--data", type=Path, default=ADULT, help="the table to fit")
+    parser.add_argument("--data", type=Path, default=DATA / "adult.csv.gz", help="the table to fit")
     parser.add_argument("--rows", type=int, default=2_000_000, help="rows to draw")
     parser.add_argument("--short", action="store_true", help="a small table, few rows, one pass")
     parser.add_argument("--output", type=Path, help="append the lines to a file as well")
@@ -36,13 +33,10 @@ def main() -> None:
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cpu" and not args.short and args.device is None:
         raise SystemExit("there is no CUDA GPU here; use --short, or --device cpu to time the CPU")
-    table = Table.of(load_breast_cancer(as_frame=True).frame) if args.short else read(args.data)
+    table = adult(short=True) if args.short else read(args.data)
     for name in args.models.split(","):
-        line = json.dumps(timed(name, table, device, 20_000 if args.short else args.rows, 1 if args.short else None))
-        print(line, flush=True)
-        if args.output:
-            with args.output.open("a") as file:
-                file.write(line + "\n")
+        line = timed(name, table, device, 20_000 if args.short else args.rows, 1 if args.short else None)
+        print_result(line, args.output)
 
 
 def timed(name: str, table: Table, device: str, rows: int, epochs: int | None) -> dict[str, Any]:

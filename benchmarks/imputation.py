@@ -7,7 +7,6 @@ python benchmarks/imputation.py --short    a small table of scikit-learn's
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -15,15 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from sklearn.datasets import load_breast_cancer
+from _common import adult, print_result
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
 from sklearn.impute import IterativeImputer
 
-from tabsynth.data import Table, read, split
+from tabsynth.data import split
 from tabsynth.schema import Numeric, Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 
-ADULT = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "adult.csv.gz"
 SHARE = 0.2
 """Of the cells that are taken out."""
 NEAREST = 30
@@ -38,9 +36,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="a small table")
     parser.add_argument("--output", type=Path, help="append the line to a file as well")
     args = parser.parse_args()
-    if not args.short and not ADULT.exists():
-        raise SystemExit(f"{ADULT} is not there; use --short")
-    whole = Table.of(load_breast_cancer(as_frame=True).frame) if args.short else read(ADULT)
+    whole = adult(short=args.short)
     train, test = split(whole, 0.2, seed=0)
     rng = np.random.default_rng(0)
     hidden: Hidden = {name: rng.random(len(test)) < SHARE for name in map(str, test.frame)}
@@ -53,23 +49,18 @@ def main() -> None:
     filled = model.impute(holed, seed=0)
     ours = time.process_time() - fitted
     iterative, theirs = by_regression(train.frame, holed, train.schema)
-    line = json.dumps(
-        {
-            "table": "breast_cancer" if args.short else "adult",
-            "removed": SHARE,
-            "masked": scores(test.frame, filled, hidden, train.schema),
-            "iterative": scores(test.frame, iterative, hidden, train.schema),
-            "median_mode": scores(test.frame, by_middle(train.frame, holed, train.schema), hidden, train.schema),
-            "fit_cpu_s": round(fitted - began, 1),
-            "impute_cpu_s": round(ours, 1),
-            "iterative_cpu_s": round(theirs, 1),
-            "threads": torch.get_num_threads(),
-        }
-    )
-    print(line)
-    if args.output:
-        with args.output.open("a") as file:
-            file.write(line + "\n")
+    line = {
+        "table": "breast_cancer" if args.short else "adult",
+        "removed": SHARE,
+        "masked": scores(test.frame, filled, hidden, train.schema),
+        "iterative": scores(test.frame, iterative, hidden, train.schema),
+        "median_mode": scores(test.frame, by_middle(train.frame, holed, train.schema), hidden, train.schema),
+        "fit_cpu_s": round(fitted - began, 1),
+        "impute_cpu_s": round(ours, 1),
+        "iterative_cpu_s": round(theirs, 1),
+        "threads": torch.get_num_threads(),
+    }
+    print_result(line, args.output)
 
 
 def by_middle(train: pd.DataFrame, holed: pd.DataFrame, schema: Schema) -> pd.DataFrame:

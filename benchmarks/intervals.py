@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from populations import DATA, KINDS, Population, population
+from _populations import DATA, KINDS, Population, population
 
 from tabsynth.evaluation.metrics import utility_models
 from tabsynth.evaluation.metrics.data_quality import quality_scores

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _common import DATA
 
 from tabsynth.mixing.linkage.link import link
 from tabsynth.mixing.linkage.spec import LinkSpec
 
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 FIELDS = ("given_name", "surname", "street", "town", "postcode", "born")
 
 
@@ -38,8 +38,8 @@ def main() -> None:
     args = parser.parse_args()
     lines = []
     rows = 2_000 if args.short else args.rows or 100_000
-    if not args.short and not args.rows and (SHARED / "febrl4a.csv.gz").is_file():
-        frames = {s: pd.read_csv(SHARED / f"febrl4{s}.csv.gz", dtype=str) for s in "ab"}
+    if not args.short and not args.rows and (DATA / "febrl4a.csv.gz").is_file():
+        frames = {s: pd.read_csv(DATA / f"febrl4{s}.csv.gz", dtype=str) for s in "ab"}
         truth = {s: f.pop("rec_id").str.extract(r"rec-(\d+)-")[0].to_numpy(np.int64) for s, f in frames.items()}
         every = tuple(frames["a"].columns)
         for engine in ("splink", "clk"):

@@ -15,7 +15,7 @@ import time
 from typing import Any
 
 import numpy as np
-from populations import DATA, TABLES, Population, population
+from _populations import DATA, TABLES, Population, population
 
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.gates import apply_gates, failed_gates, read_gates

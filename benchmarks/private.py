@@ -17,11 +17,8 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import importlib.util
 import itertools
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -30,13 +27,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from _common import prepare_yardstick, print_result, yardstick_module
 
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.registry import create
 
 HERE = Path(__file__).resolve().parent
-YARDSTICK = HERE.parent.parent / "shared" / "yardstick"
 RESULTS = HERE / "results" / "private.jsonl"
 DELTA = 1e-6
 MODELS = "of marginal, tree, mst, aim, masked, vae, vae:dp-sgd, gan, gan:dp-sgd, independent, real"
@@ -59,12 +56,10 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="distances only, no classifiers")
     parser.add_argument("--short", action="store_true", help="a small table made by rule; nothing is kept")
     args = parser.parse_args()
-    if not args.short and not YARDSTICK.is_dir():
-        raise SystemExit(f"the yardstick is not at {YARDSTICK}; use --short")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if not args.short:
-            subprocess.run([sys.executable, YARDSTICK / "prepare.py", folder], check=True, stdout=subprocess.DEVNULL)
+            prepare_yardstick(folder)
         grid = itertools.product(
             ["short"] if args.short else args.tables.split(","),
             args.models.split(","),
@@ -74,12 +69,7 @@ def main() -> None:
         for table, model, epsilon, seed in grid:
             figures = run(table, model, epsilon, seed, folder, fast=args.fast or args.short, epochs=args.epochs)
             figures |= {"date": datetime.date.today().isoformat(), "machine": args.machine}
-            line = json.dumps(figures)
-            print(line, flush=True)
-            if not args.short:
-                args.output.parent.mkdir(exist_ok=True)
-                with args.output.open("a") as file:
-                    file.write(line + "\n")
+            print_result(figures, None if args.short else args.output)
 
 
 def run(
@@ -160,7 +150,7 @@ def _tvd(columns: list[tuple[Codes, Codes, int]]) -> float:
 
 def scored(table: str, synthetic: pd.DataFrame, folder: Path) -> dict[str, float]:
     """Usefulness (train on synthetic, test on real) and detection by the yardstick's own functions."""
-    judge, meta = _yardstick(), json.loads((folder / f"{table}.json").read_text())
+    judge, meta = yardstick_module(), json.loads((folder / f"{table}.json").read_text())
     categorical = set(meta["categorical"])
     synthetic.to_csv(folder / "synthetic.csv", index=False)
     train = judge.load(folder / f"{table}.train.csv", categorical)
@@ -175,16 +165,6 @@ def scored(table: str, synthetic: pd.DataFrame, folder: Path) -> dict[str, float
         "mle": judge.utility(own, test, meta, categorical, 0),
     }
     return {key: round(float(value), 4) for key, value in figures.items()}
-
-
-def _yardstick() -> Any:
-    """The yardstick's scorer as a module."""
-    spec = importlib.util.spec_from_file_location("yardstick_score", YARDSTICK / "score.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def by_rule(rows: int = 5000) -> tuple[pd.DataFrame, Schema]:

@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _common import print_result
 from _public_domain import DEFAULT_BINS, PublicDomain
 from private import DELTA, HERE, YARDSTICK, by_rule, distances, drawn, schema_of, scored
 
@@ -103,10 +104,7 @@ def main() -> None:
             figures: dict[str, Any] = {"table": table, "model": peer, "epsilon": epsilon, "delta": DELTA, "seed": seed}
             figures |= run(peer, table, epsilon, seed, folder, args)
             figures |= {"date": datetime.date.today().isoformat(), "machine": args.machine}
-            line = json.dumps(figures)
-            print(line, flush=True)
-            with args.output.open("a") as file:
-                file.write(line + "\n")
+            print_result(figures, args.output)
 
 
 def run(peer: str, table: str, epsilon: float, seed: int, folder: Path, args: argparse.Namespace) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from _common import print_result
 from private import distances
 
 from tabsynth import MarginalSynthesizer, Privacy
@@ -46,11 +46,7 @@ def main() -> None:
             for declared in (False, True):
                 figures = run(3000 if args.short else args.rows, epsilon, seed, declared=declared)
                 figures |= {"date": datetime.date.today().isoformat(), "machine": args.machine}
-                line = json.dumps(figures)
-                print(line, flush=True)
-                if not args.short:
-                    with RESULTS.open("a") as file:
-                        file.write(line + "\n")
+                print_result(figures, None if args.short else RESULTS)
 
 
 def run(rows: int, epsilon: float, seed: int, *, declared: bool) -> dict[str, Any]:

@@ -13,12 +13,9 @@ test part only scores. Models run with their defaults on what ``tabsynth.read`` 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import math
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,13 +23,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from _common import prepare_yardstick, print_result, yardstick_module, yardstick_scores
 from sklearn.datasets import load_breast_cancer
 
 from tabsynth.data import Table, read, split, write
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.synthesizers.registry import create
 
-YARDSTICK = Path(__file__).resolve().parent.parent.parent / "shared" / "yardstick"
 SPLITS = 5
 """Pairs of halves whose mean a floor is."""
 
@@ -48,23 +45,18 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="one small table, scored by tabsynth")
     args = parser.parse_args()
     epochs = {name: int(count) for name, count in (pair.split("=") for pair in args.epochs.split(",") if pair)}
-    if not args.short and not YARDSTICK.is_dir():
-        raise SystemExit(f"the yardstick is not at {YARDSTICK}; use --short")
     if args.short and "floor" in args.models.split(","):
         raise SystemExit("the floor is the yardstick's; leave out --short")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if not args.short:
-            subprocess.run([sys.executable, YARDSTICK / "prepare.py", folder], check=True, stdout=subprocess.DEVNULL)
+            prepare_yardstick(folder)
         for table in ["breast_cancer"] if args.short else args.tables.split(","):
             for model in args.models.split(","):
                 for seed in map(int, args.seeds.split(",")):
                     scored_columns = floor(table, seed, folder) if model == "floor" else None
-                    line = json.dumps(scored_columns or run(table, model, seed, epochs.get(model), folder, args.short))
-                    print(line, flush=True)
-                    if args.output:
-                        with args.output.open("a") as file:
-                            file.write(line + "\n")
+                    line = scored_columns or run(table, model, seed, epochs.get(model), folder, args.short)
+                    print_result(line, args.output)
 
 
 def run(name: str, model: str, seed: int, epochs: int | None, folder: Path, short: bool) -> dict[str, Any]:
@@ -84,9 +76,7 @@ def run(name: str, model: str, seed: int, epochs: int | None, folder: Path, shor
         scores = {key: round(score.value, 4) for key, score in report.scores.items()}
     else:
         write(synthetic, folder / "synthetic.csv", fitted.schema_)
-        files = [folder / f"{name}.train.csv", folder / f"{name}.test.csv", folder / f"{name}.json"]
-        command = [sys.executable, *map(str, [YARDSTICK / "score.py", *files, folder / "synthetic.csv"])]
-        scores = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        scores = yardstick_scores(folder, name, folder / "synthetic.csv")
     return {
         "table": name,
         "model": model,
@@ -109,11 +99,7 @@ def floor(name: str, seed: int, folder: Path) -> dict[str, Any]:
     the halves' errors over sqrt(2), means of ``SPLITS`` splits. Pairs of columns with more combinations than rows fall
     more slowly; for these the floor is too low, and ``*_err_fourths`` over ``*_err_halves`` is below sqrt(2).
     """
-    spec = importlib.util.spec_from_file_location("yardstick_score", YARDSTICK / "score.py")
-    assert spec is not None
-    assert spec.loader is not None
-    yardstick = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(yardstick)
+    yardstick = yardstick_module()
     categorical = set(json.loads((folder / f"{name}.json").read_text())["categorical"])
     train = yardstick.load(folder / f"{name}.train.csv", categorical)
     found: dict[str, list[float]] = {}

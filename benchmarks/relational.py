@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _common import YARDSTICK, print_result
 
 from tabsynth.data.database.folders import read_folder, write_folder
 from tabsynth.data.database.root_rows import split_by_root, take_roots
@@ -42,7 +43,6 @@ from tabsynth.synthesizers.adapters.sdv_tables import HMASynthesizer
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 HERE = Path(__file__).resolve().parent
-YARDSTICK = HERE.parent.parent / "shared" / "yardstick"
 RESULTS = HERE / "results" / "relational.jsonl"
 Tables = dict[str, pd.DataFrame]
 
@@ -76,10 +76,7 @@ def main() -> None:
         for epsilon in map(float, args.epsilons.split(",") if name == "private" else "0"):
             line = run(name, train, holdout, schema, seed, epsilon, args)
             line |= {"date": datetime.date.today().isoformat(), "machine": args.machine}
-            print(json.dumps(line), flush=True)
-            if not args.short:
-                with args.output.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line) + "\n")
+            print_result(line, None if args.short else args.output)
 
 
 def run(

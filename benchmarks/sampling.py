@@ -17,13 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.datasets import load_breast_cancer
+from _common import DATA, adult
 
-from tabsynth.data import Table, read
+from tabsynth.data import read
 from tabsynth.pipeline.outputs import write_sample
 from tabsynth.synthesizers.masked import MaskedSynthesizer
-
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
 def main() -> None:
@@ -35,10 +33,7 @@ def main() -> None:
     if args.selected:
         selected()
         return
-    adult = SHARED / "adult.csv.gz"
-    if not args.short and not adult.exists():
-        raise SystemExit(f"{adult} is not there; use --short")
-    table = Table.of(load_breast_cancer(as_frame=True).frame) if args.short else read(adult)
+    table = adult(short=args.short)
     model = MaskedSynthesizer(epochs=2).fit(table, seed=0, progress=False)
     rows, many = (5_000, 50_000) if args.short else (len(table), 1_000_000)
     model.sample(2_000, seed=0)
@@ -75,7 +70,7 @@ def main() -> None:
 
 def selected() -> None:
     """Print a line of JSON for each number of candidates; 1 is without selection."""
-    table = read(SHARED / "shoppers.csv.gz")
+    table = read(DATA / "shoppers.csv.gz")
     model = MaskedSynthesizer(epochs=2).fit(table, seed=0, progress=False)
     trees = model.trees_
     if trees is None:

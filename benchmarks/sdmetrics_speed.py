@@ -15,11 +15,11 @@ import json
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from _common import DATA
 
 from tabsynth.evaluation.metrics.fidelity import fidelity_scores
 from tabsynth.evaluation.sdmetrics_adapter import TABLE_NAME, sdmetrics_metadata
@@ -27,7 +27,6 @@ from tabsynth.evaluation.stats.distances import shape_errors, trend_errors
 from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.schema import Numeric, Schema
 
-DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 KEYS = {"adult": [], "diabetes130": ["encounter_id", "patient_nbr"]}
 
 

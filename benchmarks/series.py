@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _common import YARDSTICK
 
 from tabsynth.data.database.folders import write_folder
 from tabsynth.data.database.root_rows import take_roots
@@ -29,7 +30,7 @@ from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
-YARDSTICK = Path(__file__).resolve().parent.parent.parent / "shared" / "yardstick" / "score_relational.py"
+SCORER = YARDSTICK / "score_relational.py"
 JUDGED = (
     "shape",
     "trend",
@@ -66,7 +67,7 @@ def main() -> None:
         for side, drawn in (("synthetic", model.sample(seed=1)), ("floor", other)):
             scores = evaluate_database(train, drawn, schema=schema, seed=0, quick=True).scores
             line[side] = {key: round(one.value, 3) for key, one in scores.items() if key.endswith(SHOWN)}
-            if YARDSTICK.exists() and not args.short:
+            if SCORER.exists() and not args.short:
                 line[f"{side}, judge"] = judged(train, drawn, schema)
         print(json.dumps(line), flush=True)
 
@@ -91,7 +92,7 @@ def judged(train: Tables, drawn: Tables, schema: DatabaseSchema) -> dict[str, An
         (path / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
         for side, tables in (("train", train), ("drawn", drawn)):
             write_folder(tables, path / side, schema, "csv")
-        command = [sys.executable, YARDSTICK, path / "spec.json", path / "train", path / "drawn", "--fast"]
+        command = [sys.executable, SCORER, path / "spec.json", path / "train", path / "drawn", "--fast"]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
     out = json.loads(done.stdout)
     return {**{name: out["summary"][name] for name in JUDGED}, "repeated": out.get("repeated", {})}

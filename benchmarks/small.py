@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _common import YARDSTICK, yardstick_scores
 
 from tabsynth.synthesizers.registry import create
 
-YARDSTICK = Path(__file__).resolve().parent.parent.parent / "shared" / "yardstick"
 TABLES = "diab,breast,wine,german,heart"
 METHODS = "ours,cart,copula,bootstrap,arf"
 SCORES = ("shape_err", "trend_err", "c2st_auc", "c2st_strong", "mle", "mle_real", "dcr_share")
@@ -72,8 +72,7 @@ def run(folder: Path, table: str, name: str, seeds: list[int]) -> dict[str, Any]
         synthetic = method(name)(train.copy(), categorical, seed)
         cpu += time.process_time() - began
         synthetic.to_csv(folder / "synthetic.csv", index=False)
-        command = [sys.executable, *map(str, [YARDSTICK / "score.py", *files, folder / "synthetic.csv"])]
-        scored = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        scored = yardstick_scores(folder, table, folder / "synthetic.csv")
         rows.append([scored[score] for score in SCORES])
     means = dict(zip(SCORES, np.mean(rows, axis=0).round(3).tolist(), strict=True))
     return {"table": table, "method": name, "seeds": len(seeds), "cpu_s": round(cpu / len(seeds), 1), **means}

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from _common import DATA
 
 from tabsynth.schema import Schema
-
-DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 TABLES: dict[str, tuple[str, list[str], list[str]]] = {
     "adult": ("income", ["sex", "race"], []),
