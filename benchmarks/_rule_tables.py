@@ -73,7 +73,7 @@ CONDITIONS: list[dict[str, Any] | None] = [
     {"city": "Oslo"},
     {"mid": (1.0, None)},
     {"pregnant": True},
-    {"kids": [3, 4], "x": True},
+    {"kids": (3, 4), "x": True},
     {"age": (0, 2), "country": ["NO", "IT"]},
 ]
 
@@ -127,6 +127,8 @@ def patients(n: int, rng: np.random.Generator) -> pd.DataFrame:
 def schema_of(frame: pd.DataFrame, rules: list[Rule]) -> Schema:
     """The inferred schema with the rules; the group is the source of the rows."""
     columns = Schema.infer(frame).to_dict()["columns"]
+    if "city" in columns:
+        columns["city"]["values"] = list(COUNTRIES)
     columns["group"] = {**columns["group"], "role": "source"} if "group" in columns else {}
     return Schema.from_dict({"columns": {n: c for n, c in columns.items() if c}, "constraints": rules})
 

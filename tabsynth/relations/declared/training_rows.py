@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.codec.pandas_dtypes import dtype_name
 from tabsynth.codec.rare_value_pooling import person_codes
 from tabsynth.common.arrays import Bools
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError
-from tabsynth.relations.declared.cells import read_context, write_columns
-from tabsynth.relations.declared.pins import Pins
-from tabsynth.relations.declared.repair import Repair
 from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.relations.declared.satisfy import repair_frame
 from tabsynth.schema.constraints import Combinations, Constraint
 from tabsynth.schema.constraints.base import present
 from tabsynth.schema.schema import Schema
@@ -120,16 +117,7 @@ def repair_rows(table: Table, violations: Violations, rng: np.random.Generator) 
     broken = np.logical_or.reduce(chosen)
     wanted = tuple(rule for rule in table.schema.constraints if rule.on_violation == "repair")
     rules = RuleSet.of(Schema(table.schema.columns, wanted))
-    values = row_values(table.frame, table.schema, rules.columns)
-    before = {name: cells.copy() for name, cells in values.items()}
-    for one in rules.derived:
-        values[one.name] = np.where(one.form.holds(values, rules.steps), one.measure(values) / one.scale, np.nan)
-    # Rows that violate nothing are pinned; they serve as donors.
-    pins = Pins(dict.fromkeys(rules.columns, ~broken))
-    Repair(rules, rules.grids(None), rng, lambda: read_context(rules, table.frame)).run(values, pins)
-    dtypes = {name: dtype_name(table.frame[name]) for name in rules.columns}
-    plain = RuleSet(rules.schema, rules.rules, rules.keys, ())
-    return Table(write_columns(plain, table.frame, dtypes, before, values), table.schema)
+    return Table(repair_frame(rules, table.frame, np.asarray(broken, bool), rng), table.schema)
 
 
 def _plain(value: Any) -> Any:

@@ -13,6 +13,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.pandas_dtypes import dtype_name
 from tabsynth.common.arrays import Integers
 from tabsynth.common.progress import Progress
+from tabsynth.relations.declared.satisfy import satisfy_linked
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
@@ -136,7 +137,9 @@ class DatabaseModel:
                     rng,
                     given.get(name),
                 )
-                visible[name] = restore_dates(learned[name], drawn.times, timeline, self.visible[name])
+                rows = restore_dates(learned[name], drawn.times, timeline, self.visible[name])
+                order = None if timeline is None else timeline.axis.column.name
+                visible[name] = satisfy_linked(self.visible[name], rows, order, given.get(name, ()), rng)
                 parents[name] = np.where(drawn.parents < len(visible[link.parent]), drawn.parents, -1)
                 above = read, drawn.parents
             if self.schema.children(name):

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers, Tokens
+from tabsynth.relations.declared.satisfy import satisfy_linked
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.conditions import decode_rows, slot_limits
 from tabsynth.synthesizers.relational.plan import read_plan
@@ -63,7 +64,9 @@ def draw_children(
     plan = counts, first, np.clip(last, first, np.maximum(bounds[1], first))
     owners, times, tokens = _draw_abreast(model, parent.tokens, plan, timeline, given, rng)
     rows = decode_rows(model.codec_, model.relations_, model.rules, model.whole_tokens(tokens), given, rng)
-    return DrawnTable(rows, restore_dates(rows, times, timeline, visible), tokens, owners)
+    order = None if timeline is None else timeline.axis.column.name
+    dated = restore_dates(rows, times, timeline, visible)
+    return DrawnTable(rows, satisfy_linked(visible, dated, order, given or (), rng), tokens, owners)
 
 
 def _draw_abreast(

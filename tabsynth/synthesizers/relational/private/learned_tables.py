@@ -11,7 +11,6 @@ import pandas as pd
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.schema.columns import Column, Datetime, Numeric
-from tabsynth.schema.constraints import Inequality, Order
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.bins.public_bins import column_grid
 from tabsynth.synthesizers.relational.plan import add_plan, plan_columns
@@ -21,6 +20,7 @@ from tabsynth.synthesizers.relational.tables import history_bounds
 from tabsynth.synthesizers.relational.timeline import NANOSECONDS, Timeline
 
 GAP = "_gap"
+SECONDS_PER_DAY = 86_400.0
 
 N_GAP_DECADES, N_GAPS_PER_DECADE = 4, 10
 """Gaps are counted by the logarithm of their share of the time left, from a ten-thousandth on."""
@@ -136,24 +136,30 @@ def _distances(schema: Schema, timeline: Timeline) -> Schema:
     for name, column in schema.items():
         if name in timeline.offsets:
             least, most = _ends(column, timeline)
-            least = 0.0 if _never_before(schema, order, name) else least - high
-            columns[name] = Numeric(
-                name=name, low=least, high=max(most - low, least), decimals=0, nullable=column.nullable
-            )
+            low_rule, high_rule = _distance_bounds(schema, order, name, timeline.axis.seconds)
+            least, most = max(least - high, low_rule), min(most - low, high_rule)
+            columns[name] = Numeric(name=name, low=least, high=max(most, least), decimals=0, nullable=column.nullable)
         elif name != order:
             columns[name] = column
     measured = set(columns) - set(timeline.offsets)  # rules on dates do not hold for their distances
     return Schema(columns, tuple(rule for rule in schema.constraints if set(rule.columns) <= measured))
 
 
-def _never_before(schema: Schema, order: str, date: str) -> bool:
-    """Return whether a declared rule says that a date is never before the row's time."""
-    for rule in schema.constraints:
-        if isinstance(rule, Inequality) and (rule.low, rule.high) == (order, date):
-            return True
-        if isinstance(rule, Order) and rule.least >= 0 and {order, date} <= set(rule.sequence):
-            return rule.sequence.index(order) < rule.sequence.index(date)
-    return False
+def _distance_bounds(schema: Schema, order: str, date: str, seconds: float) -> tuple[float, float]:
+    """Return the bounds that declared rules set to the distance of a date from the row's time, in units of its axis."""
+    low, high = -np.inf, np.inf
+    for form in (form for rule in schema.constraints for form in rule.linear_forms()):
+        factors = dict(form.terms)
+        if set(factors) != {order, date} or factors[order] != -factors[date]:
+            continue
+        ends = [
+            None if end is None else (end - form.constant) / factors[date] * SECONDS_PER_DAY / seconds
+            for end in (form.least, form.greatest)
+        ]
+        least, most = ends if factors[date] > 0 else ends[::-1]
+        low = low if least is None else max(low, np.ceil(least))
+        high = high if most is None else min(high, np.floor(most))
+    return low, high
 
 
 def _plan_schema(child: str, cap: int, timeline: Timeline | None) -> dict[str, Column]:

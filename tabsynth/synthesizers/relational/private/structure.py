@@ -17,7 +17,7 @@ from tabsynth.privacy.public_schema import public_dtypes
 from tabsynth.schema.columns import Datetime
 from tabsynth.synthesizers.marginal.bins.adaptive_bins import kept_stretch
 from tabsynth.synthesizers.marginal.bins.public_bins import column_grid
-from tabsynth.synthesizers.relational.private.linked_rows import LinkedRows
+from tabsynth.synthesizers.relational.private.linked_rows import LinkedRows, weigh_persons
 from tabsynth.synthesizers.relational.private.public_tables import PublicTables
 from tabsynth.synthesizers.relational.timeline import Axis, Timeline
 
@@ -28,8 +28,8 @@ MAX_UNSURE_CAP = 16
 """The largest cap where the budget is too small to measure one: the most frequent number up to this."""
 
 MIN_ORDERED_SHARE = 0.9
-"""A parent's date is the origin (the end) of histories if for this noisy share of persons no child precedes (follows)
-it."""
+"""A parent's date is the origin (the end) of histories if for this noisy share of persons one of their rows, chosen at
+random, does not precede (follow) it."""
 
 
 def cap_candidates() -> Integers:
@@ -100,7 +100,7 @@ def measure_timelines(
         sensitivity = math.sqrt(2 * len(dates) + 2)
         counts = noisy_counts(
             lambda name=name, timeline=timeline, dates=dates: _count_persons(  # type: ignore[misc]
-                read(), public, name, timeline, dates
+                read(), public, name, timeline, dates, noise
             ),
             sigma=sensitivity / math.sqrt(2 * rho / len(ordered)),
             sensitivity=sensitivity,
@@ -138,8 +138,13 @@ def _public_timeline(name: str, public: PublicTables) -> Timeline:
     return Timeline(axis, None, None, (float(grid.low[0]), float(grid.high[-1])), False, offsets)
 
 
-def _count_persons(rows: LinkedRows, public: PublicTables, name: str, timeline: Timeline, dates: list[str]) -> Integers:
-    """Count persons with children, with short histories, and with all children after (before) each date."""
+def _count_persons(
+    rows: LinkedRows, public: PublicTables, name: str, timeline: Timeline, dates: list[str], noise: Noise
+) -> Integers:
+    """Count persons with children, with short histories, and with a random child not before (not after) each date.
+
+    Of all children, many persons would have one that is out of order for a reason of its own.
+    """
     parent = public.parent(name)
     above, owners, persons = rows.frames[parent], rows.parents[name], rows.persons[name]
     times = timeline.axis.numbers(timeline.axis.column, rows.frames[name][timeline.axis.column.name])
@@ -150,9 +155,7 @@ def _count_persons(rows: LinkedRows, public: PublicTables, name: str, timeline: 
     length = np.bincount(persons, times[last] - times[first], number)
     rest = np.bincount(persons, timeline.window[1] - times[last], number)
     out = [here, here & (length < rest)]
-    moments = [timeline.axis.numbers(public.visible[parent][date], above[date])[owners] for date in dates]
-    for sign in (1, -1):
-        for moment in moments:
-            broken = persons[sign * (times - moment) < 0]
-            out.append(here & (np.bincount(broken, minlength=number) == 0))
+    one = weigh_persons(persons, 1, noise)
+    moments = [timeline.axis.numbers(public.visible[parent][date], above[date])[owners[one]] for date in dates]
+    out += [~(sign * (times[one] - moment) < 0) for sign in (1, -1) for moment in moments]
     return np.array([has_property.sum() for has_property in out], np.int64)
