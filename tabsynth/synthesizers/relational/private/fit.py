@@ -87,7 +87,7 @@ class _PrivateFit:
         ordered = [name for name in public.children if name in public.schema.order]
         caps = measure_caps(self.linked, public, declared, CAP_SHARE * self.rho, *facts)
         bounded = cache(lambda: truncate(self.linked(), public, caps))
-        timelines = measure_timelines(bounded, public, TIMELINE_SHARE * self.rho, *facts)
+        timelines = measure_timelines(bounded, public, TIMELINE_SHARE * self.rho, *facts, self.choice)
         learned = LearnedTables.of(public, caps, timelines)
         frames = cache(lambda: learned.frames(bounded()))
         rows = {

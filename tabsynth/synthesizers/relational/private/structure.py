@@ -80,7 +80,12 @@ def measure_caps(
 
 
 def measure_timelines(
-    read: Callable[[], LinkedRows], public: PublicTables, rho: float, ledger: PrivacyLedger, noise: Noise
+    read: Callable[[], LinkedRows],
+    public: PublicTables,
+    rho: float,
+    ledger: PrivacyLedger,
+    noise: Noise,
+    choice: Noise,
 ) -> dict[str, Timeline]:
     """Choose how the times of each ordered child table are expressed, from noisy counts of persons.
 
@@ -90,6 +95,7 @@ def measure_timelines(
         rho: The budget of all tables together.
         ledger: What is charged.
         noise: Where noise comes from.
+        choice: Chooses a row of each person, independently of the noise.
     """
     out = {}
     ordered = [name for name in public.children if name in public.schema.order]
@@ -100,7 +106,7 @@ def measure_timelines(
         sensitivity = math.sqrt(2 * len(dates) + 2)
         counts = noisy_counts(
             lambda name=name, timeline=timeline, dates=dates: _count_persons(  # type: ignore[misc]
-                read(), public, name, timeline, dates, noise
+                read(), public, name, timeline, dates, choice
             ),
             sigma=sensitivity / math.sqrt(2 * rho / len(ordered)),
             sensitivity=sensitivity,
@@ -139,7 +145,7 @@ def _public_timeline(name: str, public: PublicTables) -> Timeline:
 
 
 def _count_persons(
-    rows: LinkedRows, public: PublicTables, name: str, timeline: Timeline, dates: list[str], noise: Noise
+    rows: LinkedRows, public: PublicTables, name: str, timeline: Timeline, dates: list[str], choice: Noise
 ) -> Integers:
     """Count persons with children, with short histories, and with a random child not before (not after) each date.
 
@@ -155,7 +161,7 @@ def _count_persons(
     length = np.bincount(persons, times[last] - times[first], number)
     rest = np.bincount(persons, timeline.window[1] - times[last], number)
     out = [here, here & (length < rest)]
-    one = weigh_persons(persons, 1, noise)
+    one = weigh_persons(persons, 1, choice)
     moments = [timeline.axis.numbers(public.visible[parent][date], above[date])[owners[one]] for date in dates]
     out += [~(sign * (times[one] - moment) < 0) for sign in (1, -1) for moment in moments]
     return np.array([has_property.sum() for has_property in out], np.int64)
