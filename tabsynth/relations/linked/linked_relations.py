@@ -20,15 +20,17 @@ from tabsynth.relations.linked.previous_values import PreviousValue, discover_pr
 from tabsynth.relations.linked.row_formulas import RowFormula, discover_formulas
 from tabsynth.relations.linked.running_discovery import discover_running_totals
 from tabsynth.relations.linked.running_totals import RunningTotal
+from tabsynth.relations.linked.time_values import TimeValue, discover_time_values
 from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.database.database_schema import DatabaseSchema
 
-LinkedRelation = Copy | RunningTotal | PreviousValue | Aggregate | ParentOrder | RowFormula
+LinkedRelation = Copy | RunningTotal | PreviousValue | TimeValue | Aggregate | ParentOrder | RowFormula
 
 KINDS: dict[str, type[LinkedRelation]] = {
     "copy": Copy,
     "running total": RunningTotal,
     "previous value": PreviousValue,
+    "time value": TimeValue,
     "aggregate": Aggregate,
     "parent order": ParentOrder,
     "row formula": RowFormula,
@@ -76,6 +78,7 @@ class LinkedRelations:
             ]
         for name in schema.tables:
             relations += discover_previous_values(linked, name)
+            relations += discover_time_values(linked, name, min_group)
         for link in links:
             copies = {column for table, column in copied if table == link.table}
             relations += discover_aggregates(linked, link, copies)

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import torch
 
-from tabsynth.common.arrays import Bools, Floats, Integers
+from tabsynth.codec.codec import Codec
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import Progress
 from tabsynth.data.table import Table
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.linked.running_totals import RunningTotal
+from tabsynth.synthesizers.relational.histories.calibration import calibrate
 from tabsynth.synthesizers.relational.histories.conditions import decode_rows, restrict
 from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.history import GAP, History
@@ -23,19 +24,14 @@ from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
 from tabsynth.synthesizers.relational.histories.stepper import Drawn, draw_histories
 from tabsynth.synthesizers.relational.histories.training import train_history
 from tabsynth.synthesizers.relational.histories.training_rows import Siblings, prepare
-from tabsynth.synthesizers.relational.occurrences.novelty import novelty_correction
+from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, earlier_rows
+from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_numbers, repeat_rate
 from tabsynth.synthesizers.relational.orphans import Orphans
 from tabsynth.synthesizers.relational.plan import add_orphans, read_class_totals, read_ends, read_plan
 from tabsynth.synthesizers.relational.tables import TrainingTable, history_bounds, with_orphan_bounds
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 WIDTH, MEMORY, DROPOUT = 128, 24, 0.3
-
-CALIBRATION_ROUNDS, DAMPING, MAX_STEP = 2, 0.7, 1.0
-"""Simulations by which token shares are corrected, the share of a log-ratio that is applied, and its bound."""
-
-PRIOR_ROWS = 5.0
-"""Rows with the training rows' share of repeated tokens that are added to those of each token."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +112,7 @@ def fit_history(
         [*features.sizes, *running.early_sizes, *slots.sizes],
         running.late_sizes,
         siblings.class_slot,
+        siblings.earlier,
         width=WIDTH,
         memory=MEMORY,
         dropout=DROPOUT,
@@ -141,8 +138,15 @@ def fit_history(
         ratio_bias,
         siblings.longest,
         slots,
+        {one.slot: np.zeros(N_DISTANCES, np.float32) for one in siblings.earlier},
+        _repeat_rates(table.frame, codec, order, siblings),
     )
-    _calibrate(history, name, part, above, features, bounds, siblings, seed)
+    parents = len(above.learned)
+    plan = read_plan(above.learned, name, part.timeline, (bounds[0][:parents], bounds[1][:parents]))
+    plan = add_orphans(plan, np.zeros(part.orphans) if part.times is None else part.times[part.linked :])
+    ends = read_ends(above.learned, name, history.totals.totals, part.orphans)
+    planned = read_class_totals(above.learned, plan[0][:parents], part.classes, part.orphans)
+    calibrate(history, siblings, features.tokens, bounds, plan, planned, ends, seed)
     return history
 
 
@@ -187,99 +191,33 @@ def sample_history(
     tokens = np.tile(np.array(only, np.int32), (len(drawn.parents), 1))
     tokens[:, history.order] = drawn.tokens
     rows = decode_rows(history.codec, history.relations, history.rules, tokens, given, rng)
+    rows = _with_repeats(rows, history, drawn, rng)
     return drawn, rows.drop(columns=GAP, errors="ignore"), features
 
 
-def _calibrate(
-    history: History,
-    name: str,
-    part: TrainingTable,
-    above: TrainingTable,
-    features: ParentFeatures,
-    bounds: tuple[Floats, Floats],
-    siblings: Siblings,
-    seed: int,
-) -> None:
-    """Correct each slot's logits so that, under the training parents, its tokens get their training shares."""
-    parents = len(above.learned)
-    plan = read_plan(above.learned, name, part.timeline, (bounds[0][:parents], bounds[1][:parents]))
-    plan = add_orphans(plan, np.zeros(part.orphans) if part.times is None else part.times[part.linked :])
-    ends = read_ends(above.learned, name, history.totals.totals, part.orphans)
-    planned = read_class_totals(above.learned, plan[0][:parents], part.classes, part.orphans)
-    free = ~siblings.known[:, 0] if history.has_gaps else np.zeros(len(siblings.tokens), bool)
-    left = siblings.left[free]
-    wanted = _shares(history, siblings.tokens, siblings.known)
-    first = np.zeros(len(siblings.tokens), bool)
-    first[siblings.starts[:-1]] = True
-    if history.has_gaps:
-        own = np.take_along_axis(siblings.ratios, siblings.tokens[:, :1], 1)[free, 0]
-        wanted_ratios = _ratio_shares(own.astype(np.int64), left)
-    for number in range(CALIBRATION_ROUNDS):
-        noise = np.random.default_rng([seed, number])
-        drawn = draw_histories(history, features.tokens, bounds, plan, planned, noise, ends)
-        found = _shares(history, drawn.tokens, siblings.known)  # the same parents: rows are determined alike
-        for slot, (one, other) in enumerate(zip(wanted, found, strict=True)):
-            history.bias[slot] += _correction(one, other, 2.0 / max(len(drawn.tokens), 1))
-            history.stay_bias[slot] += _stay_correction(
-                siblings.tokens[:, slot], drawn.tokens[:, slot], ~siblings.known[:, slot], ~first, history.sizes[slot]
-            )
-        for slot in history.categories:
-            history.new_bias[slot] += novelty_correction(
-                siblings.tokens[:, slot],
-                drawn.tokens[:, slot],
-                history.sizes[slot],
-                siblings.starts,
-                damping=DAMPING,
-                most=MAX_STEP,
-            )
-        if history.has_gaps:
-            found_ratios = _ratio_shares(drawn.ratios[free], left)
-            for group, rows in enumerate(np.bincount(left, minlength=len(LEFT_ROWS)).tolist()):
-                if rows:
-                    history.ratio_bias[group] += _correction(wanted_ratios[group], found_ratios[group], 2.0 / rows)
-
-
-def _correction(wanted: Floats, found: Floats, floor: float) -> npt.NDArray[np.float32]:
-    """Return the damped log-ratio of shares."""
-    step = DAMPING * np.log((wanted + floor) / (found + floor))
-    return np.asarray(np.clip(step, -MAX_STEP, MAX_STEP), np.float32)
-
-
-def _stay_correction(
-    wanted: Integers, found: Integers, free: Bools, later: Bools, size: int
-) -> npt.NDArray[np.float32]:
-    """Return the damped log-ratio of the odds that a token is repeated by the next sibling, by token, shape (size,).
-
-    Args:
-        wanted: Training tokens of one slot, shape (n,).
-        found: Drawn tokens under the same parents, shape (n,).
-        free: Rows in which the slot is drawn.
-        later: Rows that have an earlier sibling.
-        size: Number of tokens.
-    """
-    rows, odds = np.flatnonzero(free & later), []
-    share = (wanted[rows] == wanted[rows - 1]).mean() if len(rows) else 0.5
-    prior = np.full(size, np.clip(share, 0.01, 0.99))
-    for tokens in (wanted, found):
-        before = tokens[rows - 1]
-        seen = np.bincount(before, minlength=size) + PRIOR_ROWS
-        stayed = np.bincount(before[tokens[rows] == before], minlength=size) + PRIOR_ROWS * prior
-        odds.append(stayed / (seen - stayed + 1e-9))
-        prior = np.clip(stayed / seen, 1e-4, 1 - 1e-4)  # rare tokens of the drawn rows have the training rows' odds
-    return np.asarray(np.clip(DAMPING * np.log(odds[0] / odds[1]), -MAX_STEP, MAX_STEP), np.float32)
-
-
-def _ratio_shares(ratios: Integers, left: Integers) -> Floats:
-    """Return the share of each ratio among the rows of each class of remaining rows, shape (classes, ratios)."""
-    counts = np.zeros((len(LEFT_ROWS), N_RATIOS))
-    np.add.at(counts, (left, ratios), 1)
-    return np.asarray(counts / np.maximum(counts.sum(1, keepdims=True), 1))
-
-
-def _shares(history: History, tokens: Integers, known: npt.NDArray[np.bool_]) -> list[Floats]:
-    """Return the share of each token of each slot among the rows that are drawn."""
-    out = []
-    for slot, size in enumerate(history.sizes):
-        counts = np.bincount(tokens[~known[:, slot], slot], minlength=size)
-        out.append(counts / max(counts.sum(), 1))
+def _repeat_rates(frame: pd.DataFrame, codec: Codec, order: list[int], siblings: Siblings) -> dict[int, Floats]:
+    """Return how often numbers repeat the earlier number exactly, by class, by slot."""
+    out, class_slot = {}, siblings.class_slot
+    classes = np.zeros(len(frame), np.int64) if class_slot is None else siblings.tokens[:, class_slot]
+    size = 1 if class_slot is None else codec.slots[order[class_slot]].size
+    for one in siblings.earlier:
+        name = codec.slots[order[one.slot]].column
+        before = earlier_rows(one, siblings.tokens, class_slot, siblings.starts)
+        values = codec.numeric_values(name, frame[name])
+        out[one.slot] = repeat_rate(values, siblings.tokens[:, one.slot], before, classes, size)
     return out
+
+
+def _with_repeats(rows: pd.DataFrame, history: History, drawn: Drawn, rng: np.random.Generator) -> pd.DataFrame:
+    """Return drawn rows whose numbers repeat earlier ones as often as in training."""
+    starts = np.append(np.flatnonzero(np.diff(drawn.parents, prepend=-1)), len(drawn.parents)).astype(np.int64)
+    class_slot = history.network.class_slot
+    for slot, rates in history.repeats.items():
+        name = history.codec.slots[history.order[slot]].column
+        if name in history.relations.columns or name in history.rules.columns:
+            continue  # a number that a relation changed is not repeated
+        _, one, _ = history.network.earlier[slot]
+        before = earlier_rows(one, drawn.tokens, class_slot, starts)
+        own = np.full(len(rows), rates[0]) if class_slot is None else rates[drawn.tokens[:, class_slot]]
+        rows = rows.assign(**{name: repeat_numbers(rows[name], drawn.tokens[:, slot], before, own, rng)})
+    return rows

@@ -15,6 +15,7 @@ from tabsynth.common.arrays import Integers
 from tabsynth.common.progress import Progress
 from tabsynth.relations.declared.satisfy import satisfy_linked
 from tabsynth.relations.linked.running_totals import RunningTotal
+from tabsynth.schema.columns import Categorical
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
@@ -24,6 +25,7 @@ from tabsynth.synthesizers.relational.histories.history import History, vocabula
 from tabsynth.synthesizers.relational.links import check_root_columns
 from tabsynth.synthesizers.relational.orphans import Orphans
 from tabsynth.synthesizers.relational.tables import (
+    TrainingTable,
     add_history_kinds,
     history_bounds,
     prepare_tables,
@@ -34,6 +36,9 @@ from tabsynth.synthesizers.relational.timeline import Timeline
 
 CONTEXT_TOKENS = 32
 """Tokens of a numeric column of a parent, as the networks of its children read it."""
+
+MAX_CODES = 256
+"""Most numbers of an order column that its children read as categories, such as the codes of departments."""
 
 
 @dataclass(eq=False)
@@ -77,7 +82,7 @@ class DatabaseModel:
             above: Features that the rows themselves read, and each row's parent; None for a root table.
         """
         codec = self.contexts[name]
-        tokens = codec.encode(learned).astype(np.int64)
+        tokens = codec.encode(learned[list(codec.schema)]).astype(np.int64)
         sizes = codec.sizes
         if above is not None:
             tokens = np.concatenate([tokens, above[0].tokens[above[1]]], axis=1)
@@ -143,7 +148,10 @@ class DatabaseModel:
                 parents[name] = np.where(drawn.parents < len(visible[link.parent]), drawn.parents, -1)
                 above = read, drawn.parents
             if self.schema.children(name):
-                features[name] = self.features(name, learned[name], above)
+                order, readable = self.schema.order.get(name), learned[name]
+                if order is not None and order in self.contexts[name].schema and order not in readable:
+                    readable = readable.assign(**{order: visible[name][order]})
+                features[name] = self.features(name, readable, above)
         tables = self.keys.add_to(self.schema, Sample(visible, learned, parents), rng)
         tables = {name: frame[self.columns[name]] for name, frame in tables.items()}
         return {name: tables[name] if name in tables else self.references[name].copy() for name in self.schema.tables}
@@ -209,8 +217,22 @@ def fit_database(
                 callbacks=callbacks,
             )
         if schema.children(name):
-            model.contexts[name], _ = vocabulary(
-                part.learned, part.learned_schema, part.roots, min_group=min_group, tokens=CONTEXT_TOKENS
-            )
-            features[name] = model.features(name, part.learned, above)
+            readable = _with_code(part)
+            model.contexts[name], _ = vocabulary(*readable, part.roots, min_group=min_group, tokens=CONTEXT_TOKENS)
+            features[name] = model.features(name, readable[0], above)
     return model
+
+
+def _with_code(part: TrainingTable) -> tuple[pd.DataFrame, Schema]:
+    """Return the learned rows of a table, with a numeric order column, and their schema.
+
+    Children read the calendar themselves, but the code of their series only from the series.
+    """
+    axis = None if part.timeline is None else part.timeline.axis
+    if axis is None or axis.seconds:
+        return part.learned, part.learned_schema
+    name, column = axis.column.name, part.schema[axis.column.name]
+    if part.frame[name].nunique() <= MAX_CODES:
+        column = Categorical(name=name)
+    frame = part.learned.assign(**{name: part.frame[name]})
+    return frame, Schema({**part.learned_schema.columns, name: column}, part.learned_schema.constraints)

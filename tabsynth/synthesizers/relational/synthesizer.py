@@ -17,6 +17,8 @@ from tabsynth.errors import ConditionError, InputError, NotFittedError, PrivacyE
 from tabsynth.privacy.accounting.explanation import explain_ledger
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.relations.linked.linked_relations import LinkedRelations
+from tabsynth.relations.linked.running_totals import RunningTotal
+from tabsynth.relations.linked.slow_numbers import add_steps, join_steps
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.private_fit import REFUSAL_REASONS, guarantee_statement
@@ -66,6 +68,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
     seed_: int
     _model: DatabaseModel | PrivateDatabase
     _series: tuple[Series, ...]
+    _steps: dict[str, tuple[RunningTotal, ...]]
     _columns: dict[str, list[str]]
     _linked: LinkedRelations
 
@@ -113,10 +116,12 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         self._linked, tables = LinkedRelations.discover(tables, schema, min_group=self.min_group)
         within, inner, self._series = split_series(tables, schema, min_group=self.min_group)
         self._columns = {split.table: tables[split.table].columns.tolist() for split in self._series}
+        totals = history_totals(self._linked, schema, self._series)
+        within, inner, self._steps = add_steps(within, inner, totals, min_group=self.min_group)
         self._model = fit_database(
             within,
             inner,
-            totals=history_totals(self._linked, schema, self._series),
+            totals={name: (*own, *self._steps.get(name, ())) for name, own in totals.items()},
             epochs=self.epochs,
             min_group=self.min_group,
             seed=self.seed_,
@@ -140,7 +145,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         self.seed_ = random_seed() if privacy.insecure_seed is None else privacy.insecure_seed
         run = FitOptions(self.seed_, progress)
         self._model = fit_private_database(tables, public, privacy, self.max_children or {}, run)
-        self._series, self._columns, self._linked = (), {}, LinkedRelations()
+        self._series, self._steps, self._columns, self._linked = (), {}, {}, LinkedRelations()
         self.rows_, self.schema_ = self._model.rows, public.schema
         return self
 
@@ -181,7 +186,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         self._check_fitted()
         wanted, conditions = self._root_rows(n, scale), self._conditions(given)
         rng = np.random.default_rng(random_seed() if seed is None else validate_seed(seed))
-        drawn = self._model.sample(wanted, conditions, rng, progress)
+        drawn = join_steps(self._model.sample(wanted, conditions, rng, progress), self._model.schema, self._steps)
         held = {(table, column) for table, own in conditions.items() for column in own}
         return self._linked.apply(join_series(drawn, self._series, self._columns), self.schema_, held)
 
@@ -198,6 +203,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             "seed": self.seed_,
             "schema": self.schema_.to_dict(),
             "series": [split.to_dict() for split in self._series],
+            "steps": {name: [one.to_dict() for one in totals] for name, totals in self._steps.items()},
             "columns": self._columns,
             "linked_relations": self._linked.to_list(),
         }
@@ -222,6 +228,8 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         model.rows_, model.seed_ = dict(facts["rows"]), int(facts["seed"])
         model._model, model.schema_ = fitted, DatabaseSchema.from_dict(facts["schema"])
         model._series = tuple(Series.from_dict(item) for item in facts["series"])
+        steps = facts.get("steps", {})
+        model._steps = {name: tuple(RunningTotal.from_dict(one) for one in totals) for name, totals in steps.items()}
         model._columns = {name: list(columns) for name, columns in facts["columns"].items()}
         model._linked = LinkedRelations.from_list(facts.get("linked_relations", ()))
         return model
@@ -284,7 +292,8 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
                 known = [other for other in self.schema_.tables if other in self._model.visible]
                 raise ConditionError(f"given names the table {name!r}; conditions are on {quote(known)}")
             if name not in self.schema_.roots:
-                check_child_columns(name, own, self._model.visible[name], self._model.timelines.get(name))
+                timeline = self._model.timelines.get(name)
+                check_child_columns(name, own, self._model.visible[name], timeline, self._steps.get(name, ()))
         self._linked.check_conditions(given)
         return dict(given)
 

@@ -236,3 +236,23 @@ def test_values_of_the_row_before_are_found() -> None:
     again = relations.apply(broken(ordered, relations), own[1])
     pd.testing.assert_frame_equal(again["children"], ordered["children"])
     assert LinkedRelations.from_list(relations.to_list()) == relations
+
+
+def test_columns_that_the_time_decides_are_found() -> None:
+    """A week decides its holiday, its season and, but for four weeks, its price of fuel; not the sales."""
+    rng, weeks = np.random.default_rng(4), 30
+    rows = pd.DataFrame({"shop": np.repeat(np.arange(12), weeks), "number": np.tile(np.arange(weeks), 12)})
+    rows["week"] = pd.Timestamp("2020-01-06") + pd.to_timedelta(7 * rows.pop("number"), unit="D")
+    number = np.tile(np.arange(weeks), 12)
+    rows["holiday"], rows["season"] = number % 7 == 3, pd.Series(list("abc"))[number // 10].to_numpy()
+    rows["fuel"] = np.where(number < 4, np.nan, rng.normal(3, 0.3, weeks)[number].round(3))
+    rows["sales"] = rng.lognormal(5, 1, len(rows)).round(2)
+    tables, schema = history(pd.DataFrame({"shop": np.arange(12), "size": 1.0}), rows, "week")
+    relations, ordered = LinkedRelations.discover(tables, schema, min_group=5)
+    assert relations.describe() == [f"children.{name} is a function of week" for name in ("holiday", "season", "fuel")]
+    assert relations == LinkedRelations.from_list(relations.to_list())
+    pd.testing.assert_frame_equal(relations.apply(broken(ordered, relations), schema)["children"], rows)
+    assert not LinkedRelations.discover(tables, schema, min_group=13)[0].relations
+    later = ordered["children"].assign(week=ordered["children"].week + pd.Timedelta(days=1))
+    kept = relations.apply({**ordered, "children": later}, schema)["children"]
+    pd.testing.assert_frame_equal(kept, later)

@@ -15,6 +15,7 @@ from tabsynth.synthesizers.relational.histories.memory import (
     update_means,
 )
 from tabsynth.synthesizers.relational.histories.network import HistoryBatch, HistoryNetwork
+from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber
 
 
 def test_means_of_whole_histories_equal_those_of_single_steps() -> None:
@@ -35,15 +36,27 @@ def test_gradient_of_means_is_that_of_autograd() -> None:
     torch.testing.assert_close(means_gradient(weight), values.grad, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("class_slot", [None, 0, 1])
 @pytest.mark.parametrize("ordered", [True, False])
 def test_loss_and_gradients_are_those_of_autograd(
-    ordered: bool, class_slot: int | None, monkeypatch: pytest.MonkeyPatch
+    ordered: bool, class_slot: int | None, earlier: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TABSYNTH_PRECISION", "float32")
     rng, sizes, context, late, n = np.random.default_rng(0), [9, 5, 4], [6, 7], [3, 4] if ordered else [], 30
+    numbers = [
+        EarlierNumber(2, class_slot is not None, rng.integers(0, N_DISTANCES, (5, 4)).astype(np.uint8))
+    ] * earlier
     net = HistoryNetwork(
-        sizes, context, late, class_slot, width=16, memory=4, dropout=0.0, generator=torch.Generator().manual_seed(0)
+        sizes,
+        context,
+        late,
+        class_slot,
+        numbers,
+        width=16,
+        memory=4,
+        dropout=0.0,
+        generator=torch.Generator().manual_seed(0),
     )
     for weight in net.parameters():
         weight.data += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.relational.child_model import DAMPING, _stay_correction
+from tabsynth.synthesizers.relational.histories.calibration import DAMPING, _stay_correction
 from tabsynth.synthesizers.relational.histories.kinds import kinds_of
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 

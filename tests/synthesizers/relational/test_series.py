@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.errors import ConditionError
+from tabsynth.relations.linked.slow_numbers import add_steps, join_steps
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.series import join_series, split_series
@@ -24,6 +26,7 @@ def chain(shops: int = 30, text_codes: bool = False) -> tuple[dict[str, pd.DataF
             dates = pd.Timestamp("2020-01-06") + pd.to_timedelta(7 * weeks, unit="D")
             parts.append(pd.DataFrame({"shop": number, "code": code, "week": dates, "floor": code % 3, "sales": sales}))
     rows = pd.concat(parts, ignore_index=True)
+    rows["holiday"] = (rows.week - pd.Timestamp("2020-01-06")).dt.days // 7 % 5 == 1
     if text_codes:
         rows["code"] = "D" + rows.code.astype(str)
     tables = {"shops": shop, "sales": rows}
@@ -45,7 +48,7 @@ def test_tables_of_series_are_split_and_joined(text_codes: bool) -> None:
     shuffled = {**tables, "sales": tables["sales"].sample(frac=1, random_state=0).reset_index(drop=True)}
     within, inner, splits = split_series(shuffled, schema, min_group=2)
     assert list(within["sales series"]) == ["shop", "code", "floor", "_series"]
-    assert list(within["sales"]) == ["week", "sales", "_series"]
+    assert list(within["sales"]) == ["week", "sales", "holiday", "_series"]
     assert inner.order == {"sales": "week", "sales series": "code"}
     assert split_series(shuffled, schema, min_group=31)[2] == ()
     joined = join_series(within, splits, {"sales": list(tables["sales"])})
@@ -67,6 +70,8 @@ def test_weeks_of_departments_come_back_as_weeks(tmp_path: Path) -> None:
     assert (sales.groupby(["shop", "code"]).week.diff().dropna() == pd.Timedelta(days=7)).all()
     assert (sales.week.dt.day_of_week == 0).all()
     assert set(sales.code) <= set(range(8))
+    holidays = tables["sales"].drop_duplicates("week").set_index("week").holiday
+    assert (sales.holiday == sales.week.map(holidays)).all()
     departments = [frame.groupby("shop").code.nunique().mean() for frame in (tables["sales"], sales)]
     assert abs(departments[1] - departments[0]) < 1
 
@@ -77,3 +82,30 @@ def test_codes_as_text_are_not_repeated_either() -> None:
     sales = RelationalSynthesizer(epochs=1, min_group=2).fit(tables, schema=schema, seed=0).sample(seed=1)["sales"]
     assert not sales.duplicated(["shop", "code", "week"]).any()
     assert set(sales.code) <= set(tables["sales"].code)
+
+
+def test_an_index_that_changes_slowly_is_drawn_by_its_steps(tmp_path: Path) -> None:
+    rng, weeks = np.random.default_rng(3), 30
+    shops = pd.DataFrame({"shop": np.arange(40)})
+    steps = rng.normal(0, 0.05, (40, weeks))
+    steps[:, 0] = rng.normal(150, 20, 40)
+    rows = pd.DataFrame({"shop": np.repeat(shops.shop, weeks).to_numpy(), "index": steps.cumsum(1).ravel().round(3)})
+    rows["week"] = pd.Timestamp("2020-01-06") + pd.to_timedelta(np.tile(7 * np.arange(weeks), 40), unit="D")
+    tables = {"shops": shops.assign(size=rng.choice(["large", "small"], 40)), "weeks": rows}
+    schema = DatabaseSchema(
+        {name: Schema.infer(frame) for name, frame in tables.items()},
+        {"shops": "shop"},
+        (ForeignKey("weeks", "shop", "shops"),),
+        {"weeks": "week"},
+    )
+    widened, inner, totals = add_steps(tables, schema, {}, min_group=5)
+    assert [str(one) for one in totals["weeks"]] == ["weeks.index = previous index + index step"]
+    pd.testing.assert_frame_equal(join_steps(widened, inner, totals)["weeks"], rows)
+    model = RelationalSynthesizer(epochs=4).fit(tables, schema=schema, seed=0)
+    model.save(tmp_path / "index.model")
+    drawn = RelationalSynthesizer.load(tmp_path / "index.model").sample(seed=1)["weeks"]
+    assert list(drawn) == list(rows)
+    sizes = [frame.groupby("shop")["index"].diff().abs().median() for frame in (rows, drawn)]
+    assert 0.5 < sizes[1] / sizes[0] < 2
+    with pytest.raises(ConditionError, match="not on 'index'"):
+        model.sample(given={"weeks": {"index": 150.0}})

@@ -15,6 +15,7 @@ from tabsynth.errors import ConditionError, quote
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy
 from tabsynth.relations.enforcement import Relations
+from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.history import History
 from tabsynth.synthesizers.relational.timeline import Timeline
@@ -22,7 +23,13 @@ from tabsynth.synthesizers.sampling.conditions import Conditions
 from tabsynth.synthesizers.sampling.declared_rules import pins_of
 
 
-def check_child_columns(name: str, given: Mapping[str, Any], visible: Schema, timeline: Timeline | None) -> None:
+def check_child_columns(
+    name: str,
+    given: Mapping[str, Any],
+    visible: Schema,
+    timeline: Timeline | None,
+    steps: Sequence[RunningTotal] = (),
+) -> None:
     """Raise if a condition is on a column that the rows are not drawn by.
 
     Args:
@@ -30,17 +37,19 @@ def check_child_columns(name: str, given: Mapping[str, Any], visible: Schema, ti
         given: Its conditions.
         visible: Its schema without keys.
         timeline: How its times are expressed; None for a table without order.
+        steps: Numbers that are drawn as sums of their steps.
 
     Raises:
-        ConditionError: A column is unknown, a key, or a date that is drawn as a distance.
+        ConditionError: A column is unknown, a key, a date that is drawn as a distance, or a sum of steps.
     """
+    summed = {column for one in steps for column in (one.column, *dict(one.terms))}
     dated = set() if timeline is None else {timeline.axis.column.name, *timeline.offsets}
-    free = [column for column in visible if column not in dated]
+    free = [column for column in visible if column not in dated | summed]
     refused = [column for column in given if column not in free]
     if refused:
         raise ConditionError(
             f"conditions on the child table {name!r} are on {quote(free) or 'no column'}, not on {quote(refused)}: "
-            "keys and dates are drawn with the plan of each history"
+            "keys and dates are drawn with the plan of each history, and slow numbers by their steps"
         )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from tabsynth.common.arrays import Arrays, Floats, Integers
 from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals
 
-N_BINS = 64
-"""Number of equal-mass bins of a running number."""
+N_BINS, MAX_DATES = 64, 256
+"""Number of equal-mass bins of a running number, and most dates of a panel that are read one by one."""
 
 MAX_COUNT_TOKEN = 31
 """Tokens of counts: one each up to 15, then one for each eighth of a doubling."""
@@ -84,6 +84,8 @@ class RunningContext:
         numbers = {**_early(clock), **_late(clock, times, start)}
         shares = np.arange(1, N_BINS) / N_BINS
         edges = {name: np.unique(np.quantile(data, shares)) for name, data in numbers.items()}
+        if step and np.ptp(times) < MAX_DATES * step:
+            edges["calendar"] = np.unique(numbers["calendar"])[1:] - step / 2
         return cls(edges, start, seconds, step, classes)
 
     def on_grid(self, times: Floats) -> Floats:

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from tabsynth.codec.codec import Codec
+from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Arrays, Floats, Integers
 from tabsynth.data.table import Table
 from tabsynth.relations.declared.rule_set import RuleSet
@@ -23,6 +24,7 @@ from tabsynth.synthesizers.relational.histories.context import RunningContext
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS
 from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
 from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
+from tabsynth.synthesizers.relational.occurrences.earlier_numbers import EarlierNumber, distance_classes
 
 GAP = "_gap"
 PERSON = "_person"
@@ -49,6 +51,8 @@ class History:
         ratio_bias: Correction of the gap's ratios, by class of remaining rows, shape (classes, ratios).
         longest: Longest gap as a share of the remaining time, by class of remaining rows, shape (classes,).
         totals: Running totals of its columns.
+        distance_bias: Correction of the classes of distances from earlier numbers, by slot.
+        repeats: Share of numbers with the token of the earlier number that repeat it exactly, by class, by slot.
     """
 
     codec: Codec
@@ -65,6 +69,8 @@ class History:
     ratio_bias: npt.NDArray[np.float32]
     longest: Floats
     totals: RunningSlots
+    distance_bias: dict[int, npt.NDArray[np.float32]]
+    repeats: dict[int, Floats]
 
     @property
     def has_gaps(self) -> bool:
@@ -96,6 +102,7 @@ class History:
                 "parents": self.parents,
                 "totals": totals,
                 "class_slot": self.network.class_slot,
+                "earlier": {str(slot): one.by_class for slot, (_, one, _) in self.network.earlier.items()},
                 "width": self.network.width,
                 "memory": self.network.keep.out_features // N_MEANS,
             },
@@ -109,6 +116,8 @@ class History:
                 **{f"new_bias.{i}": a for i, a in enumerate(self.new_bias)},
                 "ratio_bias": self.ratio_bias,
                 "longest": self.longest,
+                **{f"distance_bias.{slot}": a for slot, a in self.distance_bias.items()},
+                **{f"repeats.{slot}": a for slot, a in self.repeats.items()},
                 **weights,
             },
         )
@@ -126,11 +135,16 @@ class History:
         sizes = [codec.slots[i].size for i in order]
         totals = RunningSlots.from_state(codec, order, config.get("totals", ()), arrays)
         context = [*config["parents"], *running.early_sizes, *totals.sizes]
+        earlier = [
+            EarlierNumber(int(at), by_class, distance_classes(codec.numeric_coders[codec.slots[order[int(at)]].column]))
+            for at, by_class in config.get("earlier", {}).items()
+        ]
         network = HistoryNetwork(
             sizes,
             context,
             running.late_sizes,
             config["class_slot"],
+            earlier,
             width=config["width"],
             memory=config["memory"],
             dropout=0.0,
@@ -161,6 +175,8 @@ class History:
             ratio_bias,
             longest,
             totals,
+            {one.slot: arrays[f"distance_bias.{one.slot}"] for one in earlier},
+            {one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},
         )
 
 
@@ -168,6 +184,13 @@ def category_slots(codec: Codec, order: list[int]) -> list[int]:
     """Return the places in the drawing order of categories that one slot holds."""
     slots = codec.slots
     return [at for at, i in enumerate(order) if slots[i].digit is None and slots[i].column not in codec.numeric_coders]
+
+
+def free_numbers(codec: Codec, order: list[int], computed: Collection[int]) -> dict[int, QuantileCoder]:
+    """Return the coders of numbers that one slot holds, by place in the drawing order, without computed slots."""
+    coders, slots = codec.numeric_coders, codec.slots
+    own = {at: slots[i] for at, i in enumerate(order) if slots[i].digit is None and at not in computed}
+    return {at: coders[one.column] for at, one in own.items() if one.column in coders and one.column != GAP}
 
 
 def vocabulary(

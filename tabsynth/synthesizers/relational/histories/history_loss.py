@@ -106,6 +106,7 @@ class _HistoryPass:
         net, batch = self.net, self.batch
         out, total = torch.empty(hidden.shape), torch.zeros(())
         weight, weights, biases = net.heads.weight.to(self.dtype), torch.empty_like(net.heads.weight), []
+        towards = torch.zeros(0) if net.distance is None else torch.zeros_like(net.distance)
         for slot, size in enumerate(net.sizes):
             start = int(net.row_offsets[slot])
             own, head = hidden[:, slot], weight[start : start + size]
@@ -114,6 +115,11 @@ class _HistoryPass:
             ratios = batch.ratios.long() if slot == 0 and batch.ratios.shape[1] else None
             if ratios is not None:
                 logits += functional.linear(own.float(), net.ratio.weight, net.ratio.bias).gather(1, ratios)
+            distances = net.distances(slot, batch.previous, batch.precedents)
+            if distances is not None:
+                by_distance = net.distance_weight(slot)
+                scores = functional.linear(own.float(), by_distance[:, :-1], by_distance[:, -1])
+                logits += scores.gather(1, distances.long())
             wanted, counted = batch.tokens[:, slot : slot + 1], ~batch.known[:, slot : slot + 1]
             logits = torch.log_softmax(logits, 1)
             total -= (logits.gather(1, wanted) * counted).sum()
@@ -129,6 +135,13 @@ class _HistoryPass:
                 add_gradient(net.ratio.weight, classes.t() @ own.float())
                 add_gradient(net.ratio.bias, classes.sum(0))
                 out[:, slot] += classes @ net.ratio.weight
+            if distances is not None and net.distance is not None:
+                summed = torch.zeros(len(grad), by_distance.shape[0]).scatter_add_(1, distances.long(), grad)
+                towards[net.earlier[slot][0], :, :-1] = summed.t() @ own.float()
+                towards[net.earlier[slot][0], :, -1] = summed.sum(0)
+                out[:, slot] += summed @ by_distance[:, :-1]
+        if net.distance is not None:
+            add_gradient(net.distance, towards)
         add_gradient(net.heads.weight, weights)
         add_gradient(net.heads.bias, torch.cat(biases))
         return total, out

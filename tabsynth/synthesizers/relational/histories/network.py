@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from tabsynth.synthesizers.relational.histories.gaps import N_RATIOS
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS, means_before
+from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber
 from tabsynth.training.networks.masked import Block
 
 
@@ -19,13 +20,15 @@ class HistoryNetwork(nn.Module):
 
     One block reads what all slots of a row share, and one more block each slot with those before it. The logits of the
     first slot of an ordered table, the gap, are the sum of those of its tokens and of their ratios to the mean gap that
-    is left: gaps recur as lengths (a week) and spread as ratios.
+    is left: gaps recur as lengths (a week) and spread as ratios. Numbers that depend on an earlier sibling's have
+    logits by the distance from it as well.
 
     Args:
         sizes: Number of tokens of each slot of a row.
         context: Number of tokens of each feature that is known before the row.
         late: Number of tokens of each feature that is known after the first slot, the row's time.
         class_slot: Slot after which the precedent is known; None for no precedents.
+        earlier: Slots whose numbers depend on an earlier sibling's.
         width: Width of the residual stream.
         memory: Features of each running mean.
         dropout: Share of features and of inner units dropped in training.
@@ -43,6 +46,7 @@ class HistoryNetwork(nn.Module):
         context: Sequence[int],
         late: Sequence[int],
         class_slot: int | None = None,
+        earlier: Sequence[EarlierNumber] = (),
         *,
         width: int,
         memory: int,
@@ -51,6 +55,7 @@ class HistoryNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.sizes, self.width, self.dropout, self.class_slot = list(sizes), width, dropout, class_slot
+        self.earlier = {one.slot: (at, one, torch.from_numpy(one.classes)) for at, one in enumerate(earlier)}
         self.register_buffer("row_offsets", _offsets(sizes), persistent=False)
         self.register_buffer("context_offsets", _offsets(context), persistent=False)
         self.register_buffer("late_offsets", _offsets(late), persistent=False)
@@ -73,6 +78,7 @@ class HistoryNetwork(nn.Module):
         for layer, units in ((self.keep, width), (self.read, memory), (self.heads, width), (self.ratio, width)):
             for weight in layer.parameters():
                 nn.init.uniform_(weight, -(units**-0.5), units**-0.5, generator=generator)
+        self.distance = nn.Parameter(torch.zeros(len(earlier), N_DISTANCES, width + 1)) if earlier else None
         self.trunk = Block(width, 2 * width, dropout, generator)
         self.block = Block(width, width, dropout, generator)
         self.norm = nn.LayerNorm(width)
@@ -99,19 +105,41 @@ class HistoryNetwork(nn.Module):
         out: Tensor = self.row(tokens + self.row_offsets[slot])
         return out
 
-    def logits(self, stream: Tensor, slot: int, ratios: Tensor) -> Tensor:
+    def distances(self, slot: int, previous: Tensor, precedents: Tensor) -> Tensor | None:
+        """Return the class of each token's distance from the earlier sibling's, shape (n, size); None for other slots.
+
+        Args:
+            slot: The slot.
+            previous: Tokens of the previous sibling, shape (n, slots).
+            precedents: Tokens of the last sibling of the row's class, shape (n, slots).
+        """
+        if slot not in self.earlier:
+            return None
+        _, one, classes = self.earlier[slot]
+        return classes[(precedents if one.by_class else previous)[:, slot]]
+
+    def distance_weight(self, slot: int) -> Tensor:
+        """Return the weights of the classes of a slot's distances, biases last, shape (classes, width + 1)."""
+        assert self.distance is not None
+        return self.distance[self.earlier[slot][0]]
+
+    def logits(self, stream: Tensor, slot: int, classes: Tensor | None) -> Tensor:
         """Return the logits of a slot, shape (n, size).
 
         Args:
             stream: Sum of what the slots of a row share and of the slots before, shape (n, width).
             slot: The slot.
-            ratios: Class of each token's ratio to the mean remaining gap, shape (n, tokens); 0 tokens for none.
+            classes: Class of each token's ratio to the mean remaining gap, or of its distance from an earlier
+                number, shape (n, tokens); None for other slots.
         """
         hidden = self.norm(self.block(stream + self.position[slot]))
         at = slice(int(self.row_offsets[slot]), int(self.row_offsets[slot]) + self.sizes[slot])
         out = functional.linear(hidden, self.heads.weight[at], self.heads.bias[at])
-        if slot == 0 and ratios.shape[1]:
-            out = out + self.ratio(hidden).gather(1, ratios.long())
+        if slot in self.earlier and classes is not None:
+            weight = self.distance_weight(slot)
+            out = out + functional.linear(hidden, weight[:, :-1], weight[:, -1]).gather(1, classes.long())
+        elif classes is not None and classes.shape[1]:
+            out = out + self.ratio(hidden).gather(1, classes.long())
         return out
 
     def remember(self, tokens: Tensor, late: Tensor) -> Tensor:
@@ -127,7 +155,8 @@ class HistoryNetwork(nn.Module):
         late = self.after(batch.late)
         out = []
         for slot in range(len(self.sizes)):
-            logits = self.logits(stream, slot, batch.ratios)
+            classes = batch.ratios if slot == 0 else self.distances(slot, batch.previous, batch.precedents)
+            logits = self.logits(stream, slot, classes)
             out.append(functional.cross_entropy(logits, batch.tokens[:, slot], reduction="none"))
             stream = stream + self.embed(batch.tokens[:, slot], slot)
             if slot == 0:

@@ -140,19 +140,24 @@ def _draw_abreast(
                 length, drawn = _draw_gaps(history, gap, stream, clock, previous[:here, 0], ratio, rng)
                 times = np.where(pinned, times, history.running.on_grid(start + length))
                 tokens[:, 0] = np.where(pinned, tokens[:, 0], drawn)
-        late = torch.from_numpy(history.running.late(clock, times))
+        late, recalled = torch.from_numpy(history.running.late(clock, times)), previous[:here]
         for slot in range(len(sizes)):
             if (slot > 0 or gap is None) and running.is_free(slot, totals[:here]).any():
                 beyond = running.beyond(slot, tokens, totals[:here], history.allowed[slot])
                 unseen, used = seen.unseen(slot, here), history.running.classes.used(slot, left[:here], sizes[slot])
-                tokens[:, slot] = _draw_slot(history, stream, slot, previous[:here, slot], beyond, unseen, used, rng)
+                classes = net.distances(slot, torch.from_numpy(previous[:here]), torch.from_numpy(recalled))
+                logits = _corrected(history, net.logits(stream, slot, classes), slot, previous[:here, slot])
+                if classes is not None:
+                    logits = logits + torch.from_numpy(history.distance_bias[slot])[classes.long()]
+                tokens[:, slot] = _draw_slot(history, logits, slot, beyond, unseen, used, rng)
             if slot in running.places:
                 tokens[:, slot] = running.compute(slot, tokens, totals[:here], rng)
             stream = stream + net.embed(torch.from_numpy(tokens[:, slot]), slot)
             if slot == 0:
                 stream = stream + net.after(late)
             if slot == net.class_slot:
-                stream = stream + net.recall(torch.from_numpy(precedents.read(tokens[:, slot])))
+                recalled = precedents.read(tokens[:, slot])
+                stream = stream + net.recall(torch.from_numpy(recalled))
         state[:here] = update_means(state[:here], net.remember(torch.from_numpy(tokens), late), place)
         before[:here] = 0.0 if place == 0 else times - start
         moment[:here], previous[:here] = times, tokens
@@ -202,9 +207,8 @@ def _corrected(history: History, logits: Tensor, slot: int, previous: Integers) 
 
 def _draw_slot(
     history: History,
-    stream: Tensor,
+    logits: Tensor,
     slot: int,
-    previous: Integers,
     beyond: Bools | None,
     unseen: Bools | None,
     used: Bools,
@@ -212,7 +216,6 @@ def _draw_slot(
 ) -> Integers:
     """Return the tokens of one slot for all rows, shape (n,)."""
     excluded = ~history.allowed[slot] if beyond is None else ~history.allowed[slot] | beyond
-    logits = _corrected(history, history.network.logits(stream, slot, torch.zeros(len(stream), 0)), slot, previous)
     if unseen is not None:
         logits = logits + torch.from_numpy(unseen * history.new_bias[slot])
     barred = np.where((excluded | used).all(1, keepdims=True), excluded, excluded | used)

@@ -13,6 +13,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Floats, Integers, Tokens
 from tabsynth.relations.enforcement import Relations
 from tabsynth.relations.linked.running_totals import RunningTotal
+from tabsynth.relations.linked.slow_numbers import STEP
 from tabsynth.schema.columns import Numeric
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.context import Clock, RunningContext
@@ -24,9 +25,16 @@ from tabsynth.synthesizers.relational.histories.gaps import (
     mean_gap_left,
     sibling_gaps,
 )
-from tabsynth.synthesizers.relational.histories.history import GAP, MAX_TOKENS, category_slots, vocabulary
+from tabsynth.synthesizers.relational.histories.history import (
+    GAP,
+    MAX_TOKENS,
+    category_slots,
+    free_numbers,
+    vocabulary,
+)
 from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
 from tabsynth.synthesizers.relational.occurrences.class_totals import ChildClass, ClassTotals
+from tabsynth.synthesizers.relational.occurrences.earlier_numbers import EarlierNumber, choose_earlier_numbers
 from tabsynth.synthesizers.relational.occurrences.precedents import choose_class_slot, precedents_of
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.variable_order import chain_order, mutual_information
@@ -48,6 +56,7 @@ class Siblings:
         class_slot: Slot of the class; None for no precedents.
         left: Class of the number of remaining rows, shape (n,).
         longest: As in ``History``.
+        earlier: Slots whose numbers depend on an earlier sibling's.
     """
 
     tokens: Integers
@@ -61,6 +70,7 @@ class Siblings:
     class_slot: int | None
     left: Integers
     longest: Floats
+    earlier: tuple[EarlierNumber, ...]
 
 
 def prepare(
@@ -112,6 +122,7 @@ def prepare(
         frame = frame[list(schema)]
     tokens = int(np.clip(1.4 * np.sqrt(len(frame)), 16, MAX_TOKENS))
     computed = [name for total in totals for name in (total.column, total.opening) if name]
+    computed += [name for name in schema if name.endswith(STEP)]
     codec, relations = vocabulary(frame, schema, persons, min_group=min_group, tokens=tokens, computed=computed)
     encoded = codec.encode(frame)
     order = _drawing_order(codec, encoded)
@@ -156,6 +167,9 @@ def prepare(
         class_slot,
         left_class(clock),
         longest,
+        choose_earlier_numbers(
+            drawn, free_numbers(codec, order, slots.places), category_slots(codec, order), class_slot, starts
+        ),
     )
     allowed = [_allowed(codec, encoded, i) for i in order]
     return codec, relations, order, allowed, running, slots, siblings

@@ -37,7 +37,7 @@ def choose_class_slot(tokens: Integers, candidates: Sequence[int], starts: Integ
 
 def _gains(tokens: Integers, slot: int, starts: Integers) -> Floats:
     """Return the share of rows in which each slot agrees with the precedent beyond the previous sibling, at least 0."""
-    before = _rows_before(tokens[:, slot], starts)
+    before = rows_before(tokens[:, slot], starts)
     rows = np.flatnonzero(before >= 0)
     agree = (tokens[rows] == tokens[before[rows]]).sum(0) - (tokens[rows] == tokens[rows - 1]).sum(0)
     return np.asarray(np.maximum(agree, 0) / max(len(tokens), 1))
@@ -54,11 +54,11 @@ def precedents_of(tokens: Integers, slot: int | None, sizes: Integers, starts: I
     """
     if slot is None:
         return np.zeros((len(tokens), 0), np.int64)
-    before = _rows_before(tokens[:, slot], starts)
+    before = rows_before(tokens[:, slot], starts)
     return np.where(before[:, None] < 0, sizes, tokens[before])
 
 
-def _rows_before(classes: Integers, starts: Integers) -> Integers:
+def rows_before(classes: Integers, starts: Integers) -> Integers:
     """Return the last earlier row of each row's parent and class, -1 for none, shape (n,)."""
     parents = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     order = np.lexsort((np.arange(len(classes)), classes, parents))

@@ -1,0 +1,115 @@
+"""Numbers relative to an earlier sibling's: weekly sales, and a salary that is the last one or slightly more.
+
+The relation is the same for small and large numbers, so that one set of logits by distance serves all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.common.arrays import Integers
+from tabsynth.synthesizers.relational.occurrences.precedents import rows_before
+
+EDGES = np.geomspace(0.01, 2.5, 16)
+"""Upper ends of the classes of distances, in standard deviations of the number's normal scores."""
+
+N_DISTANCES = 2 * (len(EDGES) + 1) + 2
+"""Classes of distances: the same token, larger and smaller ones, and one for tokens that are no number."""
+
+MIN_GAIN = 0.15
+"""Minimum information, in nats per row, that the distance has beyond the row's categories."""
+
+MIN_GROUP_ROWS = 10
+"""Rows of like categories from which the distances of independent numbers are estimated."""
+
+
+@dataclass(frozen=True, eq=False)
+class EarlierNumber:
+    """A slot whose number is drawn relative to an earlier sibling's.
+
+    Attributes:
+        slot: Its place in the drawing order.
+        by_class: Whether the earlier sibling is the last of the same class; else the one before.
+        classes: Class of the distance of each token from each earlier token, shape (size + 1, size).
+    """
+
+    slot: int
+    by_class: bool
+    classes: npt.NDArray[np.uint8]
+
+
+def distance_classes(coder: QuantileCoder) -> npt.NDArray[np.uint8]:
+    """Return the class of the distance of each token from each earlier one, the last of them none, (size + 1, size)."""
+    n = coder.n_ordered_tokens
+    counts = coder.counts[:n] + 0.5
+    scores = ndtri((np.cumsum(counts) - counts / 2) / counts.sum())
+    distance = scores[None, :] - scores[:, None]
+    sides = np.searchsorted(EDGES, np.abs(distance)) + 1
+    out = np.full((coder.size + 1, coder.size), N_DISTANCES - 1, np.uint8)
+    out[:n, :n] = np.where(distance == 0, 0, np.where(distance > 0, sides, sides + len(EDGES) + 1))
+    return out
+
+
+def choose_earlier_numbers(
+    tokens: Integers,
+    coders: Mapping[int, QuantileCoder],
+    categories: Sequence[int],
+    class_slot: int | None,
+    starts: Integers,
+) -> tuple[EarlierNumber, ...]:
+    """Return the slots whose numbers depend on an earlier sibling's beyond what the categories of the row say.
+
+    Args:
+        tokens: Training rows in drawing order, siblings together and in order, shape (n, slots).
+        coders: Coders of the slots of numbers.
+        categories: Slots of categories.
+        class_slot: Slot of the class by which there are precedents; None for none.
+        starts: Row number of each parent's first child, and the number of rows.
+    """
+    alike = np.zeros(len(tokens), np.int64)
+    if len(categories):
+        alike = np.unique(tokens[:, list(categories)], axis=0, return_inverse=True)[1].reshape(-1)
+    sources = {False: _previous(starts)}
+    if class_slot is not None:
+        sources[True] = rows_before(tokens[:, class_slot], starts)
+    out = []
+    for slot, coder in coders.items():
+        classes = distance_classes(coder)
+        gains = {by: _gain(tokens[:, slot], rows, alike, classes) for by, rows in sources.items()}
+        by_class = max(gains, key=gains.__getitem__)
+        if gains[by_class] >= MIN_GAIN:
+            out.append(EarlierNumber(slot, by_class, classes))
+    return tuple(out)
+
+
+def earlier_rows(one: EarlierNumber, tokens: Integers, class_slot: int | None, starts: Integers) -> Integers:
+    """Return the row from whose number each row's is drawn, -1 for none, shape (n,); arguments as above."""
+    return rows_before(tokens[:, class_slot], starts) if one.by_class and class_slot is not None else _previous(starts)
+
+
+def _previous(starts: Integers) -> Integers:
+    out = np.arange(starts[-1]) - 1
+    out[starts[:-1]] = -1
+    return out
+
+
+def _gain(own: Integers, before: Integers, alike: Integers, classes: npt.NDArray[np.uint8]) -> float:
+    """Return the nats per row by which distances differ from those of numbers that rows of like categories exchange."""
+    rows = np.flatnonzero((before >= 0) & (np.bincount(alike)[alike] >= MIN_GROUP_ROWS))
+    if not len(rows):
+        return 0.0
+    rng = np.random.default_rng(0)
+    order = np.lexsort((rng.random(len(rows)), alike[rows]))
+    exchanged = np.empty(len(rows), np.int64)
+    exchanged[np.argsort(alike[rows], kind="stable")] = own[rows][order]
+    earlier = own[before[rows]]
+    real, chance = (
+        np.bincount(classes[earlier, tokens], minlength=N_DISTANCES) + 0.5 for tokens in (own[rows], exchanged)
+    )
+    return float((real * np.log(real / real.sum() / (chance / chance.sum()))).sum() / len(own))

@@ -1,0 +1,70 @@
+"""Numbers relative to an earlier sibling's: which depend on it, in which classes, and which repeat it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.codec.quantile_bins import measure_quantiles
+from tabsynth.synthesizers.relational.occurrences.earlier_numbers import (
+    N_DISTANCES,
+    choose_earlier_numbers,
+    distance_classes,
+)
+from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_numbers, repeat_rate
+
+PARENTS, LENGTH = 200, 12
+STARTS = np.arange(PARENTS + 1) * LENGTH
+
+
+def measured(data: np.ndarray) -> tuple[QuantileCoder, np.ndarray]:
+    coder = measure_quantiles(data, tokens=64, decimals=2)
+    assert coder is not None
+    return coder, coder.encode(data).astype(np.int64)
+
+
+def test_classes_of_distances_are_alike_upwards_and_downwards() -> None:
+    coder, _ = measured(np.random.default_rng(0).lognormal(3, 1, 5000).round(2))
+    classes = distance_classes(coder)
+    n = coder.n_ordered_tokens
+    assert classes.shape == (coder.size + 1, coder.size)
+    assert (np.diag(classes[:n, :n]) == 0).all()
+    upper = np.triu_indices(n, 1)
+    assert (classes[:n, :n].T[upper] - classes[:n, :n][upper].astype(int) == N_DISTANCES // 2 - 1).all()
+    assert (classes[n:] == N_DISTANCES - 1).all()
+    assert (np.diff(classes[0, 1:n].astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("series", [False]), ("by class", [True]), ("independent", [])])
+def test_numbers_that_depend_on_an_earlier_sibling_are_found(kind: str, expected: list[bool]) -> None:
+    """Sales resemble those of the week before, a salary the last salary, and prices only those of their category."""
+    rng = np.random.default_rng(1)
+    classes = rng.integers(0, 3, PARENTS * LENGTH)
+    parent = np.repeat(np.arange(PARENTS), LENGTH)
+    level = {
+        "series": rng.normal(0, 1, PARENTS)[parent],
+        "by class": rng.normal(0, 1, (PARENTS, 3))[parent, classes],
+        "independent": 2.0 * classes,
+    }[kind]
+    coder, tokens = measured(np.exp(5 + level + rng.normal(0, 0.05, len(level))).round(2))
+    rows = np.stack([classes, tokens], axis=1)
+    found = choose_earlier_numbers(rows, {1: coder}, [0], 0, STARTS)
+    assert [one.by_class for one in found] == expected
+
+
+def test_numbers_repeat_earlier_ones_as_often_as_in_training() -> None:
+    """A salary stays the same for months, and a purchase is never exactly the one before."""
+    rng = np.random.default_rng(2)
+    n = PARENTS * LENGTH
+    classes, before = np.arange(n) % 2, np.arange(n) - 2
+    before[np.arange(n) % LENGTH < 2] = -1
+    salary = np.repeat(rng.normal(0, 1, PARENTS), LENGTH)
+    data = np.where(classes == 0, salary, rng.normal(0, 1, n))
+    tokens = np.zeros(n, np.int64)
+    rates = repeat_rate(data, tokens, before, classes, 2)
+    assert rates[0] > 0.98
+    assert rates[1] < 0.02
+    drawn = pd.Series(rng.normal(0, 1, n))
+    out = repeat_numbers(drawn, tokens, before, np.array([1.0, 0.0])[classes], rng).to_numpy()
+    assert (pd.Series(out[classes == 0]).groupby(np.arange(n // 2) // (LENGTH // 2)).nunique() == 1).all()
+    assert np.array_equal(out[classes == 1], drawn[classes == 1])
