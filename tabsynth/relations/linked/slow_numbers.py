@@ -5,8 +5,9 @@ The tokens of such a number are wider than its steps, so that numbers drawn with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ Totals = Mapping[str, tuple[RunningTotal, ...]]
 
 def add_steps(
     tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, totals: Totals, *, min_group: int
-) -> tuple[dict[str, pd.DataFrame], DatabaseSchema, dict[str, tuple[RunningTotal, ...]]]:
+) -> tuple[dict[str, pd.DataFrame], DatabaseSchema, Totals, Totals]:
     """Return tables and schema with the steps of slow numbers, which are the running totals of their steps.
 
     Args:
@@ -45,9 +46,12 @@ def add_steps(
         schema: Their schema.
         totals: Running totals of each table, whose columns are left as they are.
         min_group: The floor on roots.
+
+    Returns:
+        The tables, their schema, all running totals, and those of slow numbers.
     """
     linked, roots = LinkedTables(tables, schema), root_rows(tables, schema)
-    out, schemas, found = dict(tables), dict(schema.tables), {}
+    out, schemas, found = dict(tables), dict(schema.tables), dict[str, tuple[RunningTotal, ...]]()
     for name in schema.tables:
         link, order = schema.main_key(name), schema.order.get(name)
         if link is None or order is None or name in schema.reference or len(tables[name]) < MIN_STEPS:
@@ -69,7 +73,8 @@ def add_steps(
             chosen.append(RunningTotal(name, column, (link.column,), ((title, 1.0),), decimals=decimals))
         if chosen:
             found[name] = tuple(chosen)
-    return out, replace(schema, tables=schemas), found
+    every = {name: (*totals.get(name, ()), *found.get(name, ())) for name in schema.tables}
+    return out, replace(schema, tables=schemas), every, found
 
 
 def join_steps(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, steps: Totals) -> dict[str, pd.DataFrame]:
@@ -86,6 +91,11 @@ def join_steps(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, steps
             one.apply(linked)
     columns = {name: [term for one in totals for term, _ in one.terms] for name, totals in steps.items()}
     return {name: frame.drop(columns=columns.get(name, [])) for name, frame in linked.frames.items()}
+
+
+def read_totals(data: Mapping[str, Sequence[Mapping[str, Any]]]) -> Totals:
+    """Return running totals of tables that were written as plain data."""
+    return {name: tuple(RunningTotal.from_dict(one) for one in totals) for name, totals in data.items()}
 
 
 def _before(tables: LinkedTables, table: str, key: str, order: str) -> Integers:

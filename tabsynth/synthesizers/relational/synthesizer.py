@@ -17,8 +17,7 @@ from tabsynth.errors import ConditionError, InputError, NotFittedError, PrivacyE
 from tabsynth.privacy.accounting.explanation import explain_ledger
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.relations.linked.linked_relations import LinkedRelations
-from tabsynth.relations.linked.running_totals import RunningTotal
-from tabsynth.relations.linked.slow_numbers import add_steps, join_steps
+from tabsynth.relations.linked.slow_numbers import Totals, add_steps, join_steps, read_totals
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.private_fit import REFUSAL_REASONS, guarantee_statement
@@ -68,7 +67,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
     seed_: int
     _model: DatabaseModel | PrivateDatabase
     _series: tuple[Series, ...]
-    _steps: dict[str, tuple[RunningTotal, ...]]
+    _steps: Totals
     _columns: dict[str, list[str]]
     _linked: LinkedRelations
 
@@ -117,11 +116,11 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         within, inner, self._series = split_series(tables, schema, min_group=self.min_group)
         self._columns = {split.table: tables[split.table].columns.tolist() for split in self._series}
         totals = history_totals(self._linked, schema, self._series)
-        within, inner, self._steps = add_steps(within, inner, totals, min_group=self.min_group)
+        within, inner, totals, self._steps = add_steps(within, inner, totals, min_group=self.min_group)
         self._model = fit_database(
             within,
             inner,
-            totals={name: (*own, *self._steps.get(name, ())) for name, own in totals.items()},
+            totals=totals,
             epochs=self.epochs,
             min_group=self.min_group,
             seed=self.seed_,
@@ -203,7 +202,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             "seed": self.seed_,
             "schema": self.schema_.to_dict(),
             "series": [split.to_dict() for split in self._series],
-            "steps": {name: [one.to_dict() for one in totals] for name, totals in self._steps.items()},
+            "steps": {name: [one.to_dict() for one in own] for name, own in self._steps.items()},
             "columns": self._columns,
             "linked_relations": self._linked.to_list(),
         }
@@ -219,17 +218,13 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             ModelFileError: Not there, damaged, or not a relational model.
         """
         file = model_file.load(path)
-        fitted: DatabaseModel | PrivateDatabase
-        if file.kind == KIND and file.config.get("private"):
-            fitted, facts = from_private_file(file, str(path))
-        else:
-            fitted, facts = from_file(file, str(path))
+        private = file.kind == KIND and file.config.get("private")
+        fitted, facts = from_private_file(file, str(path)) if private else from_file(file, str(path))
         model = cls(**facts["parameters"])
         model.rows_, model.seed_ = dict(facts["rows"]), int(facts["seed"])
         model._model, model.schema_ = fitted, DatabaseSchema.from_dict(facts["schema"])
         model._series = tuple(Series.from_dict(item) for item in facts["series"])
-        steps = facts.get("steps", {})
-        model._steps = {name: tuple(RunningTotal.from_dict(one) for one in totals) for name, totals in steps.items()}
+        model._steps = read_totals(facts.get("steps", {}))
         model._columns = {name: list(columns) for name, columns in facts["columns"].items()}
         model._linked = LinkedRelations.from_list(facts.get("linked_relations", ()))
         return model
@@ -292,8 +287,8 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
                 known = [other for other in self.schema_.tables if other in self._model.visible]
                 raise ConditionError(f"given names the table {name!r}; conditions are on {quote(known)}")
             if name not in self.schema_.roots:
-                timeline = self._model.timelines.get(name)
-                check_child_columns(name, own, self._model.visible[name], timeline, self._steps.get(name, ()))
+                steps, timeline = self._steps.get(name, ()), self._model.timelines.get(name)
+                check_child_columns(name, own, self._model.visible[name], timeline, steps)
         self._linked.check_conditions(given)
         return dict(given)
 

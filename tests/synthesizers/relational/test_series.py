@@ -98,7 +98,7 @@ def test_an_index_that_changes_slowly_is_drawn_by_its_steps(tmp_path: Path) -> N
         (ForeignKey("weeks", "shop", "shops"),),
         {"weeks": "week"},
     )
-    widened, inner, totals = add_steps(tables, schema, {}, min_group=5)
+    widened, inner, _, totals = add_steps(tables, schema, {}, min_group=5)
     assert [str(one) for one in totals["weeks"]] == ["weeks.index = previous index + index step"]
     pd.testing.assert_frame_equal(join_steps(widened, inner, totals)["weeks"], rows)
     model = RelationalSynthesizer(epochs=4).fit(tables, schema=schema, seed=0)
