@@ -115,7 +115,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         self._linked, tables = LinkedRelations.discover(tables, schema, min_group=self.min_group)
         within, inner, self._series = split_series(tables, schema, min_group=self.min_group)
         self._columns = {split.table: tables[split.table].columns.tolist() for split in self._series}
-        totals = history_totals(self._linked, schema, self._series)
+        totals: Totals = history_totals(self._linked, schema, self._series)
         within, inner, totals, self._steps = add_steps(within, inner, totals, min_group=self.min_group)
         self._model = fit_database(
             within,
