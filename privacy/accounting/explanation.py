@@ -68,7 +68,7 @@ def _explain(profile: list[tuple[float, float]], unit: str) -> str:
     tpr = f"{max_tpr(profile, FPR):.1%}"
     return (
         f"An attacker who sees every output and knows all other {who} recognises at most {tpr} of the {who} "
-        f"learned where {FPR:.0%} of others are mistaken for them ({FPR:.0%} by guessing), and guesses a "
+        f"in the training table if {FPR:.0%} of others are mistaken for them (guessing: {FPR:.0%}), and guesses a "
         f"secret of 1,000 equally likely values with probability at most {max_tpr(profile, PRIOR):.2%} ({PRIOR:.1%} "
         "without the release)."
     )

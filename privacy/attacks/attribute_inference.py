@@ -78,9 +78,9 @@ def select_worst_secret(results: list[AttackResult], records: Records) -> Attack
         success=worst.success,
         control=worst.control,
         baseline=worst.baseline,
-        description=f"Share of correct guesses of {worst.title!r} on training records minus that on controls; the most "
-        f"significant of {len(candidates)} secrets.",
-        method=worst.method + f" Corrected for {len(candidates)} secrets.",
+        description=f"Share of correct guesses of {worst.title!r} on training records minus that on controls; this is "
+        f"the most significant of all secrets ({len(candidates)}).",
+        method=worst.method + f" Corrected for the number of secrets ({len(candidates)}).",
         detail=parts,
     )
 

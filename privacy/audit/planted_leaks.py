@@ -158,7 +158,7 @@ def describe_planted(planted: list[dict[str, Any]]) -> str:
     max_share = f"{100 * SHARES[-1]:g} %"
     if not detected:
         return f"There are too few rows to detect any of the planted leaks, up to {max_share} of the records."
-    text = f"The audit would have detected leaks from these shares of the records on: {', '.join(detected)}"
+    text = f"The audit would have detected these leaks (smallest detected share of records): {', '.join(detected)}"
     return f"{text}. It would have missed, up to {max_share}: {', '.join(missed)}." if missed else f"{text}."
 
 

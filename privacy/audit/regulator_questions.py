@@ -35,11 +35,11 @@ def answer_questions(
             *(
                 (OPEN, "An audit of tables cannot detect them; the release's ledger lists all charges.")
                 if claim
-                else (ANSWERED, "All of them: no guarantee was claimed for this table.")
+                else (ANSWERED, "All of them, because no guarantee was claimed for this table.")
             ),
         ),
         _item(
-            "Trust model, random numbers, floating point, side channels?",
+            "What are the trust model, the source of randomness, and the handling of floating point and side channels?",
             OPEN,
             "An audit of tables cannot answer this; the publisher of the release must.",
         ),
@@ -47,21 +47,21 @@ def answer_questions(
         _intruder(scores, significant, level, tests, held_out),
         _worst(scores, held_out),
         _item(
-            "Which threshold of 'very small', who chose it, by what method, with what result?",
+            "Which risk counts as very small, who decided this, by which method, and with which result?",
             PARTLY,
-            f"Of the audit: attacks are significant at a family-wise error rate of {level:.0%} over all {tests} tests "
-            "(Holm). The controller must decide and record which risk is acceptable for this release.",
+            f"Attacks are significant at a family-wise error rate of {100 * level:.0f} % over {tests} tests (Holm). "
+            "The controller must decide and record which risk is acceptable for this release.",
         ),
         _item(
-            "Utility, bias and limits for the stated use?",
+            "What are utility, bias and limits for the stated use?",
             OPEN,
-            "See the evaluation report of the same table; this audit measures risk only.",
+            "See the evaluation report of the same table; this audit measures only risk.",
         ),
         _item(
-            "Who approved, which recipients, when is it reviewed, is the evidence reproducible?",
+            "Who approved the release for which recipients, when is it reviewed, and is the evidence reproducible?",
             PARTLY,
-            f"Reproducible: seed {provenance.get('seed')}, fingerprints of all tables and versions are below. "
-            "The controller must record approval, recipients and review date.",
+            f"The evidence is reproducible with seed {provenance.get('seed')}; fingerprints of all tables and versions "
+            "are below. The controller must record approval, recipients and review date.",
         ),
     ]
 
@@ -71,9 +71,9 @@ def _item(question: str, status: str, answer: str) -> dict[str, str]:
 
 
 def _guarantee(claim: Mapping[str, Any] | None) -> dict[str, str]:
-    question = "Epsilon, delta, unit, neighbouring relation, number of releases?"
+    question = "What are epsilon, delta, the unit, the neighbouring relation and the number of releases?"
     if claim is None:
-        return _item(question, ANSWERED, "None was claimed: epsilon is infinite.")
+        return _item(question, ANSWERED, "No guarantee was claimed, so epsilon is infinite.")
     return _item(
         question,
         PARTLY,
@@ -84,7 +84,7 @@ def _guarantee(claim: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def _criteria(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
-    question = "Singling out, linkability, inference: the risk with intervals?"
+    question = "How large are the risks of singling out, linkability and inference, with intervals?"
     named = [name for name in scores if name.startswith(("singling_out", "linkability", "inference"))]
     if not held_out or not named:
         return _item(
@@ -96,7 +96,7 @@ def _criteria(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
 def _intruder(
     scores: Mapping[str, Score], significant: Sequence[str], level: float, tests: int, held_out: bool
 ) -> dict[str, str]:
-    question = "A motivated intruder: with what knowledge, and what is reasonably likely?"
+    question = "What can a motivated intruder achieve, and with which knowledge?"
     if not held_out:
         return _item(question, OPEN, "Without held-out rows, no attack can be distinguished from guessing.")
     best = [scores[name] for name in scores if name.endswith("_random_tpr")]
@@ -104,14 +104,14 @@ def _intruder(
     return _item(
         question,
         PARTLY,
-        "The intruder holds the synthetic table, whole records of persons in question and rows of the same population, "
-        f"but not the model. {len(significant)} of {tests} attacks are significant at {level:.0%}. The best on "
+        "The intruder has the synthetic table, complete records of persons, and rows of the same population, "
+        f"but not the model. {len(significant)} of {tests} attacks are significant at {100 * level:.0f} %. The best on "
         f"random records: {_format_score(strongest)}. Other knowledge and unknown attacks are not covered.",
     )
 
 
 def _worst(scores: Mapping[str, Score], held_out: bool) -> dict[str, str]:
-    question = "The worst-affected records and subgroups?"
+    question = "Which records and subgroups are affected most?"
     names = [name for name in scores if name.endswith(("isolated_tpr", "exposed_tpr")) or name == "subgroup_auc"]
     if not held_out or not names:
         return _item(question, OPEN, "There are too few held-out rows to test parts of the table.")

@@ -142,6 +142,6 @@ def guarantee_statement(ledger: PrivacyLedger) -> str:
         return "NOT DP: the noise came from an insecure seed, which exists for tests only"
     unit = "row" if ledger.unit == "row" else f"person (column {ledger.unit!r})"
     return (
-        f"({ledger.epsilon():.4g}, {ledger.delta:.3g})-differential privacy of a {unit}, by adding or removing one; "
-        "the noise of counts is exact and from a cryptographic source; that of DP-SGD is floating point"
+        f"({ledger.epsilon():.4g}, {ledger.delta:.3g})-differential privacy of a {unit} that is added or removed; "
+        "the noise of counts is exact and comes from a cryptographic source, the noise of DP-SGD is floating point"
     )

@@ -114,7 +114,7 @@ def public_privacy(ledger: PrivacyLedger | None, dataset: PrivacyLedger | None) 
         "neighbours": ledger.neighbours,
         "epsilon": epsilon,
         "delta": delta,
-        "statement": f"({epsilon:.4g}, {delta:.3g})-differential privacy of a {unit}, by adding or removing one.",
+        "statement": f"({epsilon:.4g}, {delta:.3g})-differential privacy of a {unit} that is added or removed.",
         "meaning": explain_ledger(ledger),
         "recognised_at_most": max_tpr(profile, FPR),
         "recognised_at_false_alarms": FPR,

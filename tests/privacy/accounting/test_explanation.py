@@ -42,7 +42,7 @@ def test_the_words_follow_the_mechanism() -> None:
     rho = zcdp_rho(1.0, 1e-6)
     ledger.charge({"type": "ZCDpEvent", "rho": rho, "xi": 0.0}, purpose="p", columns=["a"], sensitivity=1.0)
     assert explain_ledger(ledger) == explain_zcdp(1.0, 1e-6, rho)
-    assert "recognises at most 1.9% of the rows learned" in explain_ledger(ledger)
-    assert "recognises at most 2.7% of the rows learned where 1%" in explain_claim(1.0, 1e-6)
-    assert "of the persons learned" in explain_claim(1.0, 1e-6, "patient")
+    assert "recognises at most 1.9% of the rows in the training table" in explain_ledger(ledger)
+    assert "recognises at most 2.7% of the rows in the training table if 1%" in explain_claim(1.0, 1e-6)
+    assert "of the persons in the training table" in explain_claim(1.0, 1e-6, "patient")
     assert explain_ledger(PrivacyLedger.not_private(["a"])) == ""

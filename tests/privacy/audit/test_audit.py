@@ -220,7 +220,7 @@ def test_planted_leaks_that_the_audit_finds_are_found_when_they_are_there(draw: 
     planted = {leak["name"]: leak for leak in fresh.details["power"]["planted"]}
     assert planted["verbatim copies"]["least"] <= 0.03
     assert planted["copies with 5 % noise"]["least"] > planted["verbatim copies"]["least"]
-    assert "detected leaks from these shares of the records on: verbatim copies (0.5 %), " in fresh.text
+    assert "detected these leaks (smallest detected share of records): verbatim copies (0.5 %), " in fresh.text
     assert "missed, up to 10 %: interpolated rows." in fresh.text  # ages are rounded
     assert "Which leaks this audit would detect" in fresh.to_html()
     for name, noise in (("verbatim copies", 0.0), ("copies with 1 % noise", 0.01)):
