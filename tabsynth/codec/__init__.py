@@ -1,4 +1,4 @@
-"""Table to tokens and back, one column at a time."""
+"""Encode tables as tokens and decode tokens into tables, one column at a time."""
 
 from __future__ import annotations
 

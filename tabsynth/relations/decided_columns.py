@@ -1,4 +1,4 @@
-"""Columns that another column decides: value by value, or as a calendar function such as the weekday or the month."""
+"""Columns that another column determines: by value, or as a calendar function such as the weekday or the month."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discover numbers that the value of another column decides, such as the population of a country."""
+"""Discover numbers that the value of another column determines, such as the population of a country."""
 
 from __future__ import annotations
 

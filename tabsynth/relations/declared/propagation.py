@@ -1,4 +1,4 @@
-"""Constraint propagation: compute a cell where all other cells of its equation are decided."""
+"""Constraint propagation: compute a cell if all other cells of its equation are known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What relations that compute or move one column of a table share."""
+"""Base class of relations that compute or shift one column of a table."""
 
 from __future__ import annotations
 

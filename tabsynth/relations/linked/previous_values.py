@@ -1,4 +1,4 @@
-"""Columns that hold a value of the row before in its history, or the time since then, such as days since a visit."""
+"""Columns with a value of the previous row of the history, or the time since it, such as days since the last visit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Discover running totals: columns whose difference to the row before is computed from the row's other columns."""
+"""Discover running totals: columns whose difference from the previous row is computed from the row's other columns."""
 
 from __future__ import annotations
 

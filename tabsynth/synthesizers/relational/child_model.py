@@ -1,4 +1,4 @@
-"""Fit and sample one child table: its history network, the vocabulary its own children read, and its dates."""
+"""Fit and sample one child table: its history network, the vocabulary for its own children, and its dates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fresh primary keys of synthetic rows, spelled as the real ones."""
+"""New primary keys of synthetic rows, with the spelling of the real keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Further foreign keys: a row is matched to a parent of the class that was drawn with the row.
+"""Further foreign keys: each row gets a parent of the class that was sampled with the row.
 
 The class is the value of one categorical column of the parent, the one that depends most on the row; for a reference
 of a table to itself it is the level, the distance to a row without a parent.

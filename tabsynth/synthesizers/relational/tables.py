@@ -1,4 +1,4 @@
-"""Training tables of a database: rows sorted by parent and time, keys apart, dates as distances."""
+"""Training tables of a database: rows sorted by parent and time, without keys, with dates as distances."""
 
 from __future__ import annotations
 

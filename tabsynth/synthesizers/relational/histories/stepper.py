@@ -1,4 +1,4 @@
-"""Sampling of histories: all parents abreast, one sibling at a time, one slot at a time."""
+"""Sampling of histories: all parents in parallel, one sibling at a time, one slot at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampling of private histories: all parents abreast, one sibling at a time."""
+"""Sampling of private histories: all parents in parallel, one sibling at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Private model of a child table: a mixture over a row, the sibling before and the parent, fitted to noisy marginals.
+"""Private model of a child table: a mixture over a row, its previous sibling and its parent, fitted to noisy marginals.
 
 Pairs of a row's columns, of a row's and the sibling's, and of a row's and the parent's are counted; pairs among
 siblings' or parents' columns alone are not, for they are only conditioned on. A person's rows weigh one together, so

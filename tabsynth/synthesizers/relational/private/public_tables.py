@@ -1,4 +1,4 @@
-"""What is public of linked tables before a private fit: schemas, links and caps, checked without reading a cell."""
+"""Public facts of linked tables in a private fit: schemas, links and caps, checked without reading a cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured of linked tables before their rows are learned: caps on children, and how times are counted."""
+"""Private measurements of linked tables before their rows are learned: caps on children, and timelines."""
 
 from __future__ import annotations
 
