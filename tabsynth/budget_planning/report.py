@@ -66,7 +66,7 @@ def summarise_pairs(plan: PrivacyPlan) -> str:
     text = (
         "Expected total variation distance of each column and pair from the noise of the marginal mechanism alone, "
         "computed from the schema, the number of rows and the budget. Pairs are compared on up to eight groups of "
-        "each column's values. Sampled rows vary in addition."
+        "each column's values. Sampling error is not included."
     )
     if lost and plan.errors[0].pairs:
         text += (
@@ -89,7 +89,7 @@ def summarise_structure(plan: PrivacyPlan) -> str:
         f"{one.mean_pairs:.4f} instead of {bare.mean_pairs:.4f} at epsilon {epsilon:g}"
         for epsilon, one, bare in zip(plan.epsilons, plan.errors, saved.without, strict=True)
     )
-    return f"What the schema's constraints save: {'; '.join(parts)}. Mean expected error of pairs: {errors}."
+    return f"Savings by the schema's constraints: {'; '.join(parts)}. Mean expected error of pairs: {errors}."
 
 
 def heat_map(errors: ExpectedErrors) -> dict[str, Any] | None:
