@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.threads import single_threaded
-from tabsynth.common.validation import check_callables, checked_arguments
+from tabsynth.common.validation import check_callables, checked_arguments, validate_seed
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.detailed_scores import detailed_scores
@@ -141,8 +141,7 @@ def evaluate(
         >>> report.scores["shape_error"].value
         0.0
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
+    seed = validate_seed(seed)
     check_callables(progress=progress, on_scores=on_scores)
     if isinstance(train, Mapping):
         return _evaluate_linked(

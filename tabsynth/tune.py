@@ -18,7 +18,7 @@ import yaml
 
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.process_state import quiet_logger
-from tabsynth.common.validation import checked_arguments, validate_seed
+from tabsynth.common.validation import check_required_integers, checked_arguments, validate_seed
 from tabsynth.data.table import Table
 from tabsynth.data.train_test_split import split
 from tabsynth.errors import DataError, InputError, TrainingError, missing_package, quote
@@ -141,8 +141,7 @@ def tune(
         MissingDependencyError: Optuna is not installed.
         TrainingError: The defaults cannot be fitted.
     """
-    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
-        raise InputError(f"trials must be an integer of at least 1, not {trials!r}")
+    check_required_integers(trials=trials)
     if objective not in (*HOLDOUT_OBJECTIVES, *UTILITY_OBJECTIVES):
         raise InputError(
             f"cannot tune for {objective!r}; choose one of {', '.join((*HOLDOUT_OBJECTIVES, *UTILITY_OBJECTIVES))}"

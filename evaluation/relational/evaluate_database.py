@@ -11,6 +11,7 @@ import pandas as pd
 
 from tabsynth.common.installed_versions import installed_versions
 from tabsynth.common.threads import single_threaded
+from tabsynth.common.validation import validate_seed
 from tabsynth.data.database.root_rows import root_table, take_roots
 from tabsynth.errors import DataError
 from tabsynth.evaluation.inputs import PACKAGES, describe_frame
@@ -85,8 +86,7 @@ def evaluate_database(
         >>> evaluate_database(tables, tables, quick=True).scores["visits.person_id.cardinality_error"].value
         0.0
     """
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
+    seed = validate_seed(seed)
     schema = DatabaseSchema.infer(train) if schema is None else schema
     report_stage = progress or (lambda stage, share: None)
     notes = ["Privacy is not measured: audit the database, with a root row and all rows below it as a record."]

@@ -11,32 +11,26 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.binomial import clopper_pearson
-from tabsynth.common.validation import check_callables, checked_arguments
+from tabsynth.common.validation import check_callables, checked_arguments, validate_seed
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, quote
 from tabsynth.evaluation.inputs import Inputs, check_inputs, collect_provenance
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import EncodedTable, encode_tables
-from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
 from tabsynth.privacy.attacks.attack_result import AttackResult, bonferroni
 from tabsynth.privacy.attacks.copies import hash_rows
 from tabsynth.privacy.attacks.holdout_overlap import check_overlap
-from tabsynth.privacy.attacks.rate_tests import LEVEL, VIOLATION_LEVEL, holm_correction, share_level
+from tabsynth.privacy.attacks.rate_tests import VIOLATION_LEVEL, holm_correction, share_level
 from tabsynth.privacy.attacks.run_all import STAGES, AttackResults, run_attacks
 from tabsynth.privacy.attacks.shadow_models import N_RECORDS, N_SHADOW_MODELS, Fit, attack_with_shadow_models
-from tabsynth.privacy.audit.evidence import collect_details, compute_power, rank_records
+from tabsynth.privacy.audit.evidence import ISOLATED_QUANTILE, collect_details, compute_power, rank_records
 from tabsynth.privacy.audit.histories import audit_rows, table_fingerprints
-from tabsynth.privacy.audit.one_run import (
-    epsilon_from_guesses,
-    epsilon_from_scores,
-    max_epsilon_from_guesses,
-    power_against,
-)
+from tabsynth.privacy.audit.one_run import measure_epsilon
 from tabsynth.privacy.audit.planted_leaks import describe_planted, find_planted, is_powered
 from tabsynth.privacy.audit.regulator_questions import answer_questions
 from tabsynth.privacy.audit.report import AuditReport
 from tabsynth.privacy.audit.stage_progress import StageProgress
-from tabsynth.privacy.audit.verdict import Claim, judge_attacks, judge_claim
+from tabsynth.privacy.audit.verdict import judge_attacks, judge_claim
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.database.database_schema import DatabaseSchema
@@ -103,8 +97,7 @@ def audit(
         'INCONCLUSIVE'
     """
     check_callables(progress=progress, fit=fit)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise DataError(f"seed must be a whole number of at least 0, not {seed!r}")
+    seed = validate_seed(seed)
     if privacy is not None and not isinstance(privacy, Privacy):
         raise DataError(f"privacy must be a Privacy(epsilon, delta, unit), not {type(privacy).__name__}")
     inputs, notes = _read_inputs(train, synthetic, holdout, schema, fit)
@@ -134,38 +127,52 @@ def audit(
             seed,
             on_stage.stage,
         )
-        tests = list(attack_results.tests)
+        tests, shadows = list(attack_results.tests), {}
         if fit is not None:
             exposed = [record["row"] for record in rank_records(attack_results)[:N_RECORDS]]
             on_fit = partial(on_stage.stage, "shadow models")
-            shadow_tests, shadows = attack_with_shadow_models(fit, inputs.train, inputs.schema, exposed, seed, on_fit)
-            tests += shadow_tests
+            shadow_tests, found = attack_with_shadow_models(fit, inputs.train, inputs.schema, exposed, seed, on_fit)
+            tests, shadows = [*tests, *shadow_tests], {"shadows": found}
     _check_direction(tests)
+    return _report(attack_results, tests, inputs, privacy, provenance, notes, shadows, seed)
+
+
+def _report(
+    results: AttackResults,
+    tests: list[AttackResult],
+    inputs: Inputs,
+    privacy: Privacy | None,
+    provenance: dict[str, Any],
+    notes: list[str],
+    shadows: dict[str, Any],
+    seed: int,
+) -> AuditReport:
+    """Correct the tests for their number, judge them, and return the report."""
     names = [item.name for item in tests]
     shares = share_level(names)
     corrected_p = holm_correction([1.0 if item.p is None else item.p for item in tests], list(shares.values()))
     order = np.argsort(corrected_p, kind="stable")
     significant = [tests[i] for i in order if corrected_p[i] <= VIOLATION_LEVEL]
-    scores = {score.name: score for score in [*(item.score() for item in tests), *attack_results.smoke]}
-    power = compute_power(attack_results, names) | ({"shadows": shadows} if fit is not None else {})
-    planted = find_planted(attack_results, {name: VIOLATION_LEVEL * share for name, share in shares.items()}, seed)
-    power["planted"] = planted
+    scores = {score.name: score for score in [*(item.score() for item in tests), *results.smoke]}
+    planted = find_planted(results, {name: VIOLATION_LEVEL * share for name, share in shares.items()}, seed)
     if privacy is None:
         claim = None
         titles = [item.summary for item in significant]
         verdict, text = judge_attacks(titles, is_powered(planted), describe_planted(planted))
     else:
-        measured = _measure_epsilon(attack_results, privacy)
+        measured = measure_epsilon(results, privacy)
         claim = {**measured.to_dict(), "unit": privacy.unit}
         verdict, text = judge_claim(measured, [item.summary for item in significant])
         text += f" {describe_planted(planted)}" if verdict != "VIOLATION" else ""
-    ranked = rank_records(attack_results)
-    copies = sum(record["exact_copy"] and record["isolation_percentile"] >= 90 for record in ranked)
+    ranked = rank_records(results)
+    isolated = 100 * ISOLATED_QUANTILE
+    copies = sum(record["exact_copy"] and record["isolation_percentile"] >= isolated for record in ranked)
     if copies:
         notes.append(
             f"{copies:,} isolated training records occur exactly in the synthetic table; the internal file lists them."
         )
     significant_names = [item.name for item in significant]
+    power = compute_power(results, names) | shadows | {"planted": planted}
     return AuditReport(
         verdict=verdict,
         text=text,
@@ -174,7 +181,7 @@ def audit(
         significant=significant_names,
         claim=claim,
         questions=answer_questions(scores, claim, significant_names, provenance, VIOLATION_LEVEL, len(tests), True),
-        details=collect_details(attack_results, inputs, power),
+        details=collect_details(results, inputs, power),
         notes=notes,
         provenance=provenance,
         worst=ranked,
@@ -239,33 +246,6 @@ def _check_direction(tests: list[AttackResult]) -> None:
             f"the held-out rows are recognised in the synthetic table more than the training rows ({worst.title}): the "
             "model was trained on the holdout, or train and holdout are exchanged; pass its training rows as train"
         )
-
-
-def _measure_epsilon(results: AttackResults, privacy: Privacy) -> Claim:
-    """Compute the largest lower bound on epsilon of all attacks, corrected for their number."""
-    delta, is_member = privacy.resolved_delta, results.game.is_member
-    attacks = [
-        (scores[chosen], is_member[chosen])
-        for chosen in results.attacks.sets.values()
-        for scores in [*results.attacks.scores.values(), results.attacks.exposure]
-        if is_member[chosen].any() and not is_member[chosen].all()
-    ]
-    counts = [item.counts for item in results.tests if item.counts[0] + item.counts[2]]
-    level = LEVEL / (len(attacks) + len(counts))
-    bounds = [epsilon_from_scores(*attack, delta, level)[0] for attack in attacks]
-    bounds += [epsilon_from_guesses(a, a + b, n + m, delta, level, n / m) for a, n, b, m in counts]
-    doubled = 2 * privacy.epsilon
-    power = power_against(privacy.epsilon, delta, len(is_member), gdp_mu(doubled, delta))
-    return Claim(
-        epsilon=privacy.epsilon,
-        delta=delta,
-        measured=max(bounds),
-        most=max_epsilon_from_guesses(len(is_member), len(is_member), delta),
-        power=power,
-        method=f"Membership guesses on {len(is_member):,} records of one release (Steinke et al., 2023, theorem 5.2), "
-        f"the best of {len(bounds)} attacks, at 95 % confidence; assumes that the holdout was drawn at random. The "
-        "power is for twice the claimed epsilon, with independent leaks of the records. Canary audits have more power.",
-    )
 
 
 def _select_secrets(inputs: Inputs, notes: list[str]) -> list[str]:

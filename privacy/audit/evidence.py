@@ -17,8 +17,8 @@ from tabsynth.privacy.attacks.subgroups import compute_risk_by_percentile, compu
 POWER_FPR = 0.01
 """The false-positive rate at which the power is reported."""
 
-MAX_NAMED_RECORDS = 25
-"""Minimum number of records in the internal file."""
+MIN_NAMED_RECORDS = 25
+"""Minimum number of records in the internal file, if the table has as many."""
 
 ISOLATED_QUANTILE = 0.9
 """Quantile of the controls' isolation from which a training record is isolated."""
@@ -101,5 +101,5 @@ def rank_records(results: AttackResults) -> list[dict[str, Any]]:
                 100 * float(np.searchsorted(control_isolation, isolation[i]) / len(control_isolation)), 1
             ),
         }
-        for i in chosen[: max(MAX_NAMED_RECORDS, int(copied.sum()))]
+        for i in chosen[: max(MIN_NAMED_RECORDS, int(copied.sum()))]
     ]

@@ -15,6 +15,11 @@ import numpy.typing as npt
 from scipy.stats import binom
 
 from tabsynth.common.arrays import Floats
+from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
+from tabsynth.privacy.attacks.rate_tests import LEVEL
+from tabsynth.privacy.attacks.run_all import AttackResults
+from tabsynth.privacy.audit.verdict import Claim
+from tabsynth.privacy.budget import Privacy
 
 GUESS_SHARES = (0.01, 0.05, 0.2, 1.0)
 """Shares of the records that are guessed: those with the highest scores as included, the lowest as excluded."""
@@ -115,3 +120,30 @@ def power_against(claim: float, delta: float, records: int, mu: float, trials: i
             for right, guesses in _count_guesses(rng.normal(size=records) + mu * member, member)
         )
     return refuted / trials
+
+
+def measure_epsilon(results: AttackResults, privacy: Privacy) -> Claim:
+    """Return the largest lower bound on epsilon of all attacks, corrected for their number, beside the claim."""
+    delta, is_member = privacy.resolved_delta, results.game.is_member
+    attacks = [
+        (scores[chosen], is_member[chosen])
+        for chosen in results.attacks.sets.values()
+        for scores in [*results.attacks.scores.values(), results.attacks.exposure]
+        if is_member[chosen].any() and not is_member[chosen].all()
+    ]
+    counts = [item.counts for item in results.tests if item.counts[0] + item.counts[2]]
+    level = LEVEL / (len(attacks) + len(counts))
+    bounds = [epsilon_from_scores(*attack, delta, level)[0] for attack in attacks]
+    bounds += [epsilon_from_guesses(a, a + b, n + m, delta, level, n / m) for a, n, b, m in counts]
+    doubled = 2 * privacy.epsilon
+    power = power_against(privacy.epsilon, delta, len(is_member), gdp_mu(doubled, delta))
+    return Claim(
+        epsilon=privacy.epsilon,
+        delta=delta,
+        measured=max(bounds),
+        most=max_epsilon_from_guesses(len(is_member), len(is_member), delta),
+        power=power,
+        method=f"Membership guesses on {len(is_member):,} records of one release (Steinke et al., 2023, theorem 5.2), "
+        f"the best of {len(bounds)} attacks, at 95 % confidence; assumes that the holdout was drawn at random. The "
+        "power is for twice the claimed epsilon, with independent leaks of the records. Canary audits have more power.",
+    )

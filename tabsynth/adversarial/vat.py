@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.adversarial.feature_matrix import FeatureMatrix
-from tabsynth.common.validation import validate_seed
+from tabsynth.common.validation import check_required_integers, validate_seed
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, NotFittedError, TrainingError, quote
 from tabsynth.schema.schema import Schema
@@ -123,13 +123,10 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return torch.cat(parts).double().numpy()
 
     def _check(self) -> None:
-        for name, least in (("powers", 1), ("epochs", 1), ("batch", 1)):
+        check_required_integers(powers=self.powers, epochs=self.epochs, batch=self.batch)
+        for name in ("alpha", "epsilon", "rate"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} must be an integer of at least {least}, not {value!r}")
-        for name, low in (("alpha", 0.0), ("epsilon", 0.0), ("rate", 0.0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < np.inf:
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < np.inf:
                 raise InputError(f"{name} must be a number of at least 0, not {value!r}")
 
     def _train(self, matrix: Tensor, codes: Tensor, generator: torch.Generator) -> None:

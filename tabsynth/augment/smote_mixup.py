@@ -15,7 +15,7 @@ from tabsynth.codec.identifiers import generate_keys, learn_pattern
 from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_series, value_series
 from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.common.validation import check_required_integers
+from tabsynth.common.validation import check_required_integers, validate_rows
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, InputError, missing_package
 from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric, Text
@@ -153,9 +153,7 @@ def mixup(
     if not isinstance(alpha, (int, float)) or not 0 < alpha < np.inf:
         raise InputError(f"alpha must be a positive number, not {alpha!r}")
     table = Table.of(data, schema)
-    n = len(table) if n is None else n
-    if isinstance(n, bool) or not isinstance(n, int) or n < 0:
-        raise InputError(f"n must be a non-negative integer, not {n!r}")
+    n = len(table) if n is None else validate_rows(n)
     cells, rng = InterpolationData.of(table), np.random.default_rng(seed)
 
     def mixed(rows: int) -> pd.DataFrame:

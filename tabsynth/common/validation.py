@@ -57,6 +57,17 @@ def validate_seed(seed: int) -> int:
     return int(seed)
 
 
+def validate_rows(rows: int, name: str = "n") -> int:
+    """Return a number of rows as a Python integer.
+
+    Raises:
+        InputError: Not a whole number of at least 0; the message has the argument's name.
+    """
+    if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
+        raise InputError(f"{name} must be a whole number of rows, not {rows!r}")
+    return int(rows)
+
+
 def random_seed() -> int:
     """Return a seed from the operating system's entropy."""
     return int(np.random.SeedSequence().generate_state(1, np.uint64)[0]) >> 1

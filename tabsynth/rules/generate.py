@@ -13,7 +13,7 @@ import pandas as pd
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.codec.identifiers import from_regex
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, value_series
-from tabsynth.common.validation import validate_seed
+from tabsynth.common.validation import validate_rows, validate_seed
 from tabsynth.common.yaml_files import read_yaml
 from tabsynth.errors import InputError, quote
 from tabsynth.rules.column_rules import DEFAULT_MISSING_SHARE, Rule, days_since_epoch, default_rule, parse_rule
@@ -62,8 +62,7 @@ def generate(
         True
     """
     schema = Schema.of(schema)
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-        raise InputError(f"n must be a whole number of rows, not {n!r}")
+    n = validate_rows(n)
     rng = np.random.default_rng(None if seed is None else validate_seed(seed))
     known = parse_rules(rules, schema)
     parts, left, seen = [], int(n), 0

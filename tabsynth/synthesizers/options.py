@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.common.validation import validate_seed
+from tabsynth.common.validation import validate_rows, validate_seed
 from tabsynth.errors import ConditionError, InputError
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.schema import Schema
@@ -97,11 +97,10 @@ def resolve_rows(n: int | None, given: Given | None, default: int) -> int:
     frame_rows = len(given) if isinstance(given, pd.DataFrame) else None
     if n is None:
         return default if frame_rows is None else frame_rows
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-        raise InputError(f"n must be a whole number of rows, not {n!r}")
-    if frame_rows is not None and n != frame_rows:
+    rows = validate_rows(n)
+    if frame_rows is not None and rows != frame_rows:
         raise ConditionError(f"n is {n}, but given has {frame_rows} rows; leave n out")
-    return int(n)
+    return rows
 
 
 def chunk_context(schema: Schema, number: int, n: int, chunk: int, seed: int) -> tuple[int, SampleContext]:

@@ -60,5 +60,5 @@ def test_tune_is_a_module_that_can_be_called() -> None:
 
     assert ts.tune is tabsynth.tune
     assert ts.tune.tune is tune
-    with pytest.raises(InputError, match="trials must be an integer"):
+    with pytest.raises(InputError, match="trials must be a whole number"):
         ts.tune([[1]], trials=0)  # type: ignore[operator]

@@ -209,7 +209,7 @@ def test_bad_input_is_refused_before_any_work(cancer: tuple[pd.DataFrame, Schema
     refused(DataError, "'target' holds text in one table and numbers", frame, frame.assign(target=1), **given)
     refused(SchemaError, "target 'nothing' is not a column", frame, frame, target="nothing", **given)
     refused(DataError, "choose a target that varies", frame[frame["target"] == "benign"], frame, **given)
-    refused(DataError, "seed must be", frame, frame, seed=-1, **given)
+    refused(InputError, "seed must be", frame, frame, seed=-1, **given)
     refused(InputError, "expected a DataFrame", frame, [1, 2], **given)
 
 

@@ -154,7 +154,7 @@ def test_bad_input_is_refused_before_any_work(draw: Draw, schema: Schema) -> Non
         ({"synthetic": made.drop(columns="sex")}, SchemaError, "the synthetic table has other columns"),
         ({"holdout": held.assign(extra=1)}, SchemaError, "the holdout has other columns"),
         ({"synthetic": made[:0]}, DataError, "no rows"),
-        ({"seed": -1}, DataError, "seed"),
+        ({"seed": -1}, InputError, "seed"),
         ({"privacy": 1.0}, DataError, "privacy must be a Privacy"),
         ({"synthetic": 3}, InputError, "expected a DataFrame"),
     ):
