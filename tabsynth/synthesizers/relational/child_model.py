@@ -23,7 +23,7 @@ from tabsynth.synthesizers.relational.histories.history import GAP, History
 from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
 from tabsynth.synthesizers.relational.histories.stepper import Drawn, draw_histories
 from tabsynth.synthesizers.relational.histories.training import train_history
-from tabsynth.synthesizers.relational.histories.training_rows import Siblings, prepare
+from tabsynth.synthesizers.relational.histories.training_rows import ChildRows, Siblings, prepare
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, earlier_rows
 from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_numbers, repeat_rate
 from tabsynth.synthesizers.relational.orphans import Orphans
@@ -89,24 +89,20 @@ def fit_history(
     planned = read_class_totals(above.learned, counts, part.classes, part.orphans)
     rules = RuleSet.of(part.learned_schema)
     table = rules.training_table(Table(part.learned, part.learned_schema))
-    codec, relations, order, allowed, running, slots, siblings = prepare(
-        table.frame,
-        table.schema,
+    child_rows = ChildRows(
+        table,
+        timeline,
         part.times,
         bounds[0][rows],
         starts,
         features.tokens[rows],
-        features.sizes,
         part.roots,
         part.classes,
         planned[np.unique(rows)],
-        0.0 if timeline is None else timeline.window[0],
-        None if timeline is None else timeline.axis.seconds,
-        0.0 if timeline is None else timeline.step,
         totals,
         read_ends(above.learned, name, totals, part.orphans)[0][rows],
-        min_group=min_group,
     )
+    codec, relations, order, allowed, running, slots, siblings = prepare(child_rows, min_group=min_group)
     network = HistoryNetwork(
         [codec.slots[i].size for i in order],
         [*features.sizes, *running.early_sizes, *slots.sizes],

@@ -11,6 +11,7 @@ import pandas as pd
 
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Floats, Integers, Tokens
+from tabsynth.data.table import Table
 from tabsynth.relations.enforcement import Relations
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.relations.linked.slow_numbers import STEP
@@ -36,6 +37,7 @@ from tabsynth.synthesizers.relational.histories.running_slots import RunningSlot
 from tabsynth.synthesizers.relational.occurrences.class_totals import ChildClass, ClassTotals
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import EarlierNumber, choose_earlier_numbers
 from tabsynth.synthesizers.relational.occurrences.precedents import choose_class_slot, precedents_of
+from tabsynth.synthesizers.relational.timeline import Timeline
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.variable_order import chain_order, mutual_information
 
@@ -73,45 +75,45 @@ class Siblings:
     earlier: tuple[EarlierNumber, ...]
 
 
-def prepare(
-    frame: pd.DataFrame,
-    schema: Schema,
-    times: Floats | None,
-    low: Floats,
-    starts: Integers,
-    parent_tokens: Integers,
-    parents: list[int],
-    persons: Integers,
-    classes: Mapping[str, ChildClass],
-    planned: Floats,
-    window: float,
-    seconds: float | None,
-    step: float,
-    totals: Sequence[RunningTotal] = (),
-    starts_from: Floats | None = None,
-    *,
-    min_group: int,
-) -> tuple[Codec, Relations, list[int], list[npt.NDArray[np.bool_]], RunningContext, RunningSlots, Siblings]:
-    """Return the vocabulary, drawing order and training rows of a child table.
+@dataclass(frozen=True, eq=False)
+class ChildRows:
+    """Rows of a child table, sorted by parent and time, and what is known of their parents.
 
-    Args:
-        frame: Its rows, sorted by parent and time, dates as distances.
-        schema: Their schema.
-        times: Their times, None for a table without order, shape (n,).
+    Attributes:
+        table: The rows, with dates as distances.
+        timeline: How their times are expressed; None for a table without order.
+        times: Their times; None for a table without order, shape (n,).
         low: Origin of each row's parent, shape (n,).
-        starts: Row number of each parent's first child and the number of rows.
+        starts: Row number of each parent's first child and the number of rows, shape (parents with children + 1,).
         parent_tokens: Tokens of each row's parents, shape (n, features).
-        parents: Number of tokens of each of these features.
         persons: The root's row number of each row, shape (n,).
         classes: Classes of children whose numbers the plan has, by plan column.
         planned: These numbers, NaN where unknown, shape (parents with children, classes).
-        window: Start of the window.
-        seconds: Length of a unit of time; None without order.
-        step: Length of which the distance of any two times is a multiple.
-        totals: Running totals of its columns.
-        starts_from: What the totals of each row's parent start from, NaN where the first row is free.
-        min_group: The floor on roots.
+        totals: Running totals of the columns.
+        opening: What the totals of each row's parent start from, NaN where the first row is free, shape (n, totals).
     """
+
+    table: Table
+    timeline: Timeline | None
+    times: Floats | None
+    low: Floats
+    starts: Integers
+    parent_tokens: Integers
+    persons: Integers
+    classes: Mapping[str, ChildClass]
+    planned: Floats
+    totals: Sequence[RunningTotal]
+    opening: Floats
+
+
+def prepare(
+    rows: ChildRows, *, min_group: int
+) -> tuple[Codec, Relations, list[int], list[npt.NDArray[np.bool_]], RunningContext, RunningSlots, Siblings]:
+    """Return the vocabulary, drawing order and training rows of a child table; ``min_group`` is the floor on roots."""
+    frame, schema, times, starts, totals = rows.table.frame, rows.table.schema, rows.times, rows.starts, rows.totals
+    window, seconds, step = 0.0, None, 0.0
+    if rows.timeline is not None:
+        window, seconds, step = rows.timeline.window[0], rows.timeline.axis.seconds, rows.timeline.step
     gaps = None if times is None or len(starts) > len(frame) else sibling_gaps(times, starts)
     if gaps is not None:
         frame = frame.assign(**{GAP: gaps})
@@ -123,7 +125,7 @@ def prepare(
     tokens = int(np.clip(1.4 * np.sqrt(len(frame)), 16, MAX_TOKENS))
     computed = [name for total in totals for name in (total.column, total.opening) if name]
     computed += [name for name in schema if name.endswith(STEP)]
-    codec, relations = vocabulary(frame, schema, persons, min_group=min_group, tokens=tokens, computed=computed)
+    codec, relations = vocabulary(frame, schema, rows.persons, min_group=min_group, tokens=tokens, computed=computed)
     encoded = codec.encode(frame)
     order = _drawing_order(codec, encoded)
     class_slot = choose_class_slot(encoded[:, order].astype(np.int64), category_slots(codec, order), starts)
@@ -136,8 +138,8 @@ def prepare(
     count = np.repeat(np.diff(starts), np.diff(starts))
     place = np.arange(len(frame)) - np.repeat(starts[:-1], np.diff(starts))
     moments = np.zeros(len(frame)) if times is None else times
-    read = _class_totals(classes, frame, codec, encoded, order)
-    clock = clock_of(times, low, starts, place, count, read.left_before(drawn, planned, starts))
+    read = _class_totals(rows.classes, frame, codec, encoded, order)
+    clock = clock_of(times, rows.low, starts, place, count, read.left_before(drawn, rows.planned, starts))
     running = RunningContext.fit(clock, moments, window, seconds, step, read)
     sizes = np.array([codec.slots[i].size for i in order])
     first = place == 0
@@ -146,18 +148,17 @@ def prepare(
     ratios, longest = np.zeros((len(frame), 0), np.uint8), np.ones(len(LEFT_ROWS))
     if gaps is not None:
         ratios = GapTokens.of(codec.numeric_coders[GAP]).ratios(mean_gap_left(clock))
-        longest = longest_shares(gaps, clock, persons, min_group)
+        longest = longest_shares(gaps, clock, rows.persons, min_group)
         known[:, 0] = first | (place == count - 1)
     slots = RunningSlots.of(codec, order, totals)
-    begun = np.zeros((len(frame), 0)) if starts_from is None else starts_from
-    begun = begun[:, [one in slots.totals for one in totals]]
+    begun = rows.opening[:, [one in slots.totals for one in totals]]
     for at, own in slots.known(first, begun).items():
         known[:, at] = own
     before, closing = _totals(slots, frame, starts, begun)
     slots = slots.with_edges(before, closing, count - place)
     siblings = Siblings(
         drawn,
-        np.concatenate([parent_tokens, running.early(clock), slots.early(before, closing, count - place)], axis=1),
+        np.concatenate([rows.parent_tokens, running.early(clock), slots.early(before, closing, count - place)], axis=1),
         running.late(clock, moments),
         previous,
         known,
