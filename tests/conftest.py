@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_MODELS = {"masked", "vae", "gan"}
 """Fixtures of a whole session that take seconds, each used in several files."""
+PLAIN_ID = pytest.StashKey[str]()
+"""A test's id without its group."""
 
 
 # The same examples in every run, so that no change fails by an example that has nothing to do with it;
@@ -50,7 +52,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     PRIVATE_NOISE=system draws from the operating system instead.
     """
     global _noise_bytes
-    _noise_bytes = np.random.default_rng(list(item.nodeid.encode()))
+    _noise_bytes = np.random.default_rng(list(item.stash.get(PLAIN_ID, item.nodeid).encode()))
 
 
 def _seeded_noise(cls: type[Noise], read: object = None) -> Noise:
@@ -61,11 +63,14 @@ def _seeded_noise(cls: type[Noise], read: object = None) -> Noise:
     return cls(seeded, "os.urandom")
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs in one worker with ``--dist loadgroup``: all tests of a shared model, in whatever file, and each file.
 
     So each model is fitted once. Other slow tests share little; alone they spread evenly over the workers.
+
+    The scheduler reads the group behind the ``@`` of a test's id. pytest-xdist 3.8 puts it into an attribute that
+    pytest does not read from 9.2 on, so that every test was a group of its own, and most fixtures were made twice.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
@@ -73,7 +78,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         asked = {*getattr(item, "fixturenames", ()), *_parameters(item)}
         shared = sorted(asked & SHARED_MODELS)
         if shared or item.get_closest_marker("slow") is None:
-            item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.nodeid.split("::")[0]))
+            item.stash[PLAIN_ID] = item.nodeid
+            grouped = f"{item.nodeid}@{shared[0] if shared else item.nodeid.split('::')[0]}"
+            item._nodeid = grouped
+            if hasattr(item, "_id"):
+                item._id = type(item._id).parse(grouped)
+            assert item.nodeid == grouped, "the ids of tests have no group: fixtures would be made in each worker"
 
 
 def _parameters(item: pytest.Item) -> set[str]:
