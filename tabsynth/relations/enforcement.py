@@ -15,27 +15,29 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.codec.categorical_encoder import ValueCoder
 from tabsynth.codec.codec import Codec
 from tabsynth.codec.column_values import numeric_columns
-from tabsynth.codec.numeric_encoder import QuantileCoder, TokenRange
+from tabsynth.codec.numeric_encoder import TokenRange
 from tabsynth.codec.rare_value_pooling import person_codes
 from tabsynth.common.arrays import Arrays, Bools, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.relations.arithmetic import ArithmeticRelation, enforce, relation_from_dict
 from tabsynth.relations.arithmetic_discovery import discover_relations
-from tabsynth.relations.calendar_discovery import discover_calendar_rules
-from tabsynth.relations.lookup_discovery import discover_lookups
 from tabsynth.relations.recurring_differences import (
     RecurringDifference,
+    decode_numbers,
     difference_from_state,
     difference_state,
     discover_differences,
 )
-from tabsynth.relations.row_rule_discovery import MAX_GROUPS, Columns, discover_rules
-from tabsynth.relations.row_rules import BandRule, RowRule, all_hold, repair, rule_from_state, rule_state
-from tabsynth.schema.columns import Datetime, Identifier, Text
+from tabsynth.relations.rule_columns import rule_columns, rule_values
+from tabsynth.relations.rule_repair import RowRule, all_hold, repair, rule_from_state, rule_state
+from tabsynth.relations.searches.every_rule import discover_all
+from tabsynth.schema.columns import Datetime
 from tabsynth.schema.constraints import RefusedRule
+
+MAX_ROUNDS = 3
+"""Rounds of repairs of the rules and of the exact relations."""
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -69,17 +71,13 @@ class Relations:
         relations = discover_relations(numbers)
         computed = {relation.column: frozenset(name for name, _ in relation.terms) for relation in relations}
         refused = {constraint.rule for constraint in table.schema.constraints if isinstance(constraint, RefusedRule)}
-        searched = _rule_columns(table.frame, codec, numbers, persons)
+        searched = rule_columns(table.frame, codec, numbers, persons)
         categories = {name: own for name, own in searched.keys.items() if name not in numbers}
-        calendar = tuple(discover_calendar_rules(searched, categories, computed))
-        decided = {rule.column for rule in calendar}
-        others = (*discover_rules(searched, computed), *discover_lookups(searched, {*computed, *decided}))
-        # A year that a date decides is also a step function of it.
-        rules = (*calendar, *(rule for rule in others if not (isinstance(rule, BandRule) and rule.column in decided)))
+        rules = tuple(rule for rule in discover_all(searched, categories, computed) if rule.text not in refused)
         return cls(
             _discover_differences(numbers, relations, codec, persons),
             tuple(relation for relation in relations if str(relation) not in refused),
-            tuple(rule for rule in rules if rule.text not in refused),
+            rules,
         )
 
     @property
@@ -99,9 +97,7 @@ class Relations:
     def hold(self, frame: pd.DataFrame, codec: Codec) -> Bools:
         """Return which rows of a decoded frame satisfy every relation and rule, shape (n,)."""
         names = dict.fromkeys(name for one in (*self.arithmetic, *self.rules) for name in one.columns)
-        values = {
-            name: _rule_values(codec, name, codec.encode_column(name, frame[name]), frame[name]) for name in names
-        }
+        values = {name: rule_values(codec, name, codec.encode_column(name, frame[name]), frame[name]) for name in names}
         good = all_hold(self.rules, values, len(frame))
         for relation in self.arithmetic:
             good &= relation.holds(values, codec.numeric_coders[relation.column])
@@ -161,18 +157,24 @@ class Relations:
         """Repair tokens and numbers so that the rules hold as far as possible."""
         coders, tokens = codec.numeric_coders, tokens.copy()
         labelled = dict.fromkeys(name for rule in self.rules for name in rule.columns if name not in coders)
-        values = {name: _rule_values(codec, name, codec.column_tokens(tokens, name)) for name in labelled}
+        values = {name: rule_values(codec, name, codec.column_tokens(tokens, name)) for name in labelled}
         computed = {relation.column for relation in self.arithmetic}
-        pinned = {name: own | np.full(len(tokens), name in computed) for name, own in fixed.items()}
+        pins: dict[str, Bools] = dict(fixed)
         for name in labelled:
             at = codec.positions(name)
-            pinned[name] = np.zeros(len(tokens), bool) if fixed_tokens is None else fixed_tokens[:, at].any(axis=1)
-        repaired = repair(self.rules, {**numbers, **values}, coders, pinned, rng)
+            held = np.zeros((len(tokens), 1), bool) if fixed_tokens is None else fixed_tokens[:, at]
+            pins[name] = np.asarray(held.any(axis=1))
+        out = {**numbers, **values}
+        for _ in range(MAX_ROUNDS):
+            out = repair(self.rules, out, coders, pins, computed, rng)
+            if self.arithmetic:  # a computed column may violate a rule again
+                out |= enforce(self.arithmetic, coders, {name: out[name] for name in numbers}, fixed)
+            if not self.arithmetic or all_hold(self.rules, out, len(tokens)).all():
+                break
         for name in labelled:
-            own = np.where(np.isnan(repaired[name]), codec.coders[name].missing, repaired[name]).astype(np.int32)
+            own = np.where(np.isnan(out[name]), codec.coders[name].missing, out[name]).astype(np.int32)
             tokens[:, codec.positions(name)] = codec.split(name, own)
-        out = {name: repaired[name] for name in numbers}
-        return tokens, enforce(self.arithmetic, coders, out, fixed) if self.arithmetic else out
+        return tokens, {name: out[name] for name in numbers}
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return plain data and arrays for ``from_state``."""
@@ -204,47 +206,6 @@ def combined_state(codec: Codec, relations: Relations) -> tuple[dict[str, Any], 
     return {**config, **more}, {**arrays, **relation_arrays}
 
 
-def _rule_values(codec: Codec, name: str, tokens: Tokens, values: pd.Series | None = None) -> Floats:
-    """Return a column as numbers, or as tokens of categories, with missing values as NaN, shape (n,)."""
-    coder = codec.coders[name]
-    if isinstance(coder, ValueCoder):
-        return np.where(tokens == coder.missing, np.nan, tokens.astype(np.float64))
-    assert values is not None
-    return codec.numeric_values(name, values)
-
-
-def _rule_columns(
-    frame: pd.DataFrame, codec: Codec, numbers: Mapping[str, Floats], persons: npt.NDArray[np.int64] | None
-) -> Columns:
-    """Return the table in the form that the search for rules reads."""
-    units, steps, groups, keys = {}, {}, {}, {}
-    labels: dict[str, dict[float, str]] = {}
-    for name, coder in codec.coders.items():
-        column = codec.schema[name]
-        if isinstance(coder, QuantileCoder):
-            if name not in numbers:
-                continue
-            data = numbers[name]
-            units[name] = f"datetime {column.resolution or 's'}" if isinstance(column, Datetime) else "number"
-            steps[name] = 0.0 if coder.decimals is None else coder.unit / 10.0**coder.decimals
-            known = np.unique(data[~np.isnan(data)]) if coder.n_ordered_tokens <= MAX_GROUPS else np.zeros(0)
-            if 1 < len(known) <= MAX_GROUPS and (np.isin(known, coder.low)).all():
-                groups[name], labels[name] = data, {float(number): f"{number:g}" for number in known}
-                keys[name] = data
-        elif not isinstance(column, (Identifier, Text)) and len(coder.values) > 1:
-            rule_values = _rule_values(codec, name, codec.encode_column(name, frame[name]))
-            keys[name] = np.where(rule_values == coder.rare, np.nan, rule_values)
-            if len(coder.values) <= MAX_GROUPS and not coder.counts[coder.rare]:
-                groups[name] = rule_values
-                labels[name] = {float(i): str(value) for i, value in enumerate(coder.values)}
-    bounds = {name: codec.numeric_coders[name].token_bounds() for name in numbers}
-    varied = frozenset(
-        name for name, (low, high) in bounds.items() if (low < high).any() or np.isnan(numbers[name]).any()
-    )
-    most = 1 if persons is None else int(np.bincount(persons).max())
-    return Columns(numbers, units, steps, groups, labels, keys, varied, codec.min_group * most)
-
-
 def _discover_differences(
     numbers: Mapping[str, Floats],
     relations: Sequence[ArithmeticRelation],
@@ -264,31 +225,4 @@ def _discover_differences(
     out: dict[str, RecurringDifference] = {}
     for same in units.values():
         out |= discover_differences(same, codec.numeric_coders, min_group=codec.min_group, persons=persons)
-    return out
-
-
-def decode_numbers(
-    coders: Mapping[str, QuantileCoder],
-    tokens: Mapping[str, Tokens],
-    differences: Mapping[str, RecurringDifference],
-    ranges: Mapping[str, TokenRange],
-    numbers: Mapping[str, Floats],
-    rng: np.random.Generator,
-) -> dict[str, Floats]:
-    """Decode the numeric columns, with their recurring differences; arguments as in ``Relations.decode``."""
-    out: dict[str, Floats] = {}
-    for name, coder in coders.items():
-        data = ranges[name].decode(coder, tokens[name], rng) if name in ranges else coder.decode(tokens[name], rng)
-        known = numbers.get(name)
-        out[name] = data if known is None else np.where(np.isnan(known), data, coder.round_to_step(known))
-    for name, difference in differences.items():
-        if name not in ranges:
-            known = numbers.get(difference.partner)
-            free = np.full(len(out[name]), difference.partner not in ranges) if known is None else np.isnan(known)
-            pair, fixed = (difference.partner, name), out[name]
-            out[difference.partner], out[name] = difference.sample(
-                (coders[pair[0]], coders[name]), (tokens[pair[0]], tokens[name]), (out[pair[0]], fixed), free, rng
-            )
-            if name in numbers:
-                out[name] = np.where(np.isnan(numbers[name]), out[name], fixed)
     return out

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.codec.numeric_encoder import QuantileCoder, TokenRange
 from tabsynth.codec.quantile_bins import measure_quantiles, shared_decimals
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 
@@ -210,3 +210,30 @@ def difference_from_state(config: dict[str, Any], arrays: Arrays) -> RecurringDi
         coder_arrays = {key.removeprefix(f"{i}."): array for key, array in arrays.items() if key.startswith(f"{i}.")}
         coders.append(QuantileCoder.from_state(plain, coder_arrays))
     return RecurringDifference(str(config["partner"]), arrays["part"], tuple(coders), bool(config["heaped"]))
+
+
+def decode_numbers(
+    coders: Mapping[str, QuantileCoder],
+    tokens: Mapping[str, Tokens],
+    differences: Mapping[str, RecurringDifference],
+    ranges: Mapping[str, TokenRange],
+    numbers: Mapping[str, Floats],
+    rng: np.random.Generator,
+) -> dict[str, Floats]:
+    """Decode the numeric columns, with their recurring differences; arguments as in ``Relations.decode``."""
+    out: dict[str, Floats] = {}
+    for name, coder in coders.items():
+        data = ranges[name].decode(coder, tokens[name], rng) if name in ranges else coder.decode(tokens[name], rng)
+        known = numbers.get(name)
+        out[name] = data if known is None else np.where(np.isnan(known), data, coder.round_to_step(known))
+    for name, difference in differences.items():
+        if name not in ranges:
+            known = numbers.get(difference.partner)
+            free = np.full(len(out[name]), difference.partner not in ranges) if known is None else np.isnan(known)
+            pair, fixed = (difference.partner, name), out[name]
+            out[difference.partner], out[name] = difference.sample(
+                (coders[pair[0]], coders[name]), (tokens[pair[0]], tokens[name]), (out[pair[0]], fixed), free, rng
+            )
+            if name in numbers:
+                out[name] = np.where(np.isnan(numbers[name]), out[name], fixed)
+    return out

@@ -8,22 +8,22 @@ outermost bins.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.order_evidence import log_ratios, smooth_violations, tail_rows
-from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule, RowRule
+from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule
+from tabsynth.relations.rule_columns import MAX_GROUPS, Columns
 from tabsynth.schema.column_names import names_say_birth, names_say_order
 from tabsynth.schema.rounding import roundest_number
 
 MIN_EVIDENCE_ROWS = 12.0
 """Minimum number of rows that would violate an accepted rule by chance."""
 
-MIN_BOUND_EVIDENCE_ROWS = 100.0
+MIN_BOUND_EVIDENCE_ROWS = 40.0
 """Minimum evidence of a bound other than 0 on a difference."""
 
 MIN_ROWS = 50
@@ -36,9 +36,6 @@ MIN_OVERLAP_SHARE = 0.02
 MAX_TAIL_ROWS = 0.01
 """Maximum expected number of rows beyond the boundary of such an order."""
 
-MAX_GROUPS = 32
-"""Maximum number of values of a column that may determine others."""
-
 MIN_BOUNDARY_ROWS = 5
 """Minimum rows at the boundary of a bounded difference."""
 
@@ -48,32 +45,9 @@ MAX_SUM_COLUMNS = 60
 BAND_SCAN_ROWS = 1000
 
 
-@dataclass(frozen=True, eq=False)
-class Columns:
-    """The columns of a table as the search for rules reads them.
-
-    Attributes:
-        numbers: Numeric columns, missing as NaN, shape (n,) each.
-        units: Unit of the numbers of each column; only columns of one unit are compared.
-        steps: The smallest difference between numbers of a column, 0 if unknown.
-        groups: Columns of few values: the value of each row as a number or a token, missing as NaN, shape (n,).
-        labels: Spelling of the values of each of these columns.
-        keys: Columns whose values may each decide a number, as ``groups``; rare values as NaN.
-        varied: Numeric columns with tokens of several numbers, or with gaps.
-        min_group: Minimum rows behind each stored number.
-    """
-
-    numbers: Mapping[str, Floats]
-    units: Mapping[str, str]
-    steps: Mapping[str, float]
-    groups: Mapping[str, Floats]
-    labels: Mapping[str, Mapping[float, str]]
-    keys: Mapping[str, Floats]
-    varied: Collection[str]
-    min_group: int
-
-
-def discover_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> tuple[RowRule, ...]:
+def discover_rules(
+    columns: Columns, computed: Mapping[str, frozenset[str]]
+) -> tuple[OrderRule | EqualityRule | BandRule, ...]:
     """Find the rules that hold in all rows.
 
     Args:
@@ -84,14 +58,16 @@ def discover_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> 
     rows = len(next(iter(columns.numbers.values()), ()))
     if rows < MIN_ROWS:
         return ()
-    found: list[RowRule] = []
+    found: list[OrderRule | EqualityRule | BandRule] = []
     for unit in dict.fromkeys(columns.units.values()):
         names = [name for name, own in columns.units.items() if own == unit]
         found += _pair_rules(names, columns, computed)
     return (*found, *_band_rules(columns, computed))
 
 
-def _pair_rules(names: list[str], columns: Columns, computed: Mapping[str, frozenset[str]]) -> Iterator[RowRule]:
+def _pair_rules(
+    names: list[str], columns: Columns, computed: Mapping[str, frozenset[str]]
+) -> Iterator[OrderRule | EqualityRule]:
     """Find order and equality between columns of one unit."""
     if len(names) < 2:
         return
@@ -101,7 +77,7 @@ def _pair_rules(names: list[str], columns: Columns, computed: Mapping[str, froze
     whole = np.array([columns.steps[name] > 0 and columns.steps[name] % 1 == 0 for name in names])
     for i, name in enumerate(names):
         # A computed column cannot move, so its rule needs a column that is free to.
-        free = np.array([_is_free(name, other, computed) for other in names])
+        free = np.array([is_free(name, other, computed) for other in names])
         differences = scan - scan[i]
         minimum = np.fmin.reduce(differences, axis=1)
         at_minimum = (differences == minimum[:, None]).sum(axis=1)
@@ -128,7 +104,7 @@ def _sources(name: str, computed: Mapping[str, frozenset[str]]) -> frozenset[str
     return own.union(*(_sources(other, computed) for other in own))
 
 
-def _is_free(one: str, other: str, computed: Mapping[str, frozenset[str]]) -> bool:
+def is_free(one: str, other: str, computed: Mapping[str, frozenset[str]]) -> bool:
     """Return whether a rule between two columns can be repaired without breaking an exact relation."""
     both = one in computed and other in computed
     return not both and one not in _sources(other, computed) and other not in _sources(one, computed)
@@ -209,6 +185,7 @@ def _band_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Ite
     codes = np.stack(list(groups.values()))
     sizes = np.array([varied[name] for name in groups])
     done: set[str] = set()
+    scan = {name: own[::step] for name, own in columns.numbers.items()}
     for terms in _features(columns, computed):
         feature = _feature(terms, columns, slice(None, None, step))
         order = np.argsort(feature, kind="stable")[: int((~np.isnan(feature)).sum())]
@@ -218,11 +195,25 @@ def _band_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Ite
         switches = ((own[:, 1:] != own[:, :-1]) & ~np.isnan(own[:, 1:]) & ~np.isnan(own[:, :-1])).sum(axis=1)
         for at in np.flatnonzero((switches > 0) & (switches <= 2 * sizes)):
             name = list(groups)[at]
-            if name not in done and name not in dict(terms):
+            if (
+                name not in done
+                and name not in dict(terms)
+                and not (len(terms) > 1 and _decided(codes[at], terms, scan))
+            ):
                 rule = _band(name, terms, columns)
                 if rule is not None:
                     done.add(name)
                     yield rule
+
+
+def _decided(codes: Floats, terms: tuple[tuple[str, float], ...], numbers: Mapping[str, Floats]) -> bool:
+    """Return whether the values of a single term decide a column, so that a sum of two adds nothing."""
+    for name, _ in terms:
+        pairs = np.stack([numbers[name], codes], axis=1)
+        pairs = np.unique(pairs[~np.isnan(pairs).any(axis=1)], axis=0)
+        if len(np.unique(pairs[:, 0])) == len(pairs) < len(codes) / 2:
+            return True
+    return False
 
 
 def _features(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Iterator[tuple[tuple[str, float], ...]]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Bools, Floats
-from tabsynth.relations.decided_columns import CalendarRule, LookupRule
 
 Values = Mapping[str, Any]
 """Numbers of numeric columns and tokens of categorical ones, shape (n,) each."""
-
-MAX_SWEEPS = 3
-"""Rounds of repairs: a repair may violate a rule that was repaired before."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +155,7 @@ class BandRule:
         label, _ = self._bands(values)
         rows = ~np.isnan(label) & ~np.isnan(values[self.column]) & ~pinned[self.column]
         values[self.column][rows] = label[rows]
+        self._leave_gaps(values, coders, pinned)
         for name, sign in self.terms:
             rows = np.flatnonzero(pinned[self.column] & ~pinned[name] & ~self.holds(values))
             matches = np.array(self.labels) == values[self.column][rows][:, None]
@@ -168,66 +165,20 @@ class BandRule:
             moved = coders[name].round_to_step((lower + seed[rows] * (upper - lower) - others) * sign)
             values[name][rows] = np.clip(moved, coders[name].low[0], coders[name].high[-1])
 
+    def _leave_gaps(
+        self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools]
+    ) -> None:
+        """Move a term of the numbers between two bands to the end of the band below."""
+        for name, sign in self.terms:
+            rows = np.flatnonzero(self._bands(values)[1] & ~np.isnan(values[self.column]) & ~pinned[name])
+            if len(rows):
+                number = np.sum([own * values[other][rows] for other, own in self.terms], axis=0)
+                band = np.searchsorted(np.array(self.lower), number, side="right") - 1
+                excess = number - np.array(self.upper)[band]
+                values[name][rows] = coders[name].round_to_step(values[name][rows] - sign * excess)
+
 
 def _between(coder: QuantileCoder, least: Floats, most: Floats, seed: Floats) -> Floats:
     """Return numbers of a column's distribution between two ends, at a share of the mass between them."""
     first, last = coder.cumulative_mass(least), coder.cumulative_mass(most, inclusive=True)
     return coder.round_to_step(np.clip(coder.quantile(first + seed * (last - first)), least, most))
-
-
-RowRule = OrderRule | EqualityRule | BandRule | LookupRule | CalendarRule
-
-KINDS: dict[str, type[RowRule]] = {
-    "order": OrderRule,
-    "equality": EqualityRule,
-    "band": BandRule,
-    "lookup": LookupRule,
-    "calendar": CalendarRule,
-}
-
-
-def rule_state(rule: RowRule) -> dict[str, Any]:
-    """Return a rule as plain data."""
-    kind = next(name for name, cls in KINDS.items() if isinstance(rule, cls))
-    return {"kind": kind, **asdict(rule)}
-
-
-def rule_from_state(data: Mapping[str, Any]) -> RowRule:
-    """Rebuild a rule from its state."""
-    plain = {key: value for key, value in data.items() if key != "kind"}
-    if data["kind"] == "band":
-        plain |= {key: tuple(plain[key]) for key in ("lower", "upper", "labels")}
-        plain["terms"] = tuple((str(name), float(sign)) for name, sign in plain["terms"])
-    if data["kind"] in ("lookup", "calendar"):
-        plain |= {key: tuple(plain[key]) for key in ("values", "numbers")}
-    return KINDS[data["kind"]](**plain)
-
-
-def repair(
-    rules: Sequence[RowRule],
-    values: Values,
-    coders: Mapping[str, QuantileCoder],
-    pinned: Mapping[str, Bools],
-    rng: np.random.Generator,
-) -> dict[str, Any]:
-    """Repair values so that the rules hold as far as the pinned cells allow."""
-    out = {name: np.array(own, dtype=np.float64) for name, own in values.items()}
-    lookups = [rule for rule in rules if isinstance(rule, LookupRule | CalendarRule)]
-    for lookup in lookups:
-        lookup.repair(out, coders, pinned, rng.random(len(out[lookup.column])))
-    # A number that another column decides is not moved; the other numbers of its rules are.
-    decided = {rule.column: pinned[rule.column] | ~np.isnan(rule.number(out)) for rule in lookups}
-    others = [rule for rule in rules if not isinstance(rule, LookupRule | CalendarRule)]
-    for _ in range(MAX_SWEEPS):
-        for rule in others:
-            if not rule.holds(out).all():
-                rule.repair(out, coders, {**pinned, **decided}, rng.random(len(out[rule.columns[0]])))
-    for lookup in lookups:  # a date may have moved
-        if not lookup.holds(out).all():
-            lookup.repair(out, coders, pinned, rng.random(len(out[lookup.column])))
-    return out
-
-
-def all_hold(rules: Sequence[RowRule], values: Values, rows: int) -> Bools:
-    """Return the rows in which every rule holds, shape (n,)."""
-    return np.asarray(np.logical_and.reduce([np.ones(rows, bool), *(rule.holds(values) for rule in rules)]), dtype=bool)

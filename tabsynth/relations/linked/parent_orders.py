@@ -12,7 +12,8 @@ import pandas as pd
 from tabsynth.common.arrays import Floats
 from tabsynth.relations.linked.column_relation import ColumnRelation
 from tabsynth.relations.linked.linked_tables import Cell, LinkedTables, rounding_unit, unit_seconds
-from tabsynth.relations.row_rule_discovery import MIN_ROWS, Columns, order_rule
+from tabsynth.relations.row_rule_discovery import MIN_ROWS, order_rule
+from tabsynth.relations.rule_columns import Columns
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.database.database_schema import ForeignKey
 
@@ -123,5 +124,5 @@ def _ordered(low: Floats, high: Floats, min_group: int) -> bool:
             return False
     numbers = {"a": low, "b": high}
     steps = {side: rounding_unit(data[~np.isnan(data)][:1000]) for side, data in numbers.items()}
-    columns = Columns(numbers, dict.fromkeys(numbers, "number"), steps, {}, {}, {}, (), min_group)
+    columns = Columns(numbers, dict.fromkeys(numbers, "number"), steps, {}, {}, {}, {}, (), min_group)
     return order_rule("a", "b", 0.0, columns) is not None

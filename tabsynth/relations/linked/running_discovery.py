@@ -14,7 +14,8 @@ from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.relations.arithmetic import MIN_ROWS
 from tabsynth.relations.linked.linked_tables import LinkedTables, exact_tolerance, history_codes, previous_rows
 from tabsynth.relations.linked.running_totals import RunningTotal
-from tabsynth.relations.row_rule_discovery import MAX_GROUPS, MIN_EVIDENCE_ROWS
+from tabsynth.relations.row_rule_discovery import MIN_EVIDENCE_ROWS
+from tabsynth.relations.rule_columns import MAX_GROUPS
 
 MAX_TERM_COLUMNS = 24
 """Changes are searched among so many numeric columns."""

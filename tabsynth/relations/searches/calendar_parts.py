@@ -8,8 +8,9 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats
 from tabsynth.relations.decided_columns import PARTS, CalendarRule, calendar_part
-from tabsynth.relations.lookup_discovery import MIN_COVERED_SHARE, row_shares, value_table
-from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS, Columns
+from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS
+from tabsynth.relations.rule_columns import Columns
+from tabsynth.relations.searches.lookups import MIN_COVERED_SHARE, row_shares, value_table
 
 
 def discover_calendar_rules(

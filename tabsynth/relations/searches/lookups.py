@@ -8,7 +8,8 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats
 from tabsynth.relations.decided_columns import LookupRule
-from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS, MIN_ROWS, Columns
+from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS, MIN_ROWS
+from tabsynth.relations.rule_columns import Columns
 
 MIN_COVERED_SHARE = 0.8
 """Minimum share of rows whose value is frequent enough to decide a number."""

@@ -1,0 +1,126 @@
+"""Repair rows so that several rules hold, and the state of rules in model files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.common.arrays import Bools
+from tabsynth.relations.conditional.conditions import condition_from_state
+from tabsynth.relations.conditional.elapsed import ElapsedRule
+from tabsynth.relations.conditional.rules import CauseRule, CountRule, DecimalsRule, ThresholdRule
+from tabsynth.relations.decided_columns import CalendarRule, LookupRule
+from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule, Values
+
+MAX_SWEEPS = 3
+"""Rounds of repairs: a repair may violate a rule that was repaired before."""
+
+RowRule = (
+    OrderRule
+    | EqualityRule
+    | BandRule
+    | LookupRule
+    | CalendarRule
+    | ThresholdRule
+    | CauseRule
+    | CountRule
+    | DecimalsRule
+    | ElapsedRule
+)
+
+KINDS: dict[str, type[RowRule]] = {
+    "order": OrderRule,
+    "equality": EqualityRule,
+    "band": BandRule,
+    "lookup": LookupRule,
+    "calendar": CalendarRule,
+    "threshold": ThresholdRule,
+    "causes": CauseRule,
+    "count": CountRule,
+    "decimals": DecimalsRule,
+    "elapsed": ElapsedRule,
+}
+
+DECIDING = (LookupRule, CalendarRule, CountRule, ElapsedRule)
+
+
+"""Rules by which other columns decide one."""
+
+
+def repair(
+    rules: Sequence[RowRule],
+    values: Values,
+    coders: Mapping[str, QuantileCoder],
+    fixed: Mapping[str, Bools],
+    computed: Collection[str],
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Repair values so that the rules hold as far as the fixed cells allow.
+
+    Args:
+        rules: The rules.
+        values: The values.
+        coders: The coder of each numeric column.
+        fixed: Cells that must not change, shape (n,) for each column.
+        computed: Columns that an exact relation computes afterwards; only whether they are missing may change.
+        rng: Random generator.
+    """
+    out = {name: np.array(own, dtype=np.float64) for name, own in values.items()}
+    pinned = {name: own | (name in computed) for name, own in fixed.items()}
+    lookups = [rule for rule in rules if isinstance(rule, DECIDING)]
+    for lookup in lookups:
+        lookup.repair(out, coders, pinned, rng.random(len(out[lookup.column])))
+    # A number that another column decides is not moved; the other numbers of its rules are.
+    decided = {rule.column: pinned[rule.column] | ~np.isnan(rule.number(out)) for rule in lookups}
+    others = [rule for rule in rules if not isinstance(rule, DECIDING)]
+    for _ in range(MAX_SWEEPS):
+        for rule in others:
+            if not rule.holds(out).all():
+                pins = {**pinned, **decided, **{name: fixed[name] for name in _emptied(rule)}}
+                rule.repair(out, coders, pins, rng.random(len(out[rule.columns[0]])))
+    for lookup in lookups:  # a date may have moved
+        if not lookup.holds(out).all():
+            held = dict.fromkeys(lookup.columns, np.ones(len(out[lookup.column]), bool))
+            pins = {**pinned, **held, lookup.column: pinned[lookup.column]}
+            lookup.repair(out, coders, pins, rng.random(len(out[lookup.column])))
+    return out
+
+
+def _emptied(rule: RowRule) -> tuple[str, ...]:
+    """Return the column of which a rule says where it is missing."""
+    if isinstance(rule, ThresholdRule) and rule.condition.negated and rule.condition.least is None:
+        return (rule.condition.column,)
+    return (rule.column,) if isinstance(rule, CauseRule) and rule.value is None else ()
+
+
+def all_hold(rules: Sequence[RowRule], values: Values, rows: int) -> Bools:
+    """Return the rows in which every rule holds, shape (n,)."""
+    return np.asarray(np.logical_and.reduce([np.ones(rows, bool), *(rule.holds(values) for rule in rules)]), dtype=bool)
+
+
+def rule_state(rule: RowRule) -> dict[str, Any]:
+    """Return a rule as plain data."""
+    kind = next(name for name, cls in KINDS.items() if isinstance(rule, cls))
+    return {"kind": kind, **asdict(rule)}
+
+
+def rule_from_state(data: Mapping[str, Any]) -> RowRule:
+    """Rebuild a rule from its state."""
+    plain = {key: value for key, value in data.items() if key != "kind"}
+    if data["kind"] == "band":
+        plain |= {key: tuple(plain[key]) for key in ("lower", "upper", "labels")}
+        plain["terms"] = tuple((str(name), float(sign)) for name, sign in plain["terms"])
+    if data["kind"] in ("lookup", "calendar"):
+        plain |= {key: tuple(plain[key]) for key in ("values", "numbers")}
+    if data["kind"] == "threshold":
+        plain["condition"] = condition_from_state(plain["condition"])
+    for key in ("causes", "terms"):
+        if data["kind"] in ("causes", "count") and key in plain:
+            plain[key] = tuple(map(condition_from_state, plain[key]))
+    if data["kind"] in ("causes", "decimals"):
+        plain |= {key: tuple(plain[key]) for key in ("choices", "weights", "values", "decimals") if key in plain}
+    return KINDS[data["kind"]](**plain)

@@ -1,0 +1,1 @@
+"""Searches for rules that hold under a condition."""

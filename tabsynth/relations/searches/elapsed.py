@@ -1,0 +1,126 @@
+"""Discover whole numbers that count the days, months or years between two dates, or until a fixed day."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from itertools import permutations
+
+import numpy as np
+
+from tabsynth.common.arrays import Floats
+from tabsynth.relations.conditional.elapsed import MEASURES, ElapsedRule, Moments, elapsed, moved, to_moments
+from tabsynth.relations.row_rule_discovery import MIN_ROWS
+from tabsynth.relations.rule_columns import Columns
+
+SCREEN_ROWS = 200
+"""Rows on which all pairs of dates are compared with all numbers."""
+
+MAX_DATES = 8
+"""Maximum number of date columns of which pairs are compared."""
+
+MIN_VALUES = 4
+"""Minimum different numbers."""
+
+
+def discover_elapsed(columns: Columns, decided: Collection[str], bound: Collection[str]) -> Iterator[ElapsedRule]:
+    """Find the numbers that count the time between two dates, or until a fixed day.
+
+    Args:
+        columns: The table.
+        decided: Columns that a relation or another rule decides.
+        bound: Columns of exact relations, which are not moved.
+    """
+    units = {name: unit.removeprefix("datetime ") for name, unit in columns.units.items() if unit != "number"}
+    dates = {name: to_moments(columns.numbers[name], unit) for name, unit in list(units.items())[:MAX_DATES]}
+    numbers = {name: own for name, own in columns.numbers.items() if name not in units and _is_whole(own)}
+    open_ = {name: own for name, own in numbers.items() if name not in decided}
+    if not dates or not open_:
+        return
+    years = {name: own for name, own in numbers.items() if _are_years(own)}
+    units |= dict.fromkeys(years, "year")
+    starts = {**dates, **{name: to_moments(own, "year") for name, own in years.items()}}
+    pairs = [*permutations(dates, 2), *((start, end) for start in years for end in dates)]
+    for start, end in pairs:
+        for measure in MEASURES if start in dates else ("calendar years",):
+            for name in _screened(starts[start], dates[end], measure, open_):
+                if start == name or {name, start, end} <= {*bound}:
+                    continue
+                # The date of birth is moved for an age, else the later date.
+                movable = [own for own in ((start, end) if "year" in measure else (end, start)) if own in dates]
+                moves = next((own for own in movable if own not in bound), "")
+                both = starts[start], dates[end]
+                rule = _between(name, start, end, measure, *both, open_[name], units, moves)
+                if rule is not None:
+                    del open_[name]
+                    yield rule
+    for start in dates:
+        for name in list(open_):
+            rule = _until(name, start, dates[start], open_[name], units, "" if start in bound else start)
+            if rule is not None:
+                del open_[name]
+                yield rule
+
+
+def _is_whole(data: Floats) -> bool:
+    """Return whether a column has several whole numbers and nothing else."""
+    present = data[~np.isnan(data)]
+    return len(present) >= MIN_ROWS and not (present % 1).any() and len(np.unique(present[:1000])) >= MIN_VALUES
+
+
+def _are_years(data: Floats) -> bool:
+    return bool(np.nanmin(data) >= 1800 and np.nanmax(data) <= 2200)
+
+
+def _screened(start: Moments, end: Moments, measure: str, numbers: dict[str, Floats]) -> list[str]:
+    """Return the numbers that differ from the time between two dates by a constant, in a sample of the rows."""
+    if not numbers:
+        return []
+    rows = np.flatnonzero(~np.isnat(start) & ~np.isnat(end))
+    rows = rows[:: max(1, len(rows) // SCREEN_ROWS)]
+    if len(rows) < MIN_ROWS:
+        return []
+    time = elapsed(start[rows], end[rows], measure)
+    rest = np.stack([own[rows] for own in numbers.values()]) - time
+    names = list(numbers)
+    same = np.fmax.reduce(rest, axis=1) == np.fmin.reduce(rest, axis=1)
+    return [names[at] for at in np.flatnonzero(same & ((~np.isnan(rest)).sum(axis=1) >= MIN_ROWS / 2))]
+
+
+def _between(
+    name: str,
+    start: str,
+    end: str,
+    measure: str,
+    first: Moments,
+    last: Moments,
+    numbers: Floats,
+    units: dict[str, str],
+    moves: str,
+) -> ElapsedRule | None:
+    """Return the rule that a number counts the time between two dates, None if a row contradicts it."""
+    rest = numbers - elapsed(first, last, measure)
+    here = ~np.isnan(rest)
+    if here.sum() < MIN_ROWS or np.ptp(rest[here]) != 0 or len(np.unique(numbers[here])) < MIN_VALUES:
+        return None
+    shift = float(rest[here][0])
+    text = f"{name} counts the {measure} from {start} to {end}" + f" plus {shift:g}" * bool(shift)
+    return ElapsedRule(name, start, units[start], end, units[end], measure, shift, moves, text, float(here.sum()))
+
+
+def _until(
+    name: str, start: str, first: Moments, numbers: Floats, units: dict[str, str], moves: str
+) -> ElapsedRule | None:
+    """Return the rule that a number is an age in years on a fixed day, None if there is no such day."""
+    here = ~np.isnat(first) & ~np.isnan(numbers)
+    if here.sum() < MIN_ROWS or len(np.unique(numbers[here])) < MIN_VALUES or np.abs(numbers[here]).max() > 200:
+        return None
+    for measure in ("years", "years of 365.25 days"):
+        least = moved(first[here], numbers[here], measure).max()
+        most = moved(first[here], numbers[here] + 1, measure).min()
+        for day in (least + (most - least) // 2, least):
+            fixed = str(day.astype("datetime64[D]"))
+            end = np.full(len(first), np.datetime64(fixed, "ns"))
+            if least < most and bool((elapsed(first, end, measure) == numbers)[here].all()):
+                text = f"{name} counts the {measure} from {start} to {fixed}"
+                return ElapsedRule(name, start, units[start], "", fixed, measure, 0.0, moves, text, float(here.sum()))
+    return None

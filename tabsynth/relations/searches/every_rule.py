@@ -1,0 +1,53 @@
+"""Discover the rules of a table, each kind with the columns that others leave open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tabsynth.common.arrays import Floats
+from tabsynth.relations.conditional.elapsed import ElapsedRule
+from tabsynth.relations.decided_columns import CalendarRule, LookupRule
+from tabsynth.relations.row_rule_discovery import MIN_ROWS, discover_rules
+from tabsynth.relations.row_rules import BandRule
+from tabsynth.relations.rule_columns import Columns
+from tabsynth.relations.rule_repair import RowRule
+from tabsynth.relations.searches.calendar_parts import discover_calendar_rules
+from tabsynth.relations.searches.causes import discover_causes, discover_counts
+from tabsynth.relations.searches.decimals import discover_decimals
+from tabsynth.relations.searches.elapsed import discover_elapsed
+from tabsynth.relations.searches.lookups import discover_lookups
+from tabsynth.relations.searches.states import find_states
+from tabsynth.relations.searches.thresholds import discover_thresholds
+
+
+def discover_all(
+    columns: Columns, categories: Mapping[str, Floats], computed: Mapping[str, frozenset[str]]
+) -> tuple[RowRule, ...]:
+    """Find the rules that hold in all rows.
+
+    Args:
+        columns: The table.
+        categories: Tokens of categorical columns, rare and missing ones as NaN, shape (n,) each.
+        computed: Columns that an exact relation computes, with those that it reads.
+    """
+    if not columns.values or len(next(iter(columns.values.values()))) < MIN_ROWS:
+        return ()
+    bound = {*computed, *(name for read in computed.values() for name in read)}
+    ages = tuple(discover_elapsed(columns, computed, bound))
+    decided = {*computed, *(rule.column for rule in ages)}
+    calendar = tuple(discover_calendar_rules(columns, categories, decided))
+    decided |= {rule.column for rule in calendar}
+    others = (*discover_rules(columns, computed), *discover_lookups(columns, decided))
+    # A year that a date decides is also a step function of it.
+    others = tuple(rule for rule in others if not (isinstance(rule, BandRule) and rule.column in decided))
+    known = (*ages, *calendar, *others)
+    deciding = (BandRule, CalendarRule, ElapsedRule, LookupRule)
+    deciders = {rule.column: set(rule.columns) - {rule.column} for rule in known if isinstance(rule, deciding)}
+    states = find_states(columns)
+    counts = tuple(discover_counts(columns, states, {*computed, *deciders}))
+    related = {frozenset(rule.columns) for rule in known}
+    related |= {frozenset((rule.column, term.column)) for rule in counts for term in rule.terms}
+    bounds = discover_thresholds(columns, states, computed, related, deciders)
+    fixed = {*computed, *deciders, *(rule.column for rule in counts)}
+    causes = tuple(discover_causes(columns, states, bounds, fixed))
+    return (*known, *counts, *causes, *bounds, *discover_decimals(columns, fixed))
