@@ -88,7 +88,7 @@ def hide_rare_precision(
     if decimals is None or decimals == column.decimals:
         return column
     return replace(
-        column, decimals=decimals, why="its values are numbers" if decimals else "its values are whole numbers"
+        column, decimals=decimals, why="all values are numbers" if decimals else "all values are integers"
     )
 
 
