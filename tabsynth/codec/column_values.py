@@ -87,9 +87,7 @@ def hide_rare_precision(
     decimals = shared_decimals(numeric_values(column, values), persons, min_group)
     if decimals is None or decimals == column.decimals:
         return column
-    return replace(
-        column, decimals=decimals, why="all values are numbers" if decimals else "all values are integers"
-    )
+    return replace(column, decimals=decimals, why="all values are numbers" if decimals else "all values are integers")
 
 
 def _hide_rare_resolution(

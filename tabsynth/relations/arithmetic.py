@@ -32,7 +32,6 @@ FLOAT32_PRECISION = 2**-23
 MIN_COMPUTED_DECIMALS = 5
 """A column with at least this many decimals is taken as computed, so it may have passed through 32-bit floats."""
 
-
 DIGITS = (1, 2, 3, 4, 5, 6, 8, 12)
 """Significant digits to which coefficients are rounded, the fewest that are exact."""
 
@@ -40,9 +39,6 @@ _UNITS = (2.20462, 2.2046226, 2.54, 0.3048, 0.9144, 1.609344, 1.60934, 28.349523
 UNIT_FACTORS = tuple(sorted({*_UNITS, *(1 / factor for factor in _UNITS), 0.453592, 0.621371, 3.28084, 0.393701}))
 """Factors between units of weight, length, volume, energy, temperature, glucose and cholesterol, which the rounded
 numbers of a column identify only nearly."""
-
-MAX_DENOMINATOR = 12
-"""Maximum denominator of coefficients that are fractions."""
 
 MAX_FACTOR_ERROR = 1e-3
 """Maximum relative difference of a fitted factor to that of a change of unit."""
@@ -270,8 +266,8 @@ def round_coefficients(
 ) -> ArithmeticRelation | None:
     """Round the coefficients to the fewest digits that keep the relation exact, None if none do."""
     candidates = [tuple((name, float(f"{k:.{digits - 1}e}")) for name, k in terms) for digits in DIGITS]
-    # A third is exact for numbers of any size, and 0.3333 is not.
-    candidates.insert(3, tuple((name, float(Fraction(k).limit_denominator(MAX_DENOMINATOR))) for name, k in terms))
+    # 1/3 is exact for numbers of any size, 0.3333 is not
+    candidates.insert(3, tuple((name, float(Fraction(k).limit_denominator(12))) for name, k in terms))
     if len(terms) == 1:
         ((source, factor),) = terms
         candidates = [((source, own),) for own in UNIT_FACTORS if abs(own / factor - 1) < MAX_FACTOR_ERROR] + candidates
