@@ -15,17 +15,17 @@ from tabsynth.adversarial.perturbation import adversarial_rows
 from tabsynth.adversarial.vat import VATClassifier
 from tabsynth.common.arrays import Floats
 from tabsynth.common.binomial import wilson
-from tabsynth.data.table import Table
+from tabsynth.data.table import Table, TableLike
 from tabsynth.evaluation.metrics.utility import percentile_interval
-from tabsynth.evaluation.repeated_training import Data, RepeatedTraining
+from tabsynth.evaluation.repeated_training import RepeatedTraining
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.schema.schema import Schema
 
 
 def augmentation_scores(
-    train: Data,
-    augmented: Data,
-    holdout: Data,
+    train: TableLike,
+    augmented: TableLike,
+    holdout: TableLike,
     *,
     target: str,
     schema: Schema | None = None,
@@ -59,9 +59,9 @@ def augmentation_scores(
 
 
 def parity_scores(
-    train: Data,
-    balanced: Data,
-    holdout: Data,
+    train: TableLike,
+    balanced: TableLike,
+    holdout: TableLike,
     *,
     target: str,
     by: str,

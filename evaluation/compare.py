@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from tabsynth.common.validation import checked_arguments
-from tabsynth.data.table import Table
+from tabsynth.data.table import Table, TableLike
 from tabsynth.errors import DataError, InputError
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.metric_specs import excess_over_floor
@@ -25,7 +23,6 @@ VERSION = 1
 """Version of the JSON format; later versions are rejected."""
 
 FORMAT = "tabsynth-comparison"
-Data = pd.DataFrame | Table | str | Path
 
 
 @dataclass(frozen=True, repr=False)
@@ -123,9 +120,9 @@ class ComparisonReport(SavedReport):
 
 @checked_arguments
 def compare(
-    train: Data,
-    synthetic: Mapping[str, Data],
-    holdout: Data | None = None,
+    train: TableLike,
+    synthetic: Mapping[str, TableLike],
+    holdout: TableLike | None = None,
     *,
     target: str | None = None,
     schema: Schema | None = None,

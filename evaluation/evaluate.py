@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
@@ -11,7 +10,7 @@ import pandas as pd
 
 from tabsynth.common.threads import single_threaded
 from tabsynth.common.validation import check_callables, checked_arguments, validate_seed
-from tabsynth.data.table import Table
+from tabsynth.data.table import TableLike
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.detailed_scores import detailed_scores
 from tabsynth.evaluation.findings import find_faults, find_value_faults
@@ -53,15 +52,14 @@ QUICK_ROWS = 2_000
 """Maximum real, and synthetic, rows for detection in a quick evaluation."""
 
 
-Data = pd.DataFrame | Table | str | Path
 Tables = Mapping[str, pd.DataFrame]
 
 
 @overload
 def evaluate(
-    train: Data,
-    synthetic: Data,
-    holdout: Data | None = None,
+    train: TableLike,
+    synthetic: TableLike,
+    holdout: TableLike | None = None,
     *,
     target: str | None = None,
     schema: Schema | None = None,
@@ -89,9 +87,9 @@ def evaluate(
 @checked_arguments
 @single_threaded
 def evaluate(
-    train: Data | Tables,
-    synthetic: Data | Tables,
-    holdout: Data | Tables | None = None,
+    train: TableLike | Tables,
+    synthetic: TableLike | Tables,
+    holdout: TableLike | Tables | None = None,
     *,
     target: str | None = None,
     schema: Schema | DatabaseSchema | None = None,
@@ -238,8 +236,8 @@ def evaluate(
 
 def _evaluate_linked(
     train: Tables,
-    synthetic: Data | Tables,
-    holdout: Data | Tables | None,
+    synthetic: TableLike | Tables,
+    holdout: TableLike | Tables | None,
     target: str | None,
     schema: Any,
     **options: Any,

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tabsynth.common.installed_versions import installed_versions
-from tabsynth.data.table import Table
+from tabsynth.data.table import Table, TableLike
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.stats.encoded_table import scored_columns
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
@@ -49,9 +49,9 @@ class Inputs:
 
 
 def check_inputs(
-    train: pd.DataFrame | Table | str | Path,
-    synthetic: pd.DataFrame | Table | str | Path,
-    holdout: pd.DataFrame | Table | str | Path | None,
+    train: TableLike,
+    synthetic: TableLike,
+    holdout: TableLike | None,
     target: str | None,
     schema: Schema | None,
 ) -> Inputs:
@@ -148,7 +148,7 @@ def _relax_column(column: Column) -> Column:
     return replace(column, nullable=True)
 
 
-def _check_size(title: str, data: pd.DataFrame | Table | str | Path | None) -> None:
+def _check_size(title: str, data: TableLike | None) -> None:
     """Reject a table that is too large for memory, before it is read if it is a Parquet file."""
     if isinstance(data, pd.DataFrame | Table):
         frame = data if isinstance(data, pd.DataFrame) else data.frame
@@ -178,7 +178,7 @@ def _check_columns(title: str, frame: Any, schema: Schema) -> None:
         raise SchemaError(f"{title} has other columns than the training table: {' and '.join(differences)}; align them")
 
 
-def _read_table(title: str, data: pd.DataFrame | Table | str | Path, schema: Schema | None, beside: str = "") -> Table:
+def _read_table(title: str, data: TableLike, schema: Schema | None, beside: str = "") -> Table:
     """Call ``Table.of``, with errors that name the table."""
     try:
         table = Table.of(data, schema)

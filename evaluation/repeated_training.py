@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.threads import single_threaded
 from tabsynth.common.validation import check_required_integers
-from tabsynth.data.table import Table
+from tabsynth.data.table import TableLike
 from tabsynth.errors import DataError, SchemaError, quote
 from tabsynth.evaluation.inputs import check_inputs
 from tabsynth.evaluation.stats.auc import weighted_auc
@@ -25,8 +23,6 @@ N_DRAWS = 200
 
 MIN_GROUP_ROWS = 10
 """Minimum number of held-out rows of a group."""
-
-Data = pd.DataFrame | Table | str | Path
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +45,14 @@ class RepeatedTraining:
 
     @classmethod
     def of(
-        cls, train: Data, other: Data, holdout: Data, target: str, schema: Schema | None, seeds: int, seed: int
+        cls,
+        train: TableLike,
+        other: TableLike,
+        holdout: TableLike,
+        target: str,
+        schema: Schema | None,
+        seeds: int,
+        seed: int,
     ) -> RepeatedTraining:
         """Validate the tables and train on them."""
         check_required_integers(seeds=seeds)

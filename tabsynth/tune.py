@@ -19,7 +19,7 @@ import yaml
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.process_state import quiet_logger
 from tabsynth.common.validation import check_required_integers, checked_arguments, validate_seed
-from tabsynth.data.table import Table
+from tabsynth.data.table import Table, TableLike
 from tabsynth.data.train_test_split import split
 from tabsynth.errors import DataError, InputError, TrainingError, missing_package, quote
 from tabsynth.evaluation.evaluate import evaluate
@@ -107,7 +107,7 @@ class Tuning:
 
 @checked_arguments
 def tune(
-    data: pd.DataFrame | Table | str | Path,
+    data: TableLike,
     model: str = "masked",
     *,
     trials: int = 20,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +17,7 @@ import pandas as pd
 from tabsynth.augment.class_balance import CellCounts, Goal, balance_columns, balance_plan, round_to_total, select_cell
 from tabsynth.augment.smote_mixup import interpolate, mixup, replace_identifiers
 from tabsynth.common.validation import random_seed, validate_seed
-from tabsynth.data.table import Table
+from tabsynth.data.table import Table, TableLike
 from tabsynth.errors import DataError, InputError, quote
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
@@ -46,7 +45,7 @@ class Augmented:
 
 def oversample(
     model: Synthesizer,
-    data: pd.DataFrame | Table | str | Path,
+    data: TableLike,
     *,
     target: str,
     by: str | Sequence[str] | None = None,
@@ -134,7 +133,7 @@ def balanced_sample(
 
 
 def smote(
-    data: pd.DataFrame | Table | str | Path,
+    data: TableLike,
     *,
     target: str,
     by: str | Sequence[str] | None = None,

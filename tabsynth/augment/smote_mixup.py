@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_se
 from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.validation import check_required_integers, validate_rows
-from tabsynth.data.table import Table
+from tabsynth.data.table import Table, TableLike
 from tabsynth.errors import DataError, InputError, missing_package
 from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
@@ -122,7 +121,7 @@ def interpolate(
 
 
 def mixup(
-    data: pd.DataFrame | Table | str | Path,
+    data: TableLike,
     n: int | None = None,
     *,
     alpha: float = 0.2,

@@ -75,8 +75,8 @@ def run(args: Namespace) -> int:
     from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.data.database.folders import holds_linked_tables
     from tabsynth.errors import InputError
-    from tabsynth.pipeline.outputs import check_report_output
-    from tabsynth.pipeline.runner import unmet_audit
+    from tabsynth.privacy.audit.report import unmet_audit
+    from tabsynth.reporting.report_files import check_report_output
 
     gates: dict[str, str | float] = {}
     for name, value in (parse_pair(text, "--gates") for text in args.gates):

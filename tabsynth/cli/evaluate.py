@@ -79,7 +79,7 @@ def run(args: Namespace) -> int:
     from tabsynth.errors import InputError
     from tabsynth.evaluation.evaluate import evaluate as measure
     from tabsynth.evaluation.gates import apply_gates, failed_gates, read_gates, unmet_requirements
-    from tabsynth.pipeline.outputs import check_report_output
+    from tabsynth.reporting.report_files import check_report_output
 
     require = {
         name: parse_number(value, "--require") for name, value in (parse_pair(t, "--require") for t in args.require)

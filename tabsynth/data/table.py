@@ -36,7 +36,7 @@ class Table:
         return f"<div><strong>{size}</strong>{self.frame.head().to_html()}{self.schema._repr_html_()}</div>"
 
     @classmethod
-    def of(cls, data: pd.DataFrame | Table | str | Path, schema: Schema | None = None) -> Table:
+    def of(cls, data: TableLike, schema: Schema | None = None) -> Table:
         """Create a table from a frame, a table or a path; without a schema, one is inferred.
 
         Raises:
@@ -78,3 +78,7 @@ def parse_numeric_text(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:
             if column.format is not None or (values.isna() & frame[name].notna()).any():
                 out = out.assign(**{name: to_numbers(values, column.format)})
     return out
+
+
+TableLike = pd.DataFrame | Table | str | Path
+"""A table as functions take it: a frame, a Table, or the path of a file."""

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.validation import checked_arguments
-from tabsynth.data.table import Table
+from tabsynth.data.table import Table, TableLike
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.schema.columns import Identifier, Text
 
 
 @checked_arguments
-def split(
-    table: pd.DataFrame | Table | str | Path, share: float = 0.2, *, seed: int = 0, target: str | None = None
-) -> tuple[Table, Table]:
+def split(table: TableLike, share: float = 0.2, *, seed: int = 0, target: str | None = None) -> tuple[Table, Table]:
     """Split a table in two.
 
     Systematic sampling: units are sorted by target, shuffled within equal targets, and drawn at equal steps. So each

@@ -11,8 +11,9 @@ from tabsynth.common.atomic_files import check_outputs, check_writable
 from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, SourceError, quote
 from tabsynth.pipeline.config import Job
-from tabsynth.pipeline.outputs import check_report_output, check_table_output, checkpoint_path
+from tabsynth.pipeline.outputs import check_table_output, checkpoint_path
 from tabsynth.pipeline.step_config import AuditStep, EvaluateStep, SampleStep
+from tabsynth.reporting.report_files import check_report_output
 from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.synthesizers.base import Synthesizer
 

@@ -51,13 +51,6 @@ def is_written_whole(path: str | Path) -> bool:
     return Path(path).suffix.lower() in (".xlsx", ".xlsm", ".arrow", ".feather")
 
 
-def check_report_output(path: str | Path) -> None:
-    """Raise SourceError if the suffix is not a report format, or the path is not writable."""
-    if Path(path).suffix.lower() not in (".html", ".json", ".md"):
-        raise SourceError(f"cannot write a report to {str(path)!r}: its name must end in .html, .json or .md")
-    check_writable(path)
-
-
 def write_sample(
     model: Synthesizer,
     path: str | Path,

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tabsynth.common.atomic_files import put_in_place
-from tabsynth.errors import InputError, quote
 from tabsynth.evaluation.gates import unmet_requirements
 from tabsynth.pipeline.records import (
     StepRecord,
@@ -27,10 +25,6 @@ from tabsynth.pipeline.records import (
 from tabsynth.pipeline.status import STATE_FOLDER, RunStatus
 from tabsynth.pipeline.steps import STEPS_BEFORE, Steps
 from tabsynth.release.gates import GateError
-from tabsynth.reporting.number_format import format_number
-
-if TYPE_CHECKING:
-    from tabsynth.privacy.audit.report import AuditReport
 
 FAILED_FOLDER = "failed"
 """Folder for the results of a run that did not succeed."""
@@ -122,6 +116,8 @@ def _unmet_requirements(steps: Steps) -> tuple[str, ...]:
     if job.evaluate is not None:
         out += unmet_requirements(steps.evaluation, job.evaluate.require)
     if job.audit is not None:
+        from tabsynth.privacy.audit.report import unmet_audit
+
         out += unmet_audit(steps.attacks, job.audit.require)
     return tuple(out)
 
@@ -144,24 +140,3 @@ def settle(paths: Mapping[str, Path], steps: Steps, subfolder: str) -> dict[str,
         moved[name] = steps.files[name] = target
     shutil.rmtree(steps.work, ignore_errors=True)
     return moved
-
-
-def unmet_audit(report: AuditReport, require: Mapping[str, str | float]) -> list[str]:
-    """Return a sentence for a violation, a verdict without power if one is required, and each score above its maximum.
-
-    Raises:
-        InputError: The report has no score of a name.
-    """
-    limits = {name: float(limit) for name, limit in require.items() if name != "verdict"}
-    unknown = [name for name in limits if name not in report.scores]
-    if unknown:
-        raise InputError(f"unknown score {quote(unknown)} of the audit; it has {quote(report.scores, 40)}")
-    out = []
-    if report.verdict == "VIOLATION" or ("verdict" in require and report.verdict != "CONSISTENT, powered"):
-        out.append(report.headline)
-    for name, limit in limits.items():
-        score = report.scores[name]
-        if score.value > limit:
-            value, bound = (format_number(number, score.unit) for number in (score.value, limit))
-            out.append(f"{name} is {value}, at most {bound} is allowed")
-    return out

@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tabsynth.common.atomic_files import write_text
+from tabsynth.common.atomic_files import check_writable, write_text
 from tabsynth.errors import DataError, SourceError
+
+SUFFIXES = (".html", ".json", ".md")
+"""Suffixes of the formats of a report."""
 
 
 class SavedReport(ABC):
@@ -54,6 +57,13 @@ class SavedReport(ABC):
 
     def _repr_html_(self) -> str:
         return notebook_frame(self.headline, self.to_html())
+
+
+def check_report_output(path: str | Path) -> None:
+    """Raise SourceError if the suffix is not a report format, or the path is not writable."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise SourceError(f"cannot write a report to {str(path)!r}: its name must end in .html, .json or .md")
+    check_writable(path)
 
 
 def report_json(data: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from tabsynth.common.html_tables import html_summary
 from tabsynth.common.model_file import ModelFile, save
 from tabsynth.common.validation import CheckedArguments, random_seed, validate_seed
 from tabsynth.data.provenance import get_provenance
-from tabsynth.data.table import Table
+from tabsynth.data.table import Table, TableLike
 from tabsynth.errors import DataError, ModelFileError, NotFittedError
 from tabsynth.privacy.accounting.explanation import explain_ledger
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
@@ -69,7 +69,7 @@ class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
 
     def fit(
         self,
-        data: pd.DataFrame | Table | str | Path,
+        data: TableLike,
         y: None = None,
         *,
         schema: Schema | None = None,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from tabsynth.common import model_file
 from tabsynth.common.validation import checked_arguments
-from tabsynth.data.table import Table
+from tabsynth.data.table import TableLike
 from tabsynth.errors import InputError, ModelFileError
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
@@ -96,7 +96,7 @@ def from_file(file: model_file.ModelFile, path: str | Path) -> Synthesizer:
 
 @checked_arguments
 def synthesize(
-    data: pd.DataFrame | Table | str | Path,
+    data: TableLike,
     n: int | None = None,
     *,
     schema: Schema | None = None,
