@@ -71,12 +71,15 @@ def violated(rows: pd.DataFrame, schema: Schema) -> int:
     return int((~good).sum())
 
 
-def compositions(kind: str, sets: list[list[Rule]], rows: int, private_every: int) -> dict[str, Any]:
-    """Fit each set of rules, and draw in every way."""
-    rng = np.random.default_rng(0)
-    frame = patients(N_TRAIN, rng)
+def compositions(
+    kind: str, sets: list[list[Rule]], rows: int, private_every: int, span: slice = slice(None)
+) -> dict[str, Any]:
+    """Fit each set of rules in the span, and draw in every way; ``rows`` are those of all sets."""
+    frame = patients(N_TRAIN, np.random.default_rng(0))
     tally = Tally()
-    for at, rules in enumerate(sets):
+    chosen = list(enumerate(sets))[span]
+    for at, rules in chosen:
+        rng = np.random.default_rng([0, at])
         named = {name for rule in schema_of(frame, rules).constraints for name in rule.columns}
         given = CONDITIONS[int(rng.integers(len(CONDITIONS)))] or {}
         own = frame[[name for name in frame if name in {*named, *ALWAYS, *given}]]
@@ -98,7 +101,7 @@ def compositions(kind: str, sets: list[list[Rule]], rows: int, private_every: in
             )
             tally.draw("private", rules, fit.schema_, partial(fit.sample, per, seed=at), None)
             tally.draw("private, given", rules, fit.schema_, partial(fit.sample, per, given=given, seed=at), given)
-    return {"sets": len(sets), **tally.to_dict()}
+    return {"sets": len(chosen), **tally.to_dict()}
 
 
 def with_gaps(frame: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -195,6 +198,7 @@ def main() -> None:
     parser.add_argument("--kind", default="marginal")
     parser.add_argument("--parts", default="kinds,compositions,contradictions,stay,detection")
     parser.add_argument("--compositions", type=int, default=300)
+    parser.add_argument("--span", default=":", help="which of the compositions, as in 0:100")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of all compositions together")
     parser.add_argument("--private-every", type=int, default=5, help="fit every so many compositions with privacy")
     parser.add_argument("--stay-rows", type=int, default=1500)
@@ -204,10 +208,11 @@ def main() -> None:
     count = 3 if short else args.compositions
     rng = np.random.default_rng(0)
     chosen = [[RULES[i] for i in rng.choice(len(RULES), 3, replace=False)] for _ in range(count)]
+    span = slice(*(int(end) if end else None for end in args.span.split(":")))
     kinds = [[rule] for rule in RULES[: 2 if short else None]]
     parts: dict[str, Callable[[], Any]] = {
         "kinds": lambda: compositions(kind, kinds, 600 if short else 300_000, 0 if short else 1),
-        "compositions": lambda: compositions(kind, chosen, 1200 if short else args.rows, args.private_every),
+        "compositions": lambda: compositions(kind, chosen, 1200 if short else args.rows, args.private_every, span),
         "contradictions": lambda: contradictions(2 if short else 60),
         "stay": lambda: stays(kind, 300 if short else args.stay_rows, 300 if short else 20_000),
         "detection": lambda: detection(kind, 200 if short else 3000),

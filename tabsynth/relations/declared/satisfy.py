@@ -143,7 +143,8 @@ def _copy_from_others(
         trial = take(values, chosen) | {name: values[name][rows] for name in rules.columns if name in held}
         for name in dated:
             if order is not None and name not in held:
-                trial[name] = grids[name].snap(trial[name] + values[order][rows] - values[order][chosen])
+                moved = grids[name].snap(trial[name] + values[order][rows] - values[order][chosen])
+                trial[name] = grids[name].clip(moved, np.ones(len(rows), bool))
         inside = [grid.inside(trial[name]) | np.isnan(trial[name]) for name, grid in grids.items()]
         good = np.logical_and.reduce([rules.hold(trial), *inside])
         put(values, rows, trial, good)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.codec.rare_value_pooling import person_codes
-from tabsynth.common.arrays import Bools
+from tabsynth.common.arrays import Bools, Integers
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError
 from tabsynth.relations.declared.rule_set import RuleSet
@@ -86,9 +86,15 @@ class TrainingRows:
         return weights, mask
 
 
-def learn_combinations(table: Table, min_group: int) -> Schema:
-    """Fill in combinations that the schema does not list from rows of at least ``min_group`` persons each."""
-    persons = person_codes(table, min_group)
+def learn_combinations(table: Table, min_group: int, persons: Integers | None = None) -> Schema:
+    """Fill in combinations that the schema does not list from rows of at least ``min_group`` persons each.
+
+    Args:
+        table: The rows.
+        min_group: Persons of a combination.
+        persons: The person of each row, shape (n,); by default those of the column of role ``person``, if any.
+    """
+    persons = person_codes(table, min_group) if persons is None else persons
     out: list[Constraint] = []
     for rule in table.schema.constraints:
         if isinstance(rule, Combinations) and rule.values is None:

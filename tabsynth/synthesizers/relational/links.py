@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Integers
-from tabsynth.errors import DataError, InputError, quote
+from tabsynth.errors import DataError, InputError, SchemaError, quote
+from tabsynth.relations.declared.feasibility import check_feasible
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
 
@@ -17,6 +18,7 @@ def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> 
 
     Raises:
         InputError: A table is missing or unknown.
+        SchemaError: Constraints of a table contradict each other.
         DataError: A primary key repeats or is missing, or a foreign key has no parent.
     """
     missing, unknown = set(schema.tables) - set(tables), set(tables) - set(schema.tables)
@@ -25,6 +27,11 @@ def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> 
             f"the tables are not those of the schema: missing {quote(sorted(missing)) or 'none'}, "
             f"not in the schema {quote(sorted(unknown)) or 'none'}"
         )
+    for name, own in schema.tables.items():
+        try:
+            check_feasible(own)
+        except SchemaError as error:
+            raise SchemaError(f"table {name!r}: {error}") from error
     for name, key in schema.primary_keys.items():
         values = tables[name][key]
         if values.isna().any():

@@ -12,6 +12,7 @@ from tabsynth.codec.column_values import numeric_values
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError
+from tabsynth.relations.declared.training_rows import learn_combinations
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.columns import Categorical, Column, Numeric
 from tabsynth.schema.database.database_schema import DatabaseSchema
@@ -99,7 +100,7 @@ def prepare_tables(
         tables: Result of ``sort_tables``.
         schema: The database's schema.
         totals: Running totals of each table.
-        min_group: The ends of each window rest on the times of this many roots.
+        min_group: The ends of each window, and learned combinations, rest on the rows of this many roots.
     """
     main = {name: parent_rows(tables, schema, link) for name in tables if (link := schema.main_key(name)) is not None}
     roots = root_rows(main, schema, {name: len(frame) for name, frame in tables.items()})
@@ -111,7 +112,7 @@ def prepare_tables(
         frame = tables[name][list(own_schema)]
         if len(frame) and len(own_schema):
             table = Table.of(frame, own_schema)
-            frame, own_schema = table.frame, table.schema
+            frame, own_schema = table.frame, learn_combinations(table, min_group, roots[name])
         part = TrainingTable(frame, own_schema, frame, own_schema, main.get(name), roots[name])
         link, order = schema.main_key(name), schema.order.get(name)
         if link is not None and part.rows is not None:

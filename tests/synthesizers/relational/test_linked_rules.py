@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tabsynth import Privacy
+from tabsynth.errors import SchemaError
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import satisfies
@@ -23,6 +25,7 @@ RULES: list[dict[str, Any]] = [
     {"kind": "expression", "rule": 'where(ward == "skin", start >= 18400, True)'},
     {"kind": "missing", "column": "report", "when": 'ward == "eye"'},
     {"kind": "lookup", "column": "department", "by": "ward", "values": DEPARTMENTS},
+    {"kind": "combinations", "of": ["ward", "room"]},
     {"kind": "unique", "of": ["ward", "invoice"]},
 ]
 
@@ -32,11 +35,12 @@ COLUMNS: dict[str, Any] = {
     "report": {"kind": "datetime", "low": "2020-01-01", "high": "2024-12-31", "nullable": True},
     "ward": {"kind": "categorical", "values": list(DEPARTMENTS)},
     "department": {"kind": "categorical", "values": ["A", "B"]},
+    "room": {"kind": "categorical", "values": ["1", "2", "3", "4"]},
     "invoice": {"kind": "numeric", "low": 0, "high": 99_999, "decimals": 0},
 }
 
 
-def hospital() -> tuple[dict[str, pd.DataFrame], DatabaseSchema]:
+def hospital(rules: list[dict[str, Any]] = RULES) -> tuple[dict[str, pd.DataFrame], DatabaseSchema]:
     """Patients with stays that obey the rules."""
     rng = np.random.default_rng(0)
     people = pd.DataFrame({"id": range(PEOPLE), "sex": rng.choice(["f", "m"], PEOPLE)})
@@ -56,6 +60,7 @@ def hospital() -> tuple[dict[str, pd.DataFrame], DatabaseSchema]:
             "report": (start + pd.to_timedelta(40, "D")).where(pd.Series(ward) != "eye"),
             "ward": ward,
             "department": [DEPARTMENTS[name] for name in ward],
+            "room": np.where(ward == "eye", rng.choice(["1", "2"], n), rng.choice(["3", "4"], n)),
             "invoice": rng.permutation(100_000)[:n],
         }
     )
@@ -65,7 +70,7 @@ def hospital() -> tuple[dict[str, pd.DataFrame], DatabaseSchema]:
             "people": Schema.from_dict(
                 {"columns": {"id": {"kind": "identifier"}, "sex": {"kind": "categorical", "values": ["f", "m"]}}}
             ),
-            "stays": Schema.from_dict({"columns": COLUMNS | dates, "constraints": RULES}),
+            "stays": Schema.from_dict({"columns": COLUMNS | dates, "constraints": rules}),
         },
         {"people": "id"},
         (ForeignKey("stays", "person", "people"),),
@@ -96,8 +101,22 @@ def test_rules_hold(model: RelationalSynthesizer, given: Any) -> None:
     assert stays.groupby("person")["start"].is_monotonic_increasing.all()
 
 
-def test_rules_hold_under_privacy() -> None:
+def test_combinations_of_the_training_rows_are_learned(model: RelationalSynthesizer) -> None:
+    stays = model.sample(400, seed=2)["stays"]
+    assert ((stays["ward"] == "eye") == stays["room"].isin(["1", "2"])).all()
+
+
+def test_contradictions_are_named_before_training() -> None:
     tables, schema = hospital()
+    late = [*RULES[:1], {"kind": "order", "sequence": ["stop", "start"], "strict": True}]
+    stays = Schema.from_dict({**schema.tables["stays"].to_dict(), "constraints": late})
+    contradictory = replace(schema, tables={**schema.tables, "stays": stays})
+    with pytest.raises(SchemaError, match=r"table 'stays': no row can satisfy .*stop < start"):
+        RelationalSynthesizer().fit(tables, schema=contradictory, seed=0)
+
+
+def test_rules_hold_under_privacy() -> None:
+    tables, schema = hospital(rules=[rule for rule in RULES if rule["kind"] != "combinations"])
     privacy = Privacy(2.0, 1e-6, unit="id", rows_per_person=4, n_public=PEOPLE)
     model = RelationalSynthesizer(max_children={"stays": 8}).fit(tables, schema=schema, privacy=privacy)
     stays = model.sample(400, seed=1)["stays"]
