@@ -14,7 +14,7 @@ The name of a gate is that of a score, optionally with its area.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
@@ -212,6 +212,17 @@ def parse_waiver(entry: object, where: str) -> tuple[str, Waiver]:
         except ValueError:
             raise InputError(f"{where}: a waiver's until must be a date such as 2031-01-31, not {until!r}") from None
     return str(entry["gate"]), Waiver(str(entry["who"]), str(entry["why"]), until)
+
+
+def check_requirements(require: Iterable[str], where: str) -> None:
+    """Check the names of required scores of one table, before the evaluation.
+
+    Raises:
+        InputError: No score has this name, or the name begins with an area.
+    """
+    for name in require:
+        if (known := _score_name(name, where)) != name:
+            raise InputError(f"{where}: write {known!r} instead of {name!r}")
 
 
 def unmet_requirements(report: Report | DatabaseReport, require: Mapping[str, float]) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def run(args: Namespace) -> int:
     from tabsynth.data.database.folders import holds_linked_tables
     from tabsynth.errors import InputError
     from tabsynth.evaluation.evaluate import evaluate as measure
-    from tabsynth.evaluation.gates import apply_gates, failed_gates, read_gates, unmet_requirements
+    from tabsynth.evaluation.gates import apply_gates, check_requirements, failed_gates, read_gates, unmet_requirements
     from tabsynth.reporting.report_files import check_report_output
 
     require = {
@@ -92,6 +92,7 @@ def run(args: Namespace) -> int:
         check_report_output(path)
     if holds_linked_tables(args.train):
         return evaluate_folders(args, require, outputs, progress_callback())
+    check_requirements(require, "--require")
     schema, train, synthetic, holdout = open_compared(args)
     options = {
         "target": args.target,

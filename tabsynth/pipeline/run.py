@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tabsynth.evaluation.gates import check_requirements
 from tabsynth.pipeline.checks import check_release, output_paths, step_seeds
 from tabsynth.pipeline.config import Job, job_from_dict, read_job
 from tabsynth.pipeline.linked_steps import LinkedSteps
@@ -143,6 +144,8 @@ def _prepare(
     job = described if isinstance(described, Job) else read_job(described)
     kind = LinkedSteps if job.linked else TableSteps
     kind.check_options(job.model)
+    if job.evaluate is not None and not job.linked:
+        check_requirements(job.evaluate.require, "evaluate: require")
     paths, state = output_paths(job), job.output / STATE_FOLDER
     check_release(job)
     aside = {name: state / "work" / path.relative_to(job.output) for name, path in paths.items()}

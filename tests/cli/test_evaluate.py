@@ -39,7 +39,7 @@ class TestEvaluate:
         assert "required at most 0" in shown.err
         json.loads(shown.out)
         assert main([*line, "--require", "beauty=1"]) == BAD_INPUT
-        assert "no score 'beauty'" in capsys.readouterr().err
+        assert "--require: no score is called 'beauty'" in capsys.readouterr().err
 
     def test_quick_scores_appear_as_they_are_computed(
         self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -15,6 +15,7 @@ from tabsynth.data.sample_datasets import TARGETS, open_table
 from tabsynth.errors import ConditionError, DataError, InputError, SchemaError, SourceError
 from tabsynth.pipeline import run
 from tabsynth.pipeline.config import EXAMPLE, Job, job_from_dict, read_job
+from tabsynth.pipeline.run import plan
 from tabsynth.schema import Schema
 
 BASE: dict[str, Any] = {"version": 1, "input": "in.csv", "output": "out"}
@@ -198,6 +199,13 @@ class TestJob:
     def test_refusals_name_the_key(self, change: dict[str, Any], message: str) -> None:
         with pytest.raises(InputError, match=message):
             job_from_dict({key: value for key, value in {**BASE, **change}.items() if value is not None})
+
+    def test_a_misspelt_score_is_refused_before_the_fit(self, tmp_path: Path) -> None:
+        job = {"version": 1, "input": "sklearn:iris", "output": str(tmp_path / "out")}
+        with pytest.raises(InputError, match="evaluate: require: no score is called 'utilty'; did you mean 'utility"):
+            plan({**job, "evaluate": {"require": {"utilty": 0.6}}})
+        with pytest.raises(InputError, match="write 'utility' instead of 'utility.utility'"):
+            plan({**job, "evaluate": {"require": {"utility.utility": 0.6}}})
 
     @pytest.mark.parametrize(
         ("text", "message"),
