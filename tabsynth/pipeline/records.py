@@ -58,7 +58,7 @@ def write_record(folder: Path, step: str, record: StepRecord) -> None:
 def stale_reason(record: StepRecord | None, sources: Mapping[str, str]) -> str:
     """Return why a step must run; empty if its record has the same sources."""
     if record is None:
-        return "never finished"
+        return "no earlier result"
     changed = [kind for kind in sources if record.sources.get(kind) != sources[kind]]
     return f"changed: {', '.join(changed)}" if changed else ""
 

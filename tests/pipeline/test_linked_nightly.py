@@ -51,7 +51,7 @@ def states(job: dict[str, Any]) -> str:
 
 def test_nights_from_a_database_to_a_database(tmp_path: Path) -> None:
     write_source(tmp_path, 40)
-    assert next(str(step) for step in plan(job(tmp_path))) == "read: run (never finished)"
+    assert next(str(step) for step in plan(job(tmp_path))) == "read: run (no earlier result)"
     assert states(job(tmp_path)) == "dddd"
     sink = f"sqlite:///{tmp_path}/synthetic.db"
     tables, schema = read_database(sink)

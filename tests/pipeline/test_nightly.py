@@ -103,7 +103,7 @@ class TestSteps:
         assert main(["run", str(small), "--dry-run"]) == DONE
         steps = json.loads(capsys.readouterr().out)["steps"]
         assert steps == [
-            {"step": "read", "run": True, "reason": "never finished"},
+            {"step": "read", "run": True, "reason": "no earlier result"},
             {"step": "fit", "run": True, "reason": "read runs"},
             {"step": "sample", "run": True, "reason": "fit runs"},
         ]
@@ -131,7 +131,7 @@ class TestSteps:
         run(small)
         for text in ("", "{", "[]", '{"format": "x"}'):
             (small.parent / "out/.pipeline/steps/fit.json").write_text(text)
-            assert [item.reason for item in plan(small)] == ["", "never finished", "fit runs"]
+            assert [item.reason for item in plan(small)] == ["", "no earlier result", "fit runs"]
 
     def test_one_run_at_a_time(self, small: Path) -> None:
         with locked(small.parent / "out"):
