@@ -124,7 +124,7 @@ class TestSteps:
 
     def test_other_versions_run_everything_again(self, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         run(small)
-        monkeypatch.setattr("tabsynth.pipeline.records.__version__", "99.0")
+        monkeypatch.setattr("tabsynth.common.installed_versions.__version__", "99.0")
         assert [item.reason for item in plan(small)] == ["changed: versions", "read runs", "fit runs"]
 
     def test_damaged_records_count_as_none(self, small: Path) -> None:
