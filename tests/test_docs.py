@@ -1,13 +1,14 @@
 """The code of the documentation runs: every Python and bash block of a page, in order, in one folder.
 
 A block in ``python`` or ``bash`` runs; one in ``yaml`` with a title is written to the file of that name; ``sh`` and
-``text`` are only shown.
+``text`` are only shown. Fits are shortened, except on pages that require scores of them.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,31 +18,66 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^( *)```(\w+)(?: +title=\"([^\"]+)\")?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 EXAMPLE = [sys.executable, str(ROOT / "examples" / "patients.py")]
+IN_PROCESS = """import pathlib, shlex, subprocess
+from tabsynth.cli import main
+def run_commands(lines):
+    for line in lines:
+        assert main(shlex.split(line)[1:]) == 0, line"""
+"""A command starts in no time where the packages are imported; workers are processes that would run the page."""
 
 
 def program(text: str) -> str:
     """A page's blocks as one Python program."""
-    parts = ["import pathlib, subprocess"]
+    parts = [IN_PROCESS]
+    demanding = re.search(r"--gates|require:", text)
     for indent, kind, title, body in BLOCK.findall(text):
         code = re.sub(f"^{indent}", "", body, flags=re.MULTILINE)
         if kind == "python":
-            parts.append(code)
+            parts.append(shortened(code))
         elif kind == "bash":
-            parts.append(f"subprocess.run(['bash', '-euo', 'pipefail', '-c', {code!r}], check=True)")
+            parts.append(commands(code if demanding else shortened(code)))
         elif title:
             parts.append(f"pathlib.Path({title!r}).write_text({code!r}, encoding='utf-8')")
     return "\n".join(parts)
 
 
-PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if program(path.read_text("utf-8")).count("\n")]
+def shortened(code: str) -> str:
+    """The code with fits of at most two epochs, and a large table that just exceeds the rows kept in memory."""
+    code = code.replace("MaskedSynthesizer()", "MaskedSynthesizer(epochs=2)")
+    code = code.replace("-n 50_000 --seed 1 --output large", "-n 22_000 --seed 1 --output large")
+    return re.sub(r"\b(epochs[= ])([3-9]|[1-9][0-9]+)\b", r"\g<1>2", code)
+
+
+def commands(block: str) -> str:
+    """A bash block as Python: lines that only call tabsynth run in the page's process."""
+    lines = [line for line in block.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
+    if all(re.fullmatch(r"tabsynth [^|&;<>$`]+", line) and "--workers" not in line for line in lines):
+        return f"run_commands({lines!r})"
+    return f"subprocess.run(['bash', '-euo', 'pipefail', '-c', {block!r}], check=True)"
+
+
+PAGES = [
+    path
+    for path in sorted((ROOT / "docs").rglob("*.md"))
+    if any(kind in ("python", "bash") for _, kind, _, _ in BLOCK.findall(path.read_text("utf-8")))
+]
+
+
+@pytest.fixture(scope="module")
+def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the table that the pages use."""
+    folder = tmp_path_factory.mktemp("patients")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    subprocess.run([*EXAMPLE, str(folder)], env=environment, check=True, timeout=900)
+    return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [str(path.relative_to(ROOT)) for path in PAGES])
-def test_blocks_of_a_page_run(page: str, tmp_path: Path) -> None:
+def test_blocks_of_a_page_run(page: str, patients: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    subprocess.run([*EXAMPLE, str(tmp_path)], env=environment, check=True, timeout=900)
+    shutil.copytree(patients, tmp_path, dirs_exist_ok=True)
     (tmp_path / "_page.py").write_text(program((ROOT / page).read_text("utf-8")), "utf-8")
     line = [sys.executable, "_page.py"]
     done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False)
@@ -51,7 +87,7 @@ def test_blocks_of_a_page_run(page: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_readme_example_runs(tmp_path: Path) -> None:
     (block,) = (body for _, kind, _, body in BLOCK.findall((ROOT / "README.md").read_text("utf-8")) if kind == "python")
-    code = block.replace("MaskedSynthesizer()", "MaskedSynthesizer(epochs=10)")
+    code = shortened(block)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     (tmp_path / "readme.py").write_text(code, "utf-8")
     line = [sys.executable, "readme.py"]
