@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_MODELS = {"masked", "vae", "gan"}
 """Fixtures of a whole session that take seconds, each used in several files."""
+SLOW_TOGETHER = (
+    "tests/contracts/",
+    "tests/synthesizers/relational/test_many_tables.py",
+    "tests/synthesizers/test_row_weights.py",
+    "tests/test_packaging.py",
+)
+"""Files whose slow tests share a fixture that takes seconds."""
 PLAIN_ID = pytest.StashKey[str]()
 """A test's id without its group."""
 
@@ -67,7 +74,7 @@ def _seeded_noise(cls: type[Noise], read: object = None) -> Noise:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs in one worker with ``--dist loadgroup``: all tests of a shared model, in whatever file, and each file.
 
-    So each model is fitted once. Other slow tests share little; alone they spread evenly over the workers.
+    So each model is fitted once. Slow tests that share little spread evenly over the workers.
 
     The scheduler reads the group behind the ``@`` of a test's id. pytest-xdist 3.8 puts it into an attribute that
     pytest does not read from 9.2 on, so that every test was a group of its own, and most fixtures were made twice.
@@ -77,7 +84,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         asked = {*getattr(item, "fixturenames", ()), *_parameters(item)}
         shared = sorted(asked & SHARED_MODELS)
-        if shared or item.get_closest_marker("slow") is None:
+        if shared or item.get_closest_marker("slow") is None or item.nodeid.startswith(SLOW_TOGETHER):
             item.stash[PLAIN_ID] = item.nodeid
             grouped = f"{item.nodeid}@{shared[0] if shared else item.nodeid.split('::')[0]}"
             item._nodeid = grouped
