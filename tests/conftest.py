@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tabsynth.privacy.mechanisms.noise import Noise
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED_MODELS = {"masked", "vae", "gan"}
-"""Fixtures of a whole session that take seconds, each used in several files."""
+SHARED = {"masked", "vae", "gan", "evidence", "postgres"}
+"""Fixtures of a whole session that take seconds, each used in several files: models, a release, a server."""
 SLOW_TOGETHER = (
     "tests/contracts/",
     "tests/synthesizers/relational/test_many_tables.py",
@@ -83,7 +83,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     for item in items:
         asked = {*getattr(item, "fixturenames", ()), *_parameters(item)}
-        shared = sorted(asked & SHARED_MODELS)
+        shared = sorted(asked & SHARED)
         if shared or item.get_closest_marker("slow") is None or item.nodeid.startswith(SLOW_TOGETHER):
             item.stash[PLAIN_ID] = item.nodeid
             grouped = f"{item.nodeid}@{shared[0] if shared else item.nodeid.split('::')[0]}"
