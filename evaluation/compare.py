@@ -161,9 +161,18 @@ def compare(
             if progress is not None:
                 progress(f"{name}: {stage}", (i + share) / len(synthetic))
 
-        options: dict[str, Any] = {"target": target, "schema": schema, "seed": seed, "sdmetrics": sdmetrics}
         try:
-            reports[name] = evaluate(train, data, holdout, **options, quick=quick, progress=report_stage)
+            reports[name] = evaluate(
+                train,
+                data,
+                holdout,
+                target=target,
+                schema=schema,
+                seed=seed,
+                sdmetrics=sdmetrics,
+                quick=quick,
+                progress=report_stage,
+            )
         except InputError as error:
             raise type(error)(f"{name}: {error}") from error
     return ComparisonReport(reports)

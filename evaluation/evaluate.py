@@ -142,12 +142,12 @@ def evaluate(
     seed = validate_seed(seed)
     check_callables(progress=progress, on_scores=on_scores)
     if isinstance(train, Mapping):
-        return _evaluate_linked(
+        linked, held_out, database = _check_linked(synthetic, holdout, target, schema)
+        return evaluate_database(
             train,
-            synthetic,
-            holdout,
-            target,
-            schema,
+            linked,
+            held_out,
+            schema=database,
             seed=seed,
             quick=quick,
             sdmetrics=sdmetrics,
@@ -234,22 +234,20 @@ def evaluate(
     return report
 
 
-def _evaluate_linked(
-    train: Tables,
+def _check_linked(
     synthetic: TableLike | Tables,
     holdout: TableLike | Tables | None,
     target: str | None,
-    schema: Any,
-    **options: Any,
-) -> DatabaseReport:
-    """Check that all arguments are linked tables, and evaluate them."""
+    schema: Schema | DatabaseSchema | None,
+) -> tuple[Tables, Tables | None, DatabaseSchema | None]:
+    """Return the arguments of linked tables, checked to be in that form."""
     if not isinstance(synthetic, Mapping) or not (holdout is None or isinstance(holdout, Mapping)):
         raise DataError("train is several tables; pass synthetic and holdout as frames by name, too")
     if target is not None:
         raise InputError(f"target={target!r} is for one table; leave it out")
     if not (schema is None or isinstance(schema, DatabaseSchema)):
         raise SchemaError("the schema of several tables is a DatabaseSchema, not that of one table")
-    return evaluate_database(train, synthetic, holdout, schema=schema, **options)
+    return synthetic, holdout, schema
 
 
 def _area_position(score: Score) -> int:

@@ -58,8 +58,8 @@ def _discover_linear(columns: Mapping[str, Floats], names: list[str]) -> list[Ar
     # A column may be constant in the complete rows, such as sex in rows with a number of pregnancies.
     varying = np.ptp(matrix, axis=0) > 0
     names, matrix = [name for name, varies in zip(names, varying, strict=True) if varies], matrix[:, varying]
-    centre, spread = matrix.mean(0), matrix.std(0)
-    scaled = (matrix - centre) / spread
+    spread = matrix.std(0)
+    scaled = (matrix - matrix.mean(0)) / spread
     free = list(range(len(names)))
     relations: list[ArithmeticRelation] = []
     # The unexplained share of each column's variance is the reciprocal of the inverse correlation matrix's diagonal.
@@ -67,7 +67,7 @@ def _discover_linear(columns: Mapping[str, Floats], names: list[str]) -> list[Ar
     for column in np.flatnonzero(1 / np.diag(inverse) < MAX_UNEXPLAINED_SHARE):
         if column not in free:
             continue
-        relation = _fit_linear(int(column), [i for i in free if i != column], names, columns, scaled, centre, spread)
+        relation = _fit_linear(int(column), [i for i in free if i != column], names, columns, scaled, spread)
         if relation is not None and {relation.column, *(name for name, _ in relation.terms)} <= {
             names[i] for i in free
         }:
@@ -124,7 +124,6 @@ def _fit_linear(
     names: list[str],
     columns: Mapping[str, Floats],
     scaled: Floats,
-    centre: Floats,
     spread: Floats,
 ) -> ArithmeticRelation | None:
     """Fit a column as a weighted sum of as few others as possible; None if no sum is exact."""

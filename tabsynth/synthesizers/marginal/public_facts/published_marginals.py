@@ -14,9 +14,6 @@ from tabsynth.schema.columns import Datetime
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 
-Plain = list[dict[str, list[Any]]]
-"""Tables as plain data: a list of cells for each column, with a last column ``share`` or ``count``."""
-
 WEIGHTS = ("share", "count")
 """Names of the last column of a published table."""
 
@@ -27,7 +24,7 @@ Names = tuple[str, ...]
 
 
 def to_plain(given: Any) -> Any:
-    """Return frames as plain data for the model file; plain data is returned unchanged."""
+    """Return frames as plain data for the model file, a list of cells by column; plain data is returned unchanged."""
     if not isinstance(given, (list, tuple)) or not any(isinstance(table, pd.DataFrame) for table in given):
         return given
     return [
