@@ -21,6 +21,7 @@ from tabsynth.synthesizers.relational.histories.conditions import decode_rows, r
 from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.history import GAP, History
 from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
+from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
 from tabsynth.synthesizers.relational.histories.stepper import Drawn, draw_histories
 from tabsynth.synthesizers.relational.histories.training import train_history
 from tabsynth.synthesizers.relational.histories.training_rows import ChildRows, Siblings, prepare
@@ -109,6 +110,7 @@ def fit_history(
         running.late_sizes,
         siblings.class_slot,
         siblings.earlier,
+        [*slots.deciding],
         width=WIDTH,
         memory=MEMORY,
         dropout=DROPOUT,
@@ -136,6 +138,7 @@ def fit_history(
         slots,
         {one.slot: np.zeros(N_DISTANCES, np.float32) for one in siblings.earlier},
         _repeat_rates(table.frame, codec, order, siblings),
+        {slot: np.zeros(N_AFTER, np.float32) for slot in slots.deciding},
     )
     parents = len(above.learned)
     plan = read_plan(above.learned, name, part.timeline, (bounds[0][:parents], bounds[1][:parents]))

@@ -15,6 +15,7 @@ from tabsynth.synthesizers.relational.histories.memory import (
     update_means,
 )
 from tabsynth.synthesizers.relational.histories.network import HistoryBatch, HistoryNetwork
+from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber
 
 
@@ -53,6 +54,7 @@ def test_loss_and_gradients_are_those_of_autograd(
         late,
         class_slot,
         numbers,
+        [1, 2] if earlier else [],
         width=16,
         memory=4,
         dropout=0.0,
@@ -67,7 +69,8 @@ def test_loss_and_gradients_are_those_of_autograd(
     ratios = rng.integers(0, N_RATIOS, (n, 9 if ordered else 0)).astype(np.uint8)
     parts = [tokens(context), tokens(late), tokens([k + 1 for k in sizes]), tokens(sizes), rng.random((n, 3)) < 0.2]
     precedents = tokens([k + 1 for k in sizes])[:, : 0 if class_slot is None else 3]
-    batch = HistoryBatch([*parts, ratios, precedents], np.array([10, 3, 17]))
+    after = rng.integers(0, N_AFTER, (n, 9 if earlier else 0)).astype(np.uint8)
+    batch = HistoryBatch([*parts, ratios, precedents, after], np.array([10, 3, 17]))
     loss = net.losses(batch).sum()
     (loss / n).backward()
     wanted = {name: weight.grad for name, weight in net.named_parameters()}

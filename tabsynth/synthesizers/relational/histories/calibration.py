@@ -8,13 +8,15 @@ import numpy.typing as npt
 from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.history import History
+from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
 from tabsynth.synthesizers.relational.histories.stepper import draw_histories
 from tabsynth.synthesizers.relational.histories.training_rows import Siblings
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, earlier_rows
 from tabsynth.synthesizers.relational.occurrences.novelty import novelty_correction
 
-CALIBRATION_ROUNDS, DAMPING, MAX_STEP = 2, 0.7, 1.0
-"""Simulations by which token shares are corrected, the share of a log-ratio that is applied, and its bound."""
+CALIBRATION_ROUNDS, TOTAL_ROUNDS, DAMPING, MAX_STEP = 2, 8, 0.7, 1.0
+"""Simulations by which token shares are corrected, more of them with a running total, which sums up what is still
+wrong; the share of a log-ratio that is applied, and its bound."""
 
 PRIOR_ROWS = 5.0
 """Rows with the training rows' share of repeated tokens that are added to those of each token."""
@@ -50,7 +52,7 @@ def calibrate(
     if history.has_gaps:
         own = np.take_along_axis(siblings.ratios, siblings.tokens[:, :1], 1)[free, 0]
         wanted_ratios = _ratio_shares(own.astype(np.int64), left)
-    for number in range(CALIBRATION_ROUNDS):
+    for number in range(TOTAL_ROUNDS if history.totals.deciding else CALIBRATION_ROUNDS):
         noise = np.random.default_rng([seed, number])
         drawn = draw_histories(history, parent_tokens, bounds, plan, planned, noise, ends)
         found = _shares(history, drawn.tokens, siblings.known)  # the same parents: rows are determined alike
@@ -71,6 +73,10 @@ def calibrate(
         for slot, bias in history.distance_bias.items():
             one, other = (_distance_shares(history, slot, rows, siblings) for rows in (siblings.tokens, drawn.tokens))
             bias += _correction(one, other, 2.0 / max(len(drawn.tokens), 1))
+        for slot, number in history.totals.deciding.items():
+            bins = (history.totals.bins_of(number, rows) for rows in (siblings.tokens, drawn.tokens))
+            one, other = (np.bincount(own, minlength=N_AFTER) / max(len(own), 1) for own in bins)
+            history.after_bias[slot] += _correction(one, other, 2.0 / max(len(drawn.tokens), 1))
         if history.has_gaps:
             found_ratios = _ratio_shares(drawn.ratios[free], left)
             for group, rows in enumerate(np.bincount(left, minlength=len(LEFT_ROWS)).tolist()):

@@ -53,6 +53,7 @@ class History:
         totals: Running totals of its columns.
         distance_bias: Correction of the classes of distances from earlier numbers, by slot.
         repeats: Share of numbers with the token of the earlier number that repeat it exactly, by class, by slot.
+        after_bias: Correction of the bins of the running total that a slot decides, by slot.
     """
 
     codec: Codec
@@ -71,6 +72,7 @@ class History:
     totals: RunningSlots
     distance_bias: dict[int, npt.NDArray[np.float32]]
     repeats: dict[int, Floats]
+    after_bias: dict[int, npt.NDArray[np.float32]]
 
     @property
     def has_gaps(self) -> bool:
@@ -118,6 +120,7 @@ class History:
                 "longest": self.longest,
                 **{f"distance_bias.{slot}": a for slot, a in self.distance_bias.items()},
                 **{f"repeats.{slot}": a for slot, a in self.repeats.items()},
+                **{f"after_bias.{slot}": a for slot, a in self.after_bias.items()},
                 **weights,
             },
         )
@@ -145,6 +148,7 @@ class History:
             running.late_sizes,
             config["class_slot"],
             earlier,
+            [*totals.deciding],
             width=config["width"],
             memory=config["memory"],
             dropout=0.0,
@@ -177,6 +181,7 @@ class History:
             totals,
             {one.slot: arrays[f"distance_bias.{one.slot}"] for one in earlier},
             {one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},
+            {slot: arrays[f"after_bias.{slot}"] for slot in totals.deciding},
         )
 
 

@@ -106,6 +106,7 @@ class _HistoryPass:
         net, batch = self.net, self.batch
         out, total = torch.empty(hidden.shape), torch.zeros(())
         weight, weights, biases = net.heads.weight.to(self.dtype), torch.empty_like(net.heads.weight), []
+        onward = torch.zeros(0) if net.total is None else torch.zeros_like(net.total)
         towards = torch.zeros(0) if net.distance is None else torch.zeros_like(net.distance)
         for slot, size in enumerate(net.sizes):
             start = int(net.row_offsets[slot])
@@ -120,6 +121,10 @@ class _HistoryPass:
                 by_distance = net.distance_weight(slot)
                 scores = functional.linear(own.float(), by_distance[:, :-1], by_distance[:, -1])
                 logits += scores.gather(1, distances.long())
+            after = batch.after[:, net.after_columns[slot]].long() if slot in net.deciding else None
+            if after is not None:
+                by_total = net.total_weight(slot)
+                logits += functional.linear(own.float(), by_total[:, :-1], by_total[:, -1]).gather(1, after)
             wanted, counted = batch.tokens[:, slot : slot + 1], ~batch.known[:, slot : slot + 1]
             logits = torch.log_softmax(logits, 1)
             total -= (logits.gather(1, wanted) * counted).sum()
@@ -140,8 +145,15 @@ class _HistoryPass:
                 towards[net.earlier[slot][0], :, :-1] = summed.t() @ own.float()
                 towards[net.earlier[slot][0], :, -1] = summed.sum(0)
                 out[:, slot] += summed @ by_distance[:, :-1]
+            if after is not None and net.total is not None:
+                summed = torch.zeros(len(grad), by_total.shape[0]).scatter_add_(1, after, grad)
+                onward[net.deciding[slot], :, :-1] = summed.t() @ own.float()
+                onward[net.deciding[slot], :, -1] = summed.sum(0)
+                out[:, slot] += summed @ by_total[:, :-1]
         if net.distance is not None:
             add_gradient(net.distance, towards)
+        if net.total is not None:
+            add_gradient(net.total, onward)
         add_gradient(net.heads.weight, weights)
         add_gradient(net.heads.bias, torch.cat(biases))
         return total, out

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from tabsynth.synthesizers.relational.histories.gaps import N_RATIOS
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS, means_before
+from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber
 from tabsynth.training.networks.masked import Block
 
@@ -29,6 +30,7 @@ class HistoryNetwork(nn.Module):
         late: Number of tokens of each feature that is known after the first slot, the row's time.
         class_slot: Slot after which the precedent is known; None for no precedents.
         earlier: Slots whose numbers depend on an earlier sibling's.
+        deciding: Slots that decide a running total.
         width: Width of the residual stream.
         memory: Features of each running mean.
         dropout: Share of features and of inner units dropped in training.
@@ -47,6 +49,7 @@ class HistoryNetwork(nn.Module):
         late: Sequence[int],
         class_slot: int | None = None,
         earlier: Sequence[EarlierNumber] = (),
+        deciding: Sequence[int] = (),
         *,
         width: int,
         memory: int,
@@ -79,6 +82,10 @@ class HistoryNetwork(nn.Module):
             for weight in layer.parameters():
                 nn.init.uniform_(weight, -(units**-0.5), units**-0.5, generator=generator)
         self.distance = nn.Parameter(torch.zeros(len(earlier), N_DISTANCES, width + 1)) if earlier else None
+        self.deciding = {slot: at for at, slot in enumerate(deciding)}
+        ends = np.cumsum([0, *(sizes[slot] for slot in deciding)]).tolist()
+        self.after_columns = {slot: slice(ends[at], ends[at + 1]) for slot, at in self.deciding.items()}
+        self.total = nn.Parameter(torch.zeros(len(deciding), N_AFTER, width + 1)) if len(deciding) else None
         self.trunk = Block(width, 2 * width, dropout, generator)
         self.block = Block(width, width, dropout, generator)
         self.norm = nn.LayerNorm(width)
@@ -123,7 +130,12 @@ class HistoryNetwork(nn.Module):
         assert self.distance is not None
         return self.distance[self.earlier[slot][0]]
 
-    def logits(self, stream: Tensor, slot: int, classes: Tensor | None) -> Tensor:
+    def total_weight(self, slot: int) -> Tensor:
+        """Return the weights of the bins of the total that a slot decides, biases last, shape (bins, width + 1)."""
+        assert self.total is not None
+        return self.total[self.deciding[slot]]
+
+    def logits(self, stream: Tensor, slot: int, classes: Tensor | None, after: Tensor | None = None) -> Tensor:
         """Return the logits of a slot, shape (n, size).
 
         Args:
@@ -131,6 +143,7 @@ class HistoryNetwork(nn.Module):
             slot: The slot.
             classes: Class of each token's ratio to the mean remaining gap, or of its distance from an earlier
                 number, shape (n, tokens); None for other slots.
+            after: Bin of the running total after the row for each token, shape (n, tokens); None for other slots.
         """
         hidden = self.norm(self.block(stream + self.position[slot]))
         at = slice(int(self.row_offsets[slot]), int(self.row_offsets[slot]) + self.sizes[slot])
@@ -140,6 +153,9 @@ class HistoryNetwork(nn.Module):
             out = out + functional.linear(hidden, weight[:, :-1], weight[:, -1]).gather(1, classes.long())
         elif classes is not None and classes.shape[1]:
             out = out + self.ratio(hidden).gather(1, classes.long())
+        if after is not None:
+            weight = self.total_weight(slot)
+            out = out + functional.linear(hidden, weight[:, :-1], weight[:, -1]).gather(1, after.long())
         return out
 
     def remember(self, tokens: Tensor, late: Tensor) -> Tensor:
@@ -156,7 +172,8 @@ class HistoryNetwork(nn.Module):
         out = []
         for slot in range(len(self.sizes)):
             classes = batch.ratios if slot == 0 else self.distances(slot, batch.previous, batch.precedents)
-            logits = self.logits(stream, slot, classes)
+            after = batch.after[:, self.after_columns[slot]] if slot in self.deciding else None
+            logits = self.logits(stream, slot, classes, after)
             out.append(functional.cross_entropy(logits, batch.tokens[:, slot], reduction="none"))
             stream = stream + self.embed(batch.tokens[:, slot], slot)
             if slot == 0:
@@ -170,7 +187,7 @@ class HistoryBatch:
     """Whole histories as tensors.
 
     Args:
-        parts: Context, late, previous, tokens, known, ratios and precedents of some parents' children.
+        parts: Context, late, previous, tokens, known, ratios, precedents and after of some parents' children.
         lengths: Number of children of each of these parents.
 
     Attributes:
@@ -181,11 +198,13 @@ class HistoryBatch:
         known: Slots that the plan determines, shape (n, slots).
         ratios: Class of each gap token's ratio to the mean remaining gap, shape (n, tokens of the gap).
         precedents: Tokens of the precedent, the slot's size where there is none, shape (n, slots or 0).
+        after: Bin of the running total after the row for each token of the slots that decide one, shape (n, tokens).
     """
 
     def __init__(self, parts: Sequence[np.ndarray], lengths: np.ndarray) -> None:
-        self.context, self.late, self.previous, self.tokens, self.known, self.ratios, self.precedents = map(
-            torch.from_numpy, parts
+        tensors = map(torch.from_numpy, parts)
+        self.context, self.late, self.previous, self.tokens, self.known, self.ratios, self.precedents, self.after = (
+            tensors
         )
         places = np.arange(int(lengths.max()))[None, :]
         self._inside = torch.from_numpy(places < lengths[:, None])

@@ -17,6 +17,14 @@ from tabsynth.relations.linked.running_totals import RunningTotal
 N_BINS = 64
 """Number of equal-mass bins of what is left of a total."""
 
+AFTER_SHARES = (0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+"""Shares of rows at which the bins of a total after a row end; one more ends at 0."""
+
+N_AFTER = len(AFTER_SHARES) + 2
+
+CHUNK_ROWS = 20_000
+"""Rows whose bins are computed at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class RunningSlots:
@@ -28,6 +36,7 @@ class RunningSlots:
         totals: The totals.
         places: Place of each total's slot in that order.
         edges: Inner edges of the bins of what is left of each total, and of that by row.
+        after: Inner edges of the bins of each total after a row.
     """
 
     codec: Codec
@@ -35,6 +44,7 @@ class RunningSlots:
     totals: tuple[RunningTotal, ...]
     places: tuple[int, ...]
     edges: tuple[Floats, ...] = ()
+    after: tuple[Floats, ...] = ()
 
     @classmethod
     def of(cls, codec: Codec, order: Sequence[int], totals: Sequence[RunningTotal]) -> Self:
@@ -49,11 +59,21 @@ class RunningSlots:
         ]
         return cls(codec, order, tuple(held), tuple(at[one.column] for one in held))
 
-    def with_edges(self, before: Floats, closing: Floats, left: Integers) -> Self:
-        """Return the slots with bins of what is left of each total in training rows; arguments as of ``early``."""
+    def with_edges(self, before: Floats, after: Floats, closing: Floats, left: Integers) -> Self:
+        """Return the slots with bins of each total, and of what is left of it, in training rows.
+
+        Args:
+            before: Totals of the previous sibling, shape (n, totals).
+            after: Totals of the rows, shape (n, totals).
+            closing: Totals of the parent's last child, NaN where unknown, shape (n, totals).
+            left: Number of the parent's remaining rows, this one included, shape (n,).
+        """
         shares = np.arange(1, N_BINS) / N_BINS
         data = [column[~np.isnan(column)] for column in _left(before, closing, left)]
-        return replace(self, edges=tuple(np.unique(np.quantile(own, shares)) if len(own) else own for own in data))
+        bins = tuple(np.unique(np.append(np.quantile(own, AFTER_SHARES), 0.0)) for own in after.T)
+        return replace(
+            self, edges=tuple(np.unique(np.quantile(own, shares)) if len(own) else own for own in data), after=bins
+        )
 
     @property
     def sizes(self) -> list[int]:
@@ -125,13 +145,8 @@ class RunningSlots:
         """
         out, change = None, np.zeros((len(tokens), len(allowed)))
         for number, total in enumerate(self.totals):
-            columns = [self.codec.slots[i].column for i in self.order]
-            term = total.terms[0][0] if len(total.terms) == 1 else ""
-            if columns[place] not in (term, total.sign) or not {term, total.sign or term} <= set(columns):
-                continue
-            at_term, at_sign = columns.index(term), columns.index(total.sign or term)
-            if place == max(at_term, at_sign) and self.codec.slots[self.order[at_term]].digit is None:
-                own, change = self._beyond(total, place == at_term, at_term, at_sign, tokens, before[:, number])
+            if self._deciding(total) == place:
+                own, change = self._beyond(total, place, tokens, before[:, number])
                 own &= ~np.isnan(before[:, [number]])
                 out = own if out is None else out | own
         if out is None:
@@ -140,13 +155,55 @@ class RunningSlots:
         none_left = ~(allowed & ~out).any(axis=1, keepdims=True)
         return np.asarray(out & ~(none_left & (change == change.min(axis=1, keepdims=True))))
 
-    def _beyond(
-        self, total: RunningTotal, is_term: bool, at_term: int, at_sign: int, tokens: Integers, before: Floats
-    ) -> tuple[Bools, Floats]:
-        coder, own = self.codec.numeric_coders[total.terms[0][0]], self.codec.numeric_coders[total.column]
-        size = self.codec.slots[self.order[at_term]].size
+    @property
+    def deciding(self) -> dict[int, int]:
+        """The first total that each slot decides, the last drawn of those from which it is computed."""
+        at = {self._deciding(total): number for number, total in reversed([*enumerate(self.totals)])}
+        return {place: number for place, number in sorted(at.items()) if place >= 0}
+
+    def after_bins(self, tokens: Integers, before: Floats) -> npt.NDArray[np.uint8]:
+        """Return the bin of the total after the row for each token of the slots of ``deciding``, shape (n, tokens).
+
+        Args:
+            tokens: Rows in drawing order, shape (n, slots).
+            before: Totals of the previous sibling, NaN in a first row whose slot is drawn, shape (n, totals).
+        """
+        sizes = [self.codec.slots[self.order[place]].size for place in self.deciding]
+        out = np.zeros((len(tokens), sum(sizes)), np.uint8)
+        for begin in range(0, len(tokens), CHUNK_ROWS):
+            rows, start = slice(begin, begin + CHUNK_ROWS), 0
+            for (place, number), size in zip(self.deciding.items(), sizes, strict=True):
+                least, most, _ = self._after(self.totals[number], place, tokens[rows], before[rows, number])
+                bins = np.searchsorted(self.after[number], (least + most) / 2, side="right")
+                free = np.isnan(before[rows, number])[:, None]
+                out[rows, start : start + size] = np.where(free, 0, bins)
+                start += size
+        return out
+
+    def bins_of(self, number: int, tokens: Integers) -> Integers:
+        """Return the bin of a total by the tokens of its slot, shape (n,)."""
+        means = self.codec.numeric_coders[self.totals[number].column].means()
+        own = np.minimum(tokens[:, self.places[number]], len(means) - 1)
+        return np.searchsorted(self.after[number], means[own], side="right").astype(np.int64)
+
+    def _deciding(self, total: RunningTotal) -> int:
+        """Return the later of the slots of a total's only term and its sign, -1 if one is not drawn in one slot."""
+        columns = [self.codec.slots[i].column for i in self.order]
+        term = total.terms[0][0] if len(total.terms) == 1 else ""
+        if not {term, total.sign or term} <= set(columns):
+            return -1
+        at_term, at_sign = columns.index(term), columns.index(total.sign or term)
+        return max(at_term, at_sign) if self.codec.slots[self.order[at_term]].digit is None else -1
+
+    def _after(
+        self, total: RunningTotal, place: int, tokens: Integers, before: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return the least and greatest total after each token of a deciding slot, and the factor of its change."""
+        columns = [self.codec.slots[i].column for i in self.order]
+        at_term, at_sign = (columns.index(name) for name in (total.terms[0][0], total.sign or total.terms[0][0]))
+        coder, size = self.codec.numeric_coders[total.terms[0][0]], self.codec.slots[self.order[at_term]].size
         bounds = [np.append(ends, np.zeros(size - len(ends))) for ends in coder.token_bounds()]  # missing counts as 0
-        if is_term:
+        if place == at_term:
             low, high = (ends[None, :] for ends in bounds)
             factor = self._factors(total)[tokens[:, at_sign]][:, None] if total.sign else np.ones((len(tokens), 1))
         else:
@@ -155,9 +212,13 @@ class RunningSlots:
             factor = self._factors(total)[None, :]
         factor = factor * total.terms[0][1]
         ends = before[:, None] + factor * low, before[:, None] + factor * high
-        least, most = np.minimum(*ends), np.maximum(*ends)
+        return np.minimum(*ends), np.maximum(*ends), factor
+
+    def _beyond(self, total: RunningTotal, place: int, tokens: Integers, before: Floats) -> tuple[Bools, Floats]:
+        own = self.codec.numeric_coders[total.column]
+        least, most, factor = self._after(total, place, tokens, before)
         below = most < own.low[0] if total.floor is None else least < total.floor
-        return np.where(factor < 0, below, least > own.high[-1]), np.abs(ends[0] + ends[1] - 2 * before[:, None])
+        return np.where(factor < 0, below, least > own.high[-1]), np.abs(least + most - 2 * before[:, None])
 
     def _tokens(self, column: str, tokens: Integers) -> Integers:
         """Return the drawn tokens of a column, shape (n,); the frequent one where it has one only."""
@@ -178,13 +239,15 @@ class RunningSlots:
     def state(self) -> tuple[list[dict[str, Any]], Arrays]:
         """Return plain data and arrays for ``from_state``."""
         arrays: dict[str, npt.NDArray[Any]] = {f"totals.{i}": edges for i, edges in enumerate(self.edges)}
+        arrays |= {f"after.{i}": edges for i, edges in enumerate(self.after)}
         return [one.to_dict() for one in self.totals], arrays
 
     @classmethod
     def from_state(cls, codec: Codec, order: Sequence[int], plain: Sequence[Mapping[str, Any]], arrays: Arrays) -> Self:
         """Rebuild from a state."""
         out = cls.of(codec, order, [RunningTotal.from_dict(item) for item in plain])
-        return replace(out, edges=tuple(arrays[f"totals.{i}"] for i in range(2 * len(out.totals))))
+        edges = tuple(arrays[f"totals.{i}"] for i in range(2 * len(out.totals)))
+        return replace(out, edges=edges, after=tuple(arrays[f"after.{i}"] for i in range(len(out.totals))))
 
 
 def _left(before: Floats, closing: Floats, left: Integers) -> list[Floats]:

@@ -146,7 +146,13 @@ def _draw_abreast(
                 beyond = running.beyond(slot, tokens, totals[:here], history.allowed[slot])
                 unseen, used = seen.unseen(slot, here), history.running.classes.used(slot, left[:here], sizes[slot])
                 classes = net.distances(slot, torch.from_numpy(previous[:here]), torch.from_numpy(recalled))
-                logits = _corrected(history, net.logits(stream, slot, classes), slot, previous[:here, slot])
+                after = None
+                if slot in net.deciding:
+                    bins = running.after_bins(tokens, totals[:here])[:, net.after_columns[slot]]
+                    after = torch.from_numpy(bins)
+                logits = _corrected(history, net.logits(stream, slot, classes, after), slot, previous[:here, slot])
+                if after is not None:
+                    logits = logits + torch.from_numpy(history.after_bias[slot])[after.long()]
                 if classes is not None:
                     logits = logits + torch.from_numpy(history.distance_bias[slot])[classes.long()]
                 tokens[:, slot] = _draw_slot(history, logits, slot, beyond, unseen, used, rng)

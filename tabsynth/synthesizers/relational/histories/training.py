@@ -115,6 +115,7 @@ def _batch(siblings: Siblings, parents: Integers) -> HistoryBatch:
         siblings.known,
         siblings.ratios,
         siblings.precedents,
+        siblings.after,
     )
     return HistoryBatch([part[rows] for part in parts], lengths)
 

@@ -59,6 +59,7 @@ class Siblings:
         left: Class of the number of remaining rows, shape (n,).
         longest: As in ``History``.
         earlier: Slots whose numbers depend on an earlier sibling's.
+        after: Bin of the running total after the row for each token of the slots that decide one, shape (n, tokens).
     """
 
     tokens: Integers
@@ -73,6 +74,7 @@ class Siblings:
     left: Integers
     longest: Floats
     earlier: tuple[EarlierNumber, ...]
+    after: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +156,8 @@ def prepare(
     begun = rows.opening[:, [one in slots.totals for one in totals]]
     for at, own in slots.known(first, begun).items():
         known[:, at] = own
-    before, closing = _totals(slots, frame, starts, begun)
-    slots = slots.with_edges(before, closing, count - place)
+    before, after, closing = _totals(slots, frame, starts, begun)
+    slots = slots.with_edges(before, after, closing, count - place)
     siblings = Siblings(
         drawn,
         np.concatenate([rows.parent_tokens, running.early(clock), slots.early(before, closing, count - place)], axis=1),
@@ -171,19 +173,25 @@ def prepare(
         choose_earlier_numbers(
             drawn, free_numbers(codec, order, slots.places), category_slots(codec, order), class_slot, starts
         ),
+        slots.after_bins(drawn, _where_known(slots, before, first, begun)),
     )
     allowed = [_allowed(codec, encoded, i) for i in order]
     return codec, relations, order, allowed, running, slots, siblings
 
 
-def _totals(slots: RunningSlots, frame: pd.DataFrame, starts: Integers, begun: Floats) -> tuple[Floats, Floats]:
-    """Return the running totals before each row, and those of its parent's last child, shape (n, totals) each."""
+def _where_known(slots: RunningSlots, before: Floats, first: npt.NDArray[np.bool_], begun: Floats) -> Floats:
+    """Return the totals before each row, NaN in first rows whose total is drawn."""
+    return np.where(first[:, None] & np.isnan(begun), np.nan, before) if slots.totals else before
+
+
+def _totals(slots: RunningSlots, frame: pd.DataFrame, starts: Integers, begun: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the running totals before and after each row, and of its parent's last child, shape (n, totals) each."""
     after = np.zeros((len(frame), len(slots.totals)))
     for at, one in enumerate(slots.totals):
         after[:, at] = slots.codec.numeric_values(one.column, frame[one.column])
     before = np.concatenate([after[:1], after[:-1]])
     before[starts[:-1]] = np.nan_to_num(begun[starts[:-1]])
-    return before, np.repeat(after[starts[1:] - 1], np.diff(starts), axis=0)
+    return before, after, np.repeat(after[starts[1:] - 1], np.diff(starts), axis=0)
 
 
 def _totals_last(codec: Codec, order: list[int], totals: Sequence[RunningTotal]) -> list[int]:
