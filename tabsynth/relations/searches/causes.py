@@ -17,6 +17,9 @@ from tabsynth.schema.rounding import roundest_number
 MAX_SHOWN = 4
 """Maximum number of conditions that the text of a rule lists."""
 
+MAX_SCREENED = 500
+"""Maximum rows of a state, and of the others, on which an interval that separates them is searched."""
+
 MAX_COUNTED_VALUES, MAX_COUNTED_STATES = 8, 160
 """Maximum states of a column, and of all columns, that a count is searched in."""
 
@@ -43,16 +46,20 @@ def discover_causes(
     names = [state.column for state in states]
     column = np.unique(names, return_inverse=True)[1].astype(np.int64)
     for at, target in enumerate(states):
-        if target.column in decided and target.least is not None:
+        if not count[at] or (target.column in decided and target.least is not None):
             continue
         beyond = [_beyond(rule) for rule in bounds if _decides(rule, target)]
         pure, same, contrary = _causes_of(at, together, count, column, rows, share)
         # Columns that say the same are left out first: what they follow from is another rule.
         tried: set[tuple[Condition, ...]] = set()
+        before: list[int] = [-1]
         for left_out in (same | contrary, same, np.zeros(len(states), bool)):
             if tried and not left_out.any():
                 break  # two columns that follow from each other and from a third one would be set in turn for ever
             kept = np.flatnonzero(pure & ~np.isin(column, column[left_out])).tolist()
+            if kept == before or not kept + beyond:
+                continue
+            before = kept
             causes = [states[i] for i in kept]
             rule = _cause_rule(target, [*causes, *beyond], columns)
             if rule is not None and rule.causes not in tried:
@@ -74,7 +81,7 @@ def _causes_of(
     Also return which states say the same, and which say the contrary.
     """
     both = together[:, at]
-    rate = both / count
+    rate = both / np.maximum(count, 1)
     pure = (both == count) & (column != column[at]) & (count >= MIN_STATE_ROWS * share)
     same = (both == count) & (count == count[at]) & (column != column[at])
     contrary = (both == 0) & (count == rows.shape[1] - count[at]) & (column != column[at])
@@ -109,14 +116,14 @@ def _cause_rule(target: Condition, causes: Sequence[Condition], columns: Columns
     holds = [own & ~missing for own in (cause.of(values) for cause in causes)]
     kept = [at for at, own in enumerate(holds) if own.any() and not (own & ~present).any()]
     causes = [causes[at] for at in kept]
+    if not causes:
+        return None
     holds = [holds[at] for at in kept]
-    rest = np.logical_and.reduce([~missing, *(~own for own in holds)])
+    rest = ~missing & ~np.logical_or.reduce(holds)
     if (present & rest).any():
         outside = _outside(present, rest, target, columns)
         causes += outside
         holds += [own.of(values) & ~missing for own in outside]
-    if not causes:
-        return None
     caused = np.logical_or.reduce(holds)
     free = ~caused & ~missing
     evidence = float(free.sum() * present.sum() / max((~missing).sum(), 1))
@@ -149,8 +156,12 @@ def _outside(present: Rows, rest: Rows, target: Condition, columns: Columns) -> 
     here, other = present & rest, ~present & rest
     if min(int(here.sum()), int(other.sum())) < MIN_STATE_ROWS:
         return []
+    one, two = np.flatnonzero(here)[:MAX_SCREENED], np.flatnonzero(other)[:MAX_SCREENED]
     for name, own in columns.numbers.items():
-        if name == target.column or np.isnan(own[rest]).any():
+        screened = own[two]
+        if name == target.column or ((own[one] >= screened.min()) & (own[one] <= screened.max())).any():
+            continue
+        if np.isnan(own[rest]).any():
             continue
         least, most = float(own[other].min()), float(own[other].max())
         below, above = own[here & (own < least)], own[here & (own > most)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,9 @@ MIN_STATE_ROWS = 20
 
 MIN_ATOM_SHARE, MAX_ATOMS = 0.05, 2
 """Minimum share of a number that is a state of a column of many numbers, and the maximum of such states."""
+
+MAX_STATES = 800
+"""Maximum number of states of all columns: all pairs are compared."""
 
 Rows = npt.NDArray[np.bool_]
 
@@ -37,6 +41,10 @@ def find_states(columns: Columns) -> list[Condition]:
         for value, label in _values(name, own, columns):
             if MIN_STATE_ROWS <= int((own == value).sum()) <= len(own) - MIN_STATE_ROWS:
                 out.append(Condition(name, value, value, text=f"{name} == {label}"))
+    many = Counter(state.column for state in out)
+    if len(out) > MAX_STATES:  # the columns with fewest states say most about others
+        ends = dict(zip(sorted(many, key=lambda name: many[name]), np.cumsum(sorted(many.values())), strict=True))
+        out = [state for state in out if ends[state.column] <= MAX_STATES]
     return out
 
 
