@@ -8,10 +8,11 @@ outermost bins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.order_evidence import log_ratios, smooth_violations, tail_rows
@@ -73,6 +74,7 @@ def _pair_rules(
         return
     rows = len(columns.numbers[names[0]])
     scan = np.stack([columns.numbers[name][:: max(1, rows // MAX_SCAN_ROWS)] for name in names])
+    labelled, owner = _label_rows(columns, slice(None, None, max(1, rows // MAX_SCAN_ROWS)))
     least, most = np.nanmin(scan, axis=1), np.nanmax(scan, axis=1)
     whole = np.array([columns.steps[name] > 0 and columns.steps[name] % 1 == 0 for name in names])
     for i, name in enumerate(names):
@@ -95,7 +97,11 @@ def _pair_rules(
                 yield rule
         for j in np.flatnonzero(free & (equal >= 0.01 * scan.shape[1])):
             if j > i:
-                yield from _equalities(names[j], name, columns)
+                both = (differences[j] == differences[j]).astype(np.float32)
+                size, hits = labelled @ both, labelled @ (differences[j] == 0).astype(np.float32)
+                groups = dict.fromkeys(owner[at] for at in np.flatnonzero((hits == size) & (size > 0)))
+                if groups:
+                    yield from _equalities(names[j], name, list(groups), columns)
 
 
 def _sources(name: str, computed: Mapping[str, frozenset[str]]) -> frozenset[str]:
@@ -152,16 +158,27 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     return OrderRule(low, high, gap, text, round(independent if far else evidence, 1))
 
 
-def _equalities(column: str, source: str, columns: Columns) -> Iterator[EqualityRule]:
+def _label_rows(columns: Columns, rows: slice) -> tuple[npt.NDArray[np.float32], list[str]]:
+    """Return the rows of each value of the columns of few values, shape (values, rows), and the column of each."""
+    known = [(name, value) for name, labels in columns.labels.items() for value in labels]
+    if not known:
+        return np.zeros((0, len(next(iter(columns.numbers.values()))[rows])), np.float32), []
+    return np.stack([columns.groups[name][rows] == value for name, value in known]).astype(np.float32), [
+        name for name, _ in known
+    ]
+
+
+def _equalities(column: str, source: str, groups: Sequence[str], columns: Columns) -> Iterator[EqualityRule]:
     """Find values of other columns for which two numeric columns are always equal."""
     first, second = columns.numbers[column], columns.numbers[source]
     both = ~np.isnan(first) & ~np.isnan(second)
     equal = (first == second)[both]
     if equal.all():
         return
-    for name, values in columns.groups.items():
+    for name in groups:
         if name in (column, source):
             continue
+        values = columns.groups[name]
         known, code = np.unique(values[both], return_inverse=True)
         size = np.bincount(code, minlength=len(known))
         hits = np.bincount(code, weights=equal, minlength=len(known))

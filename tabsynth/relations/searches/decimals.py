@@ -10,7 +10,7 @@ from tabsynth.common.arrays import Floats
 from tabsynth.relations.conditional.rules import DecimalsRule
 from tabsynth.relations.row_rule_discovery import MIN_EVIDENCE_ROWS
 from tabsynth.relations.rule_columns import Columns
-from tabsynth.relations.searches.states import MIN_STATE_ROWS
+from tabsynth.relations.searches.states import MIN_STATE_ROWS, scan_rows
 from tabsynth.schema.rounding import is_decimal
 
 MAX_DECIMALS = 8
@@ -27,16 +27,29 @@ def discover_decimals(columns: Columns, decided: Collection[str]) -> Iterator[De
         columns: The table.
         decided: Columns that a relation or another rule decides.
     """
+    scanned = {name: own[scan_rows(len(own))] for name, own in columns.groups.items()}
     for name, data in columns.numbers.items():
         if columns.units[name] != "number" or name in decided or columns.steps[name] >= 1:
             continue
         own = _decimals(data)
         if len(np.unique(own[own >= 0])) < 2:
             continue
-        found = [_rule(name, group, own, columns) for group in columns.groups if group != name]
+        few = own[scan_rows(len(own))]
+        found = [
+            _rule(name, group, own, columns) for group in scanned if group != name and _differ(few, scanned[group])
+        ]
         best = max((rule for rule in found if rule is not None), key=lambda rule: rule.evidence, default=None)
         if best is not None:
             yield best
+
+
+def _differ(decimals: Floats, values: Floats) -> bool:
+    """Return whether the numbers of some values of a column have fewer decimals, in a sample of the rows."""
+    here = (decimals >= 0) & ~np.isnan(values)
+    code = np.unique(values[here], return_inverse=True)[1]
+    most = np.full(int(code.max(initial=-1)) + 1, -1.0)
+    np.maximum.at(most, code, decimals[here])
+    return bool((most < decimals.max()).any())
 
 
 def _decimals(data: Floats) -> Floats:
