@@ -116,7 +116,8 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
         run: FitOptions,
     ) -> _ReplaySource:
         """Return the exact counts of another frame for the same sequence of measurements."""
-        private_rows = PrivateRows(frame, rows.rules, rows.grids, self.privacy, Noise.insecure(0))  # charges nothing
+        # This charges nothing.
+        private_rows = PrivateRows(frame, rows.rules, rows.public_grids, self.privacy, Noise.insecure(0))
         replay = _ReplaySource(watched)
         model = MarginalSynthesizer(components=1)
         model.schema_ = rows.rules.schema

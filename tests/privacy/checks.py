@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -19,14 +20,16 @@ from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
+from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.gan import GANSynthesizer
 from tabsynth.synthesizers.marginal import recurring_differences
+from tabsynth.synthesizers.marginal.bins.subdivision import subdivide
 from tabsynth.synthesizers.marginal.count_source import ExactCounts, MeasuredRows, NoisyCounts
-from tabsynth.synthesizers.marginal.private_rows import public_grids
+from tabsynth.synthesizers.marginal.private_rows import CellRows, public_grids
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
 from tabsynth.synthesizers.marginal.public_codec import public_codec
-from tabsynth.synthesizers.marginal.sign_products import correlations, triples
+from tabsynth.synthesizers.marginal.sign_products import correlations, dependence, triples
 from tabsynth.synthesizers.marginal.sign_products.products import measure_products
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
@@ -184,6 +187,42 @@ def products_are_charged_and_bounded(patch: Patch, folder: Path) -> None:
         both = [MeasuredRows(lambda kept=kept: kept, 1.0, ExactCounts(), names) for kept in (rows, rows[1:])]
         sums, without = (measure_products(signs, pairs, table, 0.1)[0] for table in both)
         assert np.abs(sums - without).max() <= 1
+
+
+def dependence_is_charged(patch: Patch, folder: Path) -> None:
+    """The measure of dependence is read after its charge, and noisy: without dependence it is rarely above zero."""
+    own, read = ledger(), []
+    cells = {name: np.random.default_rng(0).integers(0, 4, 50) for name in "abcde"}
+    grids = public_grids(
+        Schema.from_dict({"columns": {name: {"kind": "numeric", "low": 0, "high": 3, "decimals": 0} for name in cells}})
+    )
+
+    def column(name: str) -> Any:
+        read.append(len(own))
+        return cells[name]
+
+    counts = {name: np.full(4, 12.5) for name in cells}
+    source = NoisyCounts(1e-4, own, Noise.insecure(1))
+    found = [dependence.measure_dependence(grids, counts, column, 50.0, source, 0.1) for _ in range(9)]
+    assert min(read) == 1
+    assert len(own) == 9
+    # A mean product has a noise of 14; one of the rows is below 1. Half of the measures are zero.
+    assert max(found) > 1
+
+
+def divided_cells_follow_from_counts(patch: Patch, folder: Path) -> None:
+    """The finer cells of a column are those that counts ask for, whatever its numbers are."""
+    schema = Schema.from_dict({"columns": {"x": {"kind": "numeric", "low": 0, "high": 1000}}})
+    rules = RuleSet.of(schema)
+    ends = []
+    for numbers in ([400.0, 410.0, 420.0], [400.0, 410.0, 903.0]):
+        rows = CellRows(lambda kept=numbers: pd.DataFrame({"x": kept}), rules, public_grids(schema))
+        rows.cells("x")
+        finer = subdivide(rows.grids["x"], (40, 44))
+        assert finer is not None
+        rows.replace_grid("x", finer[0])
+        ends.append((rows.grids["x"].low, rows.grids["x"].high))
+    assert all(np.array_equal(one, two) for one, two in zip(*ends, strict=True))
 
 
 def searches_cost_what_noisy_rows_say(patch: Patch, folder: Path) -> None:

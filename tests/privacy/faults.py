@@ -18,7 +18,8 @@ from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.marginal import recurring_differences
 from tabsynth.synthesizers.marginal.count_source import ExactCounts
-from tabsynth.synthesizers.marginal.sign_products import correlations, triples
+from tabsynth.synthesizers.marginal.private_rows import CellRows
+from tabsynth.synthesizers.marginal.sign_products import correlations, dependence, triples
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.private import gan
 from tabsynth.synthesizers.private import masked as masked_private
@@ -251,3 +252,22 @@ def signs_beyond_one(patch: Patch) -> None:
 
     for module in (correlations, triples):
         patch.setattr(module, "balanced_signs", scaled(module.balanced_signs))
+
+
+def dependence_without_noise(patch: Patch) -> None:
+    own = dependence.measure_products
+    patch.setattr(
+        dependence,
+        "measure_products",
+        lambda signs, tuples, measured, share: own(signs, tuples, replace(measured, source=ExactCounts()), share),
+    )
+
+
+def cells_divided_by_the_data(patch: Patch) -> None:
+    own = CellRows.replace_grid
+
+    def between_the_ends(self: CellRows, name: str, grid: Any) -> None:
+        line = self.line(name)
+        own(self, name, replace(grid, low=np.maximum(grid.low, line.min()), high=np.minimum(grid.high, line.max())))
+
+    patch.setattr(CellRows, "replace_grid", between_the_ends)

@@ -16,6 +16,8 @@ from . import faults
 from .checks import (
     all_steps_are_charged_and_taken,
     batches_are_poisson,
+    dependence_is_charged,
+    divided_cells_follow_from_counts,
     fresh_noise_differs,
     gradients_are_clipped_one_by_one,
     neighbours_leave_the_same_file,
@@ -42,6 +44,8 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], Callable[[Patch, Path], None]]]
     "selection uncharged": (faults.uncharged_selection, selection_is_charged),
     "products of signs without noise": (faults.products_without_noise, products_are_charged_and_bounded),
     "signs beyond one": (faults.signs_beyond_one, products_are_charged_and_bounded),
+    "dependence without noise": (faults.dependence_without_noise, dependence_is_charged),
+    "cells divided by the data": (faults.cells_divided_by_the_data, divided_cells_follow_from_counts),
     "search paid by the raw row count": (faults.search_by_raw_rows, searches_cost_what_noisy_rows_say),
     "fixed threshold": (faults.fixed_threshold, rare_values_are_rare),
     "clipping skipped": (faults.no_clipping, gradients_are_clipped_one_by_one),

@@ -44,6 +44,21 @@ N_REFERENCE_PAIRS = 105
 MIN_JOINT_SIGNAL = 0.04
 """Below this signal, for a table of 15 columns, the model is independent: counts of pairs would be mostly noise."""
 
+CLEAR_SIGNAL = 0.4
+"""Above this signal, for a table of 15 columns, pairs are counted however little the columns depend on each other."""
+
+REFERENCE_DEPENDENCE = 0.175
+"""Root mean square product of signs to which the minimum signal refers."""
+
+MAX_DEPENDENCE = 0.5
+"""Columns of no usual table depend more on each other."""
+
+DEPENDENCE_NOISE = 0.5
+"""Standard deviation of the measured mean square product, relative to that at which pairs are worth their noise."""
+
+MAX_DEPENDENCE_SHARE = 0.03
+"""Maximum share of the budget for the measure of dependence."""
+
 MIN_TABLE_SIGNAL = 0.02
 """Below this signal the model is independent for any number of columns."""
 
@@ -168,10 +183,34 @@ def n_trees(rows: float, rho: float) -> int:
     return int(np.clip(round(4 * signal_to_noise(rows, rho) ** 0.5), 2, 12))
 
 
-def independent(rows: float, rho: float, pairs: int) -> bool:
-    """Return whether counts of so many pairs would be mostly noise; single columns then get the whole budget."""
-    signal = signal_to_noise(rows, rho)
-    return pairs > 0 and (signal < MIN_TABLE_SIGNAL or signal * np.sqrt(N_REFERENCE_PAIRS / pairs) < MIN_JOINT_SIGNAL)
+def independent(rows: float, rho: float, pairs: int, dependence: float = REFERENCE_DEPENDENCE) -> bool:
+    """Return whether counts of so many pairs would be mostly noise; single columns then get the whole budget.
+
+    Args:
+        rows: The noisy number of units.
+        rho: The zCDP budget.
+        pairs: Number of pairs.
+        dependence: Root mean square product of signs of the pairs, beyond that of independent columns.
+    """
+    least = MIN_JOINT_SIGNAL * REFERENCE_DEPENDENCE / max(dependence, 1e-9)
+    return pairs > 0 and (
+        signal_to_noise(rows, rho) < MIN_TABLE_SIGNAL or _joint_signal(rows, rho, pairs) < min(least, CLEAR_SIGNAL)
+    )
+
+
+def dependence_share(rows: float, rho: float, pairs: int) -> float:
+    """Return the share of the budget for the measure of dependence; none if no result could change the choice."""
+    if not pairs or independent(rows, rho, pairs, MAX_DEPENDENCE) or not independent(rows, rho, pairs, 0.0):
+        return 0.0
+    # The mean of squared noise has a standard deviation of its variance times the root of 2 / pairs.
+    least = DEPENDENCE_NOISE * (MIN_JOINT_SIGNAL * REFERENCE_DEPENDENCE) ** 2
+    share = N_REFERENCE_PAIRS * np.sqrt(2 / pairs) / (2 * REFERENCE_SIGNAL**2 * least)
+    return float(min(share, MAX_DEPENDENCE_SHARE))
+
+
+def _joint_signal(rows: float, rho: float, pairs: int) -> float:
+    """Return the signal of a table of 15 columns whose pairs are as noisy."""
+    return float(signal_to_noise(rows, rho) * np.sqrt(N_REFERENCE_PAIRS / pairs)) if pairs else np.inf
 
 
 def products_share(rows: float, rho: float, pairs: int, target_pairs: int) -> tuple[float, int]:

@@ -9,7 +9,6 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.synthesizers.marginal.bins.adaptive_bins import (
-    TAIL_DRIFT,
     cell_widths,
     kept_stretch,
     second_bins,
@@ -17,14 +16,16 @@ from tabsynth.synthesizers.marginal.bins.adaptive_bins import (
 )
 from tabsynth.synthesizers.marginal.bins.count_estimates import project_to_simplex, reconcile_blocks, shrink_to_uniform
 from tabsynth.synthesizers.marginal.bins.line_smoothing import (
+    bin_ends,
     bin_widths,
     short_table_bins,
     smooth_counts,
-    with_narrow_neighbours,
 )
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
+from tabsynth.synthesizers.marginal.bins.subdivision import expand, subdivide
 from tabsynth.synthesizers.marginal.budget_allocation import (
     DEFAULT_EXPECTED_ROWS,
+    dependence_share,
     independent,
     independent_shares,
     n_bins,
@@ -32,12 +33,16 @@ from tabsynth.synthesizers.marginal.budget_allocation import (
     products_share,
 )
 from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
+from tabsynth.synthesizers.marginal.sign_products.dependence import measure_dependence
 
 SMOOTHING_GAIN = 3.0
 """Approximate factor by which smoothing reduces the noise of a bin's count."""
 
-SMOOTHED_TAIL_DRIFT = 0.75
-"""Drift of the search for the tails of counts that are smoothed; the narrow bins of a short table have few rows."""
+MIN_BIN_ROWS = 0.1
+"""Bins with fewer rows after smoothing are empty."""
+
+UNCOUNTED = 1e12
+"""Standard deviation of the first counts of cells that were divided since."""
 
 BINS_FOR_EACH_TOKEN = 2
 """Bins of the second count per token; the bin edges matter as much as the mass of a token."""
@@ -52,12 +57,14 @@ class OneWayMarginals:
         counts: Estimated rows of each cell of each column; none negative, each column sums to ``rows``.
         sigma: Standard deviation of the noise of each column's cells, or of its blocks where those are measured.
         spent: Share of the budget that was spent.
+        independent: Whether counts of pairs would be mostly noise, so that the columns got the rest of the budget.
     """
 
     rows: float
     counts: dict[str, Floats]
     sigma: dict[str, float]
     spent: float
+    independent: bool = False
 
 
 def measure_one_ways(
@@ -70,6 +77,7 @@ def measure_one_ways(
     may_spend_all: bool = False,
     pairs: int | None = None,
     target_pairs: int | None = None,
+    replace_grid: Callable[[str, Grid], None] | None = None,
 ) -> OneWayMarginals:
     """Count the cells of every column, and long columns again on bins chosen from the first counts; two charges.
 
@@ -81,10 +89,15 @@ def measure_one_ways(
             cells, or of blocks for a wide numeric column.
         expected_rows: Approximate number of units; if it is small for the budget, numeric columns are counted once.
         may_spend_all: If counts of pairs would be mostly noise, count all columns in the second charge and spend the
-            rest of the budget on it, except for the products of signs.
+            rest of the budget on it, except for the products of signs. Where it depends on how far the columns depend
+            on each other, this is measured for a charge of its own, unless ``pairs`` are given.
         pairs: Number of pairs that would be counted; all by default.
         target_pairs: Number of pairs with a target; None if no products of signs are to be measured.
+        replace_grid: Replaces a column's grid, of which ``cells`` then reads, where its rows fall into few cells of a
+            wide declared range.
     """
+    grids = dict(grids)
+    all_pairs = pairs is None
     pairs = len(grids) * (len(grids) - 1) // 2 if pairs is None else pairs
     plan = plan_one_ways(grids, share, expected_rows, source.rho)
     wanted, shares, second_shares = plan.tables, plan.shares, dict(plan.second)
@@ -115,12 +128,16 @@ def measure_one_ways(
     scale = {name: min(sigma[name, False], sigma.get((name, True), np.inf)) for name in grids}
     spent = share
     units = rows / source.max_rows_per_unit
-    if may_spend_all and independent(units, source.rho, pairs):
-        spent = 1.0 if target_pairs is None else 1 - products_share(units, source.rho, pairs, target_pairs)[0]
+    short = may_spend_all and independent(units, source.rho, pairs)
+    if may_spend_all and all_pairs and (score := dependence_share(units, source.rho, pairs)):
+        dependence = measure_dependence(grids, estimates, cells, rows, source, score)
+        short, spent = independent(units, source.rho, pairs, dependence), spent + score
+    if short:
+        left = 1.0 if target_pairs is None else 1 - products_share(units, source.rho, pairs, target_pairs)[0]
         again = list(grids)
-        for name, part in independent_shares(grids, spent - share).items():
+        for name, part in independent_shares(grids, left - spent).items():
             second_shares[name] = second_shares.get(name, 0.0) + part
-    short = spent > share
+        spent = left
     if again:
         numeric = [name for name in again if grids[name].line]
         stretches = {
@@ -130,10 +147,21 @@ def measure_one_ways(
             for name in numeric
         }
         scale |= {name: source.sigma(second_shares[name]) for name in again}
+        fine = {name: (noisy[name, False], sigma[name, False]) for name in again}
+        if replace_grid is not None:
+            for name in numeric:
+                if (finer := subdivide(grids[name], stretches[name])) is None:
+                    continue
+                grids[name], former = finer
+                replace_grid(name, grids[name])
+                begin, end = np.searchsorted(former[: len(grids[name].low)], stretches[name]).tolist()
+                stretches[name] = begin, end
+                estimates[name] = expand(estimates[name], former)
+                fine[name] = expand(noisy[name, False], former), UNCOUNTED
         n_second = BINS_FOR_EACH_TOKEN * n_bins(units, source.rho)
         bins = {
             name: (short_table_bins if short else second_bins)(
-                grids[name], estimates[name], stretches[name], n_second, 2 * scale[name]
+                grids[name], estimates[name], stretches[name], n_second, (4 if short else 2) * scale[name]
             )
             for name in numeric
         }
@@ -141,11 +169,12 @@ def measure_one_ways(
         reads = [_histogram_reader(cells, name, bins[name], int(bins[name][-1]) + 1) for name in again]
         second_counts = source.counts(reads, [second_shares[name] for name in again], "columns once more", again)
         for name, second in zip(again, second_counts, strict=True):
-            fine = noisy[name, False], sigma[name, False], estimates[name]
-            estimates[name] = _refine(grids[name], *fine, bins[name], second, scale[name], rows, smooth=short)
+            estimates[name] = _refine(
+                grids[name], *fine[name], estimates[name], bins[name], second, scale[name], rows, smooth=short
+            )
         if short:
             scale |= {name: scale[name] / SMOOTHING_GAIN for name in numeric}
-    return OneWayMarginals(rows, estimates, scale, spent)
+    return OneWayMarginals(rows, estimates, scale, spent, short)
 
 
 def _stretch_of_cells(
@@ -178,25 +207,22 @@ def _refine(
         precise, rough = second_sigma**-2, sigma**-2
         combined = (second * precise + fine * rough) / (precise + rough)
         return project_to_simplex(shrink_to_uniform(combined, (precise + rough) ** -0.5, rows), rows)
-    numbers = second[: bins[n_ordered - 1] + 1]
-    stretch = kept_stretch(numbers, second_sigma, SMOOTHED_TAIL_DRIFT if smooth else TAIL_DRIFT)
-    if smooth:
-        stretch = with_narrow_neighbours(stretch, bin_widths(grid, bins)[1])
-    outside = tail_mask(bins, n_ordered, stretch)
+    size = int(bins[n_ordered - 1]) + 1
+    numbers, missing = second[:size], second[size:]
+    smoothed = smooth_counts(numbers, second_sigma, bin_ends(grid, bins), rows - missing.sum()) if smooth else None
+    if smoothed is None:
+        outside = tail_mask(bins, n_ordered, kept_stretch(numbers, second_sigma))
+        widths = cell_widths(grid, first, bins)
+    else:
+        numbers, shape = smoothed
+        second, second_sigma = np.append(numbers, missing), second_sigma / SMOOTHING_GAIN
+        cell_width, bin_width = bin_widths(grid, bins)
+        first = np.append((numbers / bin_width)[bins[:n_ordered]] * cell_width, [0.0] * (grid.size - n_ordered))
+        widths = cell_widths(grid, first, bins, shape.density(grid.low, grid.low + cell_width))
+        outside = np.append(numbers < MIN_BIN_ROWS, np.zeros(len(missing), bool))[bins]
     inside = ~outside
     inside_bins, position = np.unique(bins[inside], return_inverse=True)
     second = second[inside_bins]
-    if smooth:
-        cell_width, bin_width = bin_widths(grid, bins)
-        size = len(inside_bins) - (grid.size > n_ordered)
-        missing = second[size:]
-        smoothed = smooth_counts(second[:size], second_sigma, bin_width[inside_bins[:size]], rows - missing.sum())
-        if smoothed is not None:
-            second, second_sigma = np.append(smoothed, missing), second_sigma / SMOOTHING_GAIN
-            density = np.zeros(len(bin_width))
-            density[inside_bins[:size]] = smoothed / bin_width[inside_bins[:size]]
-            first = np.append(density[bins[:n_ordered]] * cell_width, [0.0] * (grid.size - n_ordered))
-    widths = cell_widths(grid, first, bins)
     out = np.zeros(grid.size)
     out[inside] = reconcile_blocks(fine[inside], sigma, position, second, second_sigma, rows, widths[inside])
     return out

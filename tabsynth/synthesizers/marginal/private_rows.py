@@ -45,13 +45,26 @@ class CellRows:
     """
 
     def __init__(self, read: Callable[[], pd.DataFrame], rules: RuleSet, grids: dict[str, Grid]) -> None:
-        self.schema, self.rules, self.grids = rules.model_schema(), rules, grids
+        self.schema, self.rules = rules.model_schema(), rules
+        self.public_grids, self.grids = grids, dict(grids)
         self._read_table = read
         self._cells: dict[str, Integers] | None = None
 
     def cells(self, name: str) -> Integers:
         """Return the cell of every row of a column, shape (n,)."""
         return self._read()[name]
+
+    def replace_grid(self, name: str, grid: Grid) -> None:
+        """Replace the cells of a numeric column."""
+        self.grids[name] = grid
+        if self._cells is not None:
+            self._cells[name] = grid.encode(self.schema[name], self._lines[name])
+
+    def restore_grids(self) -> None:
+        """Undo the replacements of an earlier fit to the same rows."""
+        for name, grid in self.public_grids.items():
+            if self.grids[name] is not grid:
+                self.replace_grid(name, grid)
 
     def tokens(self, codec: Codec) -> Tokens:
         """Return the tokens of all rows, shape (n, slots)."""

@@ -28,7 +28,6 @@ from tabsynth.synthesizers.imputation import impute_rows, slotwise_predictor
 from tabsynth.synthesizers.marginal.budget_allocation import (
     DEFAULT_EXPECTED_ROWS,
     N_SHORT_TABLE_BINS,
-    independent,
     n_bins,
     one_way_share,
     products_share,
@@ -113,6 +112,7 @@ class MarginalSynthesizer(TokenSynthesizer):
 
     def _fit_rows(self, rows: CellRows, source: NoisyCounts, n_public: int | None, run: FitOptions) -> None:
         """Spend the source's budget on counts of private rows, and fit the model to them."""
+        rows.restore_grids()
         unit, grids, schema = source.max_rows_per_unit, rows.grids, rows.schema
         mixture = self.method == "mixture"
         public = PublicStructure.of(rows.rules, schema, grids, self.public_marginals, lookups=mixture)
@@ -129,11 +129,12 @@ class MarginalSynthesizer(TokenSynthesizer):
             expected_rows=expected,
             may_spend_all=mixture,
             target_pairs=target_pairs,
+            replace_grid=None if public.zeros or public.determined or public.singles else rows.replace_grid,
         )
         self._public = public.complete(single)
         self.rows_ = max(round(single.rows), 1)
         units = single.rows / unit
-        is_short = single.spent == 1 or (mixture and independent(units, source.rho, pairs))
+        is_short = single.independent or single.spent == 1
         bins = N_SHORT_TABLE_BINS if is_short else n_bins(units, source.rho)
         self.codec_ = public_codec(schema, grids, self._public.counts, self._public.pooling_sigma, bins, public.cuts)
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])

@@ -101,12 +101,18 @@ def second_bins(grid: Grid, counts: Floats, stretch: tuple[int, int], bins: int,
     return out
 
 
-def cell_widths(grid: Grid, counts: Floats, bins: Integers) -> Floats:
+def cell_widths(grid: Grid, counts: Floats, bins: Integers, density: Floats | None = None) -> Floats:
     """Return the expected relative share of each cell within its bin, shape (cells,).
 
     Single numbers get the average share of single numbers in all bins of several cells; intervals share the rest in
     proportion to their width. Beyond one interquartile range from the median, the expected density falls with the third
     power of the distance, so that the few rows of a wide outer bin are not spread to the end of the declared range.
+
+    Args:
+        grid: The cells of a numeric column.
+        counts: Estimated rows of each cell.
+        bins: The bin of each cell, ascending.
+        density: Expected density in each numeric cell, if it is known better.
     """
     step = 0.0 if grid.decimals is None else 10.0**-grid.decimals
     n_ordered = len(grid.low)
@@ -118,7 +124,7 @@ def cell_widths(grid: Grid, counts: Floats, bins: Integers) -> Floats:
         np.minimum(np.searchsorted(order, order[-1] * np.array([0.25, 0.5, 0.75])), n_ordered - 1)
     ]
     reach = np.maximum(np.abs(middle - median), max(third - first, step, 1e-12 * grid.span))
-    density = (reach / reach.max()) ** -3.0
+    density = (reach / reach.max()) ** -3.0 if density is None else density
     if single.all():
         return np.append(density, np.ones(grid.size - n_ordered))
     width = grid.high - grid.low + step

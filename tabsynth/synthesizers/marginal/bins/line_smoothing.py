@@ -8,10 +8,17 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.synthesizers.marginal.bins.adaptive_bins import merge_cells
+from tabsynth.synthesizers.marginal.bins.density_shapes import Shape, fit_shape
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 
-PENALTIES = 10.0 ** np.arange(6, -3, -1.0)
-"""Weights of the roughness, from a log-density that is a parabola to one that follows the counts."""
+PENALTIES = 10.0 ** np.arange(3, -4, -1.0)
+"""Weights of the penalty, from a density that is nearly normal to one that follows the counts."""
+
+SIZE_WEIGHT = 0.1
+"""Weight of the factor's size in the penalty, relative to its roughness."""
+
+MIN_SHARE = 1e-9
+"""Minimum share of a bin before the factor."""
 
 N_STEPS = 30
 """Steps of Gauss and Newton for each weight."""
@@ -22,20 +29,14 @@ MIN_DAMPING = 1e-6
 MIN_BINS = 5
 """Fewer bins are not smoothed."""
 
-MAX_TAIL_BINS = 2
-"""Maximum number of bins on either side that a smoothed stretch is extended by."""
-
-MAX_RELATIVE_WIDTH = 2.0
-"""Maximum width of these bins, relative to the median of those that exceed noise."""
-
-N_EQUAL_BINS = 8
+N_EQUAL_BINS = 6
 """Minimum number of bins of the stretch that exceeds noise; its first counts are too noisy to leave any bin wider."""
 
 
 def short_table_bins(grid: Grid, counts: Floats, stretch: tuple[int, int], bins: int, min_rows: float) -> Integers:
     """Return the bin of each cell for the second count of a short table, missing values in a bin of their own.
 
-    The stretch is split into bins of about equal mass and at most about an eighth of its width. Since it is uncertain
+    The stretch is split into bins of about equal mass and at most about a sixth of its width. Since it is uncertain
     where it ends, there are bins of doubling width on both sides.
 
     Args:
@@ -77,75 +78,75 @@ def bin_widths(grid: Grid, bins: Integers) -> tuple[Floats, Floats]:
     return width, np.bincount(bins[: len(width)], weights=width).astype(np.float64)
 
 
-def with_narrow_neighbours(stretch: tuple[int, int], widths: Floats) -> tuple[int, int]:
-    """Extend a stretch of bins that exceed noise by narrow ones on both sides, over which smoothing extends the tail.
-
-    Wide bins would spread a little noise over the declared range.
-
-    Args:
-        stretch: The first bin that exceeds noise, and one past the last.
-        widths: Width of each bin.
-    """
-    first, last = stretch
-    widest = MAX_RELATIVE_WIDTH * float(np.median(widths[first:last]))
-    for _ in range(MAX_TAIL_BINS):
-        first -= first > 0 and widths[first - 1] <= widest
-        last += last < len(widths) and widths[last] <= widest
-    return first, last
+def bin_ends(grid: Grid, bins: Integers) -> Floats:
+    """Return the ends of successive bins of a numeric column, shape (bins + 1,)."""
+    first = np.flatnonzero(np.diff(bins[: len(grid.low)], prepend=-1))
+    step = 0.0 if grid.decimals is None else 10.0**-grid.decimals
+    return np.append(grid.low[first], grid.high[-1] + step)
 
 
-def smooth_counts(counts: Floats, sigma: float, widths: Floats, total: float) -> Floats | None:
-    """Fit the smoothest density that noise may explain; None if even the roughest differs by more than noise.
+def smooth_counts(counts: Floats, sigma: float, ends: Floats, total: float) -> tuple[Floats, Shape] | None:
+    """Fit a density between one of few parameters and the counts themselves, as near to the former as noise allows.
 
-    The log-density is penalised by its third differences over the bins, so that the smoothest density is normal where
-    the bins are equally wide. The weight of the penalty is the largest one whose squared residuals are at most what
-    noise leaves (Morozov's discrepancy principle).
+    The density is multiplied by a factor whose logarithm is penalised by its size and by its second differences over
+    the bins. The weight of the penalty minimises the expected squared error (Mallows 1973). None if that is least for
+    the counts themselves.
 
     Args:
         counts: Noisy counts of bins in order.
         sigma: Standard deviation of their noise.
-        widths: Width of each bin.
+        ends: Ends of the bins, shape (bins + 1,).
         total: Number of rows in all bins.
+
+    Returns:
+        The smoothed counts, and the density without the factor.
     """
     size = len(counts)
     if size < MIN_BINS or total <= 0:
         return None
-    third = np.diff(np.eye(size), n=3, axis=0)
-    rough = third.T @ third
-    base = np.log(widths / widths.sum())
-    log_density = np.log(np.maximum(counts, sigma) / np.maximum(counts, sigma).sum()) - base
+    shape = fit_shape(ends, counts, sigma, total)
+    shares = shape.shares(ends)
+    noisy, scaled = counts / sigma, total / sigma
+    second = np.diff(np.eye(size), n=2, axis=0)
+    rough = second.T @ second + SIZE_WEIGHT * np.eye(size)
+    base = np.log(np.maximum(shares, MIN_SHARE))
+    best, error = shares * total, float(((noisy - shares * scaled) ** 2).sum()) + 2 * shape.parameters
+    factor = np.zeros(size)
     for penalty in PENALTIES:
-        log_density, fit = _fit(counts / sigma, base, rough * penalty, total / sigma, log_density)
-        if ((counts / sigma - fit) ** 2).sum() <= size:
-            return fit * sigma
-    return None
+        factor, fit, freedom = _fit(noisy, base, rough * penalty, scaled, factor)
+        expected = float(((noisy - fit) ** 2).sum()) + 2 * (shape.parameters + freedom)
+        if expected < error:
+            best, error = fit * sigma, expected
+    return (best, shape) if error < 2 * size else None
 
 
-def _fit(noisy: Floats, base: Floats, rough: Floats, total: float, start: Floats) -> tuple[Floats, Floats]:
-    """Return the penalised log-density and the counts, in units of the noise, by the Levenberg-Marquardt method."""
+def _fit(noisy: Floats, base: Floats, rough: Floats, total: float, start: Floats) -> tuple[Floats, Floats, float]:
+    """Return the factor's logarithm, the counts and the degrees of freedom, by the Levenberg-Marquardt method."""
 
-    def predict(log_density: Floats) -> Floats:
-        logits = log_density + base
+    def predict(factor: Floats) -> Floats:
+        logits = factor + base
         raised = np.exp(logits - logits.max())
         return np.asarray(total * raised / raised.sum())
 
-    def loss(log_density: Floats, fit: Floats) -> float:
-        return float(((noisy - fit) ** 2).sum() + log_density @ rough @ log_density)
+    def loss(factor: Floats, fit: Floats) -> float:
+        return float(((noisy - fit) ** 2).sum() + factor @ rough @ factor)
 
-    log_density, damping = start, 1.0
-    fit = predict(log_density)
-    best = loss(log_density, fit)
+    factor, damping = start, 1.0
+    fit = predict(factor)
+    best = loss(factor, fit)
     for _ in range(N_STEPS):
         slope = np.diag(fit) - np.outer(fit, fit) / total
-        gradient = slope @ (noisy - fit) - rough @ log_density
-        step = np.linalg.solve(slope.T @ slope + rough + damping * np.eye(len(log_density)), gradient)
-        tried = predict(log_density + step)
-        now = loss(log_density + step, tried)
+        gradient = slope @ (noisy - fit) - rough @ factor
+        step = np.linalg.solve(slope.T @ slope + rough + damping * np.eye(len(factor)), gradient)
+        tried = predict(factor + step)
+        now = loss(factor + step, tried)
         if now < best:  # not where a step overflows
             gain, damping = best - now, max(damping / 5, MIN_DAMPING)
-            log_density, fit, best = log_density + step, tried, now
+            factor, fit, best = factor + step, tried, now
             if gain < 1e-6 * best:
                 break
         else:
             damping *= 10
-    return log_density, fit
+    slope = np.diag(fit) - np.outer(fit, fit) / total
+    information = slope.T @ slope
+    return factor, fit, float(np.trace(np.linalg.solve(information + rough, information)))

@@ -1,0 +1,117 @@
+"""Densities of few parameters fitted to noisy counts of bins: normal with two standard deviations, and gamma.
+
+With few rows under privacy there is little more to learn of a column than its place, its spread and its skewness. The
+tails beyond follow from these, so the noise of the many empty bins of a wide range does not widen the column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+from scipy.special import gammainc, ndtr
+
+from tabsynth.common.arrays import Floats
+
+SKEW_PRIOR = 0.5
+"""Standard deviation of the prior of the logarithm of the ratio of both standard deviations."""
+
+N_STARTS = 3
+"""Initial modes, at the pairs of neighbouring bins with the highest counts."""
+
+MAX_SHAPE = 1e4
+"""Maximum shape of the gamma density; with a larger one it is normal."""
+
+Below = Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A fitted density.
+
+    Attributes:
+        below: Its distribution function, up to a factor.
+        cost: Sum of the squared residuals in variances of the noise, and of the prior.
+        parameters: Number of parameters.
+    """
+
+    below: Below
+    cost: float
+    parameters: int
+
+    def shares(self, ends: Floats) -> Floats:
+        """Return the probabilities of the bins between successive ends, scaled to a sum of 1."""
+        mass = np.maximum(np.diff(self.below(ends)), 0.0)
+        return np.asarray(mass / max(mass.sum(), 1e-300))
+
+    def density(self, low: Floats, high: Floats) -> Floats:
+        """Return the mean density between two ends, up to a factor."""
+        least = 1e-9 * max(float(high[-1] - low[0]), 1e-300)
+        half = np.maximum((high - low) / 2, least)
+        middle = (low + high) / 2
+        density = np.maximum((self.below(middle + half) - self.below(middle - half)) / (2 * half), 0.0)
+        return np.asarray(np.maximum(density / max(float(density.max()), 1e-300), 1e-9))
+
+
+def fit_shape(ends: Floats, counts: Floats, sigma: float, total: float) -> Shape:
+    """Fit each density by weighted least squares, and return the one with the smallest expected error.
+
+    Args:
+        ends: Ends of the bins, ascending, shape (bins + 1,).
+        counts: Noisy counts of the bins.
+        sigma: Standard deviation of their noise.
+        total: Number of rows in all bins.
+    """
+    span = ends[-1] - ends[0]
+    width = np.maximum(np.diff(ends), 1e-9 * span)
+    pairs = np.convolve(counts, [1.0, 1.0], "valid")
+    starts = []
+    for at in np.argsort(-pairs)[:N_STARTS].tolist():
+        middle = (ends[at] + ends[at + 2]) / 2
+        starts.append((middle, float(width[at : at + 2].mean())))
+    smallest, largest = float(np.log(width.min() / 4)), float(np.log(span))
+
+    def split_normal(parameters: Floats) -> tuple[Below, float]:
+        left, right = np.exp(np.clip(parameters[1:], smallest, largest))
+        return lambda x: _split_normal_below(x - parameters[0], left, right), (
+            parameters[1] - parameters[2]
+        ) / SKEW_PRIOR
+
+    def gamma(parameters: Floats) -> tuple[Below, float]:
+        shape = np.exp(np.clip(parameters[1], -2.0, np.log(MAX_SHAPE)))
+        scale = np.exp(np.clip(parameters[0], smallest, largest)) / shape
+        return lambda x: gammainc(shape, np.maximum(x - ends[0], 0.0) / scale), 0.0
+
+    shapes = [_fit(split_normal, [[m, np.log(s), np.log(s)] for m, s in starts], ends, counts, sigma, total)]
+    means = [(max(m - ends[0], width.min()), s) for m, s in starts]
+    shapes.append(_fit(gamma, [[np.log(m), 2 * np.log(max(m / s, 1.0))] for m, s in means], ends, counts, sigma, total))
+    return min(shapes, key=lambda shape: shape.cost + 2 * shape.parameters)
+
+
+def _fit(
+    family: Callable[[Floats], tuple[Below, float]],
+    starts: list[list[float]],
+    ends: Floats,
+    counts: Floats,
+    sigma: float,
+    total: float,
+) -> Shape:
+    def residuals(parameters: Floats) -> Floats:
+        below, prior = family(parameters)
+        return np.append((total * Shape(below, 0.0, 0).shares(ends) - counts) / sigma, prior)
+
+    found = []
+    for start in starts:
+        scale = [max(abs(start[0]) * 0.1, 1e-9), *[1.0] * (len(start) - 1)]
+        found.append(least_squares(residuals, start, x_scale=scale, method="lm", max_nfev=200))
+    best = min(found, key=lambda one: float(one.cost))
+    return Shape(family(best.x)[0], 2 * float(best.cost), len(best.x))
+
+
+def _split_normal_below(distance: Floats, left: float, right: float) -> Floats:
+    """Return the distribution function at distances from the mode, up to a factor."""
+    return np.asarray(
+        np.where(distance < 0, 2 * left * ndtr(distance / left), left + right * (2 * ndtr(distance / right) - 1))
+    )
