@@ -23,7 +23,6 @@ import json
 import os
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 import venv
@@ -32,9 +31,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _common import print_result
+from _common import prepare_yardstick, print_result
 from _public_domain import DEFAULT_BINS, PublicDomain
-from private import DELTA, HERE, YARDSTICK, by_rule, distances, drawn, schema_of, scored
+from private import DELTA, HERE, by_rule, distances, drawn, schema_of, scored
 
 import tabsynth
 from tabsynth.privacy.budget import zcdp_rho
@@ -89,11 +88,9 @@ def main() -> None:
     if args.short:
         print(json.dumps(run_short()))
         return
-    if not YARDSTICK.is_dir():
-        raise SystemExit(f"the yardstick is not at {YARDSTICK}; use --short")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subprocess.run([sys.executable, YARDSTICK / "prepare.py", folder], check=True, stdout=subprocess.DEVNULL)
+        prepare_yardstick(folder)
         grid = itertools.product(
             args.tables.split(","),
             map(float, args.epsilons.split(",")),
