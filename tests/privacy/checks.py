@@ -218,7 +218,7 @@ def divided_cells_follow_from_counts(patch: Patch, folder: Path) -> None:
     for numbers in ([400.0, 410.0, 420.0], [400.0, 410.0, 903.0]):
         rows = CellRows(lambda kept=numbers: pd.DataFrame({"x": kept}), rules, public_grids(schema))
         rows.cells("x")
-        finer = subdivide(rows.grids["x"], (40, 44))
+        finer = subdivide(rows.grids["x"], np.ones(rows.grids["x"].size), (40, 44))
         assert finer is not None
         rows.replace_grid("x", finer[0])
         ends.append((rows.grids["x"].low, rows.grids["x"].high))

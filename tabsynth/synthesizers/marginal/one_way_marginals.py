@@ -150,7 +150,7 @@ def measure_one_ways(
         fine = {name: (noisy[name, False], sigma[name, False]) for name in again}
         if replace_grid is not None:
             for name in numeric:
-                if (finer := subdivide(grids[name], stretches[name])) is None:
+                if (finer := subdivide(grids[name], estimates[name], stretches[name])) is None:
                     continue
                 grids[name], former = finer
                 replace_grid(name, grids[name])

@@ -27,7 +27,7 @@ from tabsynth.synthesizers.options import FitOptions
 def test_finer_cells_divide_the_former_ones(decimals: int, rounded: bool, start: int, nullable: bool) -> None:
     grid = numeric_grid(-1000.0, 100_000.0, decimals if rounded else None, nullable)
     first = start % (len(grid.low) - 6)
-    found = subdivide(grid, (first, first + 6))
+    found = subdivide(grid, np.append(grid.high > grid.low, [0.0] * nullable), (first, first + 6))
     if found is None:
         assert (grid.low == grid.high)[max(first - 1, 0) : first + 7].all()
         return
@@ -49,9 +49,15 @@ def test_finer_cells_divide_the_former_ones(decimals: int, rounded: bool, start:
 
 def test_cells_are_divided_only_where_rows_have_few() -> None:
     grid = numeric_grid(0.0, 1000.0, None, False)
-    assert subdivide(grid, (0, MAX_CELLS + 40)) is None
+    counts = np.ones(grid.size)
+    assert subdivide(grid, counts, (0, MAX_CELLS + 40)) is None
     single = numeric_grid(0, 100, 0, False)
-    assert subdivide(single, (5, 8)) is None  # a cell of one number cannot be divided
+    assert subdivide(single, np.ones(single.size), (5, 8)) is None  # a cell of one number cannot be divided
+    amounts = numeric_grid(0, 100_000, 0, False)
+    at = int(np.flatnonzero(amounts.low == 50_000)[0])
+    counts = np.where(amounts.low == amounts.high, 10.0, 0.1)
+    assert subdivide(amounts, counts, (at, at + 4)) is None  # rows at single numbers keep their first counts
+    assert subdivide(amounts, np.ones(amounts.size), (at, at + 4)) is not None
 
 
 @pytest.mark.parametrize("kind", ["normal", "gamma"])

@@ -17,13 +17,18 @@ N_FINER_CELLS = 64
 """Approximate number of cells into which those of the rows are divided."""
 
 
-def subdivide(grid: Grid, stretch: tuple[int, int]) -> tuple[Grid, Integers] | None:
+MIN_SHARE = 0.5
+"""Minimum share of the rows in intervals rather than at single numbers, whose first counts are worth keeping."""
+
+
+def subdivide(grid: Grid, counts: Floats, stretch: tuple[int, int]) -> tuple[Grid, Integers] | None:
     """Divide the intervals of a stretch of cells; return the finer grid, and the former cell of each of its cells.
 
-    None if the stretch has cells enough, or no interval that could be divided.
+    None if the stretch has cells enough, or if most of its rows are at single numbers.
 
     Args:
         grid: The cells of a numeric column.
+        counts: Estimated rows of each cell.
         stretch: The first cell that exceeds noise, and one past the last.
     """
     n_ordered = len(grid.low)
@@ -31,7 +36,11 @@ def subdivide(grid: Grid, stretch: tuple[int, int]) -> tuple[Grid, Integers] | N
     first, last = max(stretch[0] - 1, 0), min(stretch[1] + 1, n_ordered)
     wide = grid.high > grid.low
     inside = wide & (np.arange(n_ordered) >= first) & (np.arange(n_ordered) < last)
-    if not inside.any() or inside.sum() > MAX_CELLS:
+    if (
+        not inside.any()
+        or inside.sum() > MAX_CELLS
+        or counts[:n_ordered][inside].sum() < MIN_SHARE * counts[first:last].sum()
+    ):
         return None
     parts = -(-N_FINER_CELLS // int(inside.sum()))
     lows, highs, cells = list[Floats](), list[Floats](), list[Integers]()
