@@ -18,6 +18,7 @@ from tabsynth.data.database.root_rows import split_by_root
 from tabsynth.errors import ConditionError, InputError, quote
 from tabsynth.evaluation.inputs import fingerprint
 from tabsynth.evaluation.relational.encoded_database import relax_database
+from tabsynth.pipeline.outputs import write_sampled_folder
 from tabsynth.pipeline.records import content_hash, data_hash
 from tabsynth.pipeline.step_config import ModelStep
 from tabsynth.pipeline.steps import Steps
@@ -165,11 +166,17 @@ class LinkedSteps(Steps):
         step = self.job.sample
         assert step is not None
         self.say("sampling")
-        drawn = self.model.sample(
-            step.rows, scale=step.scale, given=step.given, seed=self.seeds["sample"], progress=self.progress
+        written = write_sampled_folder(
+            self.model,
+            self.aside["synthetic"],
+            step.rows,
+            scale=step.scale,
+            given=step.given,
+            seed=self.seeds["sample"],
+            format=step.format,
+            progress=self.progress,
         )
-        write_folder(drawn, self.aside["synthetic"], self.model.schema_, step.format)
-        return {"rows": {f"synthetic {name}": len(frame) for name, frame in drawn.items()}}
+        return {"rows": {f"synthetic {name}": rows for name, rows in written.items()}}
 
     def _compared(self, step: str) -> dict[str, Any]:
         tables = self.tables

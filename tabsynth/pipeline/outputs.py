@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import pyarrow as pa
 from tabsynth.common.atomic_files import check_writable, write_text
 from tabsynth.common.input_files import parse_json
 from tabsynth.data.batch_reader import Batches
+from tabsynth.data.database.folders import write_folder, write_folder_chunks
 from tabsynth.data.parquet_files import arrow_to_frame, open_parquet
 from tabsynth.data.read_write import read, write, write_chunks
 from tabsynth.data.sql.read_write import Mode, has_token, write_batches
@@ -27,6 +29,7 @@ from tabsynth.pipeline.step_config import SampleStep
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
+from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 CHUNK_ROWS = 65_536
 """Rows sampled and written at a time."""
@@ -92,6 +95,48 @@ def write_sample(
             if sum(map(len, head)) < keep:
                 head.append(chunk)
     return pd.concat(head, ignore_index=True) if head else pd.DataFrame()
+
+
+def write_sampled_folder(
+    model: RelationalSynthesizer,
+    folder: str | Path,
+    rows: int | Mapping[str, int] | None,
+    *,
+    scale: float | None = None,
+    given: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int,
+    format: str = "parquet",
+    keep_formulas: bool = False,
+    progress: bool | None = None,
+) -> dict[str, int]:
+    """Sample a database into a folder, in chunks where no key can repeat between them, and return its rows by table.
+
+    Args:
+        model: A fitted model of linked tables.
+        folder: The folder to write.
+        rows: Rows of the root tables, as for ``RelationalSynthesizer.sample``.
+        scale: As for ``RelationalSynthesizer.sample``.
+        given: Conditions by table.
+        seed: The seed.
+        format: ``parquet`` or ``csv``.
+        keep_formulas: Write text that a spreadsheet would take for a formula as it is.
+        progress: Whether to show a progress bar.
+    """
+    how: dict[str, Any] = {"scale": scale, "given": given, "seed": seed, "progress": progress}
+    chunks = model.sample_chunks(rows, **how) if model.repeatable_key is None else iter([model.sample(rows, **how)])
+    first, second = next(chunks), next(chunks, None)
+    written = {name: len(frame) for name, frame in first.items()}
+    if second is None:
+        write_folder(first, folder, model.schema_, format, keep_formulas=keep_formulas)
+        return written
+    with write_folder_chunks(folder, model.schema_, format, keep_formulas=keep_formulas) as append:
+        append(first)
+        del first
+        for tables in itertools.chain([second], chunks):
+            append(tables)
+            for name, frame in tables.items():
+                written[name] += len(frame)
+    return written
 
 
 def copy_to_database(path: Path, url: str, schema: Schema, mode: Mode, token: str) -> None:

@@ -57,13 +57,16 @@ class Relations:
     rules: tuple[RowRule, ...] = ()
 
     @classmethod
-    def discover(cls, table: Table, codec: Codec, *, without: Collection[str] = ()) -> Relations:
+    def discover(
+        cls, table: Table, codec: Codec, *, without: Collection[str] = (), absent: Collection[str] = ()
+    ) -> Relations:
         """Discover the relations that hold in a training table.
 
         Args:
             table: The training rows.
             codec: Their vocabulary.
             without: Columns to leave out.
+            absent: Columns that some sources lack, whose cells there are not missing values.
         """
         persons = person_codes(table, codec.min_group)
         numbers = numeric_columns(table.frame, codec.schema, codec.coders)
@@ -71,7 +74,7 @@ class Relations:
         relations = discover_relations(numbers)
         computed = {relation.column: frozenset(name for name, _ in relation.terms) for relation in relations}
         refused = {constraint.rule for constraint in table.schema.constraints if isinstance(constraint, RefusedRule)}
-        searched = rule_columns(table.frame, codec, numbers, persons)
+        searched = rule_columns(table.frame, codec, numbers, persons, absent)
         categories = {name: own for name, own in searched.keys.items() if name not in numbers}
         rules = tuple(rule for rule in discover_all(searched, categories, computed) if rule.text not in refused)
         return cls(

@@ -33,6 +33,7 @@ class Columns:
         values: Every column as numbers or tokens, missing as NaN, shape (n,) each.
         varied: Numeric columns with tokens of several numbers, or with gaps.
         min_group: Minimum rows behind each stored number.
+        absent: Columns that some sources lack: that a cell is missing says nothing.
     """
 
     numbers: Mapping[str, Floats]
@@ -44,6 +45,7 @@ class Columns:
     values: Mapping[str, Floats]
     varied: Collection[str]
     min_group: int
+    absent: Collection[str] = ()
 
 
 def rule_values(codec: Codec, name: str, tokens: Tokens, values: pd.Series | None = None) -> Floats:
@@ -56,7 +58,11 @@ def rule_values(codec: Codec, name: str, tokens: Tokens, values: pd.Series | Non
 
 
 def rule_columns(
-    frame: pd.DataFrame, codec: Codec, numbers: Mapping[str, Floats], persons: npt.NDArray[np.int64] | None
+    frame: pd.DataFrame,
+    codec: Codec,
+    numbers: Mapping[str, Floats],
+    persons: npt.NDArray[np.int64] | None,
+    absent: Collection[str] = (),
 ) -> Columns:
     """Return the table in the form that the search for rules reads."""
     units, steps, groups, keys = {}, {}, {}, {}
@@ -87,4 +93,4 @@ def rule_columns(
         name for name, (low, high) in bounds.items() if (low < high).any() or np.isnan(numbers[name]).any()
     )
     most = 1 if persons is None else int(np.bincount(persons).max())
-    return Columns(numbers, units, steps, groups, labels, keys, every, varied, codec.min_group * most)
+    return Columns(numbers, units, steps, groups, labels, keys, every, varied, codec.min_group * most, absent)

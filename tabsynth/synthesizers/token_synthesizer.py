@@ -62,7 +62,8 @@ class TokenSynthesizer(Synthesizer):
         check_positive_integers(epochs=1 if self.epochs is None else self.epochs, min_group=self.min_group)
         weights, observed = run.row_weights.weights, run.row_weights.observed
         self.codec_ = Codec.measure(table, min_group=self.min_group, observed=observed)
-        self.relations_ = Relations.discover(table, self.codec_, without=set(table.schema) - set(self.schema_))
+        derived = set(table.schema) - set(self.schema_)
+        self.relations_ = Relations.discover(table, self.codec_, without=derived, absent=observed)
         tokens = self.codec_.encode(table.frame)
         for name, here in observed.items():
             for position in self.codec_.positions(name):

@@ -24,8 +24,9 @@ def sample_folder(args: Namespace, parse_given: ParseGiven) -> int:
         parse_given: Parses the conditions of one table.
     """
     from tabsynth.common.validation import random_seed
-    from tabsynth.data.database.folders import check_folder_output, write_folder
+    from tabsynth.data.database.folders import check_folder_output
     from tabsynth.errors import InputError
+    from tabsynth.pipeline.outputs import write_sampled_folder
     from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
     model = RelationalSynthesizer.load(args.model)
@@ -35,9 +36,16 @@ def sample_folder(args: Namespace, parse_given: ParseGiven) -> int:
     check_folder_output(args.output, tuple(model.schema_.tables), kind)
     given = _given_by_table(args.given, model.schema_, parse_given)
     seed = random_seed() if args.seed is None else args.seed
-    tables = model.sample(args.rows, scale=args.scale, given=given, seed=seed)
-    write_folder(tables, args.output, model.schema_, kind, keep_formulas=args.keep_formulas)
-    rows = {name: len(frame) for name, frame in tables.items()}
+    rows = write_sampled_folder(
+        model,
+        args.output,
+        args.rows,
+        scale=args.scale,
+        given=given,
+        seed=seed,
+        format=kind,
+        keep_formulas=args.keep_formulas,
+    )
     text = ", ".join(f"{name} ({count:,})" for name, count in rows.items())
     return print_result({"output": args.output, "rows": rows, "seed": seed}, f"wrote {args.output}: {text}")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from tabsynth.common.atomic_files import put_in_place, restore_previous
 from tabsynth.data.file_formats import SUFFIXES, EmptyTableError
-from tabsynth.data.read_write import read, read_partial, write
+from tabsynth.data.read_write import read, read_partial, write, write_chunks
 from tabsynth.errors import SourceError, quote
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
@@ -163,6 +163,46 @@ def write_folder(
         for name, frame in tables.items():
             own = None if schema is None else schema.tables.get(name)
             write(frame, aside / f"{name}.{format}", own, keep_formulas=keep_formulas)
+
+
+@contextmanager
+def write_folder_chunks(
+    folder: str | Path,
+    schema: DatabaseSchema,
+    format: str = "parquet",
+    *,
+    keep_formulas: bool = False,
+) -> Iterator[Callable[[Mapping[str, pd.DataFrame]], None]]:
+    """Write the tables of a database chunk by chunk into a folder, which appears at the end.
+
+    Args:
+        folder: As for ``write_folder``.
+        schema: The schema of the database; decides the formats of dates in CSV.
+        format: ``parquet`` or ``csv``.
+        keep_formulas: As for ``write``.
+
+    Raises:
+        SourceError: The folder cannot be written, or holds other files.
+        DataError: A chunk of a table differs from its first in columns or types.
+
+    Example:
+        with write_folder_chunks("synthetic", model.schema_) as append:
+            for tables in model.sample_chunks(1_000_000):
+                append(tables)
+    """
+    check_folder_output(folder, tuple(schema.tables), format)
+    with replace_folder(folder) as aside, ExitStack() as stack:
+        writers: dict[str, Callable[[pd.DataFrame], None]] = {}
+
+        def append(tables: Mapping[str, pd.DataFrame]) -> None:
+            for name, frame in tables.items():
+                if name not in writers:
+                    file = write_chunks(aside / f"{name}.{format}", schema.tables[name], keep_formulas=keep_formulas)
+                    writers[name] = stack.enter_context(file)
+                writers[name](frame)
+
+        yield append
+        stack.close()
 
 
 @contextmanager

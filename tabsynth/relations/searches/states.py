@@ -35,6 +35,8 @@ def find_states(columns: Columns) -> list[Condition]:
     """Return the states that hold in enough rows, and not in all."""
     out: list[Condition] = []
     for name, own in columns.values.items():
+        if name in columns.absent:
+            continue
         missing = int(np.isnan(own).sum())
         if MIN_STATE_ROWS <= missing <= len(own) - MIN_STATE_ROWS:
             out.append(Condition(name, None, None, text=f"{name} is missing"))

@@ -14,7 +14,7 @@ from tabsynth.schema.columns import Categorical
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.composite_keys import make_unique
-from tabsynth.synthesizers.relational.keys import KeyMaker
+from tabsynth.synthesizers.relational.keys import KeyMaker, KeyNumbers
 from tabsynth.synthesizers.relational.links import copied_from, parent_rows
 from tabsynth.synthesizers.relational.matching import Match, fit_levels, fit_match, match_column
 from tabsynth.synthesizers.relational.tables import TrainingTable
@@ -76,12 +76,16 @@ class DatabaseKeys:
                 matches[name, link.column] = _fit_match(part, link, parts, ordered, schema, min_group)
         return cls(makers, matches)
 
-    def add_to(self, schema: DatabaseSchema, sample: Sample, rng: np.random.Generator) -> dict[str, pd.DataFrame]:
-        """Return the drawn tables with their keys."""
+    def add_to(
+        self, schema: DatabaseSchema, sample: Sample, rng: np.random.Generator, numbers: KeyNumbers | None = None
+    ) -> dict[str, pd.DataFrame]:
+        """Return the drawn tables with their keys; ``numbers`` continues those of earlier chunks."""
         out = {name: frame.copy() for name, frame in sample.visible.items()}
-        seed = int(rng.integers(2**62))
-        for number, (name, maker) in enumerate(self.makers.items()):
-            out[name][schema.primary_keys[name]] = maker.keys(len(out[name]), [seed, number])
+        numbers = KeyNumbers(int(rng.integers(2**62))) if numbers is None else numbers
+        for at, (name, maker) in enumerate(self.makers.items()):
+            first = numbers.drawn.get(name, 0)
+            out[name][schema.primary_keys[name]] = maker.keys(len(out[name]), [numbers.seed, at], first)
+        numbers.advance({name: len(frame) for name, frame in out.items()})
         for name in out:
             main = schema.main_key(name)
             if main is not None:

@@ -22,6 +22,7 @@ from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.relational.child_model import ParentFeatures, fit_history, sample_history
 from tabsynth.synthesizers.relational.database_keys import DatabaseKeys, Sample
 from tabsynth.synthesizers.relational.histories.history import History, vocabulary
+from tabsynth.synthesizers.relational.keys import KeyNumbers
 from tabsynth.synthesizers.relational.links import check_root_columns
 from tabsynth.synthesizers.relational.orphans import Orphans
 from tabsynth.synthesizers.relational.tables import (
@@ -95,12 +96,17 @@ class DatabaseModel:
         every |= {name: history.relations for name, history in self.histories.items()}
         return {name: relations.describe() for name, relations in every.items() if relations.describe()}
 
+    def privacy_card(self) -> dict[str, Any]:
+        """Return what the model card says of privacy."""
+        return {"privacy": "none: released values rest on at least min_group root rows, which is no guarantee"}
+
     def sample(
         self,
         wanted: Mapping[str, int],
         given: Mapping[str, Mapping[str, Any]],
         rng: np.random.Generator,
         progress: bool | None,
+        numbers: KeyNumbers | None = None,
     ) -> dict[str, pd.DataFrame]:
         """Draw all tables.
 
@@ -109,6 +115,7 @@ class DatabaseModel:
             given: Conditions by table; those of a child table hold in each of its rows.
             rng: Random generator.
             progress: Whether to show a bar.
+            numbers: Numbers of the rows of earlier chunks; by default the tables are the only chunk.
         """
         learned: dict[str, pd.DataFrame] = {}
         visible: dict[str, pd.DataFrame] = {}
@@ -152,7 +159,11 @@ class DatabaseModel:
                 if order is not None and order in self.contexts[name].schema and order not in readable:
                     readable = readable.assign(**{order: visible[name][order]})
                 features[name] = self.features(name, readable, above)
-        tables = self.keys.add_to(self.schema, Sample(visible, learned, parents), rng)
+        if numbers is not None:
+            codecs = {name: one.codec_ for name, one in self.roots.items()}
+            codecs |= {name: one.codec for name, one in self.histories.items()}
+            visible |= {name: numbers.renew_identifiers(name, visible[name], codec) for name, codec in codecs.items()}
+        tables = self.keys.add_to(self.schema, Sample(visible, learned, parents), rng, numbers)
         tables = {name: frame[self.columns[name]] for name, frame in tables.items()}
         return {name: tables[name] if name in tables else self.references[name].copy() for name in self.schema.tables}
 

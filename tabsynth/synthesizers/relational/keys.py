@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
+from tabsynth.codec.codec import Codec
 from tabsynth.codec.identifier_patterns import Pattern
 from tabsynth.codec.identifiers import keys_for_rows, learn_pattern
 from tabsynth.codec.pandas_dtypes import dtype_name, value_series
 from tabsynth.schema.columns import Column, Identifier
+
+
+@dataclass(eq=False)
+class KeyNumbers:
+    """Numbers of the rows of a sample that is drawn in chunks, so that no key repeats between chunks.
+
+    Attributes:
+        seed: Seed of the keys, the same for all chunks.
+        drawn: Number of rows of each table in the chunks so far.
+    """
+
+    seed: int
+    drawn: dict[str, int] = field(default_factory=dict)
+
+    def advance(self, sizes: Mapping[str, int]) -> None:
+        """Count the rows of a chunk."""
+        for name, size in sizes.items():
+            self.drawn[name] = self.drawn.get(name, 0) + size
+
+    def renew_identifiers(self, name: str, frame: pd.DataFrame, codec: Codec) -> pd.DataFrame:
+        """Return the rows of a table with identifiers, other than its keys, that no other chunk has."""
+        rows, out = self.drawn.get(name, 0) + np.arange(len(frame)), frame
+        for column, pattern in codec.patterns.items():
+            if column not in frame or not len(frame):
+                continue
+            missing, dtype = frame[column].isna().to_numpy(), dtype_name(frame[column])
+            seed = [self.seed, *column.encode(), *name.encode()]
+            values = keys_for_rows(pattern, rows, seed).astype(object)
+            values[missing] = None
+            series = value_series(values, dtype, sorted(set(values[~missing])), False)
+            out = out.assign(**{column: series.to_numpy() if dtype == "object" else series})
+        return out
 
 
 @dataclass(frozen=True)
@@ -34,9 +68,9 @@ class KeyMaker:
         regex = column.pattern if isinstance(column, Identifier) else None
         return cls(learn_pattern(values.dropna(), regex=regex, min_group=min_group), dtype_name(values))
 
-    def keys(self, n: int, seed: list[int]) -> pd.Series:
-        """Return the distinct keys of n rows."""
-        rows = np.arange(n)
+    def keys(self, n: int, seed: list[int], first: int = 0) -> pd.Series:
+        """Return the distinct keys of n rows, of which the first has the number ``first``."""
+        rows = first + np.arange(n)
         if self.pattern is None:
             return pd.Series(rows + 1, dtype=self.dtype)
         values = keys_for_rows(self.pattern, rows, seed)

@@ -10,6 +10,8 @@ import pandas as pd
 from tabsynth.common.arrays import Integers
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.relations.declared.feasibility import check_feasible
+from tabsynth.schema.columns import Identifier
+from tabsynth.schema.constraints import Unique
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
 
@@ -125,4 +127,53 @@ def copied_from(
         parent = tables[main_key.parent][column].to_numpy(dtype=object)[main]
         if (pd.Series(values).astype(object).fillna("") == pd.Series(parent).astype(object).fillna("")).all():
             return column
+    return None
+
+
+def requested_rows(
+    schema: DatabaseSchema, training_rows: Mapping[str, int], n: int | Mapping[str, int] | None, scale: float | None
+) -> dict[str, int]:
+    """Return the rows to draw of each root table; see ``RelationalSynthesizer.sample``.
+
+    Raises:
+        InputError: ``n`` or ``scale`` is not a number of rows.
+    """
+    roots = schema.roots
+    if scale is not None:
+        if n is not None or isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < 1e6:
+            raise InputError(f"scale must be a positive number, given instead of n; scale is {scale!r}, n is {n!r}")
+        return {name: max(round(training_rows[name] * scale), 1) for name in roots}
+    if isinstance(n, Mapping):
+        unknown = [name for name in n if name not in roots]
+        if unknown:
+            raise InputError(f"n names {quote(unknown)}; the root tables are {quote(roots)}")
+        wanted = {name: n.get(name, training_rows[name]) for name in roots}
+    elif n is None or len(roots) == 1:
+        wanted = {name: training_rows[name] if n is None else n for name in roots}
+    else:
+        raise InputError(f"there are several root tables: give n as {{{roots[0]!r}: {n!r}, ...}}, or scale")
+    for name, rows in wanted.items():
+        if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
+            raise InputError(f"n of {name!r} must be a whole number of rows, not {rows!r}")
+    return {name: int(rows) for name, rows in wanted.items()}
+
+
+def repeatable_key(*schemas: DatabaseSchema) -> str | None:
+    """Return a key that could repeat between chunks, which are drawn independently, in words.
+
+    It has neither the table's primary key, nor a foreign key, nor an identifier among its columns.
+    """
+    for schema in schemas:
+        for name, own in schema.tables.items():
+            if name in schema.reference:
+                continue
+            links = [key for key in schema.foreign_keys if key.table == name]
+            shared = {key.column for key in links if key.parent in schema.reference}
+            fresh = {column for column in own if isinstance(own[column], Identifier)}
+            fresh |= {key.column for key in links} | {schema.primary_keys.get(name, "")}
+            keys = [rule.of for rule in own.constraints if isinstance(rule, Unique)]
+            keys += [schema.composite_keys[name]] if name in schema.composite_keys else []
+            for key in keys:
+                if not (fresh - shared) & set(key):
+                    return f"({', '.join(key)}) of {name!r}"
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,20 +11,20 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from tabsynth.common import model_file
-from tabsynth.common.progress import Progress
+from tabsynth.common.progress import Progress, progress_bar
 from tabsynth.common.validation import check_positive_integers, random_seed, validate_seed
-from tabsynth.errors import ConditionError, InputError, NotFittedError, PrivacyError, quote
-from tabsynth.privacy.accounting.explanation import explain_ledger
+from tabsynth.errors import InputError, NotFittedError, PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.relations.linked.linked_relations import LinkedRelations
-from tabsynth.relations.linked.slow_numbers import Totals, add_steps, join_steps, read_totals
+from tabsynth.relations.linked.slow_numbers import Totals, add_steps
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.synthesizers.options import FitOptions
-from tabsynth.synthesizers.private_fit import REFUSAL_REASONS, guarantee_statement
+from tabsynth.synthesizers.private_fit import REFUSAL_REASONS
 from tabsynth.synthesizers.relational.database_model import DatabaseModel, fit_database
-from tabsynth.synthesizers.relational.histories.conditions import check_child_columns
-from tabsynth.synthesizers.relational.histories.series import Series, history_totals, join_series, split_series
-from tabsynth.synthesizers.relational.links import check_tables
+from tabsynth.synthesizers.relational.histories.conditions import check_table_conditions
+from tabsynth.synthesizers.relational.histories.series import TableForms, history_totals, split_series
+from tabsynth.synthesizers.relational.keys import KeyNumbers
+from tabsynth.synthesizers.relational.links import check_tables, repeatable_key, requested_rows
 from tabsynth.synthesizers.relational.private.database_model import PrivateDatabase
 from tabsynth.synthesizers.relational.private.fit import fit_private_database
 from tabsynth.synthesizers.relational.private.public_tables import prepare_public_tables
@@ -66,10 +66,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
     rows_: dict[str, int]
     seed_: int
     _model: DatabaseModel | PrivateDatabase
-    _series: tuple[Series, ...]
-    _steps: Totals
-    _columns: dict[str, list[str]]
-    _linked: LinkedRelations
+    _forms: TableForms
 
     def __init__(
         self, *, epochs: int | None = None, min_group: int = 5, max_children: Mapping[str, int] | None = None
@@ -112,11 +109,12 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         check_tables(tables, schema)
         self.seed_ = random_seed() if seed is None else validate_seed(seed)
         self.rows_ = {name: len(frame) for name, frame in tables.items()}
-        self._linked, tables = LinkedRelations.discover(tables, schema, min_group=self.min_group)
-        within, inner, self._series = split_series(tables, schema, min_group=self.min_group)
-        self._columns = {split.table: tables[split.table].columns.tolist() for split in self._series}
-        totals: Totals = history_totals(self._linked, schema, self._series)
-        within, inner, totals, self._steps = add_steps(within, inner, totals, min_group=self.min_group)
+        linked, tables = LinkedRelations.discover(tables, schema, min_group=self.min_group)
+        within, inner, series = split_series(tables, schema, min_group=self.min_group)
+        columns = {split.table: tables[split.table].columns.tolist() for split in series}
+        totals: Totals = history_totals(linked, schema, series)
+        within, inner, totals, steps = add_steps(within, inner, totals, min_group=self.min_group)
+        self._forms = TableForms(series, steps, columns, linked)
         self._model = fit_database(
             within,
             inner,
@@ -144,7 +142,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         self.seed_ = random_seed() if privacy.insecure_seed is None else privacy.insecure_seed
         run = FitOptions(self.seed_, progress)
         self._model = fit_private_database(tables, public, privacy, self.max_children or {}, run)
-        self._series, self._steps, self._columns, self._linked = (), {}, {}, LinkedRelations()
+        self._forms = TableForms()
         self.rows_, self.schema_ = self._model.rows, public.schema
         return self
 
@@ -182,12 +180,59 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             InputError: ``n`` or ``scale`` is not a number of rows.
             ConditionError: A condition is on a key or a date of a child table, or cannot be met.
         """
-        self._check_fitted()
-        wanted, conditions = self._root_rows(n, scale), self._conditions(given)
+        wanted, conditions = self._request(n, scale, given)
         rng = np.random.default_rng(random_seed() if seed is None else validate_seed(seed))
-        drawn = join_steps(self._model.sample(wanted, conditions, rng, progress), self._model.schema, self._steps)
-        held = {(table, column) for table, own in conditions.items() for column in own}
-        return self._linked.apply(join_series(drawn, self._series, self._columns), self.schema_, held)
+        drawn = self._model.sample(wanted, conditions, rng, progress)
+        return self._forms.restore(drawn, self._model.schema, self.schema_, conditions)
+
+    def sample_chunks(
+        self,
+        n: int | Mapping[str, int] | None = None,
+        *,
+        scale: float | None = None,
+        chunk: int = 10_000,
+        given: Mapping[str, Mapping[str, Any]] | None = None,
+        seed: int | None = None,
+        progress: bool | None = None,
+    ) -> Iterator[dict[str, pd.DataFrame]]:
+        """Draw a synthetic database in chunks, so that memory does not grow with its size.
+
+        Each chunk is a database of its own: a part of each root table and the rows below it. Keys are unique across all
+        chunks, and no row refers to another chunk. Reference tables are in the first chunk only.
+
+        Args:
+            n: As in ``sample``, for all chunks together.
+            scale: As in ``sample``.
+            chunk: Rows of the largest root table in a chunk.
+            given: As in ``sample``.
+            seed: Seed of the draw; the same seed and chunk give the same tables.
+            progress: Whether to show progress bars.
+
+        Raises:
+            InputError: As in ``sample``, or a key without a foreign key could repeat between chunks.
+            ConditionError: As in ``sample``.
+        """
+        check_positive_integers(chunk=chunk)
+        wanted, conditions = self._request(n, scale, given)
+        seed = random_seed() if seed is None else validate_seed(seed)
+        count = max(1, -(-max(wanted.values()) // chunk))
+        if count > 1 and (key := self.repeatable_key):
+            raise InputError(f"the key {key} could repeat between chunks; draw the database at once with sample")
+        shown = progress if count == 1 else False
+        numbers = KeyNumbers(int(np.random.default_rng(seed).integers(2**62)))
+        with progress_bar(sum(wanted.values()), "sampling", "row", progress) as bar:
+            for at in range(count):
+                part = {name: rows * (at + 1) // count - rows * at // count for name, rows in wanted.items()}
+                drawn = self._model.sample(part, conditions, np.random.default_rng([seed, at]), shown, numbers)
+                joined = self._forms.restore(drawn, self._model.schema, self.schema_, conditions)
+                yield {name: joined[name] for name in joined if at == 0 or name not in self.schema_.reference}
+                bar.update(sum(part.values()))
+
+    @property
+    def repeatable_key(self) -> str | None:
+        """A key that could repeat between chunks, in words: ``sample_chunks`` refuses such a database."""
+        self._check_fitted()
+        return repeatable_key(self.schema_, self._model.schema)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file that ``RelationalSynthesizer.load`` reads.
@@ -201,10 +246,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             "rows": self.rows_,
             "seed": self.seed_,
             "schema": self.schema_.to_dict(),
-            "series": [split.to_dict() for split in self._series],
-            "steps": {name: [one.to_dict() for one in own] for name, own in self._steps.items()},
-            "columns": self._columns,
-            "linked_relations": self._linked.to_list(),
+            **self._forms.to_dict(),
         }
         model = self._model
         file = to_private_file(model, facts) if isinstance(model, PrivateDatabase) else to_file(model, facts)
@@ -223,10 +265,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         model = cls(**facts["parameters"])
         model.rows_, model.seed_ = dict(facts["rows"]), int(facts["seed"])
         model._model, model.schema_ = fitted, DatabaseSchema.from_dict(facts["schema"])
-        model._series = tuple(Series.from_dict(item) for item in facts["series"])
-        model._steps = read_totals(facts.get("steps", {}))
-        model._columns = {name: list(columns) for name, columns in facts["columns"].items()}
-        model._linked = LinkedRelations.from_list(facts.get("linked_relations", ()))
+        model._forms = TableForms.from_dict(facts)
         return model
 
     def card(self) -> dict[str, Any]:
@@ -237,60 +276,22 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             "parameters": self.get_params(deep=False),
             "rows": self.rows_,
             "seed": self.seed_,
-            **self._privacy_card(),
+            **self._model.privacy_card(),
             "links": [link.to_dict() for link in self.schema_.foreign_keys],
             "relations": self._model.relations(),
-            "linked_relations": self._linked.describe(),
+            "linked_relations": self._forms.linked.describe(),
         }
 
-    def _privacy_card(self) -> dict[str, Any]:
-        if not isinstance(self._model, PrivateDatabase):
-            return {"privacy": "none: released values rest on at least min_group root rows, which is no guarantee"}
-        return {
-            "privacy": guarantee_statement(self.ledger_),
-            "privacy_meaning": explain_ledger(self.ledger_),
-            "max_children": self._model.caps,
-            "ledger": self.ledger_.to_dict(),
-        }
-
-    def _root_rows(self, n: int | Mapping[str, int] | None, scale: float | None) -> dict[str, int]:
-        """Return the rows of each root table."""
-        roots = self.schema_.roots
-        if scale is not None:
-            if n is not None or isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 0 < scale < 1e6:
-                raise InputError(f"scale must be a positive number, given instead of n; scale is {scale!r}, n is {n!r}")
-            return {name: max(round(self.rows_[name] * scale), 1) for name in roots}
-        if isinstance(n, Mapping):
-            unknown = [name for name in n if name not in roots]
-            if unknown:
-                raise InputError(f"n names {quote(unknown)}; the root tables are {quote(roots)}")
-            wanted = {name: n.get(name, self.rows_[name]) for name in roots}
-        elif n is None or len(roots) == 1:
-            wanted = {name: self.rows_[name] if n is None else n for name in roots}
-        else:
-            raise InputError(f"there are several root tables: give n as {{{roots[0]!r}: {n!r}, ...}}, or scale")
-        for name, rows in wanted.items():
-            if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
-                raise InputError(f"n of {name!r} must be a whole number of rows, not {rows!r}")
-        return {name: int(rows) for name, rows in wanted.items()}
-
-    def _conditions(self, given: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Mapping[str, Any]]:
-        """Return the conditions by table."""
-        if given is None:
-            return {}
-        if not isinstance(given, Mapping) or not all(isinstance(one, Mapping) for one in given.values()):
-            raise ConditionError(
-                f"given is a mapping by table, such as {{{self.schema_.roots[0]!r}: {{...}}}}, not {given!r}"
-            )
-        for name, own in given.items():
-            if name not in self._model.visible or name not in self.schema_.tables:
-                known = [other for other in self.schema_.tables if other in self._model.visible]
-                raise ConditionError(f"given names the table {name!r}; conditions are on {quote(known)}")
-            if name not in self.schema_.roots:
-                steps, timeline = self._steps.get(name, ()), self._model.timelines.get(name)
-                check_child_columns(name, own, self._model.visible[name], timeline, steps)
-        self._linked.check_conditions(given)
-        return dict(given)
+    def _request(
+        self, n: int | Mapping[str, int] | None, scale: float | None, given: Mapping[str, Mapping[str, Any]] | None
+    ) -> tuple[dict[str, int], dict[str, Mapping[str, Any]]]:
+        """Return the rows of each root table and the conditions by table."""
+        self._check_fitted()
+        conditions = check_table_conditions(
+            given, self.schema_, self._model.visible, self._model.timelines, self._forms.steps
+        )
+        self._forms.linked.check_conditions(conditions)
+        return requested_rows(self.schema_, self.rows_, n, scale), conditions
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "schema_"):

@@ -129,3 +129,21 @@ def test_a_saved_model_samples_the_same(model: RelationalSynthesizer, synthetic:
     again = RelationalSynthesizer.load(tmp_path / "model").sample(scale=2, seed=1)
     for name, frame in synthetic.items():
         pd.testing.assert_frame_equal(again[name], frame)
+
+
+def test_chunks_are_databases_of_their_own_whose_keys_never_repeat(model: RelationalSynthesizer) -> None:
+    tables, schema = database()
+    chunks = list(model.sample_chunks(scale=3, chunk=40, seed=1))
+    assert [len(chunk["people"]) for chunk in chunks] == [30, 30, 30]
+    for chunk in chunks:
+        for link in schema.foreign_keys:
+            keys = chunk[link.table][link.column].dropna()
+            assert keys.isin(chunk[link.parent][schema.primary_keys[link.parent]]).all(), link
+    for name, frame in tables.items():
+        whole = pd.concat([chunk[name] for chunk in chunks], ignore_index=True)
+        assert whole.columns.tolist() == frame.columns.tolist()
+        key = [schema.primary_keys[name]] if name in schema.primary_keys else list(schema.composite_keys[name])
+        assert not whole.duplicated(key).any(), name
+    again = next(iter(model.sample_chunks(scale=3, chunk=40, seed=1)))
+    for name, frame in chunks[0].items():
+        pd.testing.assert_frame_equal(again[name], frame)

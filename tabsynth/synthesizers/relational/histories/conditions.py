@@ -16,6 +16,7 @@ from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy
 from tabsynth.relations.enforcement import Relations
 from tabsynth.relations.linked.running_totals import RunningTotal
+from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.history import History
 from tabsynth.synthesizers.relational.timeline import Timeline
@@ -23,25 +24,42 @@ from tabsynth.synthesizers.sampling.conditions import Conditions
 from tabsynth.synthesizers.sampling.declared_rules import pins_of
 
 
-def check_child_columns(
-    name: str,
-    given: Mapping[str, Any],
-    visible: Schema,
-    timeline: Timeline | None,
-    steps: Sequence[RunningTotal] = (),
-) -> None:
-    """Raise if a condition is on a column that the rows are not drawn by.
+def check_table_conditions(
+    given: Mapping[str, Mapping[str, Any]] | None,
+    schema: DatabaseSchema,
+    visible: Mapping[str, Schema],
+    timelines: Mapping[str, Timeline | None],
+    steps: Mapping[str, Sequence[RunningTotal]],
+) -> dict[str, Mapping[str, Any]]:
+    """Return the conditions of each table.
 
     Args:
-        name: The child table.
-        given: Its conditions.
-        visible: Its schema without keys.
-        timeline: How its times are expressed; None for a table without order.
-        steps: Numbers that are drawn as sums of their steps.
+        given: The conditions by table.
+        schema: The database.
+        visible: Schema of each learned table, keys apart.
+        timelines: How the times of each child table are expressed.
+        steps: Numbers of each table that are drawn as sums of their steps.
 
     Raises:
-        ConditionError: A column is unknown, a key, a date that is drawn as a distance, or a sum of steps.
+        ConditionError: Not a mapping, an unknown table, or a column of a child table that has no conditions.
     """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping) or not all(isinstance(one, Mapping) for one in given.values()):
+        raise ConditionError(f"given is a mapping by table, such as {{{schema.roots[0]!r}: {{...}}}}, not {given!r}")
+    for name, own in given.items():
+        if name not in visible or name not in schema.tables:
+            known = [other for other in schema.tables if other in visible]
+            raise ConditionError(f"given names the table {name!r}; conditions are on {quote(known)}")
+        if name not in schema.roots:
+            _check_child_columns(name, own, visible[name], timelines.get(name), steps.get(name, ()))
+    return dict(given)
+
+
+def _check_child_columns(
+    name: str, given: Mapping[str, Any], visible: Schema, timeline: Timeline | None, steps: Sequence[RunningTotal]
+) -> None:
+    """Raise ConditionError if a condition is on a column that the rows are not drawn by."""
     summed = {column for one in steps for column in (one.column, *dict(one.terms))}
     dated = set() if timeline is None else {timeline.axis.column.name, *timeline.offsets}
     free = [column for column in visible if column not in dated | summed]

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tabsynth.privacy.accounting.explanation import explain_ledger
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
+from tabsynth.synthesizers.private_fit import guarantee_statement
 from tabsynth.synthesizers.relational.database_keys import DatabaseKeys, Sample
+from tabsynth.synthesizers.relational.keys import KeyNumbers
 from tabsynth.synthesizers.relational.private.drawing import DrawnTable, draw_children
 from tabsynth.synthesizers.relational.private.history_model import HistoryMarginals
 from tabsynth.synthesizers.relational.timeline import Timeline
@@ -64,6 +67,15 @@ class PrivateDatabase:
         every |= {name: history.relations_ for name, history in self.histories.items()}
         return {name: relations.describe() for name, relations in every.items() if relations.describe()}
 
+    def privacy_card(self) -> dict[str, Any]:
+        """Return what the model card says of privacy."""
+        return {
+            "privacy": guarantee_statement(self.ledger),
+            "privacy_meaning": explain_ledger(self.ledger),
+            "max_children": self.caps,
+            "ledger": self.ledger.to_dict(),
+        }
+
     def draw(
         self, wanted: Mapping[str, int], given: Mapping[str, Mapping[str, Any]], rng: np.random.Generator
     ) -> dict[str, DrawnTable]:
@@ -95,6 +107,7 @@ class PrivateDatabase:
         given: Mapping[str, Mapping[str, Any]],
         rng: np.random.Generator,
         progress: bool | None,
+        numbers: KeyNumbers | None = None,
     ) -> dict[str, pd.DataFrame]:
         """Draw all tables.
 
@@ -103,6 +116,7 @@ class PrivateDatabase:
             given: Conditions by table; those of a child table hold in each of its rows.
             rng: Source of random numbers.
             progress: Without effect; drawing is quick.
+            numbers: Numbers of the rows of earlier chunks; by default the tables are the only chunk.
 
         Raises:
             ConditionError: A condition cannot be met.
@@ -111,7 +125,11 @@ class PrivateDatabase:
         parents = {name: table.parents for name, table in drawn.items() if table.parents is not None}
         visible = {name: table.visible for name, table in drawn.items()}
         learned = {name: table.learned for name, table in drawn.items()}
-        tables = self.keys.add_to(self.schema, Sample(visible, learned, parents), rng)
+        if numbers is not None:
+            codecs = {self.schema.roots[0]: self.root.codec_}
+            codecs |= {name: one.codec_ for name, one in self.histories.items()}
+            visible |= {name: numbers.renew_identifiers(name, visible[name], codec) for name, codec in codecs.items()}
+        tables = self.keys.add_to(self.schema, Sample(visible, learned, parents), rng, numbers)
         return {
             name: tables[name][list(columns)] if name in tables else self.references[name].copy()
             for name, columns in self.schema.tables.items()
