@@ -11,6 +11,7 @@ import pytest
 
 from tabsynth.cli import BAD_INPUT, DONE, UNMET, main
 from tabsynth.data.database.folders import read_folder, write_folder
+from tabsynth.pipeline import outputs
 from tabsynth.schema.database.database_schema import DatabaseSchema
 
 
@@ -55,6 +56,20 @@ def test_sample_writes_a_folder(folder: Path, tmp_path: Path, kind: str, options
     assert len(tables["patients"]) == 12
     assert set(tables["patients"].sex) == {"f"}
     assert set(tables["visits"].patient_id) <= set(tables["patients"].patient_id)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_large_sample_is_written_in_chunks(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(outputs, "CHUNK_ROOTS", 15)
+    line = ["sample", str(folder / "m.tabsynth"), "-n", "40", "--seed", "1", "--format", kind]
+    assert main([*line, "--output", str(tmp_path / "out")]) == DONE
+    tables, _ = read_folder(tmp_path / "out")
+    assert len(tables["patients"]) == tables["patients"].patient_id.nunique() == 40
+    assert tables["visits"].visit_id.is_unique
+    assert tables["visits"].patient_id.isin(tables["patients"].patient_id).all()
+    assert tables["visits"].day.dtype.kind == "M"
 
 
 def test_sample_by_scale(folder: Path, tmp_path: Path) -> None:
