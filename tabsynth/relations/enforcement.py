@@ -66,7 +66,7 @@ class Relations:
             table: The training rows.
             codec: Their vocabulary.
             without: Columns to leave out.
-            absent: Columns that some sources lack, whose cells there are not missing values.
+            absent: Columns that some sources do not have; their cells there are not missing values.
         """
         persons = person_codes(table, codec.min_group)
         numbers = numeric_columns(table.frame, codec.schema, codec.coders)

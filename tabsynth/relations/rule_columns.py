@@ -33,7 +33,7 @@ class Columns:
         values: Every column as numbers or tokens, missing as NaN, shape (n,) each.
         varied: Numeric columns with tokens of several numbers, or with gaps.
         min_group: Minimum rows behind each stored number.
-        absent: Columns that some sources lack: that a cell is missing says nothing.
+        absent: Columns that some sources do not have: that a cell is missing says nothing.
     """
 
     numbers: Mapping[str, Floats]
