@@ -91,7 +91,9 @@ def discovered_hold(
     good = relations.hold(rows, codec)
     changed = relations.columns | {name for rule in codec.schema.constraints for name in rule.columns}
     names = [codec.slots[position].column for position in learned]
-    touched = [one for one in functions if changed & {names[one.determinant], names[one.dependent]}]
+    pairs = {one: {names[one.determinant], names[one.dependent]} for one in functions}
+    # A column that is learned in place of another, such as a difference, is not in the rows.
+    touched = [one for one in functions if changed & pairs[one] and pairs[one] <= set(rows.columns)]
     if touched:
         tokens = np.full((len(rows), len(names)), -1, np.int32)
         for slot in {slot for one in touched for slot in (one.determinant, one.dependent)}:
