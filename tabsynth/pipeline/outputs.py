@@ -34,9 +34,6 @@ from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 CHUNK_ROWS = 65_536
 """Rows sampled and written at a time."""
 
-CHUNK_ROOTS = 10_000
-"""Rows of the largest root table of a database that are sampled and written at a time, with the rows below them."""
-
 
 def check_table_output(path: str | Path, table: str | None = None) -> None:
     """Raise SourceError if the suffix is not a table format, the path not writable, or a URL names no table."""
@@ -126,10 +123,7 @@ def write_sampled_folder(
         progress: Whether to show a progress bar.
     """
     how: dict[str, Any] = {"scale": scale, "given": given, "seed": seed, "progress": progress}
-    if model.repeatable_key is None:
-        chunks = model.sample_chunks(rows, chunk=CHUNK_ROOTS, **how)
-    else:
-        chunks = iter([model.sample(rows, **how)])
+    chunks = model.sample_chunks(rows, **how) if model.repeatable_key is None else iter([model.sample(rows, **how)])
     first, second = next(chunks), next(chunks, None)
     written = {name: len(frame) for name, frame in first.items()}
     if second is None:

@@ -14,6 +14,9 @@ from tabsynth.schema.columns import Identifier
 from tabsynth.schema.constraints import Unique
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
+CHUNK_ROWS = 100_000
+"""Rows of all tables in a chunk of a sample."""
+
 
 def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> None:
     """Check that tables and keys are what the schema says.
@@ -156,6 +159,26 @@ def requested_rows(
         if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
             raise InputError(f"n of {name!r} must be a whole number of rows, not {rows!r}")
     return {name: int(rows) for name, rows in wanted.items()}
+
+
+def split_rows(
+    schema: DatabaseSchema, training_rows: Mapping[str, int], wanted: Mapping[str, int], chunk: int | None
+) -> list[dict[str, int]]:
+    """Return the rows of each root table in each chunk.
+
+    Args:
+        schema: The database.
+        training_rows: Number of training rows of each table.
+        wanted: Rows of each root table in all chunks.
+        chunk: Rows of the largest root table in a chunk; by default those of about ``CHUNK_ROWS`` rows of all tables.
+    """
+    if chunk is None:
+        total = sum(rows for name, rows in training_rows.items() if name not in schema.reference)
+        chunk = max(1, CHUNK_ROWS * max(training_rows[name] for name in wanted) // max(total, 1))
+    count = max(1, -(-max(wanted.values()) // chunk))
+    return [
+        {name: rows * (at + 1) // count - rows * at // count for name, rows in wanted.items()} for at in range(count)
+    ]
 
 
 def repeatable_key(*schemas: DatabaseSchema) -> str | None:

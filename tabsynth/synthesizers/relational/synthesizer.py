@@ -24,7 +24,7 @@ from tabsynth.synthesizers.relational.database_model import DatabaseModel, fit_d
 from tabsynth.synthesizers.relational.histories.conditions import check_table_conditions
 from tabsynth.synthesizers.relational.histories.series import TableForms, history_totals, split_series
 from tabsynth.synthesizers.relational.keys import KeyNumbers
-from tabsynth.synthesizers.relational.links import check_tables, repeatable_key, requested_rows
+from tabsynth.synthesizers.relational.links import check_tables, repeatable_key, requested_rows, split_rows
 from tabsynth.synthesizers.relational.private.database_model import PrivateDatabase
 from tabsynth.synthesizers.relational.private.fit import fit_private_database
 from tabsynth.synthesizers.relational.private.public_tables import prepare_public_tables
@@ -190,7 +190,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         n: int | Mapping[str, int] | None = None,
         *,
         scale: float | None = None,
-        chunk: int = 10_000,
+        chunk: int | None = None,
         given: Mapping[str, Mapping[str, Any]] | None = None,
         seed: int | None = None,
         progress: bool | None = None,
@@ -203,7 +203,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         Args:
             n: As in ``sample``, for all chunks together.
             scale: As in ``sample``.
-            chunk: Rows of the largest root table in a chunk.
+            chunk: Rows of the largest root table in a chunk; by default as many as 100,000 rows of all tables have.
             given: As in ``sample``.
             seed: Seed of the draw; the same seed and chunk give the same tables.
             progress: Whether to show progress bars.
@@ -212,17 +212,16 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             InputError: As in ``sample``, or a key without a foreign key could repeat between chunks.
             ConditionError: As in ``sample``.
         """
-        check_positive_integers(chunk=chunk)
+        check_positive_integers(chunk=1 if chunk is None else chunk)
         wanted, conditions = self._request(n, scale, given)
         seed = random_seed() if seed is None else validate_seed(seed)
-        count = max(1, -(-max(wanted.values()) // chunk))
-        if count > 1 and (key := self.repeatable_key):
+        parts = split_rows(self.schema_, self.rows_, wanted, chunk)
+        if len(parts) > 1 and (key := self.repeatable_key):
             raise InputError(f"the key {key} could repeat between chunks; draw the database at once with sample")
-        shown = progress if count == 1 else False
+        shown = progress if len(parts) == 1 else False
         numbers = KeyNumbers(int(np.random.default_rng(seed).integers(2**62)))
         with progress_bar(sum(wanted.values()), "sampling", "row", progress) as bar:
-            for at in range(count):
-                part = {name: rows * (at + 1) // count - rows * at // count for name, rows in wanted.items()}
+            for at, part in enumerate(parts):
                 drawn = self._model.sample(part, conditions, np.random.default_rng([seed, at]), shown, numbers)
                 joined = self._forms.restore(drawn, self._model.schema, self.schema_, conditions)
                 yield {name: joined[name] for name in joined if at == 0 or name not in self.schema_.reference}

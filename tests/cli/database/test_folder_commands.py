@@ -11,8 +11,8 @@ import pytest
 
 from tabsynth.cli import BAD_INPUT, DONE, UNMET, main
 from tabsynth.data.database.folders import read_folder, write_folder
-from tabsynth.pipeline import outputs
 from tabsynth.schema.database.database_schema import DatabaseSchema
+from tabsynth.synthesizers.relational import links
 
 
 def clinic(patients: int = 40) -> dict[str, pd.DataFrame]:
@@ -62,7 +62,7 @@ def test_sample_writes_a_folder(folder: Path, tmp_path: Path, kind: str, options
 def test_a_large_sample_is_written_in_chunks(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(outputs, "CHUNK_ROOTS", 15)
+    monkeypatch.setattr(links, "CHUNK_ROWS", 60)
     line = ["sample", str(folder / "m.tabsynth"), "-n", "40", "--seed", "1", "--format", kind]
     assert main([*line, "--output", str(tmp_path / "out")]) == DONE
     tables, _ = read_folder(tmp_path / "out")
