@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
-from tabsynth.common.arrays import Floats
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.conditional.conditions import Condition
 from tabsynth.relations.conditional.rules import ThresholdRule
 from tabsynth.relations.order_evidence import smooth_violations
@@ -58,6 +58,7 @@ def discover_thresholds(
         beyond = {1.0: own.argmax(axis=1), -1.0: own[:, ::-1].argmax(axis=1)}
         # By chance a sample may contain half of the expected evidence.
         needed = MIN_EVIDENCE_ROWS / 2 * len(holds[0]) / len(data)
+        ends = _end_rows(data)
         found: list[ThresholdRule] = []
         for sign, outside in beyond.items():
             for at in np.flatnonzero((count > 0) & (count * outside / len(order) >= needed)):
@@ -67,6 +68,9 @@ def discover_thresholds(
                     continue
                 if any(frozenset((name, other)) in related for other in deciders.get(condition.column, ())):
                     continue  # the two rules say the same
+                own_column = columns.values[condition.column]
+                if condition.of({condition.column: own_column[ends[sign]]}).any():
+                    continue  # fewer rows are beyond the bound than are needed as evidence
                 rule = _threshold(name, sign, condition, columns)
                 if rule is not None:
                     found.append(rule)
@@ -85,6 +89,14 @@ def _conditions(states: Sequence[Condition]) -> list[Condition]:
         values = [state for state in own if state.least is not None]
         out += [state for state in own if state.least is None or len(values) != 2 or len(own) > 2]
     return out
+
+
+def _end_rows(data: Floats) -> dict[float, Integers]:
+    """Return the rows of the least and of the largest numbers, as few as a bound needs beyond it."""
+    present = np.flatnonzero(~np.isnan(data))
+    order = present[np.argsort(data[present], kind="stable")]
+    count = min(int(MIN_EVIDENCE_ROWS), len(present) // 2)
+    return {1.0: order[:count], -1.0: order[len(order) - count :]}
 
 
 def _threshold(name: str, sign: float, condition: Condition, columns: Columns) -> ThresholdRule | None:

@@ -22,6 +22,9 @@ MIN_SWITCH_SHARE, MIN_TURN_SHARE = 0.25, 0.3
 """How often a fact changes, or a number turns, from one code to the next; of smooth functions hardly ever."""
 MIN_DENSITY = 0.5
 """Minimum share of its range that a code fills if another column decides it."""
+SCREENED_ROWS = 2_000
+"""Rows in which most pairs of columns show that neither decides the other."""
+
 MAX_PERIOD, MAX_PERIODIC_SHARE = 31, 0.9
 """A fact that recurs with a period, as the weekday of a day does, is a function of a quantity."""
 
@@ -66,13 +69,13 @@ def with_codes(frame: pd.DataFrame, columns: Mapping[str, Column], min_group: in
 
 def _is_fact(number: npt.NDArray[np.int64], fact: npt.NDArray[np.int64], column: Column) -> bool:
     """Return whether each number has one value of another column, by no smooth or periodic function."""
-    both = (number >= 0) & (fact >= 0)
-    if not both.any() or (fact[both] == fact[both][0]).all():
-        return False
     found = _facts(number, fact)
     if found is None:
         return False
     most, rows = found
+    if (most == most[0]).all():
+        return False
+    both = (number >= 0) & (fact >= 0)
     share = np.bincount(fact[both])[most] / both.sum()
     if ((rows - 1) * (1 - share)).sum() < MIN_EVIDENCE_ROWS or _is_periodic(most):
         return False
@@ -90,6 +93,9 @@ def _facts(
     number: npt.NDArray[np.int64], fact: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
     """Return the fact of each number, ascending, and its rows; None if a number has two facts. Gaps are negative."""
+    few = slice(None, None, max(1, len(number) // SCREENED_ROWS))
+    if len(number) > 2 * SCREENED_ROWS and _differ_within(number[few], fact[few]):
+        return None
     both = (number >= 0) & (fact >= 0)
     number, fact = number[both], fact[both]
     order = np.argsort(number, kind="stable")
@@ -100,6 +106,14 @@ def _facts(
     if (most != np.minimum.reduceat(fact[order], start)).any():
         return None
     return most, np.diff(np.append(start, len(order)))
+
+
+def _differ_within(number: npt.NDArray[np.int64], fact: npt.NDArray[np.int64]) -> bool:
+    """Return whether a number has two facts. Gaps are negative."""
+    both = (number >= 0) & (fact >= 0)
+    order = np.lexsort((fact[both], number[both]))
+    number, fact = number[both][order], fact[both][order]
+    return bool(((number[1:] == number[:-1]) & (fact[1:] != fact[:-1])).any())
 
 
 def _is_periodic(facts: npt.NDArray[np.int64]) -> bool:
