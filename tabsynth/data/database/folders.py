@@ -202,7 +202,6 @@ def write_folder_chunks(
                 writers[name](frame)
 
         yield append
-        stack.close()
 
 
 @contextmanager

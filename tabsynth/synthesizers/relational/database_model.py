@@ -162,7 +162,7 @@ class DatabaseModel:
         if numbers is not None:
             codecs = {name: one.codec_ for name, one in self.roots.items()}
             codecs |= {name: one.codec for name, one in self.histories.items()}
-            visible |= {name: numbers.renew_identifiers(name, visible[name], codec) for name, codec in codecs.items()}
+            visible = numbers.renew_identifiers(visible, codecs)
         tables = self.keys.add_to(self.schema, Sample(visible, learned, parents), rng, numbers)
         tables = {name: frame[self.columns[name]] for name, frame in tables.items()}
         return {name: tables[name] if name in tables else self.references[name].copy() for name in self.schema.tables}

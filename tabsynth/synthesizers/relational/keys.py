@@ -33,8 +33,16 @@ class KeyNumbers:
         for name, size in sizes.items():
             self.drawn[name] = self.drawn.get(name, 0) + size
 
-    def renew_identifiers(self, name: str, frame: pd.DataFrame, codec: Codec) -> pd.DataFrame:
-        """Return the rows of a table with identifiers, other than its keys, that no other chunk has."""
+    def renew_identifiers(
+        self, tables: Mapping[str, pd.DataFrame], codecs: Mapping[str, Codec]
+    ) -> dict[str, pd.DataFrame]:
+        """Return tables with identifiers, other than their keys, that no other chunk has."""
+        return {
+            name: self._renewed(name, frame, codecs[name]) if name in codecs else frame
+            for name, frame in tables.items()
+        }
+
+    def _renewed(self, name: str, frame: pd.DataFrame, codec: Codec) -> pd.DataFrame:
         rows, out = self.drawn.get(name, 0) + np.arange(len(frame)), frame
         for column, pattern in codec.patterns.items():
             if column not in frame or not len(frame):

@@ -128,7 +128,7 @@ class PrivateDatabase:
         if numbers is not None:
             codecs = {self.schema.roots[0]: self.root.codec_}
             codecs |= {name: one.codec_ for name, one in self.histories.items()}
-            visible |= {name: numbers.renew_identifiers(name, visible[name], codec) for name, codec in codecs.items()}
+            visible = numbers.renew_identifiers(visible, codecs)
         tables = self.keys.add_to(self.schema, Sample(visible, learned, parents), rng, numbers)
         return {
             name: tables[name][list(columns)] if name in tables else self.references[name].copy()
