@@ -4,14 +4,20 @@ The marginal synthesizer splits its budget by public facts, so the noise of ever
 advance. A count with Gaussian noise of standard deviation sigma is off by sigma * sqrt(2 / pi) on average; half the sum
 over a table's cells, as a share of the rows, is the expected total variation distance.
 
-The expectation covers the noise alone. A fit may do better, as dependences are mostly weaker than the prior's, or
-worse, where a dependence is finer than the groups on which it is counted.
+Where pairs are not counted, and where noise exceeds the dependence of a pair, the fit loses the dependence. The
+expected loss is that of a typical pair (``budget_allocation.REFERENCE_DEPENDENCE``). A fit may do better, as many pairs
+depend less on each other, or worse, where the dependence is stronger, or finer than the groups on which it is counted.
+
+A larger budget is never expected to err more. A fit counts pairs only if it is expected to gain by that, so the smaller
+error of both ways is taken. Columns are compared on more groups where the budget is larger; an error that rises for
+this reason alone is replaced by that of the smaller budget.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -21,8 +27,12 @@ from tabsynth.budget_planning.planned_noise import Pair, PlannedNoise
 from tabsynth.privacy.budget import zcdp_rho
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.marginal.budget_allocation import REFERENCE_DEPENDENCE
 from tabsynth.synthesizers.marginal.private_rows import public_grids
 from tabsynth.synthesizers.marginal.public_facts.public_structure import PublicStructure
+
+CONTINGENCY = (math.pi / 2 * REFERENCE_DEPENDENCE) ** 2
+"""Mean square contingency of two normal variables whose product of signs is the reference, if it is small."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,14 @@ class ExpectedErrors:
     def worst_pairs(self, n: int) -> list[Pair]:
         """Return the pairs with the largest errors."""
         return sorted(self.pairs, key=lambda pair: (-self.pairs[pair], pair))[:n]
+
+    def limited(self, other: ExpectedErrors) -> ExpectedErrors:
+        """Return the smaller error of each column and pair."""
+        return replace(
+            self,
+            columns={name: min(error, other.columns[name]) for name, error in self.columns.items()},
+            pairs={pair: min(error, other.pairs[pair]) for pair, error in self.pairs.items()},
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the errors as plain data."""
@@ -75,12 +93,15 @@ def expected_errors(
     public = public_structure(schema)
     target = next((name for name in schema.with_role("target") if name in public.counted()), None)
     learned = [name for name in schema if name in public.grids]
-    return tuple(
-        _errors(
-            PlannedNoise(zcdp_rho(epsilon, delta), rows, rows_per_person, public.counted()), public, target, learned
-        )
-        for epsilon in epsilons
-    )
+    out: dict[int, ExpectedErrors] = {}
+    least: ExpectedErrors | None = None
+    for place in sorted(range(len(epsilons)), key=lambda at: epsilons[at]):
+        plan = PlannedNoise(zcdp_rho(epsilons[place], delta), rows, rows_per_person, public.counted())
+        errors = _errors(plan, public, target, learned)
+        if plan.counts_pairs:
+            errors = errors.limited(_errors(replace(plan, joint=False), public, target, learned))
+        least = out[place] = errors if least is None else errors.limited(least)
+    return tuple(out[place] for place in range(len(epsilons)))
 
 
 def _errors(plan: PlannedNoise, public: PublicStructure, target: str | None, learned: Sequence[str]) -> ExpectedErrors:
@@ -98,7 +119,9 @@ def _errors(plan: PlannedNoise, public: PublicStructure, target: str | None, lea
         first, second = (min(sizes[name], plan.groups[1]) for name in (a, b))
         key = (root[a], root[b]) if (root[a], root[b]) in joint else (root[b], root[a])
         possible = 1 - float(np.mean(public.zeros[key])) if key in public.zeros else 1.0
-        variance = total[root[a]] / second + total[root[b]] / first + possible * joint.get(key, 0.0)
+        noise, signal = joint.get(key, math.inf), plan.rows**2 * CONTINGENCY / (first * second)
+        lost = signal / (1 + signal / noise)
+        variance = total[root[a]] / second + total[root[b]] / first + possible * lost
         pairs[a, b] = plan.distance(variance, first * second)
     columns = {name: plan.distance(total[root[name]], sizes[name]) for name in learned}
     return ExpectedErrors(columns, pairs, plan.counts_pairs)

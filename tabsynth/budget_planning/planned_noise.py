@@ -43,12 +43,14 @@ class PlannedNoise:
         rows: Number of rows.
         unit: Maximum number of rows of a person.
         grids: The cells of each counted column.
+        joint: Whether pairs may be counted; if not, single columns get the budget.
     """
 
     rho: float
     rows: int
     unit: int
     grids: Mapping[str, Grid]
+    joint: bool = True
 
     @property
     def units(self) -> float:
@@ -64,7 +66,7 @@ class PlannedNoise:
     def counts_pairs(self) -> bool:
         """Whether pairs are counted."""
         pairs = len(self.grids) * (len(self.grids) - 1) // 2
-        return pairs > 0 and not independent(self.units, self.rho, pairs)
+        return self.joint and pairs > 0 and not independent(self.units, self.rho, pairs)
 
     @cached_property
     def share(self) -> float:

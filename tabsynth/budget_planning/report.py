@@ -71,7 +71,7 @@ def summarise_pairs(plan: PrivacyPlan) -> str:
     if lost and plan.errors[0].pairs:
         text += (
             f" At epsilon {', '.join(lost)} pairs are not counted: columns are sampled independently, and their "
-            "dependence is lost, which these errors do not include."
+            "dependence is lost. These errors include the loss of a typical dependence; a strong one loses more."
         )
     return text
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import combinations
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+from scipy.optimize import isotonic_regression
 
 from tabsynth.budget_planning.assumptions import complete_schema
 from tabsynth.budget_planning.expected_errors import (
@@ -25,6 +24,7 @@ from tabsynth.budget_planning.expected_errors import (
     expected_errors,
     structure_savings,
 )
+from tabsynth.budget_planning.table_distances import mean_distances
 from tabsynth.codec.column_values import numeric_values
 from tabsynth.common.progress import progress_bar
 from tabsynth.common.validation import validate_seed
@@ -32,7 +32,7 @@ from tabsynth.errors import InputError, quote
 from tabsynth.privacy.budget import Privacy, default_delta
 from tabsynth.privacy.public_schema import private_schema
 from tabsynth.rules.generate import generate
-from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
+from tabsynth.schema.columns import Categorical, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.registry import create
 
@@ -50,11 +50,6 @@ MAX_SIMULATED_ROWS = 100_000
 FACTOR_LOADING = 0.6
 """Correlation of each simulated column with the latent factor."""
 
-N_BINS = 20
-MAX_PAIRS = 300
-
-Codes = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Expected:
@@ -63,8 +58,9 @@ class Expected:
     Attributes:
         mechanism: A key of ``MECHANISMS``, or ``sampling`` for a bootstrap sample without privacy.
         epsilon: The epsilon, infinite for ``sampling``.
-        columns: Mean total variation distance of single columns, from 0 to 1.
-        pairs: Mean total variation distance of pairs of columns.
+        columns: Mean total variation distance of single columns, from 0 to 1. One fit is simulated for each epsilon;
+            where a larger epsilon erred more by chance, both get the mean.
+        pairs: Mean total variation distance of pairs of columns, likewise.
         seconds: CPU seconds of fit and sample.
     """
 
@@ -171,7 +167,7 @@ def plan_privacy(
     size = min(int(rows), MAX_SIMULATED_ROWS)
     simulated = simulate_table(schema, size, rules, seed) if table is None else table
     fresh = simulated.sample(len(simulated), replace=True, random_state=seed)
-    floor = Expected("sampling", math.inf, *_tv_distances(simulated, fresh, schema), 0.0)
+    floor = Expected("sampling", math.inf, *mean_distances(simulated, fresh, schema), 0.0)
     expected = []
     with progress_bar(len(mechanisms) * len(budgets), "simulate", "fit", progress) as shown:
         for name in mechanisms:
@@ -185,7 +181,7 @@ def plan_privacy(
         delta=delta,
         rows_per_person=rows_per_person,
         floor=floor,
-        expected=tuple(expected),
+        expected=_decreasing(expected),
         epsilons=tuple(privacy.epsilon for privacy in budgets),
         errors=expected_errors(*facts),
         structure=structure_savings(*facts),
@@ -248,42 +244,19 @@ def _evaluate_mechanism(
     model = create(kind, **options).fit(simulated, schema=own, privacy=unit, progress=False)
     drawn = model.sample(len(simulated), seed=seed, progress=False)
     seconds = time.process_time() - began
-    return Expected(name, privacy.epsilon, *_tv_distances(simulated, drawn, schema), round(seconds, 2))
+    return Expected(name, privacy.epsilon, *mean_distances(simulated, drawn, schema), round(seconds, 2))
 
 
-def _tv_distances(real: pd.DataFrame, drawn: pd.DataFrame, schema: Schema) -> tuple[float, float]:
-    """Return the mean total variation distance of single columns and of pairs."""
-    learned = [name for name, column in schema.items() if not isinstance(column, (Identifier, Text))]
-    codes = [_encode(schema[name], real[name], drawn[name]) for name in learned]
-    pairs = list(combinations(range(len(codes)), 2))
-    if len(pairs) > MAX_PAIRS:
-        pairs = [pairs[i] for i in np.random.default_rng(0).choice(len(pairs), MAX_PAIRS, replace=False)]
-    single = float(np.mean([_total_variation(real_codes, own) for real_codes, own, _ in codes]))
-    joint = []
-    for a, b in pairs:
-        (first, second, _), (third, fourth, size) = codes[a], codes[b]
-        joint.append(_total_variation(first * size + third, second * size + fourth))
-    return round(single, 5), round(float(np.mean(joint)) if joint else single, 5)
-
-
-def _encode(column: Column, real: pd.Series, drawn: pd.Series) -> tuple[Codes, Codes, int]:
-    """Return the integer codes of a column in both tables (numbers binned), and the number of codes."""
-    if isinstance(column, (Numeric, Datetime)):
-        first, second = numeric_values(column, real), numeric_values(column, drawn)
-        present = first[~np.isnan(first)]
-        edges = np.unique(np.quantile(present, np.linspace(0, 1, N_BINS + 1)[1:-1])) if len(present) else np.zeros(0)
-        found = [
-            np.where(np.isnan(x), len(edges) + 1, np.searchsorted(edges, x, side="right")) for x in (first, second)
+def _decreasing(expected: Sequence[Expected]) -> tuple[Expected, ...]:
+    """Fit errors that do not rise with epsilon to those of each mechanism's single fits (isotonic regression)."""
+    out = {}
+    for name in dict.fromkeys(one.mechanism for one in expected):
+        own = sorted((one.epsilon, place) for place, one in enumerate(expected) if one.mechanism == name)
+        places = [place for _, place in own]
+        fitted = [
+            isotonic_regression(errors, increasing=False).x.round(5).tolist()
+            for errors in ([expected[at].columns for at in places], [expected[at].pairs for at in places])
         ]
-        return found[0], found[1], len(edges) + 2
-    both = pd.concat([real.astype(object), drawn.astype(object)])
-    codes = pd.factorize(both.map(str).where(both.notna(), ""))[0].astype(np.int64)
-    return codes[: len(real)], codes[len(real) :], int(codes.max()) + 1
-
-
-def _total_variation(real: Codes, drawn: Codes) -> float:
-    """Return the total variation distance."""
-    cells = np.unique(np.concatenate([real, drawn]), return_inverse=True)[1]
-    size = int(cells.max()) + 1
-    one, two = (np.bincount(part, minlength=size) / len(part) for part in np.split(cells, [len(real)]))
-    return float(np.abs(one - two).sum() / 2)
+        for place, columns, pairs in zip(places, *fitted, strict=True):
+            out[place] = replace(expected[place], columns=columns, pairs=pairs)
+    return tuple(out[place] for place in range(len(expected)))

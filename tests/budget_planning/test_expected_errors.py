@@ -102,6 +102,29 @@ def test_a_budget_too_small_for_pairs_is_reported() -> None:
     assert not one(SCHEMA, 200, 0.05).counts_pairs
 
 
+@pytest.mark.parametrize("rows", [300, 1000, 10_000])
+def test_more_epsilon_is_never_expected_to_err_more(rows: int) -> None:
+    """Also where pairs begin to be counted, which takes most of the budget of single columns."""
+    epsilons = np.geomspace(0.05, 20, 40).tolist()
+    plans = expected_errors(SCHEMA, rows, epsilons, DELTA)
+    assert {plan.counts_pairs for plan in plans} == {False, True}
+    for larger, smaller in zip(plans[1:], plans, strict=False):
+        assert all(larger.columns[name] <= smaller.columns[name] for name in COLUMNS)
+        assert all(larger.pairs[pair] <= smaller.pairs[pair] for pair in larger.pairs)
+    assert list(reversed(expected_errors(SCHEMA, rows, epsilons[::-1], DELTA))) == list(plans)
+
+
+def test_pairs_that_are_not_counted_lose_their_dependence() -> None:
+    """Where single columns have hardly any error, the loss of a typical dependence is left: 0.11."""
+    alone = next(
+        plan
+        for plan in reversed(expected_errors(from_cardinalities([2] * 40), 2000, (0.3, 1.0), DELTA))
+        if not plan.counts_pairs
+    )
+    assert max(alone.columns.values()) < 0.04
+    assert 0.08 < alone.mean_pairs < 0.13
+
+
 def test_a_table_of_one_column_has_no_pairs() -> None:
     errors = one(Schema.from_dict({"columns": {"age": COLUMNS["age"]}}), 1000, 1.0)
     assert errors.pairs == {}

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.budget_planning import simulation
 from tabsynth.budget_planning.assumptions import complete_schema
 from tabsynth.budget_planning.report import render_page, render_svg, summarise_structure, table_rows, worst_rows
 from tabsynth.budget_planning.simulation import PrivacyPlan, from_cardinalities, plan_privacy, simulate_table
@@ -41,6 +42,15 @@ def test_a_larger_budget_errs_less_and_never_less_than_nothing(plan: PrivacyPlan
     assert tight.epsilon < loose.epsilon
     assert loose.pairs < 0.6 * tight.pairs
     assert 0 < plan.floor.pairs < plan.best(0.1).pairs
+
+
+def test_more_epsilon_is_never_simulated_to_err_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    floor_and_fits = iter([(0.0, 0.0), (0.3, 0.5), (0.2, 0.2), (0.1, 0.3), (0.05, 0.1)])
+    monkeypatch.setattr(simulation, "mean_distances", lambda *tables: next(floor_and_fits))
+    expected = plan_privacy(from_cardinalities([2, 3]), 50, epsilons=(0.1, 3.0, 1.0, 10.0)).expected
+    assert [one.epsilon for one in expected] == [0.1, 3.0, 1.0, 10.0]
+    assert [one.columns for one in expected] == pytest.approx([0.3, 0.15, 0.15, 0.05])
+    assert [one.pairs for one in expected] == pytest.approx([0.5, 0.2, 0.3, 0.1])
 
 
 def test_persons_of_several_rows_cost_more() -> None:
