@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@
 
-demo: setup ## The main job, end to end: DATA=table.csv TARGET=column, or two that ship with scikit-learn
+demo: setup ## Read, fit, sample and evaluate a table: DATA=table.csv TARGET=column, by default two tables of scikit-learn
 	$(PY) examples/demo.py $(if $(DATA),--data "$(DATA)") $(if $(TARGET),--target "$(TARGET)")
 
 test: setup ## Tests and the examples in docstrings, without the slow ones
@@ -39,7 +39,7 @@ test: setup ## Tests and the examples in docstrings, without the slow ones
 test-all: setup ## All tests, the slow ones too
 	$(PYTEST) tests tabsynth
 
-check: setup ## Style, types and who may import whom
+check: setup ## Linter, types and import layers
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy --strict
