@@ -15,7 +15,7 @@ from tabsynth.mixing.plan.entries import APPLIED_STATUSES, HarmonisationRule, Ma
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.units import conversion
 from tabsynth.mixing.value_parsing import HarmonisationStats, parse_date_column, parse_number_column
-from tabsynth.schema.datetime_formats import find_formats
+from tabsynth.schema.kinds.datetime_detection import find_formats
 
 N_SIGNIFICANT_DIGITS = 12
 """Significant digits kept by a conversion, which removes binary rounding errors."""

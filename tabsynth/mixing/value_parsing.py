@@ -10,7 +10,8 @@ import pandas as pd
 
 from tabsynth.errors import DataError, quote
 from tabsynth.mixing.plan.entries import code_texts
-from tabsynth.schema.datetime_formats import N_PROBED_TEXTS, candidate_formats, find_formats, parse_dates
+from tabsynth.schema.datetime_formats import parse_dates
+from tabsynth.schema.kinds.datetime_detection import N_PROBED_TEXTS, candidate_formats, find_formats
 from tabsynth.schema.number_formats import find_number_format, parse_numbers
 
 

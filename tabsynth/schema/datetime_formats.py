@@ -1,10 +1,8 @@
-"""Detect, parse and write date formats, so that text comes back identical."""
+"""Parse and write date formats, so that text comes back identical."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,34 +19,10 @@ ISO = re.compile(
 )
 ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
-DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%d/%m/%y", "%d-%m-%y", "%d.%m.%y")
-MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m.%d.%Y", "%m/%d/%y", "%m-%d-%y", "%m.%d.%y")
-OTHER_FORMATS = (
-    "%Y/%m/%d",
-    "%Y.%m.%d",
-    "%d-%b-%Y",
-    "%d %b %Y",
-    "%d%b%Y",
-    "%d-%b-%y",
-    "%d%b%y",
-    "%b %d, %Y",
-    "%d %B %Y",
-    "%B %d, %Y",
-    "%Y年%m月%d日",
-    "%Y년 %m월 %d일",
-)
-TIME_FORMATS = ("", " %H:%M", " %H:%M:%S", ":%H:%M:%S", "T%H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-PARTIAL_FORMATS = ("%H:%M", "%H:%M:%S", "%Y-%m", "%Y/%m", "%b %Y", "%B %Y", "%Y年%m月")
-COMPACT_FORMAT = "%Y%m%d"
-
-DIRECTIVE_PATTERNS = {
-    "Y": r"\d{4}", "y": r"\d\d", "m": r"\d\d?", "d": r"\d\d?", "b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}",
-    "H": r"\d\d?", "I": r"\d\d?", "M": r"\d\d", "S": r"\d\d", "f": r"\d{1,9}", "p": "[AaPp][Mm]",
-}  # fmt: skip
-MAX_DATE_CHARACTERS = 40
-"""Longer texts are no dates."""
-N_PROBED_TEXTS = 100
-"""Texts that select candidate formats; one that fits all is kept."""
+SPELLED = re.compile(r"%\^[bB]|%-\w|%[Pe]")
+"""Directives written field by field: capitals (``%^b``), no leading zeros (``%-d``), lower case (``%P``), ``%e``."""
+PADDED_DAY = "%e"
+"""A day of the month with a space in place of a leading zero."""
 
 NANOSECONDS: dict[Resolution, int] = {
     "D": 86400 * 10**9, "h": 3600 * 10**9, "min": 60 * 10**9, "s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1
@@ -91,22 +65,40 @@ def parse_iso(text: pd.Series) -> tuple[pd.Series, str] | None:
 
 def parse_dates(text: pd.Series, format: str) -> pd.Series:
     """Parse text or integers in a format; NaT for values that do not fit."""
-    plain = text.astype(object).where(text.notna(), None)
-    padded = format.replace("%-", "%")
     zone = ZONE.search(format)
     if "%z" in format:
-        return pd.to_datetime(plain, format=padded, errors="coerce", utc=True)
-    moments = pd.to_datetime(plain, format=padded, errors="coerce")
+        return parse_text(text, format, utc=True)
+    moments = parse_text(text, format)
     if zone and pd.api.types.is_datetime64_dtype(moments.dtype):
         offset = "UTC" if zone[0] == "Z" else zone[0] if ":" in zone[0] else f"{zone[0][:3]}:{zone[0][3:]}"
         return moments.dt.tz_localize(offset)
     return moments
 
 
+def parse_text(text: pd.Series, format: str, *, utc: bool = False) -> pd.Series:
+    """Parse text or whole numbers in a format, as ``pandas.to_datetime`` does; NaT for values that do not fit.
+
+    Raises:
+        ValueError: The format is none.
+    """
+    plain = text.astype(object).where(text.notna(), None)
+    if pd.api.types.is_float_dtype(text.dtype):  # whole numbers of a column with missing cells
+        plain = plain.map(lambda value: f"{value:.0f}", na_action="ignore")
+    readable = parseable_format(format)
+    if "%V" in readable and "%u" not in readable:  # pandas reads a week only with its weekday
+        plain, readable = plain.map(lambda value: f"{value} 1", na_action="ignore"), f"{readable} %u"
+    return pd.to_datetime(plain, format=readable, errors="coerce", utc=utc)
+
+
+def parseable_format(format: str) -> str:
+    """Return the format that reads the same text without directives that only writers know."""
+    return format.replace("%-", "%").replace("%^", "%").replace("%P", "%p").replace(PADDED_DAY, "%d")
+
+
 def format_dates(moments: pd.Series, format: str, resolution: Resolution | None = None) -> pa.Array:
     """Format datetimes, missing as null; ``%f`` has 3, 6 or 9 digits by the resolution (default 6)."""
-    if "%-" in format:
-        return _format_unpadded(moments, format, resolution)
+    if SPELLED.search(format):
+        return _format_by_field(moments, format, resolution)
     if isinstance(moments.dtype, pd.DatetimeTZDtype):
         zone = ZONE.search(format)
         if zone and zone[0] == "Z":
@@ -125,21 +117,26 @@ def format_dates(moments: pd.Series, format: str, resolution: Resolution | None 
     return pc.strftime(stamps, format=format.replace("%S.%f", "%S")).cast(pa.string())
 
 
-def _format_unpadded(moments: pd.Series, format: str, resolution: Resolution | None) -> pa.Array:
-    """Format datetimes with fields without leading zeros (``%-d``), field by field."""
-    parts = re.findall(r"%S\.%f|%-?\w|[^%]+", format)
+def _format_by_field(moments: pd.Series, format: str, resolution: Resolution | None) -> pa.Array:
+    """Format datetimes field by field, with the directives of ``SPELLED``."""
+    parts = re.findall(r"%S\.%f|%[-^]?\w|[^%]+", format)
     columns: list[Any] = []
     for part in parts:
         if not part.startswith("%"):
             columns.append(part)
             continue
-        written = format_dates(moments, part.replace("%-", "%"), resolution)
-        columns.append(_strip_leading_zero(written, part))
+        columns.append(_respell(format_dates(moments, parseable_format(part), resolution), part))
     return pc.binary_join_element_wise(*columns, "")
 
 
-def _strip_leading_zero(written: pa.Array, part: str) -> pa.Array:
-    """Remove the leading zero of a ``%-`` directive."""
+def _respell(written: pa.Array, part: str) -> pa.Array:
+    """Return a written field as its directive spells it."""
+    if part.startswith("%^"):
+        return pc.utf8_upper(written)
+    if part == "%P":
+        return pc.utf8_lower(written)
+    if part == PADDED_DAY:
+        return pc.utf8_lpad(pc.utf8_ltrim(written, characters="0"), 2)
     if not part.startswith("%-"):
         return written
     bare = pc.utf8_ltrim(written, characters="0")
@@ -162,79 +159,3 @@ def default_format(moments: pd.Series, resolution: Resolution | None = None) -> 
     if unit == "D" and not zoned:
         return "%Y-%m-%d"
     return "%Y-%m-%dT%H:%M:%S" + (".%f" if unit in ("ms", "us", "ns") else "") + ("Z" if zoned else "")
-
-
-def find_formats(text: Sequence[str]) -> list[str]:
-    """Return the likeliest format of all texts, and a second if day and month are ambiguous.
-
-    Args:
-        text: Each different text once.
-    """
-    head = text[:N_PROBED_TEXTS]
-    every = pd.Series(list(text), dtype=object)
-    for found in candidate_formats(head):
-        if _fits(every, found):
-            other = found.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
-            ambiguous = found.startswith(("%d/", "%d-", "%d.")) and "%b" not in found
-            return [found, other] if ambiguous and _fits(every, other) else [found]
-    return []
-
-
-def infer_padding(text: Sequence[str], format: str) -> str:
-    """Return the format with unpadded fields (``%-d``) if that writes every text identically.
-
-    Args:
-        text: Each different text once, all of this format.
-        format: The format.
-    """
-    if format == COMPACT_FORMAT:
-        return format
-    moments = parse_dates(pd.Series(list(text), dtype=object), format)
-    for fields in ("", "mdHI", "md", "HI", "d", "m"):
-        spelled = re.sub(f"%([{fields}])", r"%-\1", format) if fields else format
-        if format_dates(moments, spelled, infer_resolution(moments)).to_pylist() == list(text):
-            return spelled
-    return format
-
-
-def candidate_formats(text: Sequence[str]) -> list[str]:
-    """Return the formats whose pattern every text matches."""
-    if not len(text) or len(text[0]) > MAX_DATE_CHARACTERS or not any(char.isdigit() for char in text[0]):
-        return []
-    iso = infer_iso_format(text[0])
-    zoned = ZONE.sub("%z", iso) if iso else None
-    own = [known for known in (iso, zoned) if known and all(infer_iso_format(value) for value in text)]
-    patterns = _format_patterns().items()
-    return own + [known for known, pattern in patterns if all(pattern.fullmatch(value) for value in text)]
-
-
-def is_date_like(text: str) -> bool:
-    """Return whether a text matches the pattern of some format."""
-    if len(text) > MAX_DATE_CHARACTERS or not any(char.isdigit() for char in text):
-        return False
-    return infer_iso_format(text) is not None or _any_format_pattern().fullmatch(text) is not None
-
-
-@cache
-def _any_format_pattern() -> re.Pattern[str]:
-    """Return one regular expression for all formats."""
-    return re.compile("|".join(outline.pattern for outline in _format_patterns().values()), re.ASCII)
-
-
-@cache
-def _format_patterns() -> dict[str, re.Pattern[str]]:
-    """Return a regular expression for each format other than ISO 8601, likeliest first."""
-    days = (*DAY_FIRST, *MONTH_FIRST, *OTHER_FORMATS)
-    formats = [day + time for day in days for time in TIME_FORMATS] + [COMPACT_FORMAT, *PARTIAL_FORMATS]
-    return {
-        known: re.compile(re.sub(r"%(\w)", lambda match: DIRECTIVE_PATTERNS[match[1]], re.escape(known)), re.ASCII)
-        for known in formats
-    }
-
-
-def _fits(text: pd.Series, format: str) -> bool:
-    """Return whether every text is a date of this format, in a plausible year."""
-    moments = pd.to_datetime(text, format=format, errors="coerce", utc=True)
-    if moments.isna().any():
-        return False
-    return "%Y" not in format or bool(moments.dt.year.between(1800, 2200).all())

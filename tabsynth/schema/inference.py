@@ -20,8 +20,9 @@ import pandas as pd
 from tabsynth.schema.cell_types import exceeds_float64, unwrap_arrow_timestamps
 from tabsynth.schema.column_names import is_code, is_key, is_quantity, is_quasi_identifier
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
-from tabsynth.schema.datetime_formats import COMPACT_FORMAT, find_formats, infer_resolution
+from tabsynth.schema.datetime_formats import infer_resolution, parse_dates
 from tabsynth.schema.kinds.code_inference import with_codes
+from tabsynth.schema.kinds.datetime_detection import COMPACT_FORMAT, find_formats
 from tabsynth.schema.kinds.personal_columns import infer_personal
 from tabsynth.schema.rounding import is_decimal, is_sparse
 from tabsynth.schema.schema import Schema
@@ -175,9 +176,8 @@ def _infer_number(name: str, present: pd.Series) -> Column:
     if is_key(name):
         why = "the name suggests a reference, and it has few distinct integers, which repeat"
         return Categorical(name=name, why=why, question="is it a code, as its name suggests, or a quantity (numeric)?")
-    if are_compact_dates(present):
-        why = "all values are dates written as eight digits"
-        return Datetime(name=name, format=COMPACT_FORMAT, resolution="D", why=why)
+    if dates := _infer_compact_dates(name, distinct):
+        return dates
     question = _sentinel_question(data) or _date_question(distinct)
     question = question or _code_question(name, distinct) or _gap_question(name, present)
     return Numeric(name=name, decimals=0, why=why, question=question)
@@ -204,22 +204,37 @@ def _infer_unique_integers(name: str, data: npt.NDArray[np.float64], distinct: n
     if is_code(name):
         why = "the name suggests a code"
         return Categorical(name=name, why=why, question="no value repeats: is it a key (identifier)?")
-    if are_compact_dates(pd.Series(distinct)):
-        return Datetime(
-            name=name, format=COMPACT_FORMAT, resolution="D", why="all values are dates written as eight digits"
-        )
+    if dates := _infer_compact_dates(name, distinct):
+        return dates
     question = _sentinel_question(data)
     if len(data) >= MIN_ROWS and not is_quantity(name):
         question = "no value repeats: is it a key (identifier) or a measurement?"
     return Numeric(name=name, decimals=0, why="all values are integers", question=question)
 
 
-def are_compact_dates(present: pd.Series) -> bool:
-    """Return whether all integers are dates such as 20190331."""
-    data = present.to_numpy(dtype=np.int64)
-    if data.min() < 18000101 or data.max() > 22001231 or ((data % 10000 < 101) | (data % 100 > 31)).any():
-        return False
-    return COMPACT_FORMAT in find_formats([str(value) for value in np.unique(data)])
+def _infer_compact_dates(name: str, distinct: npt.NDArray[np.int64]) -> Datetime | None:
+    """Return a datetime if all integers are dates such as 20190331, or dates with a time such as 201903310815."""
+    form = compact_format(distinct)
+    if form is None:
+        return None
+    moments = parse_dates(pd.Series(distinct), form)
+    digits = len(str(int(distinct[0])))
+    why = "all values are dates written as eight digits"
+    if form != COMPACT_FORMAT:
+        why = f"all values are dates with a time, written as {digits} digits"
+    return Datetime(name=name, format=form, resolution=infer_resolution(moments), why=why)
+
+
+def compact_format(distinct: npt.NDArray[np.int64]) -> str | None:
+    """Return the format of integers that are all dates, or dates with a time, written without separators."""
+    digits = len(str(abs(int(distinct.min()))))
+    if digits not in (8, 10, 12, 14) or len(str(abs(int(distinct.max())))) != digits:
+        return None
+    days = distinct // 10 ** (digits - 8)
+    if days.min() < 18000101 or days.max() > 22001231 or ((days % 10000 < 101) | (days % 100 > 31)).any():
+        return None
+    formats = find_formats([str(value) for value in distinct.tolist()])
+    return next((form for form in formats if form.startswith(COMPACT_FORMAT)), None)
 
 
 def count_decimals(data: npt.NDArray[np.float64]) -> int | None:

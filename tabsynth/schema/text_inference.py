@@ -11,7 +11,8 @@ import pandas as pd
 
 from tabsynth.schema.column_names import KEY_WORDS, is_code, is_key, is_person, is_personal, split_words
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
-from tabsynth.schema.datetime_formats import find_formats, infer_padding, infer_resolution, is_date_like, parse_dates
+from tabsynth.schema.datetime_formats import infer_resolution, parse_dates
+from tabsynth.schema.kinds.datetime_detection import find_formats, infer_padding, is_date_like
 from tabsynth.schema.kinds.personal_columns import infer_personal
 from tabsynth.schema.number_formats import MAX_DECIMALS, NumberFormat, find_number_format
 from tabsynth.schema.validation import is_missing_marker

@@ -16,6 +16,7 @@ from tabsynth.errors import DataError, SchemaError, quote
 from tabsynth.schema.cell_types import check_cells, exceeds_float64, unwrap_arrow_timestamps
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, to_naive_utc
 from tabsynth.schema.constraints import Constraint
+from tabsynth.schema.datetime_formats import parse_text
 from tabsynth.schema.number_formats import parse_numbers
 from tabsynth.schema.schema import Schema
 
@@ -178,8 +179,7 @@ def to_instants(values: pd.Series, format: str | None = None) -> pd.Series:
         except pd.errors.OutOfBoundsDatetime as error:
             raise DataError(f"column {values.name!r}: {error}; {_DATE_RANGE}") from error
     try:
-        spelling = format.replace("%-", "%") if format else "ISO8601"
-        parsed = pd.to_datetime(values.astype(object), format=spelling, errors="coerce", utc=True)
+        parsed = parse_text(values, format or "ISO8601", utc=True)
     except ValueError as error:
         raise DataError(f"column {values.name!r}: the format {format!r} cannot be used: {error}") from error
     bad = values[parsed.isna() & values.notna()]

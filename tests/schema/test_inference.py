@@ -16,9 +16,9 @@ from tabsynth.data import Table, read
 from tabsynth.errors import DataError
 from tabsynth.schema import Schema
 from tabsynth.schema.column_names import is_code, is_key, is_person, split_words
-from tabsynth.schema.datetime_formats import candidate_formats, is_date_like
 from tabsynth.schema.description import describe
 from tabsynth.schema.inference import count_decimals, infer_schema
+from tabsynth.schema.kinds.datetime_detection import candidate_formats, is_date_like
 from tabsynth.schema.validation import check_against_schema
 
 from .one_column import infer_one
@@ -102,7 +102,7 @@ def test_every_shared_table_is_read_and_carries_no_value_of_its_own(shared_data,
         (["2020-01-01", "2020-12-31"], "datetime", {"format": "%Y-%m-%d", "resolution": "D"}),
         (["31.12.2020", "01.02.2021"], "datetime", {"format": "%d.%m.%Y", "question": ""}),
         (["12/31/2020 4:05 PM", "01/02/2021 4:05 AM"], "datetime", {"format": "%m/%d/%Y %-I:%M %p"}),
-        (["02JAN2011", "17DEC1999"], "datetime", {"format": "%d%b%Y"}),
+        (["02JAN2011", "17DEC1999"], "datetime", {"format": "%d%^b%Y"}),
         (["09:30", "23:59"], "datetime", {"format": "%H:%M"}),
         ([20200131, 19991231, 20200201], "datetime", {"format": "%Y%m%d"}),
         (["low", "high", "low"], "categorical", {"ordered": False}),

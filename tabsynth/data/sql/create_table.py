@@ -93,8 +93,8 @@ def _column(database: Database, field: pa.Field, column: Column | None) -> Colum
 
 def _is_date(column: Datetime) -> bool:
     """Return whether text of the column's format is a whole date, not a time or a month alone."""
-    parts = set(re.findall(r"%-?([A-Za-z])", column.format or "%Y %d"))
-    return bool(parts & set("Yyc")) and bool(parts & set("djc"))
+    parts = set(re.findall(r"%[-^]?([A-Za-z])", column.format or "%Y %d"))
+    return bool(parts & set("YyGc")) and bool(parts & set("dejuc"))
 
 
 def _are_text(values: Sequence[object] | None) -> bool:

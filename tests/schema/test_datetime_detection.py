@@ -1,0 +1,75 @@
+"""Date formats of text: dates, times and zones in any combination, written back identically."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.codec import Codec
+from tabsynth.data import Table
+from tabsynth.schema.inference import infer_column, infer_schema
+
+START = datetime.datetime(2014, 1, 1)
+MOMENTS = [START + datetime.timedelta(seconds=7919 * 601 * step) for step in range(15)]
+DAYS = [moment.replace(hour=0, minute=0, second=0) for moment in MOMENTS]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M", "%Y%m%d%H%M%S", "%Y%m%d %H:%M", "%Y-%m-%dT%H:%M:%S",
+        "%Y-%m-%dT%H:%M:%S.000Z", "%Y-%m-%d %H:%M:%S.0", "%Y-%m-%d %H:%M:%S UTC", "%Y/%m/%d", "%Y.%m.%d %H:%M",
+        "%d.%m.%Y %H:%M", "%d.%m.%Y, %H:%M", "%d/%b/%Y:%H:%M:%S +0000", "%b %d, %Y", "%b. %-d, %Y", "%b %e %Y %I:%M%p",
+        "%a %b %d %H:%M:%S %Y", "%a, %d %b %Y %H:%M:%S +0000", "%A, %B %-d, %Y", "%G-W%V-%u", "%G-W%V", "%b-%Y",
+        "%m/%Y", "%Y-%m-%d-%H.%M.%S",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("source", [MOMENTS, DAYS], ids=["times", "days"])
+def test_dates_come_back_in_their_spelling(spelling, source):
+    text = pd.Series([moment.strftime(spelling) for moment in source], name="seen")
+    assert_comes_back(text)
+
+
+@pytest.mark.parametrize("spelling", ["%d%b%Y", "%d-%b-%y", "%b-%Y"])
+def test_capital_months_stay_capital(spelling):
+    assert_comes_back(pd.Series([moment.strftime(spelling).upper() for moment in MOMENTS], name="seen"))
+
+
+def test_times_without_a_day_are_datetimes():
+    assert_comes_back(pd.Series([moment.strftime("%I:%M %p") for moment in MOMENTS], name="seen"))
+
+
+def test_lower_case_am_and_pm_stay_so():
+    assert_comes_back(pd.Series([moment.strftime("%m/%d/%Y %I:%M %p").lower() for moment in MOMENTS], name="seen"))
+
+
+@pytest.mark.parametrize("gaps", [False, True], ids=["complete", "with gaps"])
+@pytest.mark.parametrize("spelling", ["%Y%m%d", "%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S"])
+def test_whole_numbers_may_be_dates_with_times(spelling, gaps):
+    numbers = pd.Series([int(moment.strftime(spelling)) for moment in MOMENTS], name="seen")
+    assert_comes_back(numbers.where(numbers.index % 5 > 0) if gaps else numbers)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["201511", "201402", "201312"], ["20151302", "20140230", "20131105"], ["2015-W60", "2015-W12", "2014-W01"],
+        ["12-11-20155", "13-11-20155", "12-12-20155"], ["12.11.2015 25:00", "12.11.2015 08:00", "13.11.2015 09:00"],
+        ["Abc-2015", "Nov-2015", "Dec-2014"], ["20151112T2510", "20151112T0910", "20151113T1010"],
+    ],
+)  # fmt: skip
+def test_texts_that_only_resemble_dates_are_none(values):
+    assert infer_column(pd.Series(values * 20, name="seen")).kind != "datetime"
+
+
+def assert_comes_back(values: pd.Series) -> None:
+    """Check that a column is inferred as datetimes, and that the codec returns its values identically."""
+    frame = pd.DataFrame({"seen": pd.concat([values] * 40, ignore_index=True)})  # enough for a token of each value
+    schema = infer_schema(frame)
+    assert schema["seen"].kind == "datetime"
+    codec = Codec.measure(Table.of(frame, schema))
+    back = codec.decode(codec.encode(frame), np.random.default_rng(0))["seen"]
+    pd.testing.assert_series_equal(back, frame["seen"], check_dtype=False)
