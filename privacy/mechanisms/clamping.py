@@ -19,6 +19,7 @@ import pandas as pd
 from tabsynth.common.arrays import Floats
 from tabsynth.privacy.mechanisms.canonical_cells import cells_to_text, encode_text, to_date_text, to_numbers, to_text
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, to_naive_utc
+from tabsynth.schema.datetime_formats import parse_text
 from tabsynth.schema.schema import Schema
 
 _FIRST, _LAST = pd.Timestamp.min.ceil("D").to_pydatetime(), pd.Timestamp.max.floor("D").to_pydatetime()
@@ -106,7 +107,7 @@ def to_dates(values: pd.Series, format: str | None) -> npt.NDArray[np.datetime64
     is_text = text != None  # noqa: E711 - cell by cell
     if is_text.any():
         codes, uniques = encode_text(text[is_text])
-        parsed = pd.to_datetime(pd.Series(uniques), format=format or "ISO8601", errors="coerce", utc=True)
+        parsed = parse_text(pd.Series(uniques, dtype=object), format or "ISO8601", utc=True)
         out[is_text] = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[ns]")[codes]
     others = np.flatnonzero(~is_text)
     out[others] = np.array([_date(cell) for cell in values.astype(object).to_numpy()[others]], "datetime64[ns]")

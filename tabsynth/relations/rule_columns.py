@@ -33,6 +33,7 @@ class Columns:
         values: Every column as numbers or tokens, missing as NaN, shape (n,) each.
         varied: Numeric columns with tokens of several numbers, or with gaps.
         min_group: Minimum rows behind each stored number.
+        vocabularies: Spelling of every value of the categorical columns, in the order of their tokens.
         absent: Columns that some sources do not have: that a cell is missing says nothing.
     """
 
@@ -45,6 +46,7 @@ class Columns:
     values: Mapping[str, Floats]
     varied: Collection[str]
     min_group: int
+    vocabularies: Mapping[str, tuple[str, ...]]
     absent: Collection[str] = ()
 
 
@@ -68,6 +70,7 @@ def rule_columns(
     units, steps, groups, keys = {}, {}, {}, {}
     every: dict[str, Floats] = dict(numbers)
     labels: dict[str, dict[float, str]] = {}
+    vocabularies: dict[str, tuple[str, ...]] = {}
     for name, coder in codec.coders.items():
         column = codec.schema[name]
         if isinstance(coder, QuantileCoder):
@@ -85,12 +88,14 @@ def rule_columns(
             if isinstance(column, (Identifier, Text)) or len(coder.values) == 1:
                 continue
             keys[name] = np.where(every[name] == coder.rare, np.nan, every[name])
+            vocabularies[name] = tuple(map(str, coder.values))
             if len(coder.values) <= MAX_GROUPS:
                 groups[name] = keys[name]
-                labels[name] = {float(i): str(value) for i, value in enumerate(coder.values)}
+                labels[name] = {float(i): value for i, value in enumerate(vocabularies[name])}
     bounds = {name: codec.numeric_coders[name].token_bounds() for name in numbers}
     varied = frozenset(
         name for name, (low, high) in bounds.items() if (low < high).any() or np.isnan(numbers[name]).any()
     )
     most = 1 if persons is None else int(np.bincount(persons).max())
-    return Columns(numbers, units, steps, groups, labels, keys, every, varied, codec.min_group * most, absent)
+    floor = codec.min_group * most
+    return Columns(numbers, units, steps, groups, labels, keys, every, varied, floor, vocabularies, absent)

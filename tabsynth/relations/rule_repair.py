@@ -10,6 +10,7 @@ import numpy as np
 
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Bools
+from tabsynth.relations.categories.distinct_values import DistinctRule
 from tabsynth.relations.conditional.conditions import condition_from_state
 from tabsynth.relations.conditional.elapsed import ElapsedRule
 from tabsynth.relations.conditional.rules import CauseRule, CountRule, DecimalsRule, ThresholdRule
@@ -30,6 +31,7 @@ RowRule = (
     | CountRule
     | DecimalsRule
     | ElapsedRule
+    | DistinctRule
 )
 
 KINDS: dict[str, type[RowRule]] = {
@@ -43,6 +45,7 @@ KINDS: dict[str, type[RowRule]] = {
     "count": CountRule,
     "decimals": DecimalsRule,
     "elapsed": ElapsedRule,
+    "distinct": DistinctRule,
 }
 
 DECIDING = (LookupRule, CalendarRule, CountRule, ElapsedRule)
@@ -123,4 +126,7 @@ def rule_from_state(data: Mapping[str, Any]) -> RowRule:
             plain[key] = tuple(map(condition_from_state, plain[key]))
     if data["kind"] in ("causes", "decimals"):
         plain |= {key: tuple(plain[key]) for key in ("choices", "weights", "values", "decimals") if key in plain}
+    if data["kind"] == "distinct":
+        plain["members"] = tuple(plain["members"])
+        plain |= {key: tuple(map(tuple, plain[key])) for key in ("values", "codes", "weights")}
     return KINDS[data["kind"]](**plain)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 
 from tabsynth.common.arrays import Floats
 from tabsynth.relations.conditional.elapsed import ElapsedRule
 from tabsynth.relations.decided_columns import CalendarRule, LookupRule
 from tabsynth.relations.row_rule_discovery import MIN_ROWS, discover_rules
-from tabsynth.relations.row_rules import BandRule
+from tabsynth.relations.row_rules import BandRule, OrderRule
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.relations.rule_repair import RowRule
 from tabsynth.relations.searches.calendar_parts import discover_calendar_rules
 from tabsynth.relations.searches.causes import discover_causes, discover_counts
 from tabsynth.relations.searches.decimals import discover_decimals
+from tabsynth.relations.searches.distinct_values import discover_distinct
 from tabsynth.relations.searches.elapsed import discover_elapsed
 from tabsynth.relations.searches.lookups import discover_lookups
 from tabsynth.relations.searches.states import find_states
@@ -47,7 +49,10 @@ def discover_all(
     counts = tuple(discover_counts(columns, states, {*computed, *deciders}))
     related = {frozenset(rule.columns) for rule in known}
     related |= {frozenset((rule.column, term.column)) for rule in counts for term in rule.terms}
+    ordered = {frozenset(rule.columns) for rule in known if isinstance(rule, OrderRule) and rule.gap > 0}
+    distinct = tuple(discover_distinct(columns, ordered))
+    related |= {frozenset(pair) for rule in distinct for pair in combinations(rule.members, 2)}
     bounds = discover_thresholds(columns, states, computed, related, deciders)
     fixed = {*computed, *deciders, *(rule.column for rule in counts)}
     causes = tuple(discover_causes(columns, states, bounds, fixed))
-    return (*known, *counts, *causes, *bounds, *discover_decimals(columns, fixed))
+    return (*known, *counts, *causes, *bounds, *discover_decimals(columns, fixed), *distinct)
