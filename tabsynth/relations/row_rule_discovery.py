@@ -276,15 +276,14 @@ def _band(name: str, terms: tuple[tuple[str, float], ...], columns: Columns) -> 
 
 def _edges(feature: Floats, start: Integers, stop: Integers, min_group: int) -> tuple[list[float], list[float]]:
     """Return the ends of each band: round numbers beside the outermost values that enough rows support."""
-    ends = [_edge(feature[begin:end], min_group) for begin, end in zip(start.tolist(), stop.tolist(), strict=True)]
-    mirrored = [
-        -_edge(-feature[begin:end][::-1], min_group) for begin, end in zip(start.tolist(), stop.tolist(), strict=True)
-    ]
+    parts = [feature[begin:end] for begin, end in zip(start.tolist(), stop.tolist(), strict=True)]
+    ends = [supported_end(own, min_group) for own in parts]
+    mirrored = [-supported_end(-own[::-1], min_group) for own in parts]
     return ends, mirrored
 
 
-def _edge(own: Floats, min_group: int) -> float:
-    """Return the lower end of ascending numbers."""
+def supported_end(own: Floats, min_group: int) -> float:
+    """Return the lower end of ascending numbers that at least ``min_group`` rows support, rounded."""
     at = min(max(min_group, 1), len(own)) - 1
     if (own[: at + 1] == own[0]).all():
         return float(own[0])

@@ -11,6 +11,7 @@ import numpy as np
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Bools
 from tabsynth.relations.categories.distinct_values import DistinctRule
+from tabsynth.relations.categories.group_bounds import GroupBoundsRule
 from tabsynth.relations.conditional.conditions import condition_from_state
 from tabsynth.relations.conditional.elapsed import ElapsedRule
 from tabsynth.relations.conditional.rules import CauseRule, CountRule, DecimalsRule, ThresholdRule
@@ -32,6 +33,7 @@ RowRule = (
     | DecimalsRule
     | ElapsedRule
     | DistinctRule
+    | GroupBoundsRule
 )
 
 KINDS: dict[str, type[RowRule]] = {
@@ -46,6 +48,7 @@ KINDS: dict[str, type[RowRule]] = {
     "decimals": DecimalsRule,
     "elapsed": ElapsedRule,
     "distinct": DistinctRule,
+    "group_bounds": GroupBoundsRule,
 }
 
 DECIDING = (LookupRule, CalendarRule, CountRule, ElapsedRule)
@@ -126,6 +129,8 @@ def rule_from_state(data: Mapping[str, Any]) -> RowRule:
             plain[key] = tuple(map(condition_from_state, plain[key]))
     if data["kind"] in ("causes", "decimals"):
         plain |= {key: tuple(plain[key]) for key in ("choices", "weights", "values", "decimals") if key in plain}
+    if data["kind"] == "group_bounds":
+        plain |= {key: tuple(plain[key]) for key in ("values", "lower", "upper", "first", "last")}
     if data["kind"] == "distinct":
         plain["members"] = tuple(plain["members"])
         plain |= {key: tuple(map(tuple, plain[key])) for key in ("values", "codes", "weights")}

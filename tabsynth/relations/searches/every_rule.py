@@ -17,6 +17,7 @@ from tabsynth.relations.searches.causes import discover_causes, discover_counts
 from tabsynth.relations.searches.decimals import discover_decimals
 from tabsynth.relations.searches.distinct_values import discover_distinct
 from tabsynth.relations.searches.elapsed import discover_elapsed
+from tabsynth.relations.searches.group_bounds import discover_group_bounds
 from tabsynth.relations.searches.lookups import discover_lookups
 from tabsynth.relations.searches.states import find_states
 from tabsynth.relations.searches.thresholds import discover_thresholds
@@ -52,7 +53,9 @@ def discover_all(
     ordered = {frozenset(rule.columns) for rule in known if isinstance(rule, OrderRule) and rule.gap > 0}
     distinct = tuple(discover_distinct(columns, ordered))
     related |= {frozenset(pair) for rule in distinct for pair in combinations(rule.members, 2)}
+    boxes = tuple(discover_group_bounds(columns, {*computed, *deciders}, related))
+    related |= {frozenset(rule.columns) for rule in boxes}
     bounds = discover_thresholds(columns, states, computed, related, deciders)
     fixed = {*computed, *deciders, *(rule.column for rule in counts)}
     causes = tuple(discover_causes(columns, states, bounds, fixed))
-    return (*known, *counts, *causes, *bounds, *discover_decimals(columns, fixed), *distinct)
+    return (*known, *counts, *causes, *bounds, *discover_decimals(columns, fixed), *distinct, *boxes)
