@@ -24,6 +24,7 @@ from tabsynth.schema.columns import (
     Resolution,
     Text,
 )
+from tabsynth.schema.datetime_formats import coarsen_format
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants, to_numbers
 
@@ -100,7 +101,8 @@ def _hide_rare_resolution(
     for resolution in get_args(Resolution)[::-1]:  # the coarsest first
         finer = ticks % UNIT_NANOSECONDS[resolution] != 0
         if resolution == column.resolution or (finer.sum() if who is None else len(np.unique(who[finer]))) < min_group:
-            return replace(column, resolution=resolution)
+            spelled = column.format and coarsen_format(column.format, column.resolution or "s", resolution)
+            return replace(column, resolution=resolution, format=spelled)
     return column
 
 

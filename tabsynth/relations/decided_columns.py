@@ -26,6 +26,7 @@ PARTS: Mapping[str, Callable[[pd.DatetimeIndex], Any]] = {
     "quarter of a year": lambda moments: moments.year * 4 + moments.quarter,
     "month of a year": lambda moments: moments.year * 12 + moments.month,
     "day of the year": lambda moments: moments.day_of_year,
+    "date": lambda moments: moments.values.astype("datetime64[D]").astype(np.int64),
 }
 """Calendar functions, those of fewest values first."""
 

@@ -78,22 +78,40 @@ def repair(
     out = {name: np.array(own, dtype=np.float64) for name, own in values.items()}
     pinned = {name: own | (name in computed) for name, own in fixed.items()}
     lookups = [rule for rule in rules if isinstance(rule, DECIDING)]
-    for lookup in lookups:
-        lookup.repair(out, coders, pinned, rng.random(len(out[lookup.column])))
-    # A number that another column decides is not moved; the other numbers of its rules are.
-    decided = {rule.column: pinned[rule.column] | ~np.isnan(rule.number(out)) for rule in lookups}
-    others = [rule for rule in rules if not isinstance(rule, DECIDING)]
-    for _ in range(MAX_SWEEPS):
-        for rule in others:
-            if not rule.holds(out).all():
-                pins = {**pinned, **decided, **{name: fixed[name] for name in _emptied(rule)}}
-                rule.repair(out, coders, pins, rng.random(len(out[rule.columns[0]])))
-    for lookup in lookups:  # a date may have moved
-        if not lookup.holds(out).all():
-            held = dict.fromkeys(lookup.columns, np.ones(len(out[lookup.column]), bool))
-            pins = {**pinned, **held, lookup.column: pinned[lookup.column]}
-            lookup.repair(out, coders, pins, rng.random(len(out[lookup.column])))
+    held: dict[str, Bools] = {}
+    for _ in range(2):  # a date may move with another column: what it decides is then set once more, and bounds by that
+        for lookup in lookups:
+            if not held or not lookup.holds(out).all():
+                pins = {**pinned, **held, lookup.column: pinned[lookup.column]}
+                lookup.repair(out, coders, pins, rng.random(len(out[lookup.column])))
+        # A number that another column decides is not moved; the other numbers of its rules are.
+        decided = {rule.column: pinned[rule.column] | ~np.isnan(rule.number(out)) for rule in lookups}
+        _sweep(rules, out, coders, {**pinned, **held, **decided}, fixed, rng)
+        if all(lookup.holds(out).all() for lookup in lookups):
+            break
+        held = {name: np.ones(len(out[name]), bool) for lookup in lookups for name in lookup.columns}
     return out
+
+
+def _sweep(
+    rules: Sequence[RowRule],
+    out: dict[str, Any],
+    coders: Mapping[str, QuantileCoder],
+    pinned: Mapping[str, Bools],
+    fixed: Mapping[str, Bools],
+    rng: np.random.Generator,
+) -> None:
+    """Repair the rules by which no column decides another, in place."""
+    bounds = [rule for rule in rules if isinstance(rule, ThresholdRule)]
+    for _ in range(MAX_SWEEPS):
+        for rule in rules:
+            if not isinstance(rule, DECIDING) and not rule.holds(out).all():
+                pins = {**pinned, **{name: fixed[name] for name in _emptied(rule)}}
+                seed = rng.random(len(out[rule.columns[0]]))
+                if isinstance(rule, ThresholdRule):
+                    rule.repair(out, coders, pins, seed, [own for own in bounds if own.column == rule.column])
+                else:
+                    rule.repair(out, coders, pins, seed)
 
 
 def _emptied(rule: RowRule) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
 SPELLED = re.compile(r"%\^[bB]|%-\w|%[Pe]")
 """Directives written field by field: capitals (``%^b``), no leading zeros (``%-d``), lower case (``%P``), ``%e``."""
+FRACTION = re.compile(r"%S\.(%f)?(0+|(?<=%f))")
+DIGITS_OF_A_SECOND: dict[str, int] = {"ms": 3, "us": 6, "ns": 9}
 PADDED_DAY = "%e"
 """A day of the month with a space in place of a leading zero."""
 
@@ -92,7 +94,25 @@ def parse_text(text: pd.Series, format: str, *, utc: bool = False) -> pd.Series:
 
 def parseable_format(format: str) -> str:
     """Return the format that reads the same text without directives that only writers know."""
-    return format.replace("%-", "%").replace("%^", "%").replace("%P", "%p").replace(PADDED_DAY, "%d")
+    readable = format.replace("%-", "%").replace("%^", "%").replace("%P", "%p").replace(PADDED_DAY, "%d")
+    return FRACTION.sub("%S.%f", readable)
+
+
+def spell_fraction(format: str, digits: int, resolution: Resolution) -> str:
+    """Return a format that writes as many digits of a second, of which those finer than a resolution are always 0."""
+    varied = DIGITS_OF_A_SECOND.get(resolution, 0)
+    if varied >= digits:
+        return FRACTION.sub("%S.%f", format)
+    return FRACTION.sub("%S." + "%f" * (varied > 0) + "0" * (digits - varied), format)
+
+
+def coarsen_format(format: str, before: Resolution, resolution: Resolution) -> str:
+    """Return a format of dates of a resolution for the same dates in a coarser one."""
+    fraction = FRACTION.search(format)
+    if fraction is None:
+        return format
+    digits = DIGITS_OF_A_SECOND.get(before, 6) * (fraction[1] is not None) + len(fraction[2])
+    return spell_fraction(format, digits, resolution)
 
 
 def format_dates(moments: pd.Series, format: str, resolution: Resolution | None = None) -> pa.Array:

@@ -75,3 +75,38 @@ def test_rules_name_the_part_and_one_other_row_refuses_them(frame: pd.DataFrame)
     other = frame.copy()
     other.loc[5, "weekend"] = "no" if other.loc[5, "weekend"] == "yes" else "yes"
     assert rules_of(Table.of(other)) & expected == expected - {"weekend is a function of the weekday of visit"}
+
+
+def deliveries(rows: int = 6000) -> pd.DataFrame:
+    """Deliveries over 400 days, on holidays between 9 and 13 o'clock and by few drivers, some days after the order."""
+    rng = np.random.default_rng(1)
+    day = rng.integers(0, 400, rows)
+    holiday = np.isin(day, rng.choice(400, 30, replace=False))
+    due = pd.Timestamp("2021-03-01") + pd.to_timedelta(day, unit="D")
+    return pd.DataFrame(
+        {
+            "ordered": due - pd.to_timedelta(np.minimum(rng.geometric(0.1, rows) - 1, 60), unit="D"),
+            "due": due,
+            "holiday": np.where(holiday, "yes", "no"),
+            "hour": np.where(holiday, rng.integers(9, 14, rows), rng.integers(0, 24, rows)),
+        }
+    )
+
+
+def test_bounds_hold_under_what_a_date_decides_after_the_date_has_moved() -> None:
+    frame = deliveries()
+    table = Table.of(frame)
+    codec = Codec.measure(table)
+    relations = Relations.discover(table, codec)
+    assert {
+        "ordered <= due", "holiday is a function of the date of due", "hour >= 9 if holiday != no",
+        "hour <= 13 if holiday != no",
+    } <= set(relations.describe())  # fmt: skip
+    rng = np.random.default_rng(2)
+    shuffled = np.stack([rng.permutation(own) for own in codec.encode(frame).T], axis=1)
+    rows = relations.decode(codec, shuffled, rng)
+    holiday = rows["due"].map(frame.drop_duplicates("due").set_index("due")["holiday"])
+    assert (rows["ordered"] <= rows["due"]).all()
+    assert (holiday.isna() | (holiday == rows["holiday"])).all()
+    assert holiday.notna().mean() > 0.95
+    assert rows["hour"][rows["holiday"] == "yes"].between(9, 13).all()

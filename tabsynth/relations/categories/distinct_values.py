@@ -64,7 +64,7 @@ class DistinctRule:
             if not len(rows):
                 return
             codes = self._coded(values, rows)
-            codes = self._redrawn(codes, held, rng, afresh=tries > 0)
+            codes = self._redrawn(codes, held, rng, every=tries > 0)
             good = ~_repeats(codes).any(axis=0)
             for at, name in enumerate(self.members):
                 number = np.zeros(max(map(max, self.codes)) + 1)
@@ -73,7 +73,7 @@ class DistinctRule:
                 values[name][rows[changed]] = number[codes[at][changed]]
             rows, held = rows[~good], held[:, ~good]
 
-    def _redrawn(self, codes: Integers, held: Any, rng: np.random.Generator, *, afresh: bool) -> Integers:
+    def _redrawn(self, codes: Integers, held: Any, rng: np.random.Generator, *, every: bool) -> Integers:
         """Return codes in which repeated ones, or all that are free, are drawn among those a row does not have."""
         count, n = codes.shape
         order = np.argsort(rng.random((count, n)) + ~held, axis=0)  # fixed cells keep their values
@@ -81,7 +81,7 @@ class DistinctRule:
         empty, row = np.zeros((count, n), bool), np.arange(n)
         for at in order:
             own = codes[at, row]
-            seen = (own >= 0) & (used[row, np.maximum(own, 0)] | afresh) & ~held[at, row]
+            seen = (own >= 0) & (used[row, np.maximum(own, 0)] | every) & ~held[at, row]
             empty[at[seen], row[seen]] = True
             kept = (own >= 0) & ~seen
             used[row[kept], own[kept]] = True

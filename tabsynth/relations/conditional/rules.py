@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,28 +44,49 @@ class ThresholdRule:
         return np.asarray(~(beyond & self.condition.of(values)))
 
     def repair(
-        self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
+        self,
+        values: dict[str, Any],
+        coders: Mapping[str, QuantileCoder],
+        pinned: Mapping[str, Bools],
+        seed: Floats,
+        bounds: Sequence[ThresholdRule] = (),
     ) -> None:
-        """Move the number inside its token; if the token excludes that, set the other column or move it further."""
+        """Move the number inside its token; if the token excludes that, set the other column or move it further.
+
+        The number is moved between all ``bounds`` of its column.
+        """
         coder, other = coders[self.column], self.condition.column
         rows = np.flatnonzero(~self.holds(values) & ~pinned[self.column])
         if len(rows):
             token = np.minimum(coder.encode(values[self.column][rows]), coder.n_ordered_tokens - 1)
             low, high = (end[token] for end in coder.token_bounds())
-            self._move(values, rows, low, high, coder, seed)
+            self._move(values, rows, low, high, coder, seed, bounds)
         if self.condition.negated:
             rows = np.flatnonzero(~self.holds(values) & ~pinned[other])
             values[other][rows] = np.nan if self.condition.least is None else self.condition.least
         rows = np.flatnonzero(~self.holds(values) & ~pinned[self.column])
         if len(rows):
             ends = np.full(len(rows), coder.low[0]), np.full(len(rows), coder.high[-1])
-            self._move(values, rows, *ends, coder, seed)
+            self._move(values, rows, *ends, coder, seed, bounds)
 
     def _move(
-        self, values: dict[str, Any], rows: Any, low: Floats, high: Floats, coder: QuantileCoder, seed: Floats
+        self,
+        values: dict[str, Any],
+        rows: Any,
+        low: Floats,
+        high: Floats,
+        coder: QuantileCoder,
+        seed: Floats,
+        bounds: Sequence[ThresholdRule],
     ) -> None:
-        """Draw numbers between two ends on the right side of the bound, where there are any."""
-        least, most = (np.maximum(low, self.bound), high) if self.sign > 0 else (low, np.minimum(high, self.bound))
+        """Draw numbers between two ends on the right side of every bound, where there are any."""
+        least, most = low, high
+        for rule in (self, *bounds):
+            here = rule.condition.of(values)[rows]
+            if rule.sign > 0:
+                least = np.where(here, np.maximum(least, rule.bound), least)
+            else:
+                most = np.where(here, np.minimum(most, rule.bound), most)
         first, last = coder.cumulative_mass(least), coder.cumulative_mass(most, inclusive=True)
         drawn = np.clip(coder.quantile(first + seed[rows] * (last - first)), least, most)
         possible = least <= most

@@ -8,6 +8,7 @@ from functools import cache
 
 import pandas as pd
 
+from tabsynth.schema.columns import Resolution
 from tabsynth.schema.datetime_formats import (
     PADDED_DAY,
     ZONE,
@@ -16,6 +17,7 @@ from tabsynth.schema.datetime_formats import (
     infer_resolution,
     parse_dates,
     parse_text,
+    spell_fraction,
 )
 
 DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%d/%m/%y", "%d-%m-%y", "%d.%m.%y", "%d %m %Y")
@@ -110,18 +112,16 @@ def infer_padding(text: Sequence[str], format: str) -> str:
         return format
     moments = parse_dates(pd.Series(list(text), dtype=object), format)
     resolution = infer_resolution(moments)
-    for spelled in _spellings(text, format, {"ms": 3, "us": 6, "ns": 9}.get(resolution, 0)):
+    for spelled in _spellings(text, format, resolution):
         if format_dates(moments, spelled, resolution).to_pylist() == list(text):
             return spelled
     return format
 
 
-def _spellings(text: Sequence[str], format: str, varied: int) -> Iterator[str]:
+def _spellings(text: Sequence[str], format: str, resolution: Resolution) -> Iterator[str]:
     """Yield the spellings of a format: digits of seconds that are always 0, capitals, and fields without zeros."""
-    spelled = format
-    fraction = re.search(r"\.(\d+)\D*$", text[0]) if "%S.%f" in format else None
-    if fraction is not None and len(fraction[1]) > varied:
-        spelled = spelled.replace("%S.%f", "%S." + "%f" * (varied > 0) + "0" * (len(fraction[1]) - varied))
+    fraction = re.search(r"\.(\d+)\D*$", text[0])
+    spelled = format if fraction is None else spell_fraction(format, len(fraction[1]), resolution)
     if re.search("[A-Z]{3}", text[0]):
         spelled = re.sub("%([bB])", r"%^\1", spelled)
     if text[0].endswith(("am", "pm")):
