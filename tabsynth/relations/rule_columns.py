@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,8 @@ class Columns:
         values: Every column as numbers or tokens, missing as NaN, shape (n,) each.
         varied: Numeric columns with tokens of several numbers, or with gaps.
         min_group: Minimum rows behind each stored number.
-        vocabularies: Spelling of every value of the categorical columns, in the order of their tokens.
         absent: Columns that some sources do not have: that a cell is missing says nothing.
+        vocabularies: Spelling of every value of the categorical columns, in the order of their tokens.
     """
 
     numbers: Mapping[str, Floats]
@@ -46,8 +46,8 @@ class Columns:
     values: Mapping[str, Floats]
     varied: Collection[str]
     min_group: int
-    vocabularies: Mapping[str, tuple[str, ...]]
     absent: Collection[str] = ()
+    vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def rule_values(codec: Codec, name: str, tokens: Tokens, values: pd.Series | None = None) -> Floats:
@@ -98,4 +98,4 @@ def rule_columns(
     )
     most = 1 if persons is None else int(np.bincount(persons).max())
     floor = codec.min_group * most
-    return Columns(numbers, units, steps, groups, labels, keys, every, varied, floor, vocabularies, absent)
+    return Columns(numbers, units, steps, groups, labels, keys, every, varied, floor, absent, vocabularies)

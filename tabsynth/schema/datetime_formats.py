@@ -73,7 +73,7 @@ def parse_dates(text: pd.Series, format: str) -> pd.Series:
     moments = parse_text(text, format)
     if zone and pd.api.types.is_datetime64_dtype(moments.dtype):
         offset = "UTC" if zone[0] == "Z" else zone[0] if ":" in zone[0] else f"{zone[0][:3]}:{zone[0][3:]}"
-        return moments.dt.tz_localize(offset)
+        moments = moments.dt.tz_localize(offset)
     return moments
 
 
@@ -89,7 +89,8 @@ def parse_text(text: pd.Series, format: str, *, utc: bool = False) -> pd.Series:
     readable = parseable_format(format)
     if "%V" in readable and "%u" not in readable:  # pandas reads a week only with its weekday
         plain, readable = plain.map(lambda value: f"{value} 1", na_action="ignore"), f"{readable} %u"
-    return pd.to_datetime(plain, format=readable, errors="coerce", utc=utc)
+    moments: pd.Series = pd.to_datetime(plain, format=readable, errors="coerce", utc=utc)
+    return moments
 
 
 def parseable_format(format: str) -> str:

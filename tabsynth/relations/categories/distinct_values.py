@@ -51,7 +51,7 @@ class DistinctRule:
 
     def holds(self, values: Mapping[str, Any]) -> Bools:
         """Return whether each row satisfies the rule, shape (n,)."""
-        return ~_repeats(self._coded(values, slice(None))).any(axis=0)
+        return np.asarray(~_repeats(self._coded(values, slice(None))).any(axis=0))
 
     def repair(
         self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats

@@ -53,10 +53,11 @@ def discover_distinct(columns: Columns, related: Collection[frozenset[str]]) -> 
         yield _rule(members, codes, known, min(own))
 
 
-def _spellings(columns: Columns) -> dict[str, dict[float, str]]:
+def _spellings(columns: Columns) -> dict[str, Mapping[float, str]]:
     """Return the values of the columns of few numbers and of categories that at least three values of others equal."""
-    labels = {name: own for name, own in columns.labels.items() if name in columns.numbers}
-    labels |= {name: dict(enumerate(own)) for name, own in columns.vocabularies.items()}
+    labels: dict[str, Mapping[float, str]] = {**columns.labels}
+    for name, own in columns.vocabularies.items():
+        labels[name] = {float(token): label for token, label in enumerate(own)}
     many = Counter(label for own in labels.values() for label in own.values())
     return {name: own for name, own in labels.items() if sum(many[label] > 1 for label in own.values()) >= 3}
 

@@ -96,8 +96,18 @@ def _rule(name: str, group: str, columns: Columns) -> GroupBoundsRule | None:
     if (size * inside).sum() > MAX_INSIDE_SHARE * size.sum() or (first == last).all():
         return None
     text = f"{group} bounds {name} for {len(start)} values"
-    stored = (tuple(own.tolist()) for own in (values[start], lower, upper, first, last))
-    return GroupBoundsRule(name, group, *stored, text=text, evidence=round(float((size * (1 - inside)).sum()), 1))
+    evidence = round(float((size * (1 - inside)).sum()), 1)
+    return GroupBoundsRule(
+        name,
+        group,
+        tuple(values[start].tolist()),
+        tuple(lower.tolist()),
+        tuple(upper.tolist()),
+        tuple(first.tolist()),
+        tuple(last.tolist()),
+        text,
+        evidence,
+    )
 
 
 def _ends(own: Floats, floor: int, step: float) -> tuple[float, float]:
