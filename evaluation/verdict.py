@@ -34,6 +34,9 @@ PHRASES: dict[tuple[str, Level], str] = {
     ("memorisation", "fair"): "its rows are slightly closer to the training rows than to held-out rows",
     ("memorisation", "poor"): "its rows are too close to the training rows",
 }
+WORSE_THAN_GUESSING = "its detection AUC is below 0.5, which can be a sign of copied rows"
+"""Phrase for a detection AUC below 0.5, in place of those on detection and on no sign of copied rows."""
+
 FORMAT_SCORES = {"value_format": "rounding_error"}
 """Score of findings that have no score of their own."""
 
@@ -63,7 +66,13 @@ def assess(scores: Mapping[str, Score]) -> Verdict:
     shape = scores.get("shape_error")
     low, high = (shape.interval if shape is not None else None) or (0.0, 0.0)
     wide = high - low > MAX_INTERVAL_WIDTH
-    return Verdict(_sentence(areas, too_few_rows=wide and areas["fidelity"] != "poor"), areas, levels)
+    phrases = {area: PHRASES[area, level] for area, level in areas.items()}
+    detection = scores.get("detection_auc")
+    if detection is not None and detection.value < 0.5 and areas.get("detection", "good") != "good":
+        phrases["detection"] = WORSE_THAN_GUESSING
+        if areas.get("memorisation") == "good":
+            del phrases["memorisation"]
+    return Verdict(_sentence(areas, phrases, too_few_rows=wide and areas["fidelity"] != "poor"), areas, levels)
 
 
 def level_of(score: Score) -> Level | None:
@@ -126,19 +135,19 @@ def _lower_first(text: str) -> str:
     return text[0].lower() + text[1:]
 
 
-def _sentence(levels: Mapping[str, Level], too_few_rows: bool = False) -> str:
+def _sentence(levels: Mapping[str, Level], phrases: Mapping[str, str], too_few_rows: bool = False) -> str:
     """Return the summary: fidelity first, then strengths, then weaknesses."""
     if not levels:
         return "Nothing was measured."
     if too_few_rows:
         return "There are too few rows to assess how close the synthetic table is to the real one."
-    others = [area for area in levels if area != "fidelity"]
-    good = _join_phrases([PHRASES[area, levels[area]] for area in others if levels[area] == "good"])
-    bad = _join_phrases([PHRASES[area, levels[area]] for area in others if levels[area] != "good"])
+    others = [area for area in phrases if area != "fidelity"]
+    good = _join_phrases([phrases[area] for area in others if levels[area] == "good"])
+    bad = _join_phrases([phrases[area] for area in others if levels[area] != "good"])
     tail = ", but ".join(part for part in (good, bad) if part)
-    if "fidelity" not in levels:
+    if "fidelity" not in phrases:
         return f"{tail[0].upper()}{tail[1:]}."
-    head = f"The synthetic table {PHRASES['fidelity', levels['fidelity']]}"
+    head = f"The synthetic table {phrases['fidelity']}"
     link = ", but " if bad and not good and levels["fidelity"] == "good" else "; "
     return f"{head}{link}{tail}." if tail else f"{head}."
 

@@ -50,13 +50,28 @@ def profile_of(ledger: PrivacyLedger) -> list[tuple[float, float]]:
 
 def explain_zcdp(epsilon: float, delta: float, rho: float, unit: str = "row") -> str:
     """Explain a budget of rho-zCDP."""
-    event = {"type": "ZCDpEvent", "rho": rho, "xi": 0.0}
-    return _explain([(epsilon, delta), *((compose_epsilon([event], d), d) for d in _above(delta))], unit)
+    return _explain(_zcdp_profile(epsilon, delta, rho), unit)
+
+
+def zcdp_bounds(epsilon: float, delta: float, rho: float) -> tuple[float, float]:
+    """Return what an attacker achieves at most against a budget of rho-zCDP.
+
+    Returns:
+        The share of the records in the training table that the attacker recognises at a false-positive rate of ``FPR``,
+        and the probability of guessing a secret of which each value has probability ``PRIOR``.
+    """
+    profile = _zcdp_profile(epsilon, delta, rho)
+    return max_tpr(profile, FPR), max_tpr(profile, PRIOR)
 
 
 def explain_claim(epsilon: float, delta: float, unit: str = "row") -> str:
     """Explain an (epsilon, delta) of an unknown mechanism."""
     return _explain([(epsilon, delta)], unit)
+
+
+def _zcdp_profile(epsilon: float, delta: float, rho: float) -> list[tuple[float, float]]:
+    event = {"type": "ZCDpEvent", "rho": rho, "xi": 0.0}
+    return [(epsilon, delta), *((compose_epsilon([event], d), d) for d in _above(delta))]
 
 
 def _above(delta: float) -> list[float]:

@@ -15,10 +15,9 @@ MIN_LOG_RATE = -3.5
 ROC_SIZE = 300.0
 """Width and height of the plot area of a ROC chart."""
 
-FOREST_WIDTH = 520.0
-"""Width of the plot area of the forest plot."""
+TENTHS_WIDTH = 520.0
+"""Width of the plot area of the chart by isolation."""
 
-ROW_HEIGHT = 26.0
 LABELS = {
     "density_ratio": "density ratio",
     "likelihood_ratio": "likelihood ratio",
@@ -78,41 +77,44 @@ def _roc(curves: list[dict[str, Any]], records: str) -> dict[str, Any] | None:
 
 
 def _above_chance(score: Mapping[str, Any], value: float) -> float:
-    """Return the percentage points above the chance level; an AUC is converted to percent."""
-    scale = 100.0 if score["unit"] == "AUC" else 1.0
-    return float(scale) * float(value - (score["floor"] or 0.0))
+    """Return the percentage points above the chance level."""
+    return _scale(score) * float(value - (score["floor"] or 0.0))
+
+
+def _scale(score: Mapping[str, Any]) -> float:
+    """Return the factor that converts a score to percent."""
+    return 100.0 if score["unit"] == "AUC" else 1.0
 
 
 def _forest(scores: list[dict[str, Any]], significant: list[str]) -> dict[str, Any] | None:
-    """Return the layout of the forest plot: each tested score above its chance level, with its interval."""
+    """Return the forest plot in percent of its width: each tested score above its chance level, with its interval."""
     if not scores:
         return None
     bounds = [_above_chance(score, bound) for score in scores for bound in score["interval"]]
     low, high = min(-2.0, *bounds), max(5.0, *bounds)
 
     def x(value: float) -> float:
-        return round(FOREST_WIDTH * (value - low) / (high - low), 1)
+        return round(100 * (value - low) / (high - low), 2)
 
     rows = [
         {
             "title": score["title"],
-            "y": round(ROW_HEIGHT * (i + 0.5), 1),
             "low": x(_above_chance(score, score["interval"][0])),
-            "high": x(_above_chance(score, score["interval"][1])),
+            "length": round(100 * (score["interval"][1] - score["interval"][0]) * _scale(score) / (high - low), 2),
             "at": x(_above_chance(score, score["value"])),
             "significant": score["name"] in significant,
             "text": f"{score['title']}: {format_number(score['value'], score['unit'])}, chance level "
             f"{format_number(score['floor'] or 0.0, score['unit'])}",
         }
-        for i, score in enumerate(scores)
+        for score in scores
     ]
-    step = next(step for step in (1, 2, 5, 10, 20, 25, 50, 100, 200) if (high - low) / step <= 9)
+    step = next(step for step in (1, 2, 5, 10, 20, 25, 50, 100, 200) if (high - low) / step <= 7)
     first = math.ceil(low / step)
     ticks = [
         {"at": x(step * k), "text": f"{step * k:+d}".replace("-", "−") if k else "0"}
         for k in range(first, int(high // step) + 1)
     ]
-    return {"rows": rows, "zero": x(0.0), "ticks": ticks, "height": ROW_HEIGHT * len(rows), "width": FOREST_WIDTH}
+    return {"rows": rows, "zero": x(0.0), "ticks": ticks}
 
 
 def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -120,7 +122,7 @@ def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     if not rows:
         return None
     top = max(0.2, max(row["interval"][1] for row in rows))
-    height, width = 330.0, FOREST_WIDTH / 10
+    height, width = 330.0, TENTHS_WIDTH / 10
 
     def y(rate: float) -> float:
         return float(round(height * (1 - rate / top), 1))
@@ -149,8 +151,11 @@ def _percentiles(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _planted(leaks: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the layout of the power curves: detection rate by share of leaked records (log axis)."""
-    if not leaks:
+    """Return the layout of the power curves: detection rate by share of leaked records (log axis).
+
+    None if no planted leak was detected.
+    """
+    if not any(rate for leak in leaks for rate in leak["detected"]):
         return None
     width, height = 460.0, 200.0
     shares = leaks[0]["shares"]

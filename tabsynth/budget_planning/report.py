@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from tabsynth.budget_planning.expected_errors import ExpectedErrors
 from tabsynth.budget_planning.simulation import Expected, PrivacyPlan
-from tabsynth.privacy.accounting.explanation import explain_zcdp
+from tabsynth.privacy.accounting.explanation import FPR, PRIOR, zcdp_bounds
 from tabsynth.privacy.budget import zcdp_rho
 from tabsynth.reporting.charts import HEAT_STEPS, heat
 from tabsynth.reporting.html import environment
@@ -126,11 +126,21 @@ def advise(plan: PrivacyPlan) -> str:
     return DP_SGD_ADVICE if any(one.mechanism == "masked" for one in plan.expected) else ""
 
 
-def explain_attackers(plan: PrivacyPlan) -> list[str]:
-    """Return what an attacker can learn at each epsilon."""
-    unit = "row" if plan.rows_per_person == 1 else "person"
+def explain_attackers(plan: PrivacyPlan) -> str:
+    """Return the sentence above ``attacker_rows``."""
+    who = "rows" if plan.rows_per_person == 1 else "persons"
+    return (
+        f"At most these shares of the {who} in the training table are recognised by an attacker who sees every output "
+        f"and knows all other {who}, if {FPR:.0%} of others are mistaken for them (guessing: {FPR:.0%}). The attacker "
+        "guesses a secret of 1,000 equally likely values with at most this probability "
+        f"({PRIOR:.1%} without the release)."
+    )
+
+
+def attacker_rows(plan: PrivacyPlan) -> list[tuple[str, float, float]]:
+    """Return each epsilon as text, with the share recognised and the probability of guessing a secret."""
     return [
-        f"Epsilon {epsilon:g}: {explain_zcdp(epsilon, plan.delta, zcdp_rho(epsilon, plan.delta), unit)}"
+        (f"{epsilon:g}", *zcdp_bounds(epsilon, plan.delta, zcdp_rho(epsilon, plan.delta)))
         for epsilon in sorted(set(plan.epsilons))
     ]
 
@@ -192,6 +202,7 @@ def render_page(plan: PrivacyPlan) -> str:
         assumed=summarise_assumptions(plan),
         advice=advise(plan),
         attackers=explain_attackers(plan),
+        attacker_rows=attacker_rows(plan),
         chart=Markup(render_svg(plan)),
         header=HEADER,
         rows=table_rows(plan),

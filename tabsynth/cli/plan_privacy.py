@@ -82,5 +82,7 @@ def run(args: Namespace) -> int:
     parts += [format_table(report.HEADER, report.table_rows(plan)), report.summarise_pairs(plan)]
     if worst := report.worst_rows(plan):
         parts.append(f"Pairs with the largest errors:\n{format_table(report.worst_header(plan), worst)}")
-    parts += [report.summarise_structure(plan), "\n".join(report.explain_attackers(plan)), report.advise(plan)]
+    bounds = [[epsilon, f"{tpr:.1%}", f"{guess:.2%}"] for epsilon, tpr, guess in report.attacker_rows(plan)]
+    attackers = format_table(["epsilon", "recognised", "secret guessed"], bounds)
+    parts += [report.summarise_structure(plan), f"{report.explain_attackers(plan)}\n{attackers}", report.advise(plan)]
     return print_result(plan.to_dict(), "\n\n".join(part for part in parts if part))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.metrics.dependence import target_information_gains
+from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import encode_tables
+from tabsynth.evaluation.verdict import assess
 from tabsynth.schema import Schema
 
 
@@ -43,6 +47,16 @@ def test_copies_lower_the_detection_auc(cancer: tuple[pd.DataFrame, Schema]) -> 
     assert report.verdict.scores["detection_auc"] != "good"
     assert any("training rows may be copied" in finding["text"] for finding in report.findings)
     assert "Possible memorisation" in report.to_html()
+
+
+def test_a_detection_auc_below_one_half_is_no_success_of_the_classifier() -> None:
+    auc = Score(name="detection_auc", value=0.39, interval=(0.33, 0.45), better="target", target=0.5, floor=0.5)
+    share = Score(name="dcr_share", value=50.8, interval=(44.0, 57.0), better="target", target=50.0, floor=50.0)
+    verdict = assess({"detection_auc": auc, "dcr_share": share})
+    assert verdict.areas == {"detection": "fair", "memorisation": "good"}
+    assert verdict.text == "Its detection AUC is below 0.5, which can be a sign of copied rows."
+    above = dataclasses.replace(auc, value=0.61, interval=(0.55, 0.67))
+    assert "partly distinguish" in assess({"detection_auc": above, "dcr_share": share}).text
 
 
 def test_a_few_missing_values_have_no_measurable_dependence() -> None:

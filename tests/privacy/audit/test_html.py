@@ -108,3 +108,21 @@ def test_few_records_make_a_page_too(draw: Callable[[int, int], pd.DataFrame], s
     rows = draw(2600, 32)  # under 1,000 controls: none of them may be mistaken at 0.1 %
     page = audit(rows[:1200], rows[1200:1400], rows[1400:2600], schema=schema).to_html()
     assert "exposed" in page
+
+
+def test_the_forest_plot_fits_its_width_and_powerless_audits_have_no_power_curves(report: AuditReport) -> None:
+    page = report.to_html()
+    places = [float(at) for at in re.findall(r'class="(?:tick|dot|whisker)" style="left:([-\d.]+)%', page)]
+    spans = re.findall(r'class="whisker" style="left:([-\d.]+)%;width:([\d.]+)%', page)
+    assert places
+    assert min(places) >= 0
+    assert max([*places, *(float(left) + float(width) for left, width in spans)]) <= 100.01
+    facts = report.to_dict()
+    leaks = facts["details"]["power"]["planted"]
+    assert any(rate for leak in leaks for rate in leak["detected"])
+    assert 'class="roc planted"' in page
+    for leak in leaks:
+        leak["detected"] = [0.0] * len(leak["detected"])
+    powerless = render(facts)
+    assert 'class="roc planted"' not in powerless
+    assert "None was detected" in powerless
