@@ -12,7 +12,7 @@ from tabsynth.data.table import Table, TableLike
 from tabsynth.errors import DataError, InputError
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.metric_specs import excess_over_floor
-from tabsynth.evaluation.rendering.page import render_comparison
+from tabsynth.evaluation.rendering.comparison_page import render_comparison
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number

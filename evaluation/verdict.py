@@ -35,7 +35,7 @@ PHRASES: dict[tuple[str, Level], str] = {
     ("memorisation", "poor"): "its rows are too close to the training rows",
 }
 WORSE_THAN_GUESSING = "its detection AUC is below 0.5, which can be a sign of copied rows"
-"""Phrase for a detection AUC below 0.5, in place of those on detection and on no sign of copied rows."""
+"""Phrase for a detection AUC below 0.5 where the memorisation scores are good."""
 
 FORMAT_SCORES = {"value_format": "rounding_error"}
 """Score of findings that have no score of their own."""
@@ -69,9 +69,11 @@ def assess(scores: Mapping[str, Score]) -> Verdict:
     phrases = {area: PHRASES[area, level] for area, level in areas.items()}
     detection = scores.get("detection_auc")
     if detection is not None and detection.value < 0.5 and areas.get("detection", "good") != "good":
-        phrases["detection"] = WORSE_THAN_GUESSING
-        if areas.get("memorisation") == "good":
-            del phrases["memorisation"]
+        if areas.get("memorisation", "good") == "good":
+            phrases["detection"] = WORSE_THAN_GUESSING
+            phrases.pop("memorisation", None)
+        else:  # the phrase on memorisation is the stronger statement
+            del phrases["detection"]
     return Verdict(_sentence(areas, phrases, too_few_rows=wide and areas["fidelity"] != "poor"), areas, levels)
 
 

@@ -43,7 +43,7 @@ def render(report: Mapping[str, Any]) -> str:
             heat_steps=charts.HEAT_STEPS,
             detection=_detection_panel(scores),
             sdmetrics=_sdmetrics_rows(scores),
-            scores=[_row(score) for score in report["scores"]],
+            scores=[score_row(score) for score in report["scores"]],
             uses=_uses(report["uses"], scores, report["findings"]),
             findings=report["findings"],
             shown=MAX_OPEN_FINDINGS,
@@ -63,39 +63,6 @@ def render(report: Mapping[str, Any]) -> str:
     )
 
 
-def render_comparison(comparison: Mapping[str, Any]) -> str:
-    """Render one self-contained page from ``ComparisonReport.to_dict()``."""
-    reports = comparison["reports"]
-    by_name = {name: {score["name"]: score for score in report["scores"]} for name, report in reports.items()}
-    rows = []
-    for score, best in comparison["best"].items():
-        each = {name: scores.get(score) for name, scores in by_name.items()}
-        reference = next(current for current in each.values() if current)
-        cells = []
-        for name, current in each.items():
-            row = _row(current) if current else None
-            level = reports[name]["verdict"]["scores"].get(score)
-            cells.append({"row": row, "best": name in best and len(best) < len(each), "level": level})
-        rows.append({**_row(reference), "area": area_of(score), "cells": cells})
-    names = list(dict.fromkeys(use["use"] for report in reports.values() for use in report["uses"]))
-    uses = [
-        (name, [next((u for u in r["uses"] if u["use"] == name), None) for r in reports.values()]) for name in names
-    ]
-    text: str = (
-        environment(TEMPLATES)
-        .get_template("compare.html.j2")
-        .render(
-            reports=reports,
-            areas=[
-                (area, [row for row in rows if row["area"] == area])
-                for area in dict.fromkeys(row["area"] for row in rows)
-            ],
-            uses=uses,
-        )
-    )
-    return text
-
-
 def _uses(
     uses: list[dict[str, Any]], scores: Mapping[str, dict[str, Any]], findings: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -104,7 +71,7 @@ def _uses(
     out = []
     for use in uses:
         reasons = [
-            {**_row(scores[item["name"]]), "level": item["level"], "finding": item["name"] in faulty}
+            {**score_row(scores[item["name"]]), "level": item["level"], "finding": item["name"] in faulty}
             for item in use["against"]
         ]
         out.append({**use, "reasons": reasons[:MAX_REASONS], "more": max(len(reasons) - MAX_REASONS, 0)})
@@ -114,14 +81,14 @@ def _uses(
 def _tile(score: dict[str, Any], levels: Mapping[str, str]) -> dict[str, Any]:
     typed = Score.from_dict(score)
     return {
-        **_row(score),
+        **score_row(score),
         "gauge": charts.gauge(score, SPECS[typed.name].gauge or (0.0, 1.0)),
         "level": levels.get(score["name"]),
         "reading": compare_with_floor(typed),
     }
 
 
-def _row(score: dict[str, Any]) -> dict[str, Any]:
+def score_row(score: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a score as text."""
     typed = Score.from_dict({**score, "detail": []})
     unit = typed.unit
@@ -213,7 +180,7 @@ def _detailed_scores(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any
             }
             for part in score["detail"][:MAX_BARS]
         ]
-        areas.setdefault(area, []).append({**_row(score), "parts": parts})
+        areas.setdefault(area, []).append({**score_row(score), "parts": parts})
     return [{"area": area, "scores": rows} for area, rows in areas.items()]
 
 
@@ -233,7 +200,7 @@ def _sdmetrics_rows(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]
     for name, score in scores.items():
         if name.startswith("sdmetrics_"):
             same = scores.get(ours.get(name, ""))
-            rows.append({**_row(score), "ours": format_number(100 - same["value"], "%") if same else None})
+            rows.append({**score_row(score), "ours": format_number(100 - same["value"], "%") if same else None})
     return rows
 
 

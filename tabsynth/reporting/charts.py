@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,10 +22,21 @@ HEAT_COLUMNS = 40
 """Maximum number of columns of a heat map."""
 
 
-def gauge(score: dict[str, Any], ends: tuple[float, float]) -> dict[str, Any]:
-    """Return positions on a gauge, from 0 to 100, and labels of its ends; its range includes ``ends``."""
+def gauge(score: dict[str, Any], ends: tuple[float, float], others: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Return positions on a gauge, from 0 to 100, and labels of its ends.
+
+    Args:
+        score: The score that is shown.
+        ends: Values that the gauge includes.
+        others: Other tables' scores of the same name, which the gauge includes.
+    """
     interval, floor = score["interval"], score["floor"]
-    shown = [score["value"], *(interval or ()), *([floor] if floor is not None else [])]
+    shown = [
+        value
+        for one in (score, *others)
+        for value in (one["value"], *(one["interval"] or ()), one["floor"])
+        if value is not None
+    ]
     step = (ends[1] - ends[0]) / 10
     low = min(ends[0], step * math.floor(min(shown) / step))
     high = max(ends[1], step * math.ceil(max(shown) / step))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,20 @@ def test_forms(both: ComparisonReport, tmp_path: Path) -> None:
         ComparisonReport.from_dict({"format": "other"})
     with pytest.raises(DataError, match="later"):
         ComparisonReport.from_dict({**both.to_dict(), "version": 9})
+
+
+def test_the_overview_has_each_table_on_one_scale(both: ComparisonReport) -> None:
+    page = both.to_html()
+    overview = page[page.index('id="overview"') : page.index('id="uses"')]
+    rows = re.findall(r'class="dot" style="left:([\d.]+)%', overview)
+    tiles = overview.count("<article")
+    assert tiles >= 5
+    assert len(rows) == 2 * tiles
+    auc = overview[overview.index("<h3>Detection AUC") :]
+    better, worse = (float(at) for at in re.findall(r'class="dot" style="left:([\d.]+)%', auc)[:2])
+    values = [report.scores["detection_auc"].value for report in both.reports.values()]
+    assert (better < worse) == (values[0] < values[1])
+    assert "Suitable for" in page or "with caution for" in page.lower()
 
 
 def test_what_cannot_be_compared(wine: tuple[pd.DataFrame, Schema]) -> None:
