@@ -162,6 +162,7 @@ def main() -> None:
     parser.add_argument("--no-evaluation", action="store_true", help="leave the evaluation out, as --short does")
     parser.add_argument("--rows", type=int, default=1_000, help="rows of the table")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="inject no further fault after so many")
     parser.add_argument("--disk", type=Path, help="a folder on a small file system, which is filled")
     args = parser.parse_args()
     count, chance = (6 if args.short else args.faults), random.Random(args.seed)
@@ -179,7 +180,10 @@ def main() -> None:
         length = time.perf_counter() - began
         kinds: Counter[str] = Counter()
         wrong: list[str] = []
+        end = time.monotonic() + 60 * args.minutes
         for number in range(count):
+            if time.monotonic() > end:
+                break
             kind = chance.choices(args.kinds, [KINDS[kind] for kind in args.kinds])[0]
             describe(folder, evaluate, number + 2)
             if kind == "kill":
@@ -206,8 +210,9 @@ def main() -> None:
         assert wait(start(folder)) == 0, "the run after the faults did not complete"
         wrong += faults_found(folder, inputs)
         left = sorted(path.name for path in (folder / "out").iterdir())
+        by_kind = ", ".join(f"{n} {kind}" for kind, n in kinds.items())
         print(
-            f"{count} faults ({', '.join(f'{n} {kind}' for kind, n in kinds.items())}) over runs of {length:.1f} s: "
+            f"{kinds.total()} faults ({by_kind}) over runs of {length:.1f} s: "
             f"{len(wrong)} damaged artefacts or lost inputs; the run after them completed"
         )
         print("in the output folder:", ", ".join(left))

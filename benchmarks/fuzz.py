@@ -182,19 +182,23 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="100 cases")
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0, help="seed of the first case")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start no further case after so many")
     asked = parser.parse_args()
     cases = 100 if asked.short else asked.cases
     warnings.simplefilter("ignore")
-    began, verbs, foreign = time.monotonic(), Counter[str](), {}
+    began, verbs, foreign, done = time.monotonic(), Counter[str](), {}, 0
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(asked.first, asked.first + cases):
+            if time.monotonic() - began > 60 * asked.minutes:
+                break
+            done += 1
             for verb, end in run_case(seed, Path(folder)).items():
                 verbs[f"{verb}: {end if end in ('ok', 'refused') else 'foreign exception'}"] += 1
                 if end not in ("ok", "refused"):
                     foreign.setdefault(f"{verb}: {end}", []).append(seed)
     for text, seeds in sorted(foreign.items(), key=lambda item: -len(item[1])):
         print(f"{len(seeds)}x (seed {seeds[0]}) {text}")
-    figures = {"cases": cases, "calls": sum(verbs.values()), "foreign": sum(len(seeds) for seeds in foreign.values())}
+    figures = {"cases": done, "calls": sum(verbs.values()), "foreign": sum(len(seeds) for seeds in foreign.values())}
     print(json.dumps(figures | {"seconds": round(time.monotonic() - began), "verbs": dict(sorted(verbs.items()))}))
 
 

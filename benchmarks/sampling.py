@@ -2,6 +2,7 @@
 
 python benchmarks/sampling.py                Adult: rows per second, then a million rows to Parquet in chunks
 python benchmarks/sampling.py --selected     Shoppers: rows per CPU second by the number of candidates of a selected row
+python benchmarks/sampling.py --shards       Adult: rows per CPU second of folders of Parquet files, by rows and workers
 python benchmarks/sampling.py --short        Adult's part on a small table of scikit-learn's, 50,000 rows
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import resource
 import tempfile
 import time
@@ -20,8 +22,10 @@ import torch
 from _common import DATA, adult
 
 from tabsynth.data import read
+from tabsynth.distributed import sample_to
 from tabsynth.pipeline.outputs import write_sample
 from tabsynth.synthesizers.masked import MaskedSynthesizer
+from tabsynth.synthesizers.registry import create
 
 
 def main() -> None:
@@ -29,9 +33,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="a small table and 50,000 rows")
     parser.add_argument("--selected", action="store_true", help="Shoppers, whose rows are selected")
+    parser.add_argument("--shards", action="store_true", help="Adult, in folders of Parquet files")
+    parser.add_argument("--model", default="masked", help="of --shards: the kind of synthesizer")
+    parser.add_argument(
+        "--rows", default="1_000_000,10_000_000", help="of --shards: rows; the first by two workers too"
+    )
     args = parser.parse_args()
     if args.selected:
         selected()
+        return
+    if args.shards:
+        in_shards(args.model, [int(rows) for rows in args.rows.split(",")], short=args.short)
         return
     table = adult(short=args.short)
     model = MaskedSynthesizer(epochs=2).fit(table, seed=0, progress=False)
@@ -91,6 +103,37 @@ def selected() -> None:
             "times_plain": round(cpu_s / plain_s, 2),
         }
         print(json.dumps(line), flush=True)
+
+
+def in_shards(kind: str, counts: list[int], *, short: bool) -> None:
+    """Print a line of JSON for each number of rows in one process, and for the first number in two processes."""
+    options = {"epochs": 2} if kind == "masked" else {}
+    model = create(kind, **options).fit(adult(short=short), seed=0, progress=False)
+    hashes = {}
+    for rows, workers in [(counts[0], 1), (counts[0], 2), *((rows, 1) for rows in counts[1:])]:
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.perf_counter(), _cpu_seconds()
+            executor = "serial" if workers == 1 else "processes"
+            options = {"executor": executor, "workers": workers}
+            made = sample_to(Path(folder) / "out", model, rows, seed=1, progress=False, **options)
+            wall_s, cpu_s = time.perf_counter() - began[0], _cpu_seconds() - began[1]
+        own = [shard.sha256 for shard in made.shards]
+        line = {
+            "model": kind,
+            "rows": rows,
+            "workers": workers,
+            "rows_per_cpu_s": round(rows / cpu_s),
+            "cpu_s": round(cpu_s, 1),
+            "wall_s": round(wall_s, 1),
+            "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10),
+            "equal_to_one_worker": own == hashes.setdefault(rows, own),
+        }
+        print(json.dumps(line), flush=True)
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds of this process and of its children that have ended."""
+    return sum(os.times()[:4])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ that its figures carry no selection bias.
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ import yaml
 
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.process_state import quiet_logger
+from tabsynth.common.progress import Progress
 from tabsynth.common.validation import check_required_integers, checked_arguments, validate_seed
 from tabsynth.data.table import Table, TableLike
 from tabsynth.data.train_test_split import split
@@ -28,6 +31,7 @@ from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.registry import create
+from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
 if TYPE_CHECKING:
     import optuna
@@ -62,6 +66,10 @@ UTILITY_OBJECTIVES = ("utility", "utility_gap")
 
 
 MIN_HOLDOUT_ROWS = 40
+
+
+class _TimeLimitError(Exception):
+    """The time of a search is over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +124,7 @@ def tune(
     target: str | None = None,
     schema: Schema | None = None,
     space: Mapping[str, tuple[str, float, float]] | None = None,
+    minutes: float | None = None,
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
 ) -> Tuning:
@@ -133,15 +142,18 @@ def tune(
         target: The column to predict, for ``utility``; by default the one with that role.
         schema: The schema; inferred by default.
         space: Search space by option: ``("log" | "whole" | "log real" | "real", low, high)``.
+        minutes: Start no further trial after so many minutes, and stop the training of the current one. The defaults
+            are always fitted. The result then depends on the speed of the machine. By default there is no limit.
         seed: Seed of split, proposals, fits and samples.
         say: Called with one line per trial.
 
     Raises:
-        InputError: An unknown kind, objective or option, or too few rows.
+        InputError: An unknown kind, objective or option, invalid minutes, or too few rows.
         MissingDependencyError: Optuna is not installed.
         TrainingError: The defaults cannot be fitted.
     """
     check_required_integers(trials=trials)
+    end = math.inf if minutes is None else time.monotonic() + 60 * _validate_minutes(minutes)
     if objective not in (*HOLDOUT_OBJECTIVES, *UTILITY_OBJECTIVES):
         raise InputError(
             f"cannot tune for {objective!r}; choose one of {', '.join((*HOLDOUT_OBJECTIVES, *UTILITY_OBJECTIVES))}"
@@ -163,36 +175,51 @@ def tune(
         )
     choosing, confirming = split(held, 0.5, seed=seed, target=target)
 
-    def score(options: Mapping[str, Any], rows: Table) -> Score:
-        synthetic = create(model, **options).fit(train, seed=seed, progress=False).sample(seed=seed, progress=False)
+    def stop_late(progress: Progress) -> None:
+        if time.monotonic() > end:
+            raise _TimeLimitError("its training was stopped by the time limit")
+
+    def draw(options: Mapping[str, Any]) -> pd.DataFrame:
+        new = create(model, **options)
+        # Only our own networks report their progress; a score of the defaults is always needed.
+        callbacks = (stop_late,) if options and isinstance(new, TokenSynthesizer) else ()
+        return new.fit(train, seed=seed, progress=False, callbacks=callbacks).sample(seed=seed, progress=False)
+
+    def score(synthetic: pd.DataFrame, rows: Table) -> Score:
         return _score(objective, train, synthetic, rows, target, seed)
 
     best: dict[str, Any] = {}
-    chosen = score(best, choosing)
+    began = time.monotonic()
+    by_default = best_synthetic = draw(best)
+    chosen = score(by_default, choosing)
     done: list[tuple[Mapping[str, Any], float | None]] = [({}, chosen.value)]
-    say(f"defaults: {objective} = {chosen.value:.4f}")
+    say(f"defaults: {objective} = {chosen.value:.4f} ({time.monotonic() - began:.0f} s)")
     for number in range(1, trials):
-        trial = study.ask()
+        if time.monotonic() > end:
+            say(f"stopped before trial {number} of {trials}: {minutes:g} minutes have passed")
+            break
+        began, trial = time.monotonic(), study.ask()
         options = {name: _suggest(trial, name, bounds) for name, bounds in searched.items()}
         try:
-            current = score(options, choosing)
-        except TrainingError as error:
+            synthetic = draw(options)
+            current = score(synthetic, choosing)
+        except (TrainingError, _TimeLimitError) as error:
             study.tell(trial, state=_fail_state())
             done.append((options, None))
             say(f"trial {number}: {options}: {error}")
             continue
         study.tell(trial, _loss(current))
         done.append((options, current.value))
-        say(f"trial {number}: {options}: {objective} = {current.value:.4f}")
+        say(f"trial {number}: {options}: {objective} = {current.value:.4f} ({time.monotonic() - began:.0f} s)")
         if _loss(current) < _loss(chosen):
-            best, chosen = options, current
-    default = score({}, confirming)
+            best, chosen, best_synthetic = options, current, synthetic
+    default = score(by_default, confirming)
     return Tuning(
         kind=model,
         options=best,
         objective=objective,
         chosen=chosen,
-        confirmed=score(best, confirming) if best else default,
+        confirmed=score(best_synthetic, confirming) if best else default,
         default=default,
         trials=tuple(done),
     )
@@ -207,12 +234,19 @@ class _CallableModule(ModuleType):
 sys.modules[__name__].__class__ = _CallableModule
 
 
+def _validate_minutes(minutes: float) -> float:
+    if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or not 0 < minutes < math.inf:
+        raise InputError(f"minutes must be a positive number, not {minutes!r}; leave it out for no limit")
+    return minutes
+
+
 def _score(objective: str, train: Table, synthetic: pd.DataFrame, rows: Table, target: str | None, seed: int) -> Score:
     """Return the objective of a synthetic table on held-out rows."""
+    options: dict[str, Any] = {"seed": seed, "sdmetrics": False, "thorough": False}
     if objective in UTILITY_OBJECTIVES:
-        report = evaluate(train, synthetic, rows, target=target, schema=train.schema, seed=seed, sdmetrics=False)
+        report = evaluate(train, synthetic, rows, target=target, schema=train.schema, **options)
     else:
-        report = evaluate(rows.frame, synthetic, schema=relax_schema(train.schema), seed=seed, sdmetrics=False)
+        report = evaluate(rows.frame, synthetic, schema=relax_schema(train.schema), **options)
     if objective not in report.scores:
         raise InputError(f"{objective} is not defined for this table; its scores are {quote(report.scores, 10)}")
     return report.scores[objective]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,8 +13,11 @@ import yaml
 
 from tabsynth.cli import main
 from tabsynth.errors import DataError, InputError, MissingDependencyError
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
+from tabsynth.synthesizers.registry import create
 from tabsynth.tune import tune
 
+COMPONENTS = {"components": ("whole", 1, 3)}
 SPACE = {"epochs": ("log", 1, 6)}
 
 
@@ -42,6 +47,8 @@ def test_a_search_finds_and_confirms(toy: pd.DataFrame) -> None:
         ({"space": {"epoch": ("log", 1, 2)}}, "has no option 'epoch'"),
         ({"objective": "utility"}, "name it with target="),
         ({"trials": 0}, "trials must be"),
+        ({"minutes": 0}, "minutes must be a positive number, not 0"),
+        ({"minutes": float("nan")}, "minutes must be a positive number"),
     ],
 )
 def test_what_cannot_be_tuned_is_said_before_any_fit(
@@ -50,6 +57,47 @@ def test_what_cannot_be_tuned_is_said_before_any_fit(
     pytest.importorskip("optuna")
     with pytest.raises(InputError, match=message):
         tune(toy, **arguments)  # type: ignore[arg-type]
+
+
+def test_each_setting_is_fitted_once(toy: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna")
+    fits: list[int] = []
+    fit = MarginalSynthesizer.fit
+
+    def counted(self: MarginalSynthesizer, *args: Any, **kwargs: Any) -> MarginalSynthesizer:
+        fits.append(len(fits))
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(MarginalSynthesizer, "fit", counted)
+    rows = toy[["age", "outcome"]].dropna()[:120]
+    found = tune(rows, "marginal", trials=3, objective="shape_error", space=COMPONENTS, holdout=0.4)
+    assert len(fits) == len(found.trials) == 3
+
+
+def test_a_search_ends_at_its_time_limit(toy: pd.DataFrame) -> None:
+    pytest.importorskip("optuna")
+    lines: list[str] = []
+    arguments: Any = {"objective": "shape_error", "space": COMPONENTS, "trials": 3, "say": lines.append}
+    found = tune(toy[["age", "outcome"]].dropna(), "marginal", minutes=1e-6, **arguments)
+    assert len(found.trials) == 1
+    assert found.options == {}
+    assert found.confirmed == found.default
+    assert lines[-1] == "stopped before trial 1 of 3: 1e-06 minutes have passed"
+
+
+def test_the_training_of_a_trial_is_stopped_at_the_time_limit(
+    toy: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna")
+    # One epoch by default keeps the test short.
+    monkeypatch.setattr("tabsynth.tune.create", lambda kind, **options: create(kind, **({"epochs": 1} | options)))
+    clock = iter([0.0, *[1.0] * 4, *[1e9] * 1000])  # the limit passes while the second network is trained
+    monkeypatch.setattr("tabsynth.tune.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    lines: list[str] = []
+    arguments: Any = {"objective": "shape_error", "space": {"epochs": ("log", 1, 2)}, "trials": 3, "minutes": 1}
+    found = tune(toy[["age", "outcome"]].dropna()[:120], "vae", holdout=0.4, **arguments, say=lines.append)
+    assert [value is None for _, value in found.trials] == [False, True]
+    assert "its training was stopped by the time limit" in lines[-2]
 
 
 def test_too_few_rows_to_choose_by(toy: pd.DataFrame) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from tabsynth.cli.output import AddCommand, non_negative_integer, positive_integer, print_result, say
+from tabsynth.cli.output import (
+    AddCommand,
+    non_negative_integer,
+    positive_integer,
+    positive_number,
+    print_result,
+    say,
+)
 from tabsynth.cli.reading import add_read_options, read_options
 
 TUNE = """\
@@ -25,6 +32,9 @@ def add_arguments(command: AddCommand) -> None:
     tune.add_argument("--model", default="masked", metavar="KIND", help="kind of synthesizer (default: %(default)s)")
     tune.add_argument(
         "--trials", type=positive_integer, default=20, metavar="N", help="number of fits (default: %(default)s)"
+    )
+    tune.add_argument(
+        "--minutes", type=positive_number, metavar="N", help="start no further fit, and stop the current one, after N"
     )
     tune.add_argument("--objective", default="detection_auc", metavar="SCORE", help="score (default: %(default)s)")
     tune.add_argument(
@@ -47,7 +57,7 @@ def run(args: Namespace) -> int:
     check_writable(args.output)
     schema = Schema.from_json(args.schema) if args.schema else None
     table = open_table(args.file, schema, read_options(args))
-    options = {name: getattr(args, name) for name in ("trials", "objective", "holdout", "target", "seed")}
+    options = {name: getattr(args, name) for name in ("trials", "minutes", "objective", "holdout", "target", "seed")}
     result = search(table, args.model, **options, say=say)
     result.save(args.output)
     data = {"output": args.output, "kind": args.model, "options": dict(result.options), "objective": args.objective}
