@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +18,7 @@ from tabsynth.common.process_state import large_csv_fields
 from tabsynth.data.csv_dialects import Dialect
 from tabsynth.data.csv_types import cast_to_column, has_decimal_comma, infer_series
 from tabsynth.data.file_formats import EmptyTableError, open_binary
+from tabsynth.data.lakes.arrow_tables import text_to_arrow
 from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.datetime_formats import default_format, format_dates
@@ -130,7 +131,6 @@ def _arrow_options(names: list[str], dialect: Dialect, missing: Collection[str])
 
 
 def _empty_to_null(text: pa.Array) -> pa.Array:
-    """Replace empty text by null."""
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 
@@ -267,8 +267,8 @@ def _to_text(values: pd.Series) -> pa.Array:
         # 1.0 must not come back as an integer.
         bare = pc.match_substring_regex(text, r"^-?[0-9]+$")
         return pc.if_else(bare, pc.binary_join_element_wise(text, ".0", ""), text)
-    cells: Sequence[object] = values.astype(object).where(values.notna(), None).tolist()
-    return pa.array([cell if cell is None or isinstance(cell, str) else str(cell) for cell in cells], pa.string())
+    cells = [None if cell is None else str(cell) for cell in values.astype(object).where(values.notna(), None)]
+    return text_to_arrow(cells, str(values.name))
 
 
 def _decimal_commas(cells: pd.Series) -> pd.Series | None:

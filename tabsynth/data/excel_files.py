@@ -123,7 +123,7 @@ def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False)
         raise DataError(
             f"Excel holds {MAX_COLUMNS:,} columns, the table has {len(frame.columns):,}; write CSV or Parquet instead"
         )
-    wide = [n for n in frame.columns if pd.api.types.is_integer_dtype(frame[n].dtype) and frame[n].abs().max() > 2**53]
+    wide = [name for name in frame.columns if _has_inexact_integers(frame[name])]
     if wide:
         raise DataError(f"Excel cannot hold the integers of {quote(wide)} exactly; make them text, or write Parquet")
     for name in frame.columns:
@@ -148,6 +148,14 @@ def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False)
     for row in zip(*(values for values, _ in columns), strict=True):
         sheet.append([cell(value, shown) for value, (_, shown) in zip(row, columns, strict=True)])
     book.save(path)
+
+
+def _has_inexact_integers(column: pd.Series) -> bool:
+    """True if a column of integers has some that a 64-bit float, the number of a cell, does not hold exactly."""
+    present = column.dropna()  # the maximum of no rows is NA
+    if not pd.api.types.is_integer_dtype(column.dtype) or not len(present):
+        return False
+    return bool(max(int(present.max()), -int(present.min())) > 2**53)
 
 
 def _unsupported(values: pd.Series, illegal: re.Pattern[str]) -> str:

@@ -17,6 +17,7 @@ from tabsynth.common.validation import checked_arguments
 from tabsynth.data.csv_files import write_csv
 from tabsynth.data.excel_files import write_excel
 from tabsynth.data.file_formats import default_separator, file_format, open_binary
+from tabsynth.data.lakes.arrow_tables import frame_to_arrow, is_unicode
 from tabsynth.data.lakes.stream_files import write_json_lines
 from tabsynth.data.provenance import add_to_metadata, get_provenance
 from tabsynth.data.sql.read_write import Mode, write_batches, write_frame
@@ -182,6 +183,8 @@ def _check_names(frame: pd.DataFrame) -> None:
     odd = [name for name in frame.columns if not isinstance(name, str)]
     if odd or not len(frame.columns):
         raise DataError(f"column names must be text, not {quote(odd)}" if odd else "the table has no columns")
+    if broken := [name for name in frame.columns if not is_unicode(name)]:
+        raise DataError(f"column names must be valid Unicode, not {quote(broken)}; rename them")
 
 
 def _to_dense(frame: pd.DataFrame) -> pd.DataFrame:
@@ -209,8 +212,5 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     Raises:
         DataError: A column has values of several types.
     """
-    try:
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        return table.replace_schema_metadata(add_to_metadata(table.schema, get_provenance(frame)).metadata)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise DataError(f"Parquet cannot hold the table: {error}; give each column one type of plain values") from error
+    table = frame_to_arrow(frame, "Parquet")
+    return table.replace_schema_metadata(add_to_metadata(table.schema, get_provenance(frame)).metadata)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.json
 
+from tabsynth.data.lakes.arrow_tables import frame_to_arrow
 from tabsynth.errors import DataError, SourceError, quote
 
 ROWS = 1 << 15
@@ -71,23 +73,25 @@ def write_json_lines(frame: pd.DataFrame, sink: IO[bytes]) -> None:
     """Write each row as a JSON object; missing values are null, dates ISO 8601 text.
 
     Raises:
-        DataError: A column has values of several types.
+        DataError: A column has values of several types, or infinite numbers.
     """
     for start in range(0, len(frame), ROWS):
-        try:
-            table = pa.Table.from_pandas(frame.iloc[start : start + ROWS], preserve_index=False)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise DataError(f"JSON cannot hold the table: {error}; give each column one type") from error
+        table = frame_to_arrow(frame.iloc[start : start + ROWS], "JSON")
         for row in table.to_pylist():
-            plain = {name: _plain(value) for name, value in row.items()}
+            plain = {name: _plain(name, value) for name, value in row.items()}
             sink.write(json.dumps(plain, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
 
-def _plain(value: Any) -> Any:
+def _plain(name: str, value: Any) -> Any:
+    """Return a value as JSON has it."""
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     if isinstance(value, Decimal):
         return float(value) if Decimal(repr(float(value))) == value else str(value)
     if isinstance(value, bytes):
         return value.hex()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, (datetime.timedelta, uuid.UUID)):
+        return str(value)
+    if isinstance(value, float) and math.isinf(value):
+        raise DataError(f"column {name!r}: JSON cannot hold infinite numbers; write CSV or Parquet")
+    return None if isinstance(value, float) and math.isnan(value) else value

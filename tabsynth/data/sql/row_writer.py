@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pyarrow as pa
 
+from tabsynth.data.lakes.arrow_tables import frame_to_arrow
 from tabsynth.data.sql.definitions import DATE, DATETIME, ColumnDefinition, Database, TableDefinition
 from tabsynth.data.sql.names import TableName
 from tabsynth.errors import DataError, quote
@@ -60,10 +61,7 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     Raises:
         DataError: A column has values of several types.
     """
-    try:
-        rows = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"a database cannot hold the table: {error}; give each column one type") from error
+    rows = frame_to_arrow(frame, "a database").replace_schema_metadata(None)
     for place, field in enumerate(rows.schema):
         if pa.types.is_timestamp(field.type) and field.type.unit == "ns":  # no database is finer than microseconds
             moments = rows.column(place).cast(pa.timestamp("us", field.type.tz), safe=False)

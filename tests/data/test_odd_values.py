@@ -1,0 +1,58 @@
+"""Values, names and columns that a format cannot hold are refused, those that it can are written."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tabsynth as ts
+from tabsynth.errors import DataError, TabsynthError
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.feather", "t.jsonl", "t.xlsx", "t.db"])
+@pytest.mark.parametrize(
+    "values",
+    [["\ud800", "a"], [2**70, 1], [1j, 2j], [{1}, {2}]],
+    ids=["half a surrogate", "huge integers", "complex numbers", "sets"],
+)
+def test_odd_values_are_written_or_refused(tmp_path: Path, values: list[Any], name: str) -> None:
+    path = tmp_path / name
+    target = f"sqlite:///{path}#rows" if name == "t.db" else path
+    try:
+        ts.write(pd.DataFrame({"x": pd.Series(values, dtype=object)}), target)
+    except TabsynthError:
+        assert name == "t.db" or not path.exists()  # the database's file exists, without the table
+    else:
+        assert path.stat().st_size
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "UInt8", "Float64", "boolean", "string", "datetime64[ns]"])
+@pytest.mark.parametrize("rows", [0, 2])
+def test_columns_without_values_are_written(tmp_path: Path, dtype: str, rows: int) -> None:
+    frame = pd.DataFrame({"x": pd.array([pd.NA] * rows, dtype=dtype), "y": np.arange(rows)})
+    for name in ("t.csv", "t.parquet", "t.feather", "t.jsonl", "t.xlsx"):
+        ts.write(frame, tmp_path / name)
+        if rows:
+            assert ts.read(tmp_path / name).frame["x"].isna().all()
+
+
+def test_names_that_are_no_unicode_are_refused(tmp_path: Path) -> None:
+    for name in ("t.csv", "t.parquet", "t.jsonl", "t.xlsx"):
+        with pytest.raises(DataError, match="valid Unicode"):
+            ts.write(pd.DataFrame({"\udfff": [1, 2]}), tmp_path / name)
+
+
+def test_json_keeps_durations_and_keys_as_text_and_refuses_infinities(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    key = uuid.UUID(int=7)
+    ts.write(pd.DataFrame({"span": [pd.Timedelta(hours=3)], "key": [key]}), path)
+    assert json.loads(path.read_text()) == {"span": "0 days 03:00:00", "key": str(key)}
+    with pytest.raises(DataError, match="column 'x': JSON cannot hold infinite numbers"):
+        ts.write(pd.DataFrame({"x": [1.0, np.inf]}), path)
+    assert json.loads(path.read_text())["key"] == str(key)
