@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tabsynth.common.text import is_unicode
 from tabsynth.errors import SourceError
 
 MAX_BYTES = 1 << 26
@@ -84,7 +85,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def check_plain(data: Any) -> None:
-    """Raise ValueError for numbers beyond float64, and for too deep or too large structures."""
+    """Raise ValueError for numbers beyond float64, invalid Unicode, and too deep or too large structures."""
     level: Iterable[Any] = [data]
     nodes = 0
     for _ in range(MAX_DEPTH):
@@ -96,6 +97,8 @@ def check_plain(data: Any) -> None:
                 below += value.values()
             elif isinstance(value, (list, tuple, set)):
                 below += value
+            elif isinstance(value, str) and not is_unicode(value):
+                raise ValueError(f"the text {value[:60]!a} is not valid Unicode (half of a surrogate pair)")
             elif isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"the number {value} is not finite")
             elif isinstance(value, int) and abs(value) >= 2**1023:

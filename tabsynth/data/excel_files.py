@@ -16,6 +16,7 @@ from tabsynth.common.formula_cells import is_formula
 from tabsynth.data.excel_notes import warn_of_features
 from tabsynth.data.file_formats import EmptyTableError
 from tabsynth.errors import DataError, SourceError, missing_package, quote, shorten
+from tabsynth.schema.cell_types import exceeds_float64
 from tabsynth.schema.column_names import is_date_name
 from tabsynth.schema.datetime_formats import default_format, format_dates, infer_resolution, parse_iso
 
@@ -123,7 +124,7 @@ def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False)
         raise DataError(
             f"Excel holds {MAX_COLUMNS:,} columns, the table has {len(frame.columns):,}; write CSV or Parquet instead"
         )
-    wide = [name for name in frame.columns if _has_inexact_integers(frame[name])]
+    wide = [name for name in frame.columns if exceeds_float64(frame[name])]
     if wide:
         raise DataError(f"Excel cannot hold the integers of {quote(wide)} exactly; make them text, or write Parquet")
     for name in frame.columns:
@@ -148,14 +149,6 @@ def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False)
     for row in zip(*(values for values, _ in columns), strict=True):
         sheet.append([cell(value, shown) for value, (_, shown) in zip(row, columns, strict=True)])
     book.save(path)
-
-
-def _has_inexact_integers(column: pd.Series) -> bool:
-    """True if a column of integers has some that a 64-bit float, the number of a cell, does not hold exactly."""
-    present = column.dropna()  # the maximum of no rows is NA
-    if not pd.api.types.is_integer_dtype(column.dtype) or not len(present):
-        return False
-    return bool(max(int(present.max()), -int(present.min())) > 2**53)
 
 
 def _unsupported(values: pd.Series, illegal: re.Pattern[str]) -> str:

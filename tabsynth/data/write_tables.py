@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabsynth.common.atomic_files import check_writable, replace_atomically
+from tabsynth.common.text import is_unicode
 from tabsynth.common.validation import checked_arguments
 from tabsynth.data.csv_files import write_csv
 from tabsynth.data.excel_files import write_excel
 from tabsynth.data.file_formats import default_separator, file_format, open_binary
-from tabsynth.data.lakes.arrow_tables import frame_to_arrow, is_unicode
+from tabsynth.data.lakes.arrow_tables import frame_to_arrow
 from tabsynth.data.lakes.stream_files import write_json_lines
 from tabsynth.data.provenance import add_to_metadata, get_provenance
 from tabsynth.data.sql.read_write import Mode, write_batches, write_frame

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from tabsynth.common.text import is_unicode
 from tabsynth.errors import DataError, quote
 
 MAX_EXACT = 2**53
@@ -42,7 +43,7 @@ def unwrap_arrow_timestamps(values: pd.Series) -> pd.Series:
 
 
 def check_cells(values: pd.Series) -> None:
-    """Raise DataError for infinities, mixed Python types, durations and nested values.
+    """Raise DataError for infinities, mixed Python types, durations, nested values and invalid Unicode.
 
     Raises:
         DataError: The column cannot be held; the message names it.
@@ -65,6 +66,20 @@ def check_cells(values: pd.Series) -> None:
             )
     if values.dtype == object:
         _check_objects(values)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        _check_unicode(pd.Series(values.dtype.categories, name=values.name))
+    elif values.dtype == object or isinstance(values.dtype, pd.StringDtype):
+        _check_unicode(values)
+
+
+def _check_unicode(values: pd.Series) -> None:
+    """Reject text that no file can hold."""
+    present = values.dropna()
+    if is_text(present) and not is_unicode("".join(present)):
+        broken = next(value for value in present if not is_unicode(value))
+        raise DataError(
+            f"column {values.name!r}: {quote([broken])} is not valid Unicode (half of a surrogate pair); replace it"
+        )
 
 
 def _is_supported_arrow_type(kind: pa.DataType) -> bool:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from tabsynth.common.text import is_unicode
 from tabsynth.errors import DataError, SchemaError, quote
 from tabsynth.schema.cell_types import check_cells, exceeds_float64, unwrap_arrow_timestamps
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, to_naive_utc
@@ -48,6 +49,8 @@ def check_frame(frame: pd.DataFrame) -> None:
     odd = [name for name in frame.columns if not isinstance(name, str)]
     if odd:
         raise DataError(f"column names must be text, not {quote(odd)}; rename with frame.columns.astype(str)")
+    if broken := [name for name in frame.columns if not is_unicode(name)]:
+        raise DataError(f"column names must be valid Unicode, not {quote(broken)}; rename them")
     twice = frame.columns[frame.columns.duplicated()].unique()
     if len(twice):
         raise DataError(f"duplicate column names: {quote(twice)}; give every column a name of its own")

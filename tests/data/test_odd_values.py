@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import tabsynth as ts
+from tabsynth.common.yaml_files import read_yaml
 from tabsynth.errors import DataError, TabsynthError
 
 
@@ -56,3 +57,23 @@ def test_json_keeps_durations_and_keys_as_text_and_refuses_infinities(tmp_path: 
     with pytest.raises(DataError, match="column 'x': JSON cannot hold infinite numbers"):
         ts.write(pd.DataFrame({"x": [1.0, np.inf]}), path)
     assert json.loads(path.read_text())["key"] == str(key)
+
+
+@pytest.mark.parametrize("dtype", ["object", "string[python]", "category"])
+def test_text_that_is_no_unicode_is_refused_before_a_fit(dtype: str) -> None:
+    frame = pd.DataFrame({"s": pd.Series(["\ud800", "a", None] * 10, dtype=object).astype(dtype)})
+    with pytest.raises(DataError, match=r"column 's': '\\ud800' is not valid Unicode"):
+        ts.MarginalSynthesizer().fit(frame, seed=0)
+    with pytest.raises(DataError, match="column names must be valid Unicode"):
+        ts.Schema.infer(pd.DataFrame({"\ud800": [1, 2]}))
+
+
+def test_escapes_of_half_a_surrogate_pair_are_refused_in_schemas_and_rules(tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    path.write_text(r'{"columns": {"s": {"kind": "categorical", "values": ["\ud800", "a"]}}}')
+    with pytest.raises(TabsynthError, match="not valid Unicode"):
+        ts.Schema.from_json(path)
+    path = tmp_path / "rules.yaml"
+    path.write_text('columns:\n  s: {kind: categorical, values: ["\\ud800", a]}\n')
+    with pytest.raises(TabsynthError, match="not valid Unicode"):
+        read_yaml(path, "rules")

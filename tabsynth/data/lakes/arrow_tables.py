@@ -40,8 +40,3 @@ def text_to_arrow(cells: Sequence[str | None], name: str) -> pa.Array:
         raise DataError(
             f"column {name!r}: {quote([error.object])} is not valid Unicode (half of a surrogate pair); replace it"
         ) from error
-
-
-def is_unicode(text: str) -> bool:
-    """Return whether a text has no half of a surrogate pair, so that files can hold it."""
-    return not any("\ud800" <= char <= "\udfff" for char in text)
