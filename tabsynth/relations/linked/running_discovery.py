@@ -82,8 +82,8 @@ def _running_total(
             continue
         tables.reorder(table, rows)
         total = _with_start(tables, total, min_group)
-        if column == tables.schema.order.get(table) and total.start is None:
-            return None  # the step of a panel, which its times already have
+        if column == tables.schema.order.get(table) and (total.start is None or total.sign):
+            return None  # the step of a panel, which its times already have, of one series or of several side by side
         total = _with_bounds(tables, total, codes[rows], min_group)
         return _with_opening(tables, total)
     return None

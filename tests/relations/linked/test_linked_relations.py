@@ -256,3 +256,12 @@ def test_columns_that_the_time_decides_are_found() -> None:
     later = ordered["children"].assign(week=ordered["children"].week + pd.Timedelta(days=1))
     kept = relations.apply({**ordered, "children": later}, schema)["children"]
     pd.testing.assert_frame_equal(kept, later)
+
+
+def test_the_weeks_of_a_panel_are_no_running_total_of_its_codes() -> None:
+    """In rows sorted by week, the week goes up at the first code and at no other."""
+    index = pd.MultiIndex.from_product([range(20), ["a", "b", "c"], range(5)], names=["shop", "code", "week"])
+    panel = history(pd.DataFrame({"shop": range(20)}), index.to_frame(False), "week", "code")
+    found = LinkedRelations.discover(*panel, min_group=2)[0]
+    assert found.describe() == ["children.week = previous week + 1"]
+    assert found.totals("children")[0].keys == ("shop", "code")
