@@ -27,6 +27,7 @@ def split_histories(
 
     Returns:
         The tables ``persons``, with the columns that are constant within each person, and ``events``, and their schema.
+        A column that a constraint compares with one that varies stays with the events.
 
     Raises:
         InputError: A column is not there.
@@ -44,16 +45,20 @@ def split_histories(
     constant = [
         name for name in others if groups.ngroups < len(frame) and (groups[name].nunique(dropna=False) == 1).all()
     ]
+    mixed = {name for rule in schema.constraints if not set(rule.columns) <= {*constant} for name in rule.columns}
+    constant = [name for name in constant if name not in mixed]
     persons = frame.drop_duplicates(person)[[person, *constant]].reset_index(drop=True)
     kept = [name for name in schema if name not in constant]
     events = frame[kept].reset_index(drop=True)
     key = Identifier(name=person)
     event_columns = {name: key if name == person else schema[name] for name in kept}
-    rules = tuple(rule for rule in schema.constraints if set(rule.columns) <= set(kept) - {person})
+    rules = [rule for rule in schema.constraints if person not in rule.columns]
+    of_persons = tuple(rule for rule in rules if rule.columns and set(rule.columns) <= {*constant})
+    of_events = tuple(rule for rule in rules if rule not in of_persons)
     database = DatabaseSchema(
         {
-            PERSONS: Schema({person: key, **{name: schema[name] for name in constant}}),
-            EVENTS: Schema(event_columns, rules),
+            PERSONS: Schema({person: key, **{name: schema[name] for name in constant}}, of_persons),
+            EVENTS: Schema(event_columns, of_events),
         },
         {PERSONS: person},
         (ForeignKey(EVENTS, person, PERSONS),),

@@ -56,3 +56,15 @@ def test_declared_constraints_of_events_hold() -> None:
     events = model.sample(seed=1)["events"]
     assert (events.paid <= events.price).all()
     assert events.paid.std() > 5
+
+
+def test_constraints_of_constant_columns_are_kept_with_the_persons() -> None:
+    real = panel(20)
+    owner = real.person.factorize()[0]
+    real = real.assign(height=150.0 + owner, reach=140.0 + owner, least=40.0 + owner % 3)
+    rules = (Inequality(low="reach", high="height"), Inequality(low="least", high="weight"))
+    schema = Schema(Schema.infer(real).columns, rules)
+    tables, database = split_histories(real, person="person", order="week", schema=schema)
+    assert tables["persons"].columns.tolist() == ["person", "sex", "height", "reach"]
+    assert database.tables["persons"].constraints == rules[:1]
+    assert database.tables["events"].constraints == rules[1:]
