@@ -90,17 +90,10 @@ def _evidence(tables: LinkedTables, link: ForeignKey, column: str, source: str) 
     """Return the rows and the parents expected to differ by chance, None if a row does."""
     rows = tables.parents(link.table, link.column)
     linked = np.flatnonzero(rows >= 0)
-    values, above = _comparable(tables, link.table, column)[linked], _comparable(tables, link.parent, source)
+    values, above = tables.comparable(link.table, column)[linked], tables.comparable(link.parent, source)
     if not (values == above[rows[linked]]).all():
         return None
     return _expected(values), _expected(above[np.unique(rows[linked])])
-
-
-def _comparable(tables: LinkedTables, table: str, column: str) -> npt.NDArray[Any]:
-    """Return a column whose missing values are equal to each other, shape (n,)."""
-    if isinstance(tables.column(table, column), (Numeric, Datetime)):
-        return np.nan_to_num(tables.numbers(table, column), nan=-np.inf)
-    return tables.labels(table, column).to_numpy(dtype=object)
 
 
 def _expected(values: npt.NDArray[Any]) -> float:

@@ -13,6 +13,7 @@ import pandas as pd
 from tabsynth.errors import ConditionError
 from tabsynth.relations.linked.aggregate_discovery import discover_aggregates, discover_sums_with_terms
 from tabsynth.relations.linked.aggregates import Aggregate
+from tabsynth.relations.linked.constant_columns import ConstantColumn, discover_constants
 from tabsynth.relations.linked.copies import Copy, discover_copies
 from tabsynth.relations.linked.linked_tables import Cell, LinkedTables
 from tabsynth.relations.linked.parent_orders import ParentOrder, discover_parent_orders
@@ -24,10 +25,11 @@ from tabsynth.relations.linked.time_values import TimeValue, discover_time_value
 from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.database.database_schema import DatabaseSchema
 
-LinkedRelation = Copy | RunningTotal | PreviousValue | TimeValue | Aggregate | ParentOrder | RowFormula
+LinkedRelation = Copy | ConstantColumn | RunningTotal | PreviousValue | TimeValue | Aggregate | ParentOrder | RowFormula
 
 KINDS: dict[str, type[LinkedRelation]] = {
     "copy": Copy,
+    "constant column": ConstantColumn,
     "running total": RunningTotal,
     "previous value": PreviousValue,
     "time value": TimeValue,
@@ -82,6 +84,9 @@ class LinkedRelations:
         for link in links:
             copies = {column for table, column in copied if table == link.table}
             relations += discover_aggregates(linked, link, copies)
+        taken = {cell for one in relations for cell in _along_history(one)}
+        for name in schema.tables:
+            relations += discover_constants(linked, name, {column for table, column in taken if table == name})
         chosen = _without_circles(linked, relations, refused)
         computed = {cell for one in chosen for cell in one.targets}
         for name in schema.tables:
@@ -100,8 +105,13 @@ class LinkedRelations:
     @property
     def computed(self) -> dict[Cell, LinkedRelation]:
         """The relation that computes each computed column."""
-        every = [one for one in self.relations if not isinstance(one, ParentOrder)]
+        every = [one for one in self.relations if not isinstance(one, ParentOrder) and not _is_drawn(one)]
         return {cell: one for one in every for cell in one.targets if not _moves(one, cell)}
+
+    @property
+    def constants(self) -> tuple[ConstantColumn, ...]:
+        """The columns that are constant within the rows of a table above."""
+        return tuple(one for one in self.relations if isinstance(one, ConstantColumn))
 
     def totals(self, table: str) -> tuple[RunningTotal, ...]:
         """Return the running totals of a table."""
@@ -187,6 +197,16 @@ def _can_join(tables: LinkedTables, one: LinkedRelation, relations: list[LinkedR
     except CycleError:
         return False
     return not taken & set(one.targets)
+
+
+def _along_history(one: LinkedRelation) -> tuple[Cell, ...]:
+    """Return the columns that a relation computes, and those that a running total reads."""
+    return (*one.targets, *(one.reads if isinstance(one, RunningTotal) else ()))
+
+
+def _is_drawn(one: LinkedRelation) -> bool:
+    """Return whether the values of a constant column are drawn."""
+    return isinstance(one, ConstantColumn) and not one.source
 
 
 def _moves(one: LinkedRelation, cell: Cell) -> bool:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.column_values import UNIT_NANOSECONDS, numeric_values, to_datetimes
@@ -61,6 +63,12 @@ class LinkedTables:
     def labels(self, table: str, column: str) -> pd.Series:
         """Return a column as text, missing as an empty text."""
         return self.frames[table][column].astype(object).map(str, na_action="ignore").fillna("")
+
+    def comparable(self, table: str, column: str) -> npt.NDArray[Any]:
+        """Return a column whose missing values are equal to each other, shape (n,)."""
+        if isinstance(self.column(table, column), (Numeric, Datetime)):
+            return np.nan_to_num(self.numbers(table, column), nan=-np.inf)
+        return self.labels(table, column).to_numpy(dtype=object)
 
     def from_parent(self, table: str, key: str, column: str) -> Floats:
         """Return a numeric column of each row's parent, NaN without one, shape (n,)."""

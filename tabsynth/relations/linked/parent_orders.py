@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -38,6 +38,14 @@ class ParentOrder(ColumnRelation):
     high: tuple[str, ...]
     unit: float
     is_order: bool
+
+    @classmethod
+    def of(cls, tables: LinkedTables, link: ForeignKey, column: str, low: Iterable[str], high: Iterable[str]) -> Self:
+        """Return the order of a column of a child table and columns of its parent."""
+        kind, values = tables.column(link.table, column), tables.numbers(link.table, column)
+        unit = unit_seconds(kind) if isinstance(kind, Datetime) else rounding_unit(values)
+        is_order = column == tables.schema.order.get(link.table)
+        return cls(link.table, column, link.column, link.parent, tuple(low), tuple(high), unit, is_order)
 
     def __str__(self) -> str:
         """Return the rule as users read it, such as ``patients.born <= visits.day``."""
@@ -106,18 +114,14 @@ def discover_parent_orders(
                 for is_low, side in outermost.items():
                     pair: tuple[Floats, Floats] = above[side.index.to_numpy()], np.asarray(side, np.float64)
                     low, high = pair if is_low else pair[::-1]
-                    if _ordered(low, high, min_group):
+                    if is_ordered(low, high, min_group):
                         bounds[is_low].append(name)
         if bounds[True] or bounds[False]:
-            kind = tables.column(link.table, column)
-            unit = unit_seconds(kind) if is_date else rounding_unit(values)
-            is_order = column == tables.schema.order.get(link.table)
-            low_names, high_names = tuple(bounds[True]), tuple(bounds[False])
-            out.append(ParentOrder(link.table, column, link.column, link.parent, low_names, high_names, unit, is_order))
+            out.append(ParentOrder.of(tables, link, column, bounds[True], bounds[False]))
     return out
 
 
-def _ordered(low: Floats, high: Floats, min_group: int) -> bool:
+def is_ordered(low: Floats, high: Floats, min_group: int) -> bool:
     """Return whether one column is at most another in all rows, with evidence."""
     with np.errstate(invalid="ignore"):
         if (low > high).any():

@@ -15,14 +15,12 @@ from tabsynth.common.progress import Progress, progress_bar
 from tabsynth.common.validation import check_positive_integers, random_seed, validate_seed
 from tabsynth.errors import InputError, NotFittedError, PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.relations.linked.linked_relations import LinkedRelations
-from tabsynth.relations.linked.slow_numbers import Totals, add_steps
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.private_fit import REFUSAL_REASONS
 from tabsynth.synthesizers.relational.database_model import DatabaseModel, fit_database
-from tabsynth.synthesizers.relational.histories.conditions import check_table_conditions
-from tabsynth.synthesizers.relational.histories.series import TableForms, history_totals, split_series
+from tabsynth.synthesizers.relational.forms.table_forms import TableForms
+from tabsynth.synthesizers.relational.histories.conditions import check_table_conditions, conditions_by_table
 from tabsynth.synthesizers.relational.keys import KeyNumbers
 from tabsynth.synthesizers.relational.links import check_tables, repeatable_key, requested_rows, split_rows
 from tabsynth.synthesizers.relational.private.database_model import PrivateDatabase
@@ -109,16 +107,11 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         check_tables(tables, schema)
         self.seed_ = random_seed() if seed is None else validate_seed(seed)
         self.rows_ = {name: len(frame) for name, frame in tables.items()}
-        linked, tables = LinkedRelations.discover(tables, schema, min_group=self.min_group)
-        within, inner, series = split_series(tables, schema, min_group=self.min_group)
-        columns = {split.table: tables[split.table].columns.tolist() for split in series}
-        totals: Totals = history_totals(linked, schema, series)
-        within, inner, totals, steps = add_steps(within, inner, totals, min_group=self.min_group)
-        self._forms = TableForms(series, steps, columns, linked)
+        self._forms, learned = TableForms.prepare(tables, schema, min_group=self.min_group)
         self._model = fit_database(
-            within,
-            inner,
-            totals=totals,
+            learned.tables,
+            learned.schema,
+            totals=learned.totals,
             epochs=self.epochs,
             min_group=self.min_group,
             seed=self.seed_,
@@ -183,7 +176,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         wanted, conditions = self._request(n, scale, given)
         rng = np.random.default_rng(random_seed() if seed is None else validate_seed(seed))
         drawn = self._model.sample(wanted, conditions, rng, progress)
-        return self._forms.restore(drawn, self._model.schema, self.schema_, conditions)
+        return self._forms.restore(drawn, self._model.schema, self.schema_, given or {})
 
     def sample_chunks(
         self,
@@ -223,7 +216,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         with progress_bar(sum(wanted.values()), "sampling", "row", progress) as bar:
             for at, part in enumerate(parts):
                 drawn = self._model.sample(part, conditions, np.random.default_rng([seed, at]), shown, numbers)
-                joined = self._forms.restore(drawn, self._model.schema, self.schema_, conditions)
+                joined = self._forms.restore(drawn, self._model.schema, self.schema_, given or {})
                 yield {name: joined[name] for name in joined if at == 0 or name not in self.schema_.reference}
                 bar.update(sum(part.values()))
 
@@ -278,19 +271,19 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             **self._model.privacy_card(),
             "links": [link.to_dict() for link in self.schema_.foreign_keys],
             "relations": self._model.relations(),
-            "linked_relations": self._forms.linked.describe(),
+            "linked_relations": self._forms.describe(),
         }
 
     def _request(
         self, n: int | Mapping[str, int] | None, scale: float | None, given: Mapping[str, Mapping[str, Any]] | None
     ) -> tuple[dict[str, int], dict[str, Mapping[str, Any]]]:
-        """Return the rows of each root table and the conditions by table."""
+        """Return the rows of each root table, and the conditions by table where they are learned."""
         self._check_fitted()
-        conditions = check_table_conditions(
-            given, self.schema_, self._model.visible, self._model.timelines, self._forms.steps
-        )
-        self._forms.linked.check_conditions(conditions)
-        return requested_rows(self.schema_, self.rows_, n, scale), conditions
+        given = conditions_by_table(given, self.schema_)
+        self._forms.linked.check_conditions(given)
+        moved, model = self._forms.move_conditions(given), self._model
+        check_table_conditions(moved, self.schema_, model.visible, model.timelines, self._forms.steps)
+        return requested_rows(self.schema_, self.rows_, n, scale), moved
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "schema_"):

@@ -142,7 +142,7 @@ class Timeline:
             present = ~np.isnan(distance)
             if not present.any():
                 continue
-            if not np.isnan(dates).any() and np.mean(distance >= 0) >= MIN_ORDERED_SHARE:
+            if present.all() and np.mean(distance >= 0) >= MIN_ORDERED_SHARE:
                 before[name] = float(np.median(distance))
             if np.mean(distance[present] <= 0) >= MIN_ORDERED_SHARE:
                 after[name] = float(np.median(-distance[present]))
@@ -180,7 +180,8 @@ class Timeline:
         """Return the origin and end of each parent's history, shape (parents,)."""
         low, high = np.full(len(parent), self.window[0]), np.full(len(parent), self.window[1])
         if self.origin is not None:
-            low = self.axis.numbers(parent_schema[self.origin], parent[self.origin])
+            dates = self.axis.numbers(parent_schema[self.origin], parent[self.origin])
+            low = np.where(np.isnan(dates), low, dates)  # missing for parents without children
         if self.end is not None:
             dates = self.axis.numbers(parent_schema[self.end], parent[self.end])
             high = np.where(np.isnan(dates), high, dates)

@@ -24,14 +24,28 @@ from tabsynth.synthesizers.sampling.conditions import Conditions
 from tabsynth.synthesizers.sampling.declared_rules import pins_of
 
 
+def conditions_by_table(
+    given: Mapping[str, Mapping[str, Any]] | None, schema: DatabaseSchema
+) -> Mapping[str, Mapping[str, Any]]:
+    """Return the conditions of each table, none for None.
+
+    Raises:
+        ConditionError: Not a mapping by table.
+    """
+    given = {} if given is None else given
+    if not isinstance(given, Mapping) or not all(isinstance(one, Mapping) for one in given.values()):
+        raise ConditionError(f"given is a mapping by table, such as {{{schema.roots[0]!r}: {{...}}}}, not {given!r}")
+    return given
+
+
 def check_table_conditions(
-    given: Mapping[str, Mapping[str, Any]] | None,
+    given: Mapping[str, Mapping[str, Any]],
     schema: DatabaseSchema,
     visible: Mapping[str, Schema],
     timelines: Mapping[str, Timeline | None],
     steps: Mapping[str, Sequence[RunningTotal]],
-) -> dict[str, Mapping[str, Any]]:
-    """Return the conditions of each table.
+) -> None:
+    """Check the conditions of each table.
 
     Args:
         given: The conditions by table.
@@ -41,19 +55,14 @@ def check_table_conditions(
         steps: Numbers of each table that are drawn as sums of their steps.
 
     Raises:
-        ConditionError: Not a mapping, an unknown table, or a column of a child table that has no conditions.
+        ConditionError: An unknown table, or a column of a child table that has no conditions.
     """
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping) or not all(isinstance(one, Mapping) for one in given.values()):
-        raise ConditionError(f"given is a mapping by table, such as {{{schema.roots[0]!r}: {{...}}}}, not {given!r}")
     for name, own in given.items():
         if name not in visible or name not in schema.tables:
             known = [other for other in schema.tables if other in visible]
             raise ConditionError(f"given names the table {name!r}; conditions are on {quote(known)}")
         if name not in schema.roots:
             _check_child_columns(name, own, visible[name], timelines.get(name), steps.get(name, ()))
-    return dict(given)
 
 
 def _check_child_columns(

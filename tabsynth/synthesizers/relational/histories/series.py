@@ -7,7 +7,7 @@ a table of the series, codes step upwards within a parent and times within a ser
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +16,6 @@ import pandas as pd
 from tabsynth.codec.pandas_dtypes import dtype_name, value_series
 from tabsynth.relations.linked.linked_relations import LinkedRelations
 from tabsynth.relations.linked.running_totals import RunningTotal
-from tabsynth.relations.linked.slow_numbers import Totals, join_steps, read_totals
 from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
@@ -141,60 +140,6 @@ def history_totals(
         keys = shared.get(name, () if main is None else (main.column,))
         out[name] = tuple(one for one in relations.totals(name) if one.keys == keys)
     return out
-
-
-@dataclass(frozen=True, eq=False)
-class TableForms:
-    """How the tables of a database are made of those that are learned.
-
-    Attributes:
-        series: Tables whose series are learned as a table of their own.
-        steps: Numbers that are learned as sums of their steps, by table.
-        columns: Columns of each table of series, in order.
-        linked: Exact relations between the rows of linked tables.
-    """
-
-    series: tuple[Series, ...] = ()
-    steps: Totals = field(default_factory=dict)
-    columns: Mapping[str, list[str]] = field(default_factory=dict)
-    linked: LinkedRelations = field(default_factory=LinkedRelations)
-
-    def restore(
-        self,
-        drawn: dict[str, pd.DataFrame],
-        learned: DatabaseSchema,
-        schema: DatabaseSchema,
-        conditions: Mapping[str, Mapping[str, Any]],
-    ) -> dict[str, pd.DataFrame]:
-        """Return drawn tables in the form of the training tables.
-
-        Args:
-            drawn: The tables as they are learned.
-            learned: Their schema.
-            schema: The schema of the training tables.
-            conditions: Conditions by table; the relations keep their columns.
-        """
-        joined = join_series(join_steps(drawn, learned, self.steps), self.series, self.columns)
-        return self.linked.apply(joined, schema, {(name, column) for name in conditions for column in conditions[name]})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the forms as plain data."""
-        return {
-            "series": [split.to_dict() for split in self.series],
-            "steps": {name: [one.to_dict() for one in own] for name, own in self.steps.items()},
-            "columns": dict(self.columns),
-            "linked_relations": self.linked.to_list(),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Read what ``to_dict`` writes."""
-        return cls(
-            tuple(Series.from_dict(item) for item in data["series"]),
-            read_totals(data.get("steps", {})),
-            {name: list(columns) for name, columns in data["columns"].items()},
-            LinkedRelations.from_list(data.get("linked_relations", ())),
-        )
 
 
 def _code(name: str, key: tuple[str, ...], frame: pd.DataFrame, schema: DatabaseSchema) -> str | None:

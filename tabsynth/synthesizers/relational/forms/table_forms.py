@@ -1,0 +1,138 @@
+"""How the tables of a database are learned: series, constant columns, slow numbers, and relations between tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import pandas as pd
+
+from tabsynth.relations.linked.linked_relations import LinkedRelations
+from tabsynth.relations.linked.parent_orders import ParentOrder
+from tabsynth.relations.linked.slow_numbers import Totals, add_steps, join_steps, read_totals
+from tabsynth.schema.database.database_schema import DatabaseSchema
+from tabsynth.synthesizers.relational.forms.moved_columns import (
+    MovedColumn,
+    move_columns,
+    moved_orders,
+    restore_columns,
+)
+from tabsynth.synthesizers.relational.histories.series import Series, history_totals, join_series, split_series
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedTables:
+    """The tables of a database in the form in which they are learned.
+
+    Attributes:
+        tables: The tables by name.
+        schema: Their schema.
+        totals: Running totals of each table.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    schema: DatabaseSchema
+    totals: Totals
+
+
+@dataclass(frozen=True, eq=False)
+class TableForms:
+    """How the tables of a database are made of those that are learned.
+
+    Attributes:
+        series: Tables whose series are learned as a table of their own.
+        steps: Numbers that are learned as sums of their steps, by table.
+        columns: Columns of each table of series, and of each table with moved columns, in order.
+        linked: Exact relations between the rows of linked tables.
+        moved: Columns that are learned in a table above.
+        orders: Orders between columns of a table and those that were moved from it.
+    """
+
+    series: tuple[Series, ...] = ()
+    steps: Totals = field(default_factory=dict)
+    columns: Mapping[str, list[str]] = field(default_factory=dict)
+    linked: LinkedRelations = field(default_factory=LinkedRelations)
+    moved: tuple[MovedColumn, ...] = ()
+    orders: tuple[ParentOrder, ...] = ()
+
+    @classmethod
+    def prepare(
+        cls, tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, *, min_group: int
+    ) -> tuple[Self, LearnedTables]:
+        """Bring the tables of a database into the form in which they are learned.
+
+        Args:
+            tables: Tables that fit the schema.
+            schema: Their schema.
+            min_group: The floor on roots.
+        """
+        linked, tables = LinkedRelations.discover(tables, schema, min_group=min_group)
+        within, inner, series = split_series(tables, schema, min_group=min_group)
+        between = {split.table: split.between for split in series}
+        whole, outer = within, inner
+        within, inner, moved = move_columns(whole, outer, linked.constants, between)
+        orders = moved_orders(whole, outer, moved, linked.computed, min_group)
+        names = {*between, *(one.table for one in linked.constants)}
+        columns = {name: tables[name].columns.tolist() for name in tables if name in names}
+        within, inner, totals, steps = add_steps(
+            within, inner, history_totals(linked, schema, series), min_group=min_group
+        )
+        return cls(series, steps, columns, linked, moved, orders), LearnedTables(within, inner, totals)
+
+    def restore(
+        self,
+        drawn: dict[str, pd.DataFrame],
+        learned: DatabaseSchema,
+        schema: DatabaseSchema,
+        conditions: Mapping[str, Mapping[str, Any]],
+    ) -> dict[str, pd.DataFrame]:
+        """Return drawn tables in the form of the training tables.
+
+        Args:
+            drawn: The tables as they are learned.
+            learned: Their schema.
+            schema: The schema of the training tables.
+            conditions: Conditions by table; the relations keep their columns.
+        """
+        drawn = join_steps(drawn, learned, self.steps)
+        joined = join_series(restore_columns(drawn, learned, self.moved, self.orders), self.series, self.columns)
+        joined |= {name: joined[name][names] for name, names in self.columns.items()}
+        return self.linked.apply(joined, schema, {(name, column) for name in conditions for column in conditions[name]})
+
+    def move_conditions(self, given: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """Return conditions by table, of which those on moved columns are where the columns are learned."""
+        out = {name: dict(own) for name, own in given.items()}
+        tables = {split.between: split.table for split in self.series}
+        for one in self.moved:
+            own = out.get(tables.get(one.table, one.table), {})
+            if one.column in own:
+                out.setdefault(one.above, {})[one.name] = own.pop(one.column)
+        return {name: own for name, own in out.items() if own}
+
+    def describe(self) -> list[str]:
+        """Return the relations between rows and tables as formulas."""
+        return [*self.linked.describe(), *map(str, self.orders)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the forms as plain data."""
+        return {
+            "series": [split.to_dict() for split in self.series],
+            "steps": {name: [one.to_dict() for one in own] for name, own in self.steps.items()},
+            "columns": dict(self.columns),
+            "linked_relations": self.linked.to_list(),
+            "moved": [one.to_dict() for one in self.moved],
+            "moved_orders": [one.to_dict() for one in self.orders],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what ``to_dict`` writes."""
+        return cls(
+            tuple(Series.from_dict(item) for item in data["series"]),
+            read_totals(data.get("steps", {})),
+            {name: list(columns) for name, columns in data["columns"].items()},
+            LinkedRelations.from_list(data.get("linked_relations", ())),
+            tuple(MovedColumn(**item) for item in data.get("moved", ())),
+            tuple(ParentOrder.from_dict(item) for item in data.get("moved_orders", ())),
+        )
