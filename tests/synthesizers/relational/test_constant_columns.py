@@ -171,3 +171,19 @@ def test_columns_that_are_constant_within_a_shop_move_out_of_its_series() -> Non
     assert (drawn.groupby("shop").town.nunique() == 1).all()
     assert set(drawn.town) == {"A", "B"}
     assert not drawn.duplicated(["shop", "code", "week"]).any()
+
+
+def test_categories_that_determine_a_constant_column_agree_with_it(real: tuple[Tables, DatabaseSchema]) -> None:
+    """Each region has wards of its own; a ward of another region becomes one of the region's wards, by their shares."""
+    rng, visit = np.random.default_rng(3), real[0]["visits"]
+    ward = visit.region + " " + pd.Series(rng.choice(["a", "a", "a", "b"], len(visit)))
+    tables = {**real[0], "visits": visit.assign(ward=ward, free=rng.choice(["x", "y"], len(visit)))}
+    forms, learned = TableForms.prepare(tables, schema_of(tables), min_group=2)
+    assert "visits.region is a function of ward" in forms.describe()
+    assert [one.column for one in forms.determinants] == ["ward"]
+    assert "region" not in learned.tables["visits"]
+    rows = pd.DataFrame({"region": ["north", "south"] * 200, "ward": ["north b"] * 400})
+    kept = TableForms.from_dict(forms.to_dict()).determinants[0].apply(rows)
+    assert (kept.ward[::2] == "north b").all()
+    assert set(kept.ward[1::2]) == {"south a", "south b"}
+    assert 0.65 < (kept.ward[1::2] == "south a").mean() < 0.85

@@ -12,6 +12,7 @@ from tabsynth.relations.linked.linked_relations import LinkedRelations
 from tabsynth.relations.linked.parent_orders import ParentOrder
 from tabsynth.relations.linked.slow_numbers import Totals, add_steps, join_steps, read_totals
 from tabsynth.schema.database.database_schema import DatabaseSchema
+from tabsynth.synthesizers.relational.forms.determinants import Determinant, discover_determinants
 from tabsynth.synthesizers.relational.forms.moved_columns import (
     MovedColumn,
     move_columns,
@@ -47,6 +48,7 @@ class TableForms:
         linked: Exact relations between the rows of linked tables.
         moved: Columns that are learned in a table above.
         orders: Orders between columns of a table and those that were moved from it.
+        determinants: Columns of a table whose categories determine one that was moved from it.
     """
 
     series: tuple[Series, ...] = ()
@@ -55,6 +57,7 @@ class TableForms:
     linked: LinkedRelations = field(default_factory=LinkedRelations)
     moved: tuple[MovedColumn, ...] = ()
     orders: tuple[ParentOrder, ...] = ()
+    determinants: tuple[Determinant, ...] = ()
 
     @classmethod
     def prepare(
@@ -73,12 +76,13 @@ class TableForms:
         whole, outer = within, inner
         within, inner, moved = move_columns(whole, outer, linked.constants, between)
         orders = moved_orders(whole, outer, moved, linked.computed, min_group)
+        determinants = discover_determinants(whole, outer, moved, linked.computed, min_group)
         names = {*between, *(one.table for one in linked.constants)}
         columns = {name: tables[name].columns.tolist() for name in tables if name in names}
         within, inner, totals, steps = add_steps(
             within, inner, history_totals(linked, schema, series), min_group=min_group
         )
-        return cls(series, steps, columns, linked, moved, orders), LearnedTables(within, inner, totals)
+        return cls(series, steps, columns, linked, moved, orders, determinants), LearnedTables(within, inner, totals)
 
     def restore(
         self,
@@ -96,7 +100,12 @@ class TableForms:
             conditions: Conditions by table; the relations keep their columns.
         """
         drawn = join_steps(drawn, learned, self.steps)
-        joined = join_series(restore_columns(drawn, learned, self.moved, self.orders), self.series, self.columns)
+        whole = restore_columns(drawn, learned, self.moved, self.orders)
+        rows_of = {split.between: split.table for split in self.series}
+        for one in self.determinants:
+            if one.column not in conditions.get(rows_of.get(one.table, one.table), {}):
+                whole[one.table] = one.apply(whole[one.table])
+        joined = join_series(whole, self.series, self.columns)
         joined |= {name: joined[name][names] for name, names in self.columns.items()}
         return self.linked.apply(joined, schema, {(name, column) for name in conditions for column in conditions[name]})
 
@@ -112,7 +121,7 @@ class TableForms:
 
     def describe(self) -> list[str]:
         """Return the relations between rows and tables as formulas."""
-        return [*self.linked.describe(), *map(str, self.orders)]
+        return [*self.linked.describe(), *map(str, self.orders), *map(str, self.determinants)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the forms as plain data."""
@@ -123,6 +132,7 @@ class TableForms:
             "linked_relations": self.linked.to_list(),
             "moved": [one.to_dict() for one in self.moved],
             "moved_orders": [one.to_dict() for one in self.orders],
+            "determinants": [one.to_dict() for one in self.determinants],
         }
 
     @classmethod
@@ -135,4 +145,5 @@ class TableForms:
             LinkedRelations.from_list(data.get("linked_relations", ())),
             tuple(MovedColumn(**item) for item in data.get("moved", ())),
             tuple(ParentOrder.from_dict(item) for item in data.get("moved_orders", ())),
+            tuple(Determinant.from_dict(item) for item in data.get("determinants", ())),
         )
