@@ -198,7 +198,8 @@ class QuantileCoder:
         config = {"coder": "quantile", "decimals": self.decimals, "unit": self.unit, "single": self.single}
         arrays = {name: getattr(self, name) for name in names} | {"emit": self.allowed_tokens}
         if self.rounding is not None:
-            arrays |= {f"rounding.{name}": array for name, array in vars(self.rounding).items()}
+            measured = {name: array for name, array in vars(self.rounding).items() if array is not None}
+            arrays |= {f"rounding.{name}": array for name, array in measured.items()}
         return config, arrays
 
     @classmethod

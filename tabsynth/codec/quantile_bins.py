@@ -9,9 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.codec.number_endings import frequent_endings
 from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
+from tabsynth.codec.rounding_units import measure_rounding
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.schema.rounding import common_step, is_decimal, is_sparse, measure_rounding, roundest_number
+from tabsynth.schema.rounding import common_step, is_decimal, is_sparse, roundest_number
 
 MAX_BINS = 2048
 """Upper bound on the number of intervals, so that the bins do not reproduce the raw column."""
@@ -68,8 +70,10 @@ def measure_quantiles(
         values = np.clip(values, *_round_ends(raw, who, values, floor, step, decimals))
     start, is_value, row = _cut_bins(values, who, floor, tokens, sparse)
     bin_low, bin_high = _bin_bounds(values, start, is_value, row, step)
+    inside = np.repeat(bin_low < bin_high, np.diff(np.append(start, len(values))))
+    endings = frequent_endings(values[inside], None if who is None else who[inside], floor, step, units_per_day)
     rounding = measure_rounding(
-        values, who, start, bin_low, bin_high, floor=floor, step=step, units_per_day=units_per_day
+        values, who, start, bin_low, bin_high, floor=floor, step=step, units_per_day=units_per_day, endings=endings
     )
     if low is not None:
         bin_low, bin_high = np.maximum(bin_low, low), np.maximum(bin_high, low)
