@@ -44,11 +44,9 @@ def add_arguments(command: AddCommand) -> None:
     audit = command("audit", "Attack a synthetic table and report what it discloses about its training rows.", AUDIT)
     audit.add_argument("train", metavar="TRAIN", help="the real training rows, or a folder of linked tables")
     audit.add_argument("synthetic", metavar="SYNTH", help="the synthetic rows, from any tool, or a folder")
-    audit.add_argument(
-        "--holdout", metavar="TEST", help="held-out real rows, or a folder; without them there is no verdict"
-    )
+    audit.add_argument("--holdout", metavar="TEST", help="held-out real rows, or a folder; needed for a verdict")
     audit.add_argument("--schema", metavar="FILE", help="schema file (default: inferred)")
-    audit.add_argument("--epsilon", type=float, metavar="E", help="the claimed epsilon")
+    audit.add_argument("--epsilon", type=float, metavar="E", help="claimed epsilon, to be tested")
     audit.add_argument("--delta", type=float, metavar="D", help="its delta (default: 1e-6)")
     audit.add_argument(
         "--unit",
@@ -66,7 +64,9 @@ def add_arguments(command: AddCommand) -> None:
     audit.add_argument(
         "--internal", metavar="FILE", help="write the records most at risk; its name must contain 'internal'"
     )
-    audit.add_argument("--gates", nargs="+", default=[], metavar="NAME=LIMIT", help="maxima of scores")
+    audit.add_argument(
+        "--gates", nargs="+", default=[], metavar="NAME=LIMIT", help="exit with code 3 if a score exceeds its limit"
+    )
     add_read_options(audit)
 
 

@@ -45,8 +45,16 @@ def add_arguments(command: AddCommand) -> None:
         "--rows-per-person", type=int, metavar="K", help="maximum rows of a person: the canary has this many"
     )
     canary.add_argument("--model", default="marginal", metavar="KIND", help="synthesizer (default: %(default)s)")
-    canary.add_argument("--runs", type=int, default=1000, metavar="N", help="fits per side (default: %(default)s)")
-    canary.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the row order; noise is never seeded")
+    canary.add_argument(
+        "--runs",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="fits with the row, and fits without it (default: %(default)s)",
+    )
+    canary.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the order of the rows; the noise has no seed"
+    )
     canary.add_argument("--output", "-o", metavar="FILE", help="also write the report as .json")
 
 

@@ -37,11 +37,11 @@ examples:
   tabsynth evaluate clinic/ synthetic/ --output report.html          folders of linked tables
   tabsynth evaluate train.csv masked.csv --also vae=vae.csv --output report.html      several tables side by side
 
-With --holdout (real rows outside the training table) the report adds the scores of real data and tests for copied
-rows. A limit is the minimum of a score if higher is better, the maximum if lower is better, and the maximum distance
-from its target if it has one.
+With --holdout (real rows that are not in the training table) the report also contains utility, tests for copied rows,
+and floors: the scores of the held-out rows. The LIMIT of --require is a minimum if higher is better, a maximum if lower
+is better, and a maximum distance from the target if the score has one.
 
-A gates file contains limits and waivers; --gates default uses limits that real rows pass:
+--gates default uses limits that real rows pass. A gates file contains limits and waivers:
 
   gates:
     fidelity.trend_error: {max: 2.0}
@@ -64,11 +64,19 @@ def add_arguments(command: AddCommand) -> None:
     )
     add_report_options(evaluate)
     evaluate.add_argument(
-        "--quick", action="store_true", help="only scores without model training, and detection on a sample"
+        "--quick", action="store_true", help="compute only scores that train no model, and detection on a sample"
     )
-    evaluate.add_argument("--gates", metavar="FILE", help="limits and waivers as YAML, or the word default")
-    evaluate.add_argument("--also", action="append", default=[], metavar="NAME=FILE", help="also compare this table")
-    evaluate.add_argument("--require", action="append", default=[], metavar="NAME=LIMIT", help="limit of a score")
+    evaluate.add_argument("--gates", metavar="FILE", help="YAML file of limits and waivers, or the word default")
+    evaluate.add_argument(
+        "--also", action="append", default=[], metavar="NAME=FILE", help="compare with another synthetic table"
+    )
+    evaluate.add_argument(
+        "--require",
+        action="append",
+        default=[],
+        metavar="NAME=LIMIT",
+        help="exit with code 3 if the score misses the limit",
+    )
     add_read_options(evaluate)
 
 

@@ -62,7 +62,10 @@ def add_arguments(command: AddCommand) -> None:
         "--epochs", type=positive_integer, metavar="N", help="passes over the table (default: chosen by the model)"
     )
     fit.add_argument(
-        "--min-group", type=positive_integer, metavar="N", help="values that occur in fewer rows are never released"
+        "--min-group",
+        type=positive_integer,
+        metavar="N",
+        help="do not release values that fewer rows have (default: 5)",
     )
     fit.add_argument(
         "--max-rows", type=positive_integer, metavar="N", help="train on a random sample of a large file's rows"
@@ -70,8 +73,10 @@ def add_arguments(command: AddCommand) -> None:
     fit.add_argument(
         "--out-of-core", action="store_true", help="train on all rows of a table larger than memory (masked model)"
     )
-    fit.add_argument("--device", metavar="NAME", help="device: auto, cpu, cuda, ...")
-    fit.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="any other model option")
+    fit.add_argument("--device", metavar="NAME", help="device of the network: auto, cpu, cuda, ...")
+    fit.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="set another option of the model"
+    )
     fit.add_argument("--checkpoint", metavar="FILE", help="checkpoint file (default: MODEL.checkpoint)")
     fit.add_argument("--no-checkpoint", action="store_true", help="write no checkpoint")
     add_privacy_options(fit)

@@ -14,8 +14,8 @@ examples:
   tabsynth ledger verify patients.ledger                                verify the hash chain, show the spent budget
   tabsynth ledger verify patients.ledger --models a.tabsynth b.tabsynth
 
-Every model stores the hash and length of the ledger at its fit. A ledger that was rolled back or recreated does not
-start with them: exit code 3.
+Every model stores the length and hash of the ledger at the time of its fit. 'verify --models' exits with code 3 if the
+ledger does not begin with these charges, because it was rolled back or recreated.
 """
 
 
@@ -24,7 +24,7 @@ def add_arguments(command: AddCommand) -> None:
     ledger = command("ledger", "Create, show or verify a data set's privacy ledger.", LEDGER)
     ledger.add_argument("action", choices=["create", "show", "verify"], help="what to do")
     ledger.add_argument("file", metavar="LEDGER", help="the ledger's file")
-    ledger.add_argument("--epsilon", type=float, metavar="E", help="create: the epsilon of all private reads together")
+    ledger.add_argument("--epsilon", type=float, metavar="E", help="create: budget of all private reads together")
     ledger.add_argument("--delta", type=float, metavar="D", help="create: its delta (default: 1e-6)")
     ledger.add_argument(
         "--unit", metavar="COLUMN", help="create: column that identifies persons (default: each row is protected)"

@@ -41,16 +41,16 @@ UNEXPECTED, BAD_INPUT, BAD_MODEL, BUSY, INTERRUPTED = 1, 2, 4, 6, 130
 """Exit codes of errors."""
 
 DESCRIPTION = """\
-Learn a table, sample synthetic rows, and measure their quality and privacy.
+Fit a model to a table, sample synthetic rows, and measure their quality and privacy.
 
-  tabsynth inspect patients.csv                                      types of the columns, open questions
+  tabsynth inspect patients.csv                                      kinds of the columns, open questions
   tabsynth fit patients.csv --output m.tabsynth                      fit a model
   tabsynth sample m.tabsynth -n 1000 --output synthetic.parquet      sample rows
   tabsynth evaluate patients.csv synthetic.parquet --output report.html
-  tabsynth audit patients.csv synthetic.parquet --holdout held.csv   measure disclosure
-  tabsynth run pipeline.yaml                                         all steps at once
+  tabsynth audit patients.csv synthetic.parquet --holdout held.csv   attack the synthetic rows
+  tabsynth run pipeline.yaml                                         run all steps
 
-To try it without a table: every FILE may be sklearn:diabetes, sklearn:breast_cancer, sklearn:wine or sklearn:iris.
+To try it without a table of your own, pass sklearn:diabetes, sklearn:breast_cancer, sklearn:wine or sklearn:iris.
 """
 
 EXIT_CODES = """\

@@ -36,14 +36,17 @@ def add_arguments(command: AddCommand) -> None:
     suggest.add_argument("tables", nargs="+", metavar="NAME=FILE", help="the named sources")
     suggest.add_argument("--target", metavar="FILE", help="schema file of the mixed table")
     suggest.add_argument("--output", "-o", required=True, metavar="PLAN", help="the YAML file to write")
-    review = verbs.add_parser("review", help="show the evidence for a plan's entries")
+    review = verbs.add_parser("review", help="show the entries of a plan with their evidence")
     review.add_argument("plan", metavar="PLAN", help="a plan's YAML file")
     review.add_argument("--output", "-o", metavar="FILE", help="page to write (.html); by default a diff on stdout")
     apply = verbs.add_parser("apply", help="write the mixed table")
     apply.add_argument("plan", metavar="PLAN", help="a plan's YAML file")
     apply.add_argument("--output", "-o", required=True, metavar="FILE", help="CSV, Parquet or Excel file to write")
     apply.add_argument(
-        "--accept-above", type=float, metavar="SCORE", help="accept proposals with at least this score and no question"
+        "--accept-above",
+        type=float,
+        metavar="SCORE",
+        help="accept proposals that have at least this score and no question",
     )
     apply.add_argument("--report", metavar="FILE", help="also write the report, as JSON")
     apply.add_argument("--lineage", metavar="FILE", help="also write the rows' sources, if the plan publishes them")

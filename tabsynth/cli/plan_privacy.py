@@ -33,15 +33,17 @@ def add_arguments(command: AddCommand) -> None:
     plan.add_argument(
         "--rows", "-n", type=positive_integer, required=True, metavar="N", help="approximate number of rows (public)"
     )
-    plan.add_argument("--epsilons", default="0.1,0.3,1,3,10", metavar="E,E,...", help="budgets (default: %(default)s)")
-    plan.add_argument("--delta", type=float, metavar="D", help="delta (default: that of Privacy for so many rows)")
+    plan.add_argument(
+        "--epsilons", default="0.1,0.3,1,3,10", metavar="E,E,...", help="values of epsilon (default: %(default)s)"
+    )
+    plan.add_argument("--delta", type=float, metavar="D", help="delta (default: depends on the number of rows)")
     plan.add_argument(
         "--mechanisms",
         default="marginal",
         metavar="NAME,...",
-        help="any of marginal, masked (default: %(default)s)",
+        help="marginal, masked or both (default: %(default)s)",
     )
-    plan.add_argument("--rules", metavar="YAML", help="rules of the simulated table")
+    plan.add_argument("--rules", metavar="YAML", help="file of rules that generate the simulated table")
     plan.add_argument(
         "--rows-per-person", type=positive_integer, default=1, metavar="K", help="protect people with up to K rows"
     )

@@ -37,7 +37,7 @@ def add_read_options(parser: ArgumentParser) -> None:
     group.add_argument("--separator", metavar="CHAR", help="field separator of a CSV file, such as ';'")
     group.add_argument("--decimal", choices=(".", ","), help="decimal separator of numbers")
     group.add_argument("--encoding", metavar="NAME", help="encoding of a CSV file, such as gb18030 or cp1252")
-    group.add_argument("--missing", nargs="+", metavar="TEXT", help="spellings of missing values, such as NA ?")
+    group.add_argument("--missing", nargs="+", metavar="TEXT", help="texts that mean a missing value, such as NA ?")
     group.add_argument("--sheet", metavar="NAME", help="sheet of a workbook (default: the first)")
     group.add_argument("--table", metavar="NAME", help="table of a database; a URL may name it itself: URL#NAME")
     group.add_argument("--query", metavar="SQL", help="query of a database, instead of a table")

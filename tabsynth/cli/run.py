@@ -13,8 +13,8 @@ examples:
   tabsynth run pipeline.yaml --dry-run                 which steps would run, and why
   tabsynth run pipeline.yaml
 
-A step is skipped if its inputs, settings and versions are unchanged. An interrupted or killed run resumes at the step
-where it stopped. OUTPUT/.pipeline/status.json contains the state of the run.
+A step is skipped if its inputs, settings, versions and outputs are unchanged. To resume an interrupted or killed run,
+repeat the command. OUTPUT/.pipeline/status.json contains the state of the run.
 """
 
 

@@ -43,7 +43,7 @@ With --shards, the files are the same for any number of workers, and the same co
 def add_arguments(command: AddCommand) -> None:
     """Add the command to the parser."""
     sample = command("sample", "Sample synthetic rows from a model file.", SAMPLE)
-    sample.add_argument("model", metavar="MODEL", help="a model file of fit")
+    sample.add_argument("model", metavar="MODEL", help="model file, written by fit")
     sample.add_argument(
         "--output",
         "-o",
@@ -53,14 +53,14 @@ def add_arguments(command: AddCommand) -> None:
     )
     sample.add_argument("--table", metavar="NAME", help="table of a database; a URL may name it itself: URL#NAME")
     sample.add_argument(
-        "--mode", choices=["create", "append", "replace"], help="how a database's table is written (default: create)"
+        "--mode", choices=["create", "append", "replace"], help="how to write a table of a database (default: create)"
     )
     sample.add_argument(
         "--rows",
         "-n",
         type=positive_integer,
         metavar="N",
-        help="number of rows, for linked tables of the root table (default: as in the training table)",
+        help="number of rows, or of root rows for linked tables (default: as in the training table)",
     )
     sample.add_argument(
         "--scale",
@@ -74,24 +74,34 @@ def add_arguments(command: AddCommand) -> None:
         action="store_true",
         help="write text such as =A1 unchanged; by default it is marked, so that spreadsheets do not run it",
     )
-    sample.add_argument("--given", action="append", default=[], metavar="CONDITION", help="condition of every row")
+    sample.add_argument(
+        "--given",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="condition that every row satisfies (see below)",
+    )
     sample.add_argument("--seed", type=non_negative_integer, metavar="N", help="seed (default: random, and printed)")
     sample.add_argument("--shards", action="store_true", help="write a folder of Parquet files, in parallel")
     sample.add_argument(
-        "--workers", type=positive_integer, default=1, metavar="N", help="processes of --shards (default: %(default)s)"
+        "--workers",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="with --shards: number of processes (default: %(default)s)",
     )
     sample.add_argument(
         "--shard-rows",
         type=positive_integer,
         default=250_000,
         metavar="N",
-        help="rows of a file (default: %(default)s)",
+        help="with --shards: rows of each file (default: %(default)s)",
     )
     sample.add_argument(
         "--executor",
         choices=["processes", "ray"],
         default="processes",
-        help="where workers of --shards run: on this machine, or on the Ray cluster of RAY_ADDRESS",
+        help="with --shards: processes on this machine, or tasks of the Ray cluster at RAY_ADDRESS",
     )
 
 

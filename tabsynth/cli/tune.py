@@ -19,8 +19,8 @@ examples:
   tabsynth tune patients.csv --trials 20 --output best.yaml
   tabsynth tune patients.csv --objective utility --target outcome --holdout 0.3 --output best.yaml
 
-Each trial is a fit. One half of the held-out rows selects the options, the other half scores them. best.yaml contains
-these options as the model step of a pipeline file. Needs the package optuna.
+Each trial is a fit. One half of the held-out rows selects the best options, the other half compares them with the
+defaults. best.yaml contains the best options as the model step of a pipeline file. Needs the package optuna.
 """
 
 
