@@ -51,8 +51,8 @@ def check_budgets(source: str, plan: Plan, stats: Mapping[str, HarmonisationStat
         where = f"{source}.{'+'.join(plan.mapped[name].sources[source])}"
         if item.codes and not item.matched:
             raise DataError(
-                f"{where}: the map of its values changes nothing, as none of its codes occurs; correct the values of "
-                f"{name!r} in harmonise, or remove them"
+                f"{where}: none of the codes in `values` of {name!r} occurs in this source; correct these codes under "
+                "harmonise in the plan, or remove `values`"
             )
         if item.failed > _failure_budget(plan, name) * item.present:
             raise DataError(

@@ -47,11 +47,11 @@ def _look_up(keys: Floats, values: Sequence[float], numbers: Sequence[float]) ->
 
 
 class DecidedColumn(ABC):
-    """Base class of rules by which one column decides another.
+    """Base class of rules by which one column determines another.
 
     Attributes:
-        group: The column that decides.
-        column: The decided column.
+        group: The determining column.
+        column: The dependent column.
     """
 
     group: str
@@ -64,7 +64,7 @@ class DecidedColumn(ABC):
 
     @abstractmethod
     def number(self, values: Mapping[str, Any]) -> Floats:
-        """Return the number or token that each row decides, NaN where it decides none."""
+        """Return the number or token that each row determines, NaN if it determines none."""
 
     def holds(self, values: Mapping[str, Any]) -> Bools:
         """Return whether each row satisfies the rule, shape (n,)."""
@@ -74,10 +74,10 @@ class DecidedColumn(ABC):
 
 @dataclass(frozen=True)
 class LookupRule(DecidedColumn):
-    """A number is a function of the value of another column, as the population of a country is.
+    """A number is a function of another column, as the population of a country is.
 
     Attributes:
-        group: The column that decides the number.
+        group: The determining column.
         values: Its values: numbers or tokens, ascending.
         column: The numeric column.
         numbers: Its number for each value.
@@ -93,13 +93,13 @@ class LookupRule(DecidedColumn):
     evidence: float
 
     def number(self, values: Mapping[str, Any]) -> Floats:
-        """Return the number of each row's value, NaN where the value decides none."""
+        """Return the number that each row's value determines, NaN if it determines none."""
         return _look_up(values[self.group], self.values, self.numbers)
 
     def repair(
         self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
     ) -> None:
-        """Overwrite the number; if it is pinned, choose a value that decides it."""
+        """Overwrite the number; if it is pinned, choose a value that determines this number."""
         rows = ~self.holds(values) & ~pinned[self.column]
         values[self.column][rows] = self.number(values)[rows]
         numbers = np.array(self.numbers)
@@ -117,7 +117,7 @@ class CalendarRule(DecidedColumn):
         group: The datetime column.
         unit: Its resolution.
         part: The function, one of ``PARTS``.
-        column: The decided column.
+        column: The dependent column.
         values: Values of the function, ascending; empty if the column is the function plus ``shift``.
         numbers: Number or token of the column for each of them.
         shift: Added to the function where there are no ``values``.
@@ -136,7 +136,7 @@ class CalendarRule(DecidedColumn):
     evidence: float
 
     def number(self, values: Mapping[str, Any]) -> Floats:
-        """Return the number or token of each row's datetime, NaN where it decides none."""
+        """Return the number or token that each row's datetime determines, NaN if it determines none."""
         part = calendar_part(values[self.group], self.unit, self.part)
         if not self.values:
             return part + self.shift
@@ -145,7 +145,7 @@ class CalendarRule(DecidedColumn):
     def repair(
         self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
     ) -> None:
-        """Overwrite the column; if it is pinned, take a datetime of another row that decides its value."""
+        """Overwrite the column; if it is pinned, copy a datetime of another row that determines its value."""
         rows = ~self.holds(values) & ~pinned[self.column]
         number = self.number(values)
         values[self.column][rows] = number[rows]

@@ -47,9 +47,9 @@ class Relations:
     """Relations between the columns of a table; create them with ``Relations.discover``.
 
     Attributes:
-        differences: Columns whose numbers are placed by their difference to an earlier column's.
-        arithmetic: Columns whose numbers are computed from others', each after those that it reads.
-        rules: Order, equality within groups and bands, which every row obeys.
+        differences: Columns that are decoded by a recurring difference to an earlier column.
+        arithmetic: Columns that are computed from others, in the order of computation.
+        rules: Rules that every row satisfies, such as orders, equalities within groups and step functions.
     """
 
     differences: Mapping[str, RecurringDifference] = field(default_factory=dict)
@@ -64,9 +64,9 @@ class Relations:
 
         Args:
             table: The training rows.
-            codec: Their vocabulary.
+            codec: Their codec.
             without: Columns to leave out.
-            absent: Columns that some sources do not have; their cells there are not missing values.
+            absent: Columns that some sources do not have. Their empty cells do not count as missing values.
         """
         persons = person_codes(table, codec.min_group)
         numbers = numeric_columns(table.frame, codec.schema, codec.coders)

@@ -22,7 +22,7 @@ from tabsynth.schema.column_names import names_say_birth, names_say_order
 from tabsynth.schema.rounding import roundest_number
 
 MIN_EVIDENCE_ROWS = 12.0
-"""Minimum number of rows that would violate an accepted rule by chance."""
+"""Minimum evidence: expected number of rows that violate the rule by chance."""
 
 MIN_BOUND_EVIDENCE_ROWS = 40.0
 """Minimum evidence of a bound other than 0 on a difference."""
@@ -53,8 +53,8 @@ def discover_rules(
 
     Args:
         columns: The table.
-        computed: Columns that an exact relation computes, with the columns that it reads; no rule relates these two,
-            nor two computed columns.
+        computed: Columns that an arithmetic relation computes, with the columns that it reads. No rule is searched
+            between a computed column and a column that it reads, or between two computed columns.
     """
     rows = len(next(iter(columns.numbers.values()), ()))
     if rows < MIN_ROWS:
@@ -78,7 +78,7 @@ def _pair_rules(
     least, most = np.nanmin(scan, axis=1), np.nanmax(scan, axis=1)
     whole = np.array([columns.steps[name] > 0 and columns.steps[name] % 1 == 0 for name in names])
     for i, name in enumerate(names):
-        # A computed column cannot move, so its rule needs a column that is free to.
+        # Repairs cannot change a computed column, so the other column of its rule must be free.
         free = np.array([is_free(name, other, computed) for other in names])
         differences = scan - scan[i]
         minimum = np.fmin.reduce(differences, axis=1)
@@ -159,7 +159,7 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
 
 
 def _label_rows(columns: Columns, rows: slice) -> tuple[npt.NDArray[np.float32], list[str]]:
-    """Return the rows of each value of the columns of few values, shape (values, rows), and the column of each."""
+    """Return indicators of each value of the low-cardinality columns, shape (values, rows), and each value's column."""
     known = [(name, value) for name, labels in columns.labels.items() for value in labels]
     if not known:
         return np.zeros((0, len(next(iter(columns.numbers.values()))[rows])), np.float32), []
@@ -224,7 +224,7 @@ def _band_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Ite
 
 
 def _decided(codes: Floats, terms: tuple[tuple[str, float], ...], numbers: Mapping[str, Floats]) -> bool:
-    """Return whether the values of a single term decide a column, so that a sum of two adds nothing."""
+    """Return whether a single term already determines the column, so that a sum of two is not needed."""
     for name, _ in terms:
         pairs = np.stack([numbers[name], codes], axis=1)
         pairs = np.unique(pairs[~np.isnan(pairs).any(axis=1)], axis=0)

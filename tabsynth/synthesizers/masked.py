@@ -41,7 +41,7 @@ from tabsynth.training.validation_split import TrainValidation
 from tabsynth.training.variable_order import explained_entropy_share
 
 LR_MULTIPLIERS = {"cross.": 20.0, "embed.": 3.0, "skip": 0.3}
-"""Learning rate factors by parameter: a row updates few of the embeddings, but many weights of the skip connection."""
+"""Learning rate multipliers by parameter name; each row updates few embeddings, but many skip-connection weights."""
 
 N_VALIDATION_ROWS = 1024
 """Validation rows of each evaluation during training."""
@@ -56,12 +56,12 @@ N_CALIBRATION_ROWS = 8192
 class MaskedSynthesizer(NetworkSynthesizer):
     """Any-order masked autoregressive model: the default, for tables of any size and mix of types.
 
-    Up to 3,000 rows, a Gaussian copula is pooled with the network (weighted by held-out likelihood). Low-cardinality
-    columns that boosted trees predict better are resampled from these.
+    For fewer than 3,000 training rows, a Gaussian copula is combined with the network, weighted by held-out likelihood.
+    Low-cardinality columns that boosted trees predict better than the network are resampled from the trees.
 
     Args:
         epochs: Number of epochs; by default from the number of rows.
-        min_group: Minimum persons behind each category and each number of the model; 1 switches the floor off.
+        min_group: Minimum number of persons (or rows) that share a category or number of the model; 1: no minimum.
         device: ``auto``, ``cpu``, ``cuda`` or any torch device.
 
     Example:
@@ -158,7 +158,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         information = self._choose_order(tokens)
         if not self.active_:
             return
-        self.cross_ = FeatureCross.found(tokens, self.layout_, information)
+        self.cross_ = FeatureCross.select(tokens, self.layout_, information)
         explained, self.plain_ = explained_entropy_share(information), False
         parts = split_fit(tokens, run, device)
         rows = parts.rows + len(parts.validation)
@@ -185,19 +185,19 @@ class MaskedSynthesizer(NetworkSynthesizer):
 
     @torch.inference_mode()
     def _fit_conditionals(self, parts: TrainValidation, run: FitOptions) -> None:
-        """Fit the complements of the network: a copula on small tables, then trees where they predict better."""
+        """Fit a copula on small tables, then boosted trees for columns that they predict better than the network."""
         if MIN_COPULA_ROWS <= len(parts.training) < MAX_SMALL_ROWS:
             self.copula_ = self._chain().fit_copula(parts, self.order_)
-        first, second = (int(part) for part in np.random.SeedSequence([run.seed, 5]).generate_state(2))
+        sampling_seed, tree_seed = (int(part) for part in np.random.SeedSequence([run.seed, 5]).generate_state(2))
         chain = self._chain()
-        noise = torch.Generator(chain.device).manual_seed(first)
+        noise = torch.Generator(chain.device).manual_seed(sampling_seed)
         sampler = self._slot_sampler(RowOptions([None] * len(self.order_), noise, calibrate=True, stratify=True))
-        again = replace(sampler, fitted_weights={})
+        refinement = replace(sampler, fitted_weights={})
         tokens = torch.full((N_CALIBRATION_ROWS, len(self.order_)), -1, device=chain.device)
         AutoregressiveSampler(chain, self.order_, sampler).draw(tokens)
-        trees = fit_tree_conditionals(chain, self.order_, self._allowed_tokens, parts, second, run.progress)
-        refine_rows(tokens, torch.ones_like(tokens, dtype=torch.bool), trees, again)
-        self.tree_conditionals_ = TreeConditionals(trees, sampler.fitted_weights, again.fitted_weights)
+        trees = fit_tree_conditionals(chain, self.order_, self._allowed_tokens, parts, tree_seed, run.progress)
+        refine_rows(tokens, torch.ones_like(tokens, dtype=torch.bool), trees, refinement)
+        self.tree_conditionals_ = TreeConditionals(trees, sampler.fitted_weights, refinement.fitted_weights)
 
     def _fit_private(self, frame: pd.DataFrame, schema: Schema, privacy: Privacy, run: FitOptions) -> None:
         self.row_visits_, self.earlier_rows_ = None, None
@@ -239,8 +239,8 @@ class MaskedSynthesizer(NetworkSynthesizer):
     @torch.inference_mode()
     def _predict(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:
         options = RowOptions(limits, torch.Generator(self._device()))
-        drawer = AutoregressiveSampler(self._chain(), self.order_, self._slot_sampler(options))
-        return predict_in_chunks(drawer, fixed, self.codec_, self.active_)
+        sampler = AutoregressiveSampler(self._chain(), self.order_, self._slot_sampler(options))
+        return predict_in_chunks(sampler, fixed, self.codec_, self.active_)
 
     def card(self) -> dict[str, Any]:
         """Return the model card: facts about the model for users of the synthetic table."""
@@ -281,6 +281,6 @@ class MaskedSynthesizer(NetworkSynthesizer):
             if "copula.exponents" in arrays:
                 self.copula_ = GaussianCopula.from_arrays(arrays, self.layout_)
                 arrays = {name: a for name, a in arrays.items() if not name.startswith("copula.")}
-            self.tree_conditionals_, weights = TreeConditionals.apart(arrays, self.layout_, self.order_)
+            self.tree_conditionals_, weights = TreeConditionals.from_arrays(arrays, self.layout_, self.order_)
             self.net_.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in weights.items()})
             self.net_ = self.net_.to(chosen_device(self.device)).eval()

@@ -164,13 +164,13 @@ def test_equal_names_ask_nothing() -> None:
     assert {match.to: match.question for match in ts.suggest(sides).map} == {"x": "", "x2": "", "ward": ""}
 
 
-def test_a_map_that_changes_nothing_is_refused() -> None:
+def test_a_recoding_that_matches_no_code_is_refused() -> None:
     plan = _suggested(["f", "m"] * 30, ["f", "m"] * 30).accept()
     data = plan.to_dict()
     data["harmonise"] = [
         {"column": "v", "values": {"b": {"1": "f", "2": "m"}}, "unmapped": "keep", "status": "accepted"}
     ]
-    with pytest.raises(DataError, match="b.v: the map of its values changes nothing"):
+    with pytest.raises(DataError, match="b.v: none of the codes in `values` of 'v' occurs"):
         ts.mix(Plan.from_dict(data, tables=plan.tables))
 
 

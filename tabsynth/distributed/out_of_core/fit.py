@@ -42,13 +42,15 @@ def fit_out_of_core(
 ) -> Model:
     """Fit a masked synthesizer to all rows of a table of any size; return it.
 
-    A table of at most ``memory_rows`` rows is fitted by ``fit``. A larger one is read twice in batches: three times if
-    it has columns of categories, CSV once more, and again where rows contradict what the sample suggests. Categories,
-    tokens and the ends of numbers are those of all rows. A uniform random sample of ``memory_rows`` rows decides the
-    inferred schema, the bins of numbers, and the relations between columns, each of which all rows then confirm. The
-    tokens of all rows are written once to a temporary folder (``TMPDIR``), and the network sees them in random order:
-    for as many epochs as in ``fit``, but 30,000,000 rows at most unless the model's ``epochs`` are given; the model
-    card states how many.
+    A table of at most ``memory_rows`` rows is fitted by ``fit``. A larger one is read in batches, two or three times:
+    the third time for categorical columns. CSV files are read once more, and so is a table in which rows contradict a
+    relation of the sample.
+
+    Categories, and minima and maxima of numbers, come from all rows. A uniform random sample of ``memory_rows`` rows
+    determines the inferred schema, the bins of numbers and the relations between columns; a relation is kept if all
+    rows satisfy it. The tokens of all rows are written to a temporary folder (``TMPDIR``). The network trains on them
+    in random order for as many epochs as in ``fit``, but on at most 30,000,000 rows unless the model's ``epochs`` is
+    set. The model card states the number.
 
     Args:
         model: The synthesizer to fit.

@@ -42,7 +42,7 @@ MIN_BIN_ROWS = 0.1
 """Bins with fewer rows after smoothing are empty."""
 
 UNCOUNTED = 1e12
-"""Standard deviation of the first counts of cells that were divided since."""
+"""Standard deviation assigned to cells that were subdivided after the first count."""
 
 BINS_FOR_EACH_TOKEN = 2
 """Bins of the second count per token; the bin edges matter as much as the mass of a token."""
@@ -57,7 +57,8 @@ class OneWayMarginals:
         counts: Estimated rows of each cell of each column; none negative, each column sums to ``rows``.
         sigma: Standard deviation of the noise of each column's cells, or of its blocks where those are measured.
         spent: Share of the budget that was spent.
-        independent: Whether counts of pairs would be mostly noise, so that the columns got the rest of the budget.
+        independent: Whether the rest of the budget was spent on single columns, because counts of pairs would be mostly
+            noise.
     """
 
     rows: float
@@ -79,7 +80,9 @@ def measure_one_ways(
     target_pairs: int | None = None,
     replace_grid: Callable[[str, Grid], None] | None = None,
 ) -> OneWayMarginals:
-    """Count the cells of every column, and long columns again on bins chosen from the first counts; two charges.
+    """Count the cells of every column, then count long columns again on bins chosen from the first counts.
+
+    Each of the two measurements is one charge.
 
     Args:
         grids: The public cells of each column.
@@ -88,13 +91,13 @@ def measure_one_ways(
         share: Share of the budget to spend, allotted to columns in proportion to the square root of their number of
             cells, or of blocks for a wide numeric column.
         expected_rows: Approximate number of units; if it is small for the budget, numeric columns are counted once.
-        may_spend_all: If counts of pairs would be mostly noise, count all columns in the second charge and spend the
-            rest of the budget on it, except for the products of signs. Where it depends on how far the columns depend
-            on each other, this is measured for a charge of its own, unless ``pairs`` are given.
+        may_spend_all: Whether to count all columns again in the second charge, with the rest of the budget except for
+            the products of signs, if counts of pairs would be mostly noise. If this depends on the strength of
+            dependence between columns, that is measured in a further charge, unless ``pairs`` is given.
         pairs: Number of pairs that would be counted; all by default.
-        target_pairs: Number of pairs with a target; None if no products of signs are to be measured.
-        replace_grid: Replaces a column's grid, of which ``cells`` then reads, where its rows fall into few cells of a
-            wide declared range.
+        target_pairs: Number of pairs with a target; None to measure no products of signs.
+        replace_grid: Called with a column's name and a finer grid if its rows fall into few cells of a wide declared
+            range; ``cells`` must use the new grid from then on.
     """
     grids = dict(grids)
     all_pairs = pairs is None

@@ -74,8 +74,8 @@ def fit_history(
         above: The parent's rows.
         features: Features of each parent.
         totals: Running totals of its columns.
-        epochs: Passes; by default from the number of rows.
-        min_group: The floor on roots.
+        epochs: Number of epochs; by default from the number of rows.
+        min_group: Minimum number of roots that share a category or a number.
         seed: Seed of the fit.
         progress: Whether to show a bar.
         callbacks: Called after every pass.
@@ -165,8 +165,8 @@ def sample_history(
     Args:
         history: The child's model.
         name: Its name.
-        timeline: How its times are expressed, None without order.
-        parent: The parents as they are learned, with their plan.
+        timeline: Encoding of its times; None for a table without order.
+        parent: The parents as the model learns them, plan columns included.
         bounds: Origin and end of each parent's history.
         features: Features of each parent.
         orphans: Number and times of rows without a parent.
@@ -174,8 +174,8 @@ def sample_history(
         given: Conditions that every row must meet.
 
     Returns:
-        The drawn tokens and times, the rows as they are learned, and what they read of their parents; rows without a
-        parent have the numbers after the last parent's.
+        The sampled tokens and times, the rows as the model learns them, and the features of their parents. Rows without
+        a parent have parent numbers after the last parent.
     """
     plan = read_plan(parent, name, timeline, bounds)
     alone = orphans.draw(int(plan[0].sum()), rng)
@@ -195,7 +195,7 @@ def sample_history(
 
 
 def _repeat_rates(frame: pd.DataFrame, codec: Codec, order: list[int], siblings: Siblings) -> dict[int, Floats]:
-    """Return how often numbers repeat the earlier number exactly, by class, by slot."""
+    """Return the rates at which a number equals the earlier number exactly, by slot and class."""
     out, class_slot = {}, siblings.class_slot
     classes = np.zeros(len(frame), np.int64) if class_slot is None else siblings.tokens[:, class_slot]
     size = 1 if class_slot is None else codec.slots[order[class_slot]].size
@@ -208,7 +208,7 @@ def _repeat_rates(frame: pd.DataFrame, codec: Codec, order: list[int], siblings:
 
 
 def _with_repeats(rows: pd.DataFrame, history: History, drawn: Drawn, rng: np.random.Generator) -> pd.DataFrame:
-    """Return drawn rows whose numbers repeat earlier ones as often as in training."""
+    """Set numbers to the earlier number at the rates of the training rows."""
     starts = np.append(np.flatnonzero(np.diff(drawn.parents, prepend=-1)), len(drawn.parents)).astype(np.int64)
     class_slot = history.network.class_slot
     for slot, rates in history.repeats.items():

@@ -18,10 +18,10 @@ from tabsynth.schema.columns import Boolean, Categorical
 from tabsynth.schema.schema import Schema
 
 MAX_CLASSES = 16
-"""Values of a parent's column that are classes of their own; the others share one."""
+"""Maximum number of values of a parent's column with a class each; all other values share one class."""
 
 Degrees = tuple[tuple[int, int], ...]
-"""Numbers of rows per parent, each as often as it occurred, as (rows, parents) pairs."""
+"""Distribution of the number of rows per parent, as pairs (number of rows, number of parents with it)."""
 
 
 def match_column(column: str) -> str:
@@ -34,12 +34,12 @@ class Match:
     """Matching of a further foreign key of a table.
 
     Attributes:
-        via: The key is copied from this column of the main parent, where both agree in every training row.
-        column: The parent's column whose values are the classes; None if all parents are one class.
-        values: The classes of their own, as text.
-        levels: Whether the parent is the table itself, and the class a row's level.
-        within: Whether the parent always has the same main parent.
-        degrees: Numbers of rows per parent of each class.
+        via: Column of the main parent that equals the key in every training row, and from which the key is copied.
+        column: Column of the parent whose values are the classes; None if all parents are of one class.
+        values: Values with a class each, as text.
+        levels: Whether the key refers to its own table; classes are then the levels of rows.
+        within: Whether a row and its parent always have the same main parent.
+        degrees: Distribution of the number of rows per parent, by class.
     """
 
     via: str | None = None
@@ -67,7 +67,7 @@ class Match:
         Args:
             wanted: Class of each row's parent, -1 for none, shape (n,).
             classes: Class of each parent, shape (parents,).
-            groups: Main parent of each row; None for a root table. It counts where ``within`` holds.
+            groups: Main parent of each row, used if ``within``; None for a root table.
             rng: Random generator.
         """
         out = np.full(len(wanted), -1, np.int64)
@@ -107,7 +107,7 @@ def fit_match(
         parent: The parent table without keys.
         schema: Its schema.
         roots: The root's row number of each parent, shape (parents,).
-        min_group: A class of its own holds parents of so many roots.
+        min_group: Minimum number of roots with a parent of the class.
     """
     best, information = Match(), 0.0
     labels = [_labels(child[name]) for name in child]
@@ -129,7 +129,7 @@ def fit_match(
 def fit_levels(rows: Integers, groups: Integers | None) -> tuple[Match, Integers]:
     """Return the match of a table's reference to itself, and the level of each row's parent, -1 for none.
 
-    Where rows refer to each other in a cycle, those have no level, and are treated as rows without a parent.
+    Rows that refer to each other in a cycle have no level; they are treated as rows without a parent.
 
     Args:
         rows: The parent's row number of each row, -1 for none, shape (n,).
@@ -182,13 +182,13 @@ def _pick_within(groups: Integers, parents: Integers, parent_groups: Integers, r
 
 
 def _classes(values: pd.Series, known: tuple[str, ...]) -> Integers:
-    """Return the class of each value: its place among the known ones, or one more."""
+    """Return the class of each value: its index in ``known``; ``len(known)`` for other values."""
     at = pd.Index(known).get_indexer(pd.Index(values.astype(str)))
     return np.where(at < 0, len(known), at).astype(np.int64)
 
 
 def _labels(values: pd.Series) -> Integers:
-    """At most 16 classes of a column: its most frequent values, or quantiles of a number."""
+    """Return classes of a column: its most frequent values and the rest, or quantiles of a number."""
     if pd.api.types.is_numeric_dtype(values) and values.nunique() > MAX_CLASSES:
         return np.asarray(pd.qcut(values, MAX_CLASSES // 2, labels=False, duplicates="drop").fillna(-1) + 1, np.int64)
     text = values.astype(str)

@@ -1,4 +1,4 @@
-"""The plan of a parent's history as columns of the parent: number of children, first and last time."""
+"""The plan of a history: columns of the parent row that summarise its children, such as number, first and last time."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def add_closing(
     children: pd.DataFrame,
     rows: Integers,
 ) -> tuple[pd.DataFrame, Schema]:
-    """Return a parent table with the running totals of each row's last child.
+    """Return a parent table with the final value of each row's running totals.
 
     Args:
         parent: The parent's rows, plans included.
@@ -90,12 +90,12 @@ def add_closing(
 
 
 def closing_column(child: str, total: RunningTotal) -> str:
-    """Return the name of the column with the last of a running total."""
+    """Return the name of the column with the final value of a running total."""
     return f"{child}.{total.column}.last"
 
 
 def read_ends(parent: pd.DataFrame, child: str, totals: Sequence[RunningTotal], orphans: int) -> tuple[Floats, Floats]:
-    """Return what each parent's running totals start from, and with what they end, shape (parents, totals) each.
+    """Return the initial and final values of each parent's running totals, shape (parents, totals) each.
 
     Args:
         parent: Parents with their plan columns.
@@ -104,7 +104,7 @@ def read_ends(parent: pd.DataFrame, child: str, totals: Sequence[RunningTotal], 
         orphans: Number of rows without a parent, which come last.
 
     Returns:
-        NaN where a total is unknown, or its first row is free.
+        NaN if the value is unknown or the first row does not depend on it.
     """
     out = np.full((2, len(parent) + orphans, len(totals)), np.nan)
     for at, one in enumerate(totals):
@@ -150,7 +150,7 @@ def add_class_totals(
 ) -> tuple[pd.DataFrame, Schema, dict[str, ChildClass]]:
     """Return a parent table with the shares of some classes among each row's children, and the classes by plan column.
 
-    A share is learned rather than a number, since all or none of the children are often of a class.
+    Shares are learned instead of numbers, because often all children of a parent are of a class, or none.
 
     Args:
         parent: The parent's rows, plans included.
@@ -196,7 +196,7 @@ def read_plan(
 ) -> tuple[Integers, Floats, Floats]:
     """Return the number of children and the times of the first and the last, shape (parents,) each.
 
-    A first time beyond the last one is clipped to it; both stay between origin and end.
+    The times are clipped so that the first does not exceed the last; both lie between origin and end.
 
     Args:
         parent: Parents with their plan columns.

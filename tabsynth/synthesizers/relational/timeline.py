@@ -1,7 +1,7 @@
-"""Child dates as distances: a plan of each parent's history, the share of the remaining time, and offsets.
+"""Encoding of the times of child rows as distances from a date of the parent and from the previous sibling.
 
-Distances make order hold by construction: no child comes before its parent's origin, after its end, or before the
-sibling that precedes it.
+Since distances are not negative, times are ordered by construction: no child precedes its parent's origin or its
+previous sibling, and none follows its parent's end.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from tabsynth.schema.columns import Column, Datetime, Numeric, column_from_dict
 from tabsynth.schema.schema import Schema
 
 MIN_ORDERED_SHARE = 0.95
-"""A parent's date is the origin (the end) of its children if at least this share of them comes after (before) it."""
+"""Minimum share of children after a date of the parent that is an origin, or before one that is an end."""
 
 NANOSECONDS = 1e9
 
 MIN_PACED_ROWS = 4
-"""Rows of the histories by which it is decided whether the plan has a span or a mean gap."""
+"""Minimum rows of the histories whose spans and mean gaps are compared."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,19 @@ class Timeline:
 
     Attributes:
         axis: The order column.
-        origin: The parent's date that no child precedes; None is the window's start.
-        end: The parent's date to which the last child is counted where it is present; else the window's end.
+        origin: The parent's date that precedes its children, such as the birth; None for the start of the window.
+        end: The parent's date that follows its children, such as the death. If it is missing in a row, or None, the end
+            of the window takes its place.
         window: First and last time of the table.
-        dated: Whether the first child is counted from the window's start although there is an origin, as observation
-            that begins at one date for parents of all ages needs.
-        spanned: Whether the last child is counted from the first, as histories much shorter than the window need.
-        paced: Whether the plan then has the mean gap between siblings rather than the span of all, as histories need
-            whose rows come at like rates for longer or shorter.
-        step: Length, such as a week, of which the distance of any two times is a multiple; 0 where there is none.
-        offsets: Other dates of the child and their dtypes; each is expressed as its distance from the order column.
+        dated: Whether the first child's time is a distance from the start of the window, not from the origin. This
+            suits observation that starts on one date for parents of all ages.
+        spanned: Whether the last child's time is a distance from the first child's, not from the end. This suits
+            histories that are much shorter than the window.
+        paced: Whether, if ``spanned``, the plan contains the mean gap between siblings instead of the whole span. This
+            suits histories of different lengths with similar rates.
+        step: Length, such as a week, of which the distance of any two times is a multiple; 0 if there is none.
+        offsets: Other date columns of the child and their dtypes; each is encoded as its distance from the order
+            column.
     """
 
     axis: Axis
@@ -125,7 +128,7 @@ class Timeline:
             parent_schema: Their schema.
             rows: The parent's row number of each child, shape (n,).
             roots: The root's row number of each child, shape (n,).
-            min_group: The window's ends rest on the times of this many roots.
+            min_group: Minimum number of roots with a time at or beyond each end of the window.
         """
         axis = Axis.of(schema[order], child[order])
         times = axis.numbers(schema[order], child[order])
@@ -166,11 +169,15 @@ class Timeline:
         return replace(timeline, spanned=spanned, dated=dated, paced=paced, step=_common_step(times - window[0]))
 
     def first_origin(self, low: Floats) -> Floats:
-        """Return the time from which each parent's first child is counted, shape (parents,), by its origin."""
+        """Return the time from which each parent's first child is measured, shape (parents,).
+
+        Args:
+            low: Origin of each parent, shape (parents,).
+        """
         return np.full(len(low), self.window[0]) if self.dated else low
 
     def on_grid(self, times: Floats, *, later: bool) -> Floats:
-        """Return the next times, or the last ones before, that are whole steps from the start of the window."""
+        """Round times up (``later``) or down to a whole number of steps from the start of the window."""
         if not self.step:
             return times
         steps = (times - self.window[0]) / self.step
@@ -207,7 +214,7 @@ def _log_spread(data: Floats) -> float:
 
 
 def _common_step(distances: Floats) -> float:
-    """Return the greatest length of which all distances are multiples, 0 for distances that are not whole."""
+    """Return the greatest common divisor of all distances, 0 if some are not whole numbers."""
     whole = np.round(distances)
     if not np.array_equal(whole, distances) or np.abs(whole).max() >= 2**53:
         return 0.0

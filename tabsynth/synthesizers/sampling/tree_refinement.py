@@ -65,7 +65,7 @@ class TreeConditionals:
         return arrays
 
     @classmethod
-    def apart(cls, arrays: Arrays, layout: Layout, order: Sequence[int]) -> tuple[TreeConditionals, Arrays]:
+    def from_arrays(cls, arrays: Arrays, layout: Layout, order: Sequence[int]) -> tuple[TreeConditionals, Arrays]:
         """Rebuild from the result of ``arrays``; also return the other arrays."""
         other = {
             name: array

@@ -65,7 +65,7 @@ class FeatureCross:
     codes: npt.NDArray[np.int64]
 
     @classmethod
-    def found(
+    def select(
         cls, tokens: npt.NDArray[np.int32], layout: Layout, information: npt.NDArray[np.float64]
     ) -> FeatureCross | None:
         """Return the cross that best explains other slots beyond an additive model of its slots; None if too little.

@@ -129,7 +129,9 @@ def test_a_redrawn_cell_counts_for_the_next(pair: tuple[TreeConditional, TreeCon
 
 def test_trees_come_back_in_the_order_in_which_they_are_drawn(pair: tuple[TreeConditional, TreeConditional]) -> None:
     columns = TreeConditionals(pair[::-1], {0: torch.tensor([1.0, 0.5, 2.0, 1.0])}, {2: torch.ones(4)})
-    read, other = TreeConditionals.apart(columns.arrays() | {"weight": np.ones(3)}, pair[0].forest.layout, [2, 0, 1])
+    read, other = TreeConditionals.from_arrays(
+        columns.arrays() | {"weight": np.ones(3)}, pair[0].forest.layout, [2, 0, 1]
+    )
     assert [trees.slot for trees in read.trees] == [2, 1]
     for one, other_trees in zip(read.trees, columns.trees, strict=True):
         np.testing.assert_array_equal(one.forest.nodes, other_trees.forest.nodes)
@@ -146,4 +148,4 @@ def test_trees_that_are_not_whole_are_refused(pair: tuple[TreeConditional, TreeC
     arrays = TreeConditionals(pair).arrays()
     part = {f"trees.1{kept}": arrays.get(f"trees.1{kept}", np.frombuffer(b"tree", np.uint8))}
     with pytest.raises(ModelFileError, match="fit the model again"):
-        TreeConditionals.apart(part, pair[0].forest.layout, [2, 0, 1])
+        TreeConditionals.from_arrays(part, pair[0].forest.layout, [2, 0, 1])

@@ -39,7 +39,7 @@ def days(kind: str, rows: int = 8000, seed: int = 0) -> Tokens:
 
 def found(tokens: Tokens, partial: frozenset[int] = frozenset()) -> FeatureCross | None:
     layout = layout_of(tokens, partial)
-    return FeatureCross.found(tokens, layout, mutual_information(tokens, layout))
+    return FeatureCross.select(tokens, layout, mutual_information(tokens, layout))
 
 
 def test_the_parts_of_a_date_are_crossed_where_they_tell_together() -> None:

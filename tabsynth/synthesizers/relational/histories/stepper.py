@@ -17,7 +17,7 @@ from tabsynth.synthesizers.relational.occurrences.novelty import SeenTokens
 from tabsynth.synthesizers.relational.occurrences.precedents import Precedents
 
 MAX_ABREAST = 8192
-"""Parents that are stepped at a time, those of like numbers of children together."""
+"""Maximum number of parents that are sampled in parallel; parents with similar numbers of children are grouped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +27,8 @@ class Drawn:
     Attributes:
         parents: The parent's row number of each child, shape (n,).
         times: Their times; zeros for a table without order, shape (n,).
-        tokens: In drawing order, shape (n, slots).
-        ratios: Class of each gap's ratio to the mean gap that was left, shape (n,).
+        tokens: Their tokens, slots in sampling order, shape (n, slots).
+        ratios: Binned ratio of each gap to the mean of the remaining gaps, shape (n,).
     """
 
     parents: Integers
@@ -55,7 +55,7 @@ def draw_histories(
         plan: Number of children of each parent, and the times of its first and last child, shape (parents,) each.
         planned: Number of its children of each class of the plan, NaN where unknown, shape (parents, classes).
         rng: Random generator.
-        ends: What each parent's running totals start from and end with, NaN where unknown, shape (parents, totals).
+        ends: Initial and final value of each parent's running totals, NaN if unknown, shape (parents, totals) each.
     """
     ends = (np.full((len(bounds[0]), len(history.totals.totals)), np.nan),) * 2 if ends is None else ends
     (low, high), (counts, first, last) = bounds, plan
@@ -79,7 +79,7 @@ def draw_histories(
 def _reachable(
     history: History, low: Floats, high: Floats, counts: Integers, first: Floats, last: Floats
 ) -> tuple[Floats, Floats]:
-    """First and last times between which so many of the shortest gaps have room, and no more than the longest fill."""
+    """Move first and last times so that the gaps between can all lie between the shortest and the longest gap."""
     coder = history.codec.numeric_coders.get(GAP)
     if coder is None or not coder.n_ordered_tokens:
         return first, last
@@ -184,13 +184,13 @@ def _draw_gaps(
     ratio: Integers,
     rng: np.random.Generator,
 ) -> tuple[Floats, Integers]:
-    """Return the gaps within the remaining time and their tokens, shape (n,) each; the ratios are put in place."""
+    """Return the gaps within the remaining time and their tokens, shape (n,) each; writes the ratios to ``ratio``."""
     left = np.maximum(clock.last - clock.previous, 0.0)
     ratios = gap.ratios(mean_gap_left(clock))
     logits = _corrected(history, history.network.logits(stream, 0, torch.from_numpy(ratios)), 0, previous)
     own = np.take_along_axis(history.ratio_bias[left_class(clock)], ratios.astype(np.int64), 1)
     least = float(np.nanmin(gap.low))
-    rest = (clock.count - clock.place - 1) * least  # the later siblings' gaps take no less
+    rest = (clock.count - clock.place - 1) * least  # minimum time that the gaps of later siblings need
     limit = np.maximum(np.minimum(history.longest[left_class(clock)] * left, left - rest), least)
     beyond = ~history.allowed[0] | ~(gap.low[None, :] <= limit[:, None])
     beyond[:, int(np.nanargmin(gap.low))] = False
@@ -204,9 +204,9 @@ def _draw_gaps(
 
 
 def _corrected(history: History, logits: Tensor, slot: int, previous: Integers) -> Tensor:
-    """Return logits with the corrections that were learned by simulation; ``previous`` is the sibling's token."""
+    """Add the calibration biases of the history to logits; ``previous`` is the token of the previous sibling."""
     out = logits + torch.from_numpy(history.bias[slot])
-    stay = np.append(history.stay_bias[slot], np.float32(0))  # there is no sibling before a first one
+    stay = np.append(history.stay_bias[slot], np.float32(0))  # last entry: the first child has no previous sibling
     at = torch.from_numpy(np.minimum(previous, len(stay) - 2)[:, None])
     return out.scatter_add(1, at, torch.from_numpy(stay[previous][:, None]))
 

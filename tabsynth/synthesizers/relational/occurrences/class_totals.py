@@ -1,7 +1,7 @@
-"""Totals of a history: how many children of each parent are of the classes whose shares differ most between parents.
+"""Number of children of each parent that have a certain value, for values whose shares differ most between parents.
 
-A diagnosis recurs in the visits of those patients who have it. Its number is a column of the plan, drawn with the
-parent, and the network reads how many of them are left.
+A diagnosis recurs in the visits of those patients who have it. The number of these visits is sampled with the parent,
+as a column of the plan. The history network reads how many of them remain to be sampled.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from tabsynth.common.arrays import Arrays, Bools, Floats, Integers
 from tabsynth.schema.columns import Column
 
 MAX_TOTALS, PARENTS_PER_TOTAL = 24, 25
-"""Most classes, and the parents that each needs: with many shares of few parents, the plan is close to real plans."""
+"""Maximum number of classes, and minimum number of parents per class: plans of many shares would identify parents."""
 
 MIN_MEAN_CHILDREN = 5.0
-"""Shorter histories have no totals: their kind describes them."""
+"""Minimum mean number of children per parent; shorter histories are described by their kind alone."""
 
 MIN_GAIN, CHANCE_DEVIATIONS = 0.01, 5.0
-"""Minimum information, in nats per child, that the parents' own shares of a class add, and how many standard deviations
-of what they add by chance come on top."""
+"""Minimum log-likelihood gain, in nats per child, of own shares for each parent over a common share, and the number of
+standard deviations of the gain by chance that are added to it."""
 
 MAX_AGREEMENT = 0.9
-"""Of two classes that agree in so many of their rows, or complement each other so far, one is used."""
+"""Maximum Jaccard index of the rows of two classes, or of one class and the complement of the other."""
 
 N_SHARES = 16
-"""Bins of the share of the remaining children that are of a class, beside one each for none and all."""
+"""Number of bins of a class's share of the remaining children, besides one bin for 0 and one for 1."""
 
 
 @dataclass(frozen=True)
 class ChildClass:
-    """Children that have a value in a column; None for those whose value is missing."""
+    """The children that have a value in a column; the value None stands for missing cells."""
 
     column: str
     value: Any
@@ -56,7 +56,7 @@ def choose_classes(
         columns: Their columns.
         rows: The parent's row number of each child, shape (n,).
         roots: The root's row number of each child, shape (n,).
-        min_group: A class is in the histories of at least this many roots.
+        min_group: Minimum number of roots with a child of the class.
     """
     parents, own = np.unique(rows, return_inverse=True)
     if len(rows) < MIN_MEAN_CHILDREN * len(parents):
@@ -84,7 +84,7 @@ def choose_classes(
 
 
 def _gain(totals: Integers, counts: Integers) -> float:
-    """Return by how many nats the parents' own shares of a class describe it better, half a nat each taken off."""
+    """Return the log-likelihood gain of own shares for each parent, minus half a nat per parent, its mean by chance."""
     share, shares = totals.sum() / counts.sum(), totals / counts
     if share in (0.0, 1.0):
         return 0.0
@@ -119,7 +119,7 @@ class ClassTotals:
         return [N_SHARES + 3] * len(self.slots)
 
     def left_before(self, tokens: Integers, totals: Floats, starts: Integers) -> Floats:
-        """Return how many children of each class are left before each row, NaN where unknown, shape (n, classes).
+        """Return how many children of each class remain, each row included, NaN if unknown, shape (n, classes).
 
         Args:
             tokens: Training rows in drawing order, siblings together and in order, shape (n, slots).
@@ -132,11 +132,11 @@ class ClassTotals:
         return np.asarray(np.repeat(totals + before[starts[:-1]], lengths, axis=0) - before)
 
     def update(self, left: Floats, tokens: Integers) -> Floats:
-        """Return how many are left after one more row of each parent, shape (parents, classes)."""
+        """Return how many children of each class remain after one more row of each parent, shape (parents, classes)."""
         return np.asarray(left - (tokens[:, self.slots] == self.tokens))
 
     def used(self, slot: int, left: Floats, size: int) -> Bools:
-        """Return which tokens of a slot are of classes of which none are left, shape (n, size)."""
+        """Return which tokens of a slot belong to a class of which no child remains, shape (n, size)."""
         out = np.zeros((len(left), size), bool)
         for k in np.flatnonzero(self.slots == slot):
             out[:, self.tokens[k]] = left[:, k] <= 0
