@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from tabsynth import __version__
@@ -14,5 +15,15 @@ def installed_versions(packages: Iterable[str]) -> dict[str, str]:
     out = {"tabsynth": __version__}
     for package in packages:
         with suppress(PackageNotFoundError):
-            out[package] = version(package)
+            out[package] = installed_version(package)
     return out
+
+
+@cache
+def installed_version(package: str) -> str:
+    """Return the version of a package; it is read once, as reading the metadata takes 10 ms.
+
+    Raises:
+        PackageNotFoundError: It is not installed.
+    """
+    return version(package)

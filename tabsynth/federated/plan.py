@@ -6,10 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from importlib.metadata import version
 from typing import Any
 
-from tabsynth import __version__
+from tabsynth.common.installed_versions import installed_versions
 from tabsynth.common.validation import check_positive_integers, validate_seed
 from tabsynth.errors import InputError, PrivacyError, quote
 from tabsynth.privacy.budget import Privacy, zcdp_rho
@@ -125,6 +124,6 @@ class FederatedPlan:
 
     def hash(self) -> str:
         """Return the SHA-256 of the plan and of the versions that all parties must have."""
-        versions = {"tabsynth": __version__, **{name: version(name) for name in ("numpy", "pandas", "torch")}}
+        versions = installed_versions(("numpy", "pandas", "torch"))
         text = json.dumps([self.to_dict(), versions], sort_keys=True, ensure_ascii=False, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
