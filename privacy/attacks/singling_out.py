@@ -167,10 +167,10 @@ def _result(
 
 def _draw_sides(count: int, n_permutations: int, rng: np.random.Generator) -> Floats:
     """Return random assignments of half of the rows to the first side, shape (rows, permutations)."""
-    sides = np.zeros((2 * count, n_permutations))
-    for i in range(n_permutations):
-        sides[rng.permutation(2 * count)[:count], i] = 1.0
-    return sides
+    sides = np.zeros((n_permutations, 2 * count))
+    for side in sides:
+        side[rng.permutation(2 * count)[:count]] = 1.0
+    return np.ascontiguousarray(sides.T)
 
 
 def _isolation_difference(matrix: csr_matrix, total: Floats, sides: Floats) -> Floats:

@@ -9,6 +9,7 @@ only. It is not an estimate of the privacy loss.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ GUESS_SHARES = (0.01, 0.05, 0.2, 1.0)
 MAX_EPSILON = 50.0
 
 
+@lru_cache(maxsize=4096)
 def p_value_of_guesses(
     right: int, guesses: int, records: int, epsilon: float, delta: float, odds: float = 1.0
 ) -> float:

@@ -31,34 +31,37 @@ def score_interpolation(real: RealRows, synthetic: EncodedTable) -> Floats:
 
     A synthetic row that lies between several pairs, as on a grid of integers, is not counted.
     """
-    ends = [
-        pair for pair in (_find_ends(real, row) for row in synthetic.values[:MAX_INTERPOLATED_ROWS]) if pair is not None
-    ]
+    axis = _random_direction(synthetic.values.shape[1])
+    rows = synthetic.values[:MAX_INTERPOLATED_ROWS]
+    ends = [pair for pair in (_find_ends(real, row, axis) for row in rows) if pair is not None]
     return np.bincount(np.array(ends, dtype=np.int64).ravel(), minlength=len(real.table)).astype(np.float64)
 
 
-def _find_ends(real: RealRows, row: Floats) -> tuple[int, int] | None:
+def _find_ends(real: RealRows, row: Floats, axis: Floats) -> tuple[int, int] | None:
     """Return the only two real rows on a line through a row, on either side of it; None if there are more or fewer."""
-    offset = (real.table.values - row) / real.space.spread
-    length = np.sqrt((offset**2).sum(axis=1))
-    usable = np.flatnonzero(length > 1e-9)  # neither a copy nor missing
-    if len(usable) < 2:
-        return None
-    directions = offset[usable] / length[usable, None]
-    projected = directions @ _random_direction(directions.shape[1])
+    offset = real.table.values - row
+    offset /= real.space.spread
+    length = np.sqrt(np.einsum("ij,ij->i", offset, offset))
+    length[~(length > 1e-9)] = np.nan  # a copy or missing
+    projected = (offset @ axis) / length
     positive, negative = np.flatnonzero(projected >= 0), np.flatnonzero(projected < 0)
     if not len(positive) or not len(negative):
         return None
+    # Both sides in order: a search for sorted numbers stays in the cache.
+    positive = positive[np.argsort(projected[positive])]
     negative = negative[np.argsort(-projected[negative], kind="stable")]
-    opposite = -projected[negative]
-    position = np.searchsorted(opposite, projected[positive])
+    ahead, opposite = projected[positive], -projected[negative]
+    position = np.searchsorted(opposite, ahead)
     ends: list[tuple[int, int]] = []
     for at in (np.minimum(position, len(negative) - 1), np.maximum(position - 1, 0)):
-        near = np.flatnonzero(np.abs(opposite[at] - projected[positive]) < TOLERANCE)
+        near = np.flatnonzero(np.abs(opposite[at] - ahead) < TOLERANCE)
+        if not len(near):
+            continue
         one, other = positive[near], negative[at[near]]
-        collinear = np.abs(directions[one] + directions[other]).max(axis=1) < 10 * TOLERANCE
-        collinear &= (np.abs(directions[one]) > TOLERANCE).sum(axis=1) >= MIN_NUMERIC_COLUMNS
-        ends += zip(usable[one[collinear]].tolist(), usable[other[collinear]].tolist(), strict=True)
+        first, second = (offset[side] / length[side, None] for side in (one, other))
+        collinear = np.abs(first + second).max(axis=1) < 10 * TOLERANCE
+        collinear &= (np.abs(first) > TOLERANCE).sum(axis=1) >= MIN_NUMERIC_COLUMNS
+        ends += zip(one[collinear].tolist(), other[collinear].tolist(), strict=True)
     distinct = set(ends)
     return distinct.pop() if len(distinct) == 1 else None
 

@@ -27,9 +27,9 @@ Draw = Callable[[int, int], pd.DataFrame]
 @pytest.fixture(scope="module")
 def leaking(draw: Draw, schema: Schema) -> AuditReport:
     """A table of new rows with 3 % of the training rows, slightly perturbed."""
-    rows = draw(12_000, 11)
-    copied = rows[:120].assign(income=rows["income"][:120] * 1.0001)
-    return audit(rows[:4000], pd.concat([copied, rows[8000:11_880]]), rows[4000:8000], schema=schema)
+    rows = draw(6000, 11)
+    copied = rows[:60].assign(income=rows["income"][:60] * 1.0001)
+    return audit(rows[:2000], pd.concat([copied, rows[4000:5940]]), rows[2000:4000], schema=schema)
 
 
 def test_a_planted_leak_passes_dcr_and_fails_the_audit(leaking: AuditReport) -> None:
@@ -40,7 +40,7 @@ def test_a_planted_leak_passes_dcr_and_fails_the_audit(leaking: AuditReport) -> 
     assert leaking.scores["copies_exact"].value == 0
     assert "copies_near" in leaking.significant
     assert len(leaking.worst) == 25
-    assert all(record["row"] < 120 for record in leaking.worst)
+    assert all(record["row"] < 60 for record in leaking.worst)
 
 
 @pytest.mark.slow
@@ -55,8 +55,8 @@ def test_fresh_rows_are_consistent_and_the_power_is_stated(draw: Draw, schema: S
 
 
 def test_a_claim_is_held_against_what_was_measured(draw: Draw, schema: Schema) -> None:
-    rows = draw(4000, 13)
-    report = audit(rows[:2000], rows[:2000], rows[2000:], schema=schema, privacy=Privacy(epsilon=1.0, delta=1e-6))
+    rows = draw(1200, 13)
+    report = audit(rows[:600], rows[:600], rows[600:], schema=schema, privacy=Privacy(epsilon=1.0, delta=1e-6))
     assert report.verdict == "VIOLATION"
     assert report.claim is not None
     assert 1.0 < report.claim["measured"] <= report.claim["most"]
@@ -181,11 +181,11 @@ def test_same_seed_same_report(draw: Draw, schema: Schema) -> None:
 
 
 def test_exchanged_arguments_are_refused(draw: Draw, schema: Schema) -> None:
-    rows = draw(6000, 21)
-    made = pd.concat([rows[:200], rows[4000:5800]])
-    assert audit(rows[:2000], made, rows[2000:4000], schema=schema).verdict == "VIOLATION"
+    rows = draw(1800, 21)
+    made = pd.concat([rows[:100], rows[1200:1700]])
+    assert audit(rows[:600], made, rows[600:1200], schema=schema).verdict == "VIOLATION"
     with pytest.raises(DataError, match="train and holdout are exchanged"):
-        audit(rows[2000:4000], made, rows[:2000], schema=schema)
+        audit(rows[600:1200], made, rows[:600], schema=schema)
 
 
 def test_a_holdout_of_altered_training_rows_is_refused(draw: Draw, schema: Schema) -> None:
@@ -199,10 +199,10 @@ def test_a_holdout_of_altered_training_rows_is_refused(draw: Draw, schema: Schem
 
 
 def test_a_claim_makes_no_leak_inaudible(draw: Draw, schema: Schema) -> None:
-    rows = draw(8000, 23)
-    made = pd.concat([rows[:30], rows[6000:]])
-    claimed = audit(rows[:3000], made, rows[3000:6000], schema=schema, privacy=Privacy(1.0, 1e-6))
-    assert claimed.verdict == audit(rows[:3000], made, rows[3000:6000], schema=schema).verdict == "VIOLATION"
+    rows = draw(3000, 23)
+    made = pd.concat([rows[:30], rows[2000:]])
+    claimed = audit(rows[:1000], made, rows[1000:2000], schema=schema, privacy=Privacy(1.0, 1e-6))
+    assert claimed.verdict == audit(rows[:1000], made, rows[1000:2000], schema=schema).verdict == "VIOLATION"
 
 
 def test_ties_are_no_evidence() -> None:
