@@ -26,6 +26,8 @@ SLOW_TOGETHER = (
     "tests/test_packaging.py",
 )
 """Files whose slow tests share a fixture that takes seconds."""
+ONE_WORKER = ("tests/cli/",)
+"""Folders whose files share a fixture that takes seconds."""
 PLAIN_ID = pytest.StashKey[str]()
 """A test's id without its group."""
 
@@ -86,7 +88,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         shared = sorted(asked & SHARED)
         if shared or item.get_closest_marker("slow") is None or item.nodeid.startswith(SLOW_TOGETHER):
             item.stash[PLAIN_ID] = item.nodeid
-            grouped = f"{item.nodeid}@{shared[0] if shared else item.nodeid.split('::')[0]}"
+            folder = next((name for name in ONE_WORKER if item.nodeid.startswith(name)), None)
+            grouped = f"{item.nodeid}@{shared[0] if shared else folder or item.nodeid.split('::')[0]}"
             item._nodeid = grouped
             if hasattr(item, "_id"):
                 item._id = type(item._id).parse(grouped)
