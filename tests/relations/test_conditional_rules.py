@@ -10,6 +10,7 @@ from tabsynth.codec import Codec
 from tabsynth.data import Table
 from tabsynth.relations.conditional.elapsed import MEASURES, elapsed, moved
 from tabsynth.relations.enforcement import Relations
+from tabsynth.schema import Schema
 
 N = 2000
 
@@ -132,6 +133,28 @@ def test_shuffled_stays_obey() -> None:
     assert "age counts the years from birth to admitted" in texts
     assert "days counts the days from admitted to left" in texts
     assert "price has at most 0 decimals for 2 values of currency" in texts
+
+
+def test_categories_that_are_missing_together_have_values_again_however_many_rows_a_person_has() -> None:
+    rng = np.random.default_rng(4)
+    patient = np.where(np.arange(N) < 900, 0, rng.integers(1, 60, N))
+    frame = pd.DataFrame({"patient": patient, "reason": rng.choice(["a", "b", "c"], N)})
+    frame["described"] = rng.choice(["long", "short"], N)
+    frame.loc[rng.random(N) < 0.3, ["reason", "described"]] = None
+    kinds = {
+        "reason": {"kind": "categorical", "nullable": True},
+        "described": {"kind": "categorical", "nullable": True},
+    }
+    schema = Schema.from_dict({"columns": {"patient": {"kind": "identifier", "role": "person"}, **kinds}})
+    table = Table.of(frame, schema)
+    codec = Codec.measure(table)
+    relations = Relations.discover(table, codec)
+    tokens = codec.encode(frame)
+    at = codec.positions("reason")
+    tokens[:, at] = tokens[rng.permutation(N)][:, at]
+    rows = relations.decode(codec, tokens, rng)
+    assert (rows["reason"].isna() == rows["described"].isna()).all()
+    assert 0.1 < rows["reason"].isna().mean() < 0.9
 
 
 def test_the_state_of_relations_keeps_every_rule() -> None:

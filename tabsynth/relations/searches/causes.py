@@ -138,9 +138,10 @@ def _cause_rule(target: Condition, causes: Sequence[Condition], columns: Columns
     if target.column not in columns.numbers or target.column in columns.groups:
         own = columns.keys.get(target.column, values[target.column])[free]
         known, counts = np.unique(own[~np.isnan(own)], return_counts=True)
-        enough = counts >= columns.min_group
-        known, counts = known[enough], counts[enough]
-        if not len(known) and target.least is not None:
+        if target.column in columns.numbers:  # the vocabulary of categories has frequent values only
+            enough = counts >= columns.min_group
+            known, counts = known[enough], counts[enough]
+        if not len(known) and (target.least is not None or target.column not in columns.numbers):
             return None
     shown = " or ".join(causes[at].text for at in needed[:MAX_SHOWN])
     more = f" or {len(needed) - MAX_SHOWN} more" if len(needed) > MAX_SHOWN else ""
