@@ -14,6 +14,9 @@ from tabsynth.relations.linked.linked_tables import Cell, LinkedTables
 from tabsynth.relations.row_rule_discovery import MIN_EVIDENCE_ROWS, MIN_ROWS
 from tabsynth.schema.constraints import RefusedRule
 
+SCAN_PARENTS = 20
+"""Columns are first compared within so many parents."""
+
 
 @dataclass(frozen=True)
 class ConstantColumn(ColumnRelation):
@@ -58,6 +61,37 @@ class ConstantColumn(ColumnRelation):
         tables.place(self.table, self.column, values)
 
 
+@dataclass(frozen=True, eq=False)
+class Level:
+    """The rows of a table grouped by the rows of a table above.
+
+    Attributes:
+        above: The table above.
+        units: One row of the table for each row of the level below, shape (units,).
+        first: The first of these rows in each group, shape (groups,).
+        groups: The group of each of them, shape (units,).
+        parents: Row number of each group in the table above, shape (groups,).
+    """
+
+    above: str
+    units: Integers
+    first: Integers
+    groups: Integers
+    parents: Integers
+
+    @property
+    def scan(self) -> Integers:
+        """The units of the first groups."""
+        return np.flatnonzero(self.groups < SCAN_PARENTS)
+
+    def holds(self, codes: Integers, groups: int | None = None) -> bool:
+        """Return whether the codes of all units, or of those of the first groups, are equal within each group."""
+        own = self.groups if groups is None else self.groups[self.scan]
+        first = np.zeros(int(own.max()) + 1, np.int64)
+        first[own[::-1]] = codes[::-1]
+        return bool((codes == first[own]).all())
+
+
 def rows_above(tables: LinkedTables, table: str, above: str) -> Integers:
     """Return the row number, in a table above, of the row to which each row belongs; -1 for none, shape (n,)."""
     return next(rows for name, rows in _levels(tables, table) if name == above)
@@ -77,7 +111,7 @@ def discover_constants(tables: LinkedTables, table: str, taken: Collection[str])
     ruled = {name for rule in own.constraints if not isinstance(rule, RefusedRule) for name in rule.columns}
     ordered = {tables.schema.order.get(table), *tables.schema.composite_keys.get(table, ())}
     excluded = ruled | ordered | tables.keys(table) | {*taken}
-    levels = list(_levels(tables, table))
+    levels = _grouped_levels(tables, table)
     found = (
         _constant(tables, table, name, levels) for name in own if name not in excluded and own[name].role != "person"
     )
@@ -93,24 +127,38 @@ def _levels(tables: LinkedTables, table: str) -> Iterator[tuple[str, Integers]]:
         yield table, rows
 
 
-def _constant(
-    tables: LinkedTables, table: str, column: str, levels: list[tuple[str, Integers]]
-) -> ConstantColumn | None:
-    """Return the highest table within whose rows a column is constant, if there is one."""
-    codes = np.asarray(pd.factorize(tables.frames[table][column], use_na_sentinel=False)[0], np.int64)
-    units, found = np.arange(len(codes)), None
-    for at, (above, rows) in enumerate(levels):
+def _grouped_levels(tables: LinkedTables, table: str) -> list[Level]:
+    """Return the tables above a table up to the first in which some row has no row, its parent first."""
+    out, units = [], np.arange(len(tables.frames[table]))
+    for above, rows in _levels(tables, table):
         if (rows < 0).any():  # a row without a parent would have no value
             break
-        parents, first, inverse = np.unique(rows[units], return_index=True, return_inverse=True)
-        if not (codes[units] == codes[units[first]][inverse]).all():
-            break
-        evidence = _expected_to_vary(codes[units], inverse)
+        parents, first, groups = np.unique(rows[units], return_index=True, return_inverse=True)
+        out.append(Level(above, units, units[first], groups, parents))
         units = units[first]  # the rows below one row have one value, so further up they are evidence only once
+    return out
+
+
+def _constant(tables: LinkedTables, table: str, column: str, levels: list[Level]) -> ConstantColumn | None:
+    """Return the highest table within whose rows a column is constant, if there is one."""
+    values, found = tables.frames[table][column], None
+    if not levels or not levels[0].holds(_codes(values.iloc[levels[0].scan]), SCAN_PARENTS):
+        return None
+    codes = _codes(values)
+    for at, level in enumerate(levels):
+        own = codes[level.units]
+        if not level.holds(own):
+            break
+        evidence = _expected_to_vary(own, level.groups)
         if evidence >= MIN_EVIDENCE_ROWS:
-            source = _source(tables, table, column, units, above, parents) if at else ""
-            found = ConstantColumn(table, column, above, source, round(evidence, 1))
+            source = _source(tables, table, column, level) if at else ""
+            found = ConstantColumn(table, column, level.above, source, round(evidence, 1))
     return found
+
+
+def _codes(values: pd.Series) -> Integers:
+    """Return the number of each value, one for all missing values, shape (n,)."""
+    return np.asarray(pd.factorize(values, use_na_sentinel=False)[0], np.int64)
 
 
 def _expected_to_vary(codes: Integers, groups: Integers) -> float:
@@ -120,12 +168,12 @@ def _expected_to_vary(codes: Integers, groups: Integers) -> float:
     return float(sum(count * (1 - (shares**size).sum()) for size, count in zip(sizes, often, strict=True)))
 
 
-def _source(tables: LinkedTables, table: str, column: str, units: Integers, above: str, parents: Integers) -> str:
+def _source(tables: LinkedTables, table: str, column: str, level: Level) -> str:
     """Return the column of a table above that is equal to a constant column; empty if there is none."""
-    kind, values = tables.column(table, column).kind, tables.comparable(table, column)[units]
-    for name, own in tables.schema.tables[above].items():
-        if own.kind != kind or name in tables.keys(above):
+    kind, values = tables.column(table, column).kind, tables.comparable(table, column)[level.first]
+    for name, own in tables.schema.tables[level.above].items():
+        if own.kind != kind or name in tables.keys(level.above):
             continue
-        if (tables.comparable(above, name)[parents] == values).all():
+        if (tables.comparable(level.above, name)[level.parents] == values).all():
             return name
     return ""

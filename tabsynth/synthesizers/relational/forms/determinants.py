@@ -24,6 +24,9 @@ from tabsynth.synthesizers.relational.forms.moved_columns import MovedColumn
 
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 
+SCAN_ROWS = 2000
+"""Columns are first compared in so many rows."""
+
 
 @dataclass(frozen=True)
 class Determinant:
@@ -115,9 +118,9 @@ def _determinant(
     frame = tables.frames[moved.table]
     present = frame[column].notna().to_numpy()
     frame, roots = frame[present], roots[present]
-    labels = _labels(frame[moved.column])
     codes, values = pd.factorize(frame[column])
-    if pd.Series(labels).groupby(codes).nunique().max() != 1:
+    labels = _labels(frame[moved.column])
+    if any(pd.Series(labels[:rows]).groupby(codes[:rows]).nunique().max() != 1 for rows in (SCAN_ROWS, len(labels))):
         return None
     # Rows of one parent with one category are evidence once.
     parents = rows_above(tables, moved.table, moved.above)[present]
@@ -151,4 +154,5 @@ def _normalised(weights: list[float]) -> tuple[float, ...]:
 
 def _labels(values: pd.Series) -> np.ndarray[Any, Any]:
     """Return values as text, missing as an empty text."""
-    return values.astype(object).map(str, na_action="ignore").fillna("").to_numpy(dtype=object)
+    codes, known = pd.factorize(values)
+    return np.array([*map(str, known), ""], dtype=object)[codes]
