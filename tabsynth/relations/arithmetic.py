@@ -244,7 +244,7 @@ def _tolerance(coder: QuantileCoder) -> float:
     return (0.0 if coder.decimals is None else 0.51 * 10.0**-coder.decimals) + 1e-9 * scale
 
 
-def is_exact(observed: Floats, predicted: Floats) -> bool:
+def is_exact(observed: Floats, predicted: Floats, min_spread_steps: float = MIN_SPREAD_STEPS) -> bool:
     """Return whether a column equals its prediction up to its own rounding in all rows where both are present."""
     present = np.isfinite(predicted) & ~np.isnan(observed)
     if present.sum() < max(MIN_ROWS, 0.5 * (~np.isnan(observed)).sum()):
@@ -258,7 +258,7 @@ def is_exact(observed: Floats, predicted: Floats) -> bool:
     exact = worst <= 1e-9 * max(size, spread)
     single = FLOAT32_PRECISION * size if decimals is None or decimals >= MIN_COMPUTED_DECIMALS else 0.0
     slack = max(0.501 * unit, single)
-    return spread > 0 and (exact or (max(unit, slack) * MIN_SPREAD_STEPS <= spread and worst <= slack))
+    return spread > 0 and (exact or (max(unit, slack) * min_spread_steps <= spread and worst <= slack))
 
 
 def round_coefficients(

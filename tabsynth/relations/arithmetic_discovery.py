@@ -18,6 +18,7 @@ from tabsynth.relations.arithmetic import (
 )
 from tabsynth.relations.logarithm_discovery import discover_logarithms
 from tabsynth.relations.pairwise_fit import MAX_UNEXPLAINED_SHARE, MIN_PRESENT_SHARE, unexplained_shares
+from tabsynth.relations.power_discovery import discover_powers
 from tabsynth.relations.product_discovery import MAX_CANDIDATE_PAIRS, MAX_PAIR_ROWS, discover_products
 
 MIN_JOINT_SHARE = 0.3
@@ -43,6 +44,7 @@ def discover_relations(columns: Mapping[str, Floats]) -> tuple[ArithmeticRelatio
     sums = [*_discover_simple_sums(varying, sums), *sums]
     sums = [*sums, *_discover_sums_with_gaps(varying, sums)]
     relations = [*sums, *discover_products(varying, sums)]
+    relations += discover_powers(varying, relations)
     return in_order([*relations, *discover_logarithms(varying, relations)])
 
 
