@@ -17,7 +17,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.progress import Progress
 from tabsynth.distributed import fit_out_of_core
 from tabsynth.distributed.out_of_core import vocabulary
-from tabsynth.distributed.out_of_core.confirmation import Confirmation
+from tabsynth.distributed.out_of_core.confirmation import Confirmation, search_again
 from tabsynth.distributed.out_of_core.source import Source
 from tabsynth.distributed.out_of_core.token_files import write_tokens
 from tabsynth.errors import DataError, InputError, SchemaError
@@ -133,6 +133,26 @@ def test_a_relation_is_kept_only_if_all_rows_have_it(fitted: MaskedSynthesizer) 
     decides = {(names[one.determinant], names[one.dependent]): one.table for one in fitted.functions_}
     assert ((table := decides[("city", "country")]) < 0).any()  # one city has a row of another country
     assert (table >= 0).sum() == 3
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_rows_are_read_again_only_for_new_relations(
+    parts: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, new: bool
+) -> None:
+    table = tabsynth.Table.of(frame[:700], SCHEMA)
+    codec = Codec.measure(table)
+    (total,) = Relations.discover(table, codec, without=["copy"]).arithmetic
+    (copy,) = Relations.discover(table, codec, without=["tax", "total"]).arithmetic
+    first = Confirmation(Relations(arithmetic=(total, copy)))
+    first.check(codec, frame[4_000:5_000])
+    assert len(first.contradicting) == 1  # row 4,321 is no copy
+    again = Relations(arithmetic=(total, copy) if new else (total,))
+    monkeypatch.setattr(Relations, "discover", lambda *args, **kwargs: again)
+    source, tables, batches = Source.of(parts, SCHEMA, MEMORY, 0), Source.tables, []
+    monkeypatch.setattr(Source, "tables", lambda self: (batches.append(1) or batch for batch in tables(self)))
+    found = search_again(source, table, codec, first, without=())
+    assert found.arithmetic == (total,)
+    assert bool(batches) == new
 
 
 def test_every_row_is_in_one_file_or_validates(parts: Path, frame: pd.DataFrame, tmp_path: Path) -> None:

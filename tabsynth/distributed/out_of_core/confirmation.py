@@ -6,8 +6,9 @@ wrong relation to a correct one.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pandas as pd
 
@@ -57,6 +58,8 @@ def search_again(
 ) -> Relations:
     """Search for relations until no row violates them, and return them.
 
+    Rows are read again only for relations that are new: those of an earlier search that hold are kept as they are.
+
     Args:
         source: The rows.
         table: Their sample.
@@ -69,7 +72,27 @@ def search_again(
         if not done.contradicting:
             break
         rows = pd.concat([rows, *done.contradicting], ignore_index=True).astype(table.frame.dtypes)
-        done = Confirmation(Relations.discover(replace(table, frame=rows), codec, without=without))
-        for batch in source.tables():
-            done.check(codec, batch.frame)
+        found = Relations.discover(replace(table, frame=rows), codec, without=without)
+        held = _by_text(done.relations)
+        new = Confirmation(_select(found, {text: own for text, own in _by_text(found).items() if text not in held}))
+        batches = source.tables() if new.relations.describe() else iter(())
+        for batch in batches:
+            new.check(codec, batch.frame)
+            if not new.relations.describe():
+                break
+        done = Confirmation(_select(found, held | _by_text(new.relations)), new.contradicting)
     return done.relations
+
+
+def _by_text(relations: Relations) -> dict[str, Any]:
+    """Return arithmetic relations and rules by their formulas."""
+    return dict(zip(relations.describe(), (*relations.arithmetic, *relations.rules), strict=True))
+
+
+def _select(found: Relations, held: Mapping[str, Any]) -> Relations:
+    """Return the relations that hold, in the order in which they were found."""
+    return Relations(
+        found.differences,
+        tuple(held[str(own)] for own in found.arithmetic if str(own) in held),
+        tuple(held[own.text] for own in found.rules if own.text in held),
+    )
