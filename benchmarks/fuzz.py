@@ -155,7 +155,7 @@ def run_case(seed: int, folder: Path) -> dict[str, str]:
     kind = rng.choice(["marginal", "marginal", "marginal", "masked"])
     new = ts.MaskedSynthesizer(epochs=1) if kind == "masked" else ts.MarginalSynthesizer()
     model = attempt("fit", lambda: new.fit(frame, seed=1, progress=False))
-    suffix = str(rng.choice([".csv", ".parquet", ".xlsx"]))
+    suffix = str(rng.choice([".csv", ".parquet", ".xlsx", ".feather", ".jsonl"]))
     attempt(f"write {suffix}", lambda: ts.write(frame, folder / f"real{suffix}"))
     attempt("infer", lambda: ts.Schema.infer(frame).to_json(folder / "schema.json"))
     if model is None:
