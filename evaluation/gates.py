@@ -237,7 +237,7 @@ def unmet_requirements(report: Report | DatabaseReport, require: Mapping[str, fl
     out = []
     for name, limit in require.items():
         if name not in report.scores:
-            raise InputError(f"no score {name!r} to require {limit:g} of; the report has {quote(report.scores, 40)}")
+            raise InputError(f"the report has no score {name!r} to require; it has {quote(report.scores, 40)}")
         score = report.scores[name]
         value = abs(score.value - (score.target or 0.0)) if score.better == "target" else score.value
         if not (value >= limit if score.better == "higher" else value <= limit):

@@ -87,5 +87,7 @@ def compose_charges(charges: Sequence[Mapping[str, Any]], delta: float, quick: b
 def parse_head(head: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``PrivacyLedger`` from a head."""
     if set(head) != {"epsilon", "delta", "unit", "neighbours"}:
-        raise PrivacyError(f"the ledger's head has {sorted(head)}; it is not one of this version")
+        raise PrivacyError(
+            f"the head of the ledger has the keys {sorted(head)}, which this version cannot read; upgrade tabsynth"
+        )
     return {**head, "epsilon": math.inf if head["epsilon"] is None else head["epsilon"]}

@@ -24,7 +24,7 @@ def get_measurement_ledger(schema: Schema) -> PrivacyLedger | None:
     measured = [name for name, column in schema.items() if column.origin == "measured"]
     if measured:
         raise PrivacyError(
-            f"columns {quote(measured)} were measured, but the schema does not hold the charges for that: use the "
+            f"columns {quote(measured)} were measured, but the schema does not contain their charges: use the "
             "schema that measure returned (or its JSON file) with its ledger unchanged"
         )
     return None

@@ -85,7 +85,7 @@ def canaries(
     if isinstance(runs, bool) or not isinstance(runs, int) or runs < MIN_RUNS:
         raise DataError(f"runs must be a whole number of at least {MIN_RUNS}, not {runs!r}")
     if not len(table):
-        raise DataError("the table for the canary has no rows; pass a tiny one that exposes the canary")
+        raise DataError("the table to which the canary is added has no rows; pass a small table")
     delta = privacy.resolved_delta
     if mu is not None and gdp_epsilon(mu, delta) > 1.02 * privacy.epsilon:
         raise PrivacyError(

@@ -138,7 +138,7 @@ def noisy_parts(
     for read, sigma, size in zip(reads, sigmas, sizes, strict=True):
         counts = as_exact_integers(read()).ravel()
         if len(counts) != size:
-            raise PrivacyError("a vector of counts has another size than was agreed; its shape must be public")
+            raise PrivacyError("the size of a vector of counts differs from the agreed size, which must be public")
         out.append(counts + noise.gaussian(sigma / math.sqrt(parts), size))
     ledger.record(charged, hash_arrays(out))
     return out

@@ -62,8 +62,9 @@ def parse_number_column(
     )
     if number_format is not None and is_batch:
         raise DataError(
-            f"{where}: its numbers are written as {number_format}, such as {quote(values[is_unparsed].unique(), 3)}, "
-            "which cannot be decided from a batch; mix in memory (without output), or write them as plain numbers"
+            f"{where}: numbers seem to have the format {number_format}, such as "
+            f"{quote(values[is_unparsed].unique(), 3)}, which one batch of rows cannot confirm; mix in memory (without "
+            "output), or write them as plain numbers"
         )
     if number_format is not None:
         parsed = pd.Series(parse_numbers(plain, str(number_format)), index=values.index)

@@ -100,8 +100,8 @@ def rake(
     report["largest_gap"] = gap
     if ess < min_ess:
         raise DataError(
-            f"raking leaves {ess:.2f} effective rows for each row, below min_ess {min_ess:g}: some margins have too "
-            f"few rows (largest weight {weights.max():.1f}); merge rare values or lower the cap {cap:g}"
+            f"after raking, the effective sample size is {ess:.2f} times the number of rows, below min_ess "
+            f"{min_ess:g} (largest weight {weights.max():.1f}); merge rare values or lower the cap {cap:g}"
         )
     return RakingWeights(weights, ess, report)
 
@@ -111,7 +111,7 @@ def _margin_codes(
 ) -> tuple[npt.NDArray[np.int64], Floats]:
     """Return each row's value as a number within a margin, -1 where missing, and the wanted shares."""
     if name not in frame.columns:
-        raise DataError(f"no column {name!r} to rake; there are {quote(frame.columns, 12)}")
+        raise DataError(f"the margin {name!r} is not a column of the table; it has {quote(frame.columns, 12)}")
     wanted = np.array(list(shares.values()), np.float64)
     if not np.isfinite(wanted).all() or (wanted < 0).any() or abs(wanted.sum() - 1) > 1e-6:
         raise InputError(f"the margin of {name!r} must be shares that sum to 1, not {dict(shares)!r}")
@@ -121,7 +121,9 @@ def _margin_codes(
         raise DataError(f"column {name!r} has values without a margin, such as {quote(unknown, 3)}; add their shares")
     absent = [value for i, value in enumerate(shares) if wanted[i] > 0 and not (codes == i).any()]
     if absent:
-        raise DataError(f"no row of column {name!r} is {quote(absent)}, which the margin wants; merge it with another")
+        raise DataError(
+            f"the margin of {name!r} has a share for {quote(absent)}, but no row has this value; merge it with another"
+        )
     codes[frame[name].isna().to_numpy()] = -1
     return codes, wanted
 

@@ -186,12 +186,12 @@ class Plan:
         """Accept proposals: all of them, or those of some columns of the mixed table.
 
         Raises:
-            InputError: No entry is about such a column.
+            InputError: The plan has no entry for one of the columns.
         """
         known = {item.to for item in self.map} | {item.column for item in self.harmonise}
         chosen = known if columns is None else set(columns)
         if chosen - known:
-            raise InputError(f"no entry of the plan is about {quote(sorted(chosen - known))}; there are {quote(known)}")
+            raise InputError(f"the plan has no entry for {quote(sorted(chosen - known))}; it has {quote(known)}")
         return self._decide(lambda item, column: column in chosen)
 
     def accept_above(self, least: float) -> Plan:

@@ -45,7 +45,7 @@ def discover_running_totals(tables: LinkedTables, table: str, min_group: int) ->
     Args:
         tables: The database; rows of a history are in the order of their times.
         table: A child table.
-        min_group: Constants rest on at least so many histories.
+        min_group: Minimum number of histories with a constant.
     """
     link = tables.schema.main_key(table)
     if link is None or len(tables.frames[table]) < MIN_ROWS:

@@ -36,10 +36,10 @@ from tabsynth.synthesizers.relational.tables import (
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 CONTEXT_TOKENS = 32
-"""Tokens of a numeric column of a parent, as the networks of its children read it."""
+"""Maximum number of tokens of a parent's numeric column as an input of the networks of its children."""
 
 MAX_CODES = 256
-"""Most numbers of an order column that its children read as categories, such as the codes of departments."""
+"""Maximum distinct values of a parent's order column that is encoded as categories, such as codes of departments."""
 
 
 @dataclass(eq=False)
@@ -49,12 +49,12 @@ class DatabaseModel:
     Attributes:
         schema: Tables and keys.
         columns: Columns of each table, in order.
-        visible: Schema of each learned table, keys apart.
-        timelines: How the times of each learned table are expressed.
-        keys: How keys are made and matched.
-        references: Reference tables, as they are.
+        visible: Schema of each learned table without its keys.
+        timelines: Encoding of the times of each learned table.
+        keys: Generation of primary keys and assignment of foreign keys.
+        references: Unchanged reference tables.
         roots: Model of each root table.
-        contexts: Vocabulary by which children read each parent table.
+        contexts: Codec of each parent table for the inputs of its children's networks.
         histories: Model of each child table that has rows.
         orphans: Number of rows of each child table without a main parent.
         empty: Dtypes of the columns of each child table without rows.
@@ -75,12 +75,12 @@ class DatabaseModel:
     def features(
         self, name: str, learned: pd.DataFrame, above: tuple[ParentFeatures, Integers] | None
     ) -> ParentFeatures:
-        """Return the features that the children of a table's rows read: tokens of the rows and of their parents.
+        """Return the inputs of the networks of a table's children: tokens of the rows and of their parents.
 
         Args:
             name: The table.
-            learned: Its rows as they are learned.
-            above: Features that the rows themselves read, and each row's parent; None for a root table.
+            learned: Its rows as the model learns them.
+            above: Features of the parents of the rows, and each row's parent; None for a root table.
         """
         codec = self.contexts[name]
         tokens = codec.encode(learned[list(codec.schema)]).astype(np.int64)
@@ -97,8 +97,10 @@ class DatabaseModel:
         return {name: relations.describe() for name, relations in every.items() if relations.describe()}
 
     def privacy_card(self) -> dict[str, Any]:
-        """Return what the model card says of privacy."""
-        return {"privacy": "none: released values rest on at least min_group root rows, which is no guarantee"}
+        """Return the privacy statement of the model card."""
+        return {
+            "privacy": "none: every released value occurs in at least min_group root rows, which is not a guarantee"
+        }
 
     def sample(
         self,

@@ -41,7 +41,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
 
     Args:
         epochs: Passes over each child table; by default from its number of rows.
-        min_group: Released values rest on at least this many rows of the root table.
+        min_group: Every released value occurs in at least this many rows of the root table.
         max_children: Under privacy, the most children of a parent row in each child table, by name; those left out
             are measured. Longer histories are cut.
 

@@ -53,8 +53,8 @@ def test_missing_values_keep_their_share() -> None:
     [
         ({"x": {"a": 0.5, "b": 0.4}}, {}, "must be shares that sum to 1"),
         ({"x": {"a": 1.0}}, {}, "values without a margin, such as 'b'"),
-        ({"x": {"a": 0.4, "b": 0.4, "c": 0.2}}, {}, "no row of column 'x' is 'c'"),
-        ({"z": {"a": 1.0}}, {}, "no column 'z' to rake"),
+        ({"x": {"a": 0.4, "b": 0.4, "c": 0.2}}, {}, "a share for 'c', but no row has this value"),
+        ({"z": {"a": 1.0}}, {}, "the margin 'z' is not a column"),
         ({"x": {"a": 0.02, "b": 0.98}}, {"cap": 100}, "below min_ess 0.5"),
         ({}, {}, "no margin to rake to"),
         ({"x": {"a": 0.5, "b": 0.5}}, {"cap": 1.0}, "cap must be above 1"),

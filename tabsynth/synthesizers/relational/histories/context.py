@@ -1,4 +1,4 @@
-"""Context of a child row as small integers: its place, the clock, and the remaining time."""
+"""Tokens of a child row's position in its history: number of siblings, calendar, elapsed and remaining time."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tabsynth.common.arrays import Arrays, Floats, Integers
 from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals
 
 N_BINS, MAX_DATES = 64, 256
-"""Number of equal-mass bins of a running number, and most dates of a panel that are read one by one."""
+"""Number of equal-mass bins of a running number, and maximum number of dates of a panel with a token each."""
 
 MAX_COUNT_TOKEN = 31
-"""Tokens of counts: one each up to 15, then one for each eighth of a doubling."""
+"""Largest token of a count: one token for each count below 16, then two for each doubling."""
 
 EARLY = ("time left", "time left per row", "gap before", "age before", "mean gap", "pace")
 LATE = ("age", "calendar", "gap", "time left after")
 CYCLES = (("hour", 3600.0, 24), ("weekday", 86_400.0, 7), ("day of year", 86_400.0 * 365.25 / 24, 24))
-"""Name, length of a step in seconds and number of steps of each cycle of the calendar."""
+"""Name, length of a step in seconds, and number of steps of each calendar cycle."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Position of each row of a step in its parent's history.
+    """Position of each row in its parent's history.
 
     Attributes:
         place: Number of earlier siblings, shape (n,).
@@ -53,10 +53,10 @@ class RunningContext:
 
     Attributes:
         edges: Inner edges of each running number's bins, by its name.
-        start: Start of the window, from which calendar time is counted.
-        seconds: Length of a unit of time; 0 where the order column is a number, None for a table without order.
-        step: Length of which the distance of any two times is a multiple; 0 where there is none.
-        classes: Classes of children whose numbers the plan has.
+        start: Start of the window, the origin of calendar time.
+        seconds: Length of a unit of time; 0 if the order column is numeric, None for a table without order.
+        step: Length of which the distance of any two times is a multiple; 0 if there is none.
+        classes: Classes of children whose numbers are in the plan.
     """
 
     edges: dict[str, Floats]
@@ -77,7 +77,7 @@ class RunningContext:
             start: Start of the window.
             seconds: Length of a unit of time.
             step: Length of which the distance of any two times is a multiple.
-            classes: Classes of children whose numbers the plan has.
+            classes: Classes of children whose numbers are in the plan.
         """
         if seconds is None:
             return cls({}, start, None, step, classes)
@@ -89,7 +89,7 @@ class RunningContext:
         return cls(edges, start, seconds, step, classes)
 
     def on_grid(self, times: Floats) -> Floats:
-        """Return the nearest times that are whole steps from the start of the window."""
+        """Round times to a whole number of steps from the start of the window."""
         return np.asarray(np.round((times - self.start) / self.step) * self.step + self.start) if self.step else times
 
     @property
@@ -100,12 +100,12 @@ class RunningContext:
 
     @property
     def late_sizes(self) -> list[int]:
-        """Number of tokens of each feature that is known once the row's time is."""
+        """Number of tokens of each late feature."""
         cycles = [size for _, _, size in CYCLES] if self.seconds else []
         return [len(self.edges[name]) + 1 for name in LATE if name in self.edges] + cycles
 
     def early(self, clock: Clock) -> Integers:
-        """Return the tokens of what is known before a row's time is, shape (n, early features)."""
+        """Return the tokens of the features that are known before the row's time, shape (n, early features)."""
         out = [count_token(clock.place), count_token(clock.count - clock.place)]
         if self.seconds is not None:
             out += [self._binned(name, data) for name, data in _early(clock).items()]
@@ -113,7 +113,7 @@ class RunningContext:
         return np.stack(out, axis=1)
 
     def late(self, clock: Clock, times: Floats) -> Integers:
-        """Return the tokens of what is known once a row's time is, shape (n, late features)."""
+        """Return the tokens of the features that depend on the row's time, shape (n, late features)."""
         if self.seconds is None:
             return np.zeros((len(times), 0), np.int64)
         out = [self._binned(name, data) for name, data in _late(clock, times, self.start).items()]
@@ -143,7 +143,7 @@ class RunningContext:
 
 
 def count_token(count: Integers) -> Integers:
-    """Return a token for a count: exact up to 15, then about equal ratios."""
+    """Return the token of a count: the count itself below 16, then on a logarithmic scale."""
     large = 16 + np.floor(2 * np.log2(np.maximum(count, 16) / 16)).astype(np.int64)
     return np.minimum(np.where(count < 16, np.maximum(count, 0), large), MAX_COUNT_TOKEN)
 

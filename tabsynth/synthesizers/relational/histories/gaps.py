@@ -1,7 +1,7 @@
 """Gaps between siblings relative to the remaining time.
 
-A gap is a length, such as a week, and recurs exactly; its size depends on what time and rows are left.
-A ratio has a class of a quarter of a doubling.
+The tokens of gaps represent lengths, because lengths such as a week recur exactly. The logits also depend on the ratio
+of a gap to the mean gap that remains, binned to a quarter of a doubling.
 """
 
 from __future__ import annotations

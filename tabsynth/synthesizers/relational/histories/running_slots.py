@@ -1,4 +1,4 @@
-"""Slots of running totals: computed from the row's other slots while histories are drawn, and read as context."""
+"""Slots of running totals: computed from the row's other slots during sampling, and inputs of the history network."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tabsynth.common.arrays import Arrays, Bools, Floats, Integers
 from tabsynth.relations.linked.running_totals import RunningTotal
 
 N_BINS = 64
-"""Number of equal-mass bins of what is left of a total."""
+"""Number of equal-mass bins of the remaining change of a total."""
 
 AFTER_SHARES = (0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-"""Shares of rows at which the bins of a total after a row end; one more ends at 0."""
+"""Quantile levels of the bin edges of a total after a row; 0 is a further edge."""
 
 N_AFTER = len(AFTER_SHARES) + 2
 
 CHUNK_ROWS = 20_000
-"""Rows whose bins are computed at a time."""
+"""Maximum number of rows whose bins are computed at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +31,11 @@ class RunningSlots:
     """Running totals whose column is a slot.
 
     Attributes:
-        codec: Vocabulary of the rows.
-        order: The slots in the order in which they are drawn.
+        codec: Codec of the rows.
+        order: The slots in sampling order.
         totals: The totals.
-        places: Place of each total's slot in that order.
-        edges: Inner edges of the bins of what is left of each total, and of that by row.
+        places: Position of each total's slot in that order.
+        edges: Inner edges of the bins of the remaining change of each total, and of that change per remaining row.
         after: Inner edges of the bins of each total after a row.
     """
 
@@ -48,7 +48,7 @@ class RunningSlots:
 
     @classmethod
     def of(cls, codec: Codec, order: Sequence[int], totals: Sequence[RunningTotal]) -> Self:
-        """Return the totals whose columns are slots that are drawn."""
+        """Return the totals whose columns are sampled slots."""
         at = {codec.slots[i].column: place for place, i in enumerate(order) if codec.slots[i].digit is None}
         held = [
             one
@@ -60,7 +60,7 @@ class RunningSlots:
         return cls(codec, order, tuple(held), tuple(at[one.column] for one in held))
 
     def with_edges(self, before: Floats, after: Floats, closing: Floats, left: Integers) -> Self:
-        """Return the slots with bins of each total, and of what is left of it, in training rows.
+        """Return a copy with the bins of each total and of its remaining change, from training rows.
 
         Args:
             before: Totals of the previous sibling, shape (n, totals).
@@ -77,11 +77,11 @@ class RunningSlots:
 
     @property
     def sizes(self) -> list[int]:
-        """Number of tokens of each feature; the last is of unknown totals."""
+        """Number of tokens of each feature; the last token stands for an unknown total."""
         return [len(edges) + 2 for edges in self.edges]
 
     def early(self, before: Floats, closing: Floats, left: Integers) -> Integers:
-        """Return the tokens of what is left of each total, shape (n, features).
+        """Return the tokens of the remaining change of each total, shape (n, features).
 
         Args:
             before: Totals of the previous sibling, shape (n, totals).
@@ -95,25 +95,27 @@ class RunningSlots:
         return np.stack(columns, axis=1) if columns else np.zeros((len(before), 0), np.int64)
 
     def known(self, first: Bools, begun: Floats) -> dict[int, Bools]:
-        """Return the rows in which each slot is computed, by its place, shape (n,).
+        """Return the rows in which each slot is computed, by its position, shape (n,).
 
         Args:
             first: Rows without an earlier sibling, shape (n,).
-            begun: What each total starts from, NaN where the first row is free, shape (n, totals).
+            begun: Initial value of each total, NaN if the first row is sampled instead, shape (n, totals).
         """
         return {place: ~first | ~np.isnan(begun[:, number]) for number, place in enumerate(self.places)}
 
     def is_free(self, place: int, before: Floats) -> Bools:
-        """Return the rows in which the slot at a place is drawn, shape (n,)."""
+        """Return the rows in which the slot at a position is sampled instead of computed, shape (n,)."""
         if place not in self.places:
             return np.ones(len(before), bool)
         return np.isnan(before[:, self.places.index(place)])
 
     def compute(self, place: int, tokens: Integers, before: Floats, rng: np.random.Generator) -> Integers:
-        """Return the tokens of a slot, shape (n,); the totals are put in place, where the slot was drawn from it.
+        """Return the tokens of a slot, shape (n,), and update ``before`` to the totals after the row.
+
+        Where the slot was sampled, the total is its number.
 
         Args:
-            place: The slot.
+            place: Position of the slot.
             tokens: The row's tokens so far, shape (n, slots).
             before: Totals of the previous sibling, NaN in a first row whose slot is drawn, shape (n, totals).
             rng: Random generator.
@@ -132,13 +134,13 @@ class RunningSlots:
         return np.where(free, tokens[:, place], own)
 
     def beyond(self, place: int, tokens: Integers, before: Floats, allowed: Bools) -> Bools | None:
-        """Return the tokens of a slot by which a total would leave its range, shape (n, size); None without a total.
+        """Return the tokens of a slot with which a total would leave its range, shape (n, size); None without a total.
 
-        Totals of one column are bounded by whichever is drawn later, the column or its sign. Where every token would,
-        that of the smallest change is left.
+        The slot that is sampled last, an amount or its sign, bounds the total. If all tokens would leave the range, the
+        token of the smallest change stays allowed.
 
         Args:
-            place: The slot.
+            place: Position of the slot.
             tokens: The row's tokens so far, shape (n, slots).
             before: Totals of the previous sibling, shape (n, totals).
             allowed: Tokens that may be drawn, shape (size,).
@@ -157,7 +159,7 @@ class RunningSlots:
 
     @property
     def deciding(self) -> dict[int, int]:
-        """The first total that each slot decides, the last drawn of those from which it is computed."""
+        """First total that each slot determines; of the slots from which a total is computed, the one sampled last."""
         at = {self._deciding(total): number for number, total in reversed([*enumerate(self.totals)])}
         return {place: number for place, number in sorted(at.items()) if place >= 0}
 

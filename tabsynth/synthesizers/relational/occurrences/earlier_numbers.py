@@ -1,6 +1,6 @@
-"""Numbers relative to an earlier sibling's: weekly sales, and a salary that is the last one or slightly more.
+"""Numbers that depend on the number of an earlier sibling, such as weekly sales, or a salary that seldom changes.
 
-The relation is the same for small and large numbers, so that one set of logits by distance serves all of them.
+The change is similar for small and large numbers. The network therefore has logits that depend on the distance only.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from tabsynth.common.arrays import Integers
 from tabsynth.synthesizers.relational.occurrences.precedents import rows_before
 
 EDGES = np.geomspace(0.01, 2.5, 16)
-"""Upper ends of the classes of distances, in standard deviations of the number's normal scores."""
+"""Upper edges of the bins of distances, in standard deviations of the numbers' normal scores."""
 
 N_DISTANCES = 2 * (len(EDGES) + 1) + 2
-"""Classes of distances: the same token, larger and smaller ones, and one for tokens that are no number."""
+"""Number of bins of distances: equal, larger, smaller, and one for tokens that are not numbers."""
 
 MIN_GAIN = 0.15
-"""Minimum information, in nats per row, that the distance has beyond the row's categories."""
+"""Minimum log-likelihood gain of the distance over the row's categories, in nats per row."""
 
 MIN_GROUP_ROWS = 10
-"""Rows of like categories from which the distances of independent numbers are estimated."""
+"""Minimum rows with equal categories for the distribution of distances of independent numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class EarlierNumber:
-    """A slot whose number is drawn relative to an earlier sibling's.
+    """A slot whose number depends on the number of an earlier sibling.
 
     Attributes:
-        slot: Its place in the drawing order.
-        by_class: Whether the earlier sibling is the last of the same class; else the one before.
-        classes: Class of the distance of each token from each earlier token, shape (size + 1, size).
+        slot: Its position in sampling order.
+        by_class: Whether the earlier sibling is the last one of the same class; otherwise the previous sibling.
+        classes: Binned distance of each token from each earlier token, shape (size + 1, size).
     """
 
     slot: int
@@ -45,7 +45,10 @@ class EarlierNumber:
 
 
 def distance_classes(coder: QuantileCoder) -> npt.NDArray[np.uint8]:
-    """Return the class of the distance of each token from each earlier one, the last of them none, (size + 1, size)."""
+    """Return the binned distance of each token from each earlier one, shape (size + 1, size).
+
+    The last row stands for a row without an earlier sibling.
+    """
     n = coder.n_ordered_tokens
     counts = coder.counts[:n] + 0.5
     scores = ndtri((np.cumsum(counts) - counts / 2) / counts.sum())
@@ -63,7 +66,7 @@ def choose_earlier_numbers(
     class_slot: int | None,
     starts: Integers,
 ) -> tuple[EarlierNumber, ...]:
-    """Return the slots whose numbers depend on an earlier sibling's beyond what the categories of the row say.
+    """Return the slots whose numbers depend on an earlier sibling's number given the categories of the row.
 
     Args:
         tokens: Training rows in drawing order, siblings together and in order, shape (n, slots).
@@ -89,7 +92,7 @@ def choose_earlier_numbers(
 
 
 def earlier_rows(one: EarlierNumber, tokens: Integers, class_slot: int | None, starts: Integers) -> Integers:
-    """Return the row from whose number each row's is drawn, -1 for none, shape (n,); arguments as above."""
+    """Return the earlier row on whose number each row's number depends, -1 for none, shape (n,)."""
     return rows_before(tokens[:, class_slot], starts) if one.by_class and class_slot is not None else _previous(starts)
 
 
@@ -100,7 +103,7 @@ def _previous(starts: Integers) -> Integers:
 
 
 def _gain(own: Integers, before: Integers, alike: Integers, classes: npt.NDArray[np.uint8]) -> float:
-    """Return the nats per row by which distances differ from those of numbers that rows of like categories exchange."""
+    """Return the divergence of the distances from those of numbers permuted within equal categories, in nats per row."""
     rows = np.flatnonzero((before >= 0) & (np.bincount(alike)[alike] >= MIN_GROUP_ROWS))
     if not len(rows):
         return 0.0
