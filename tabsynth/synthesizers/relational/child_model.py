@@ -87,7 +87,7 @@ def fit_history(
     bounds = with_orphan_bounds(history_bounds(timeline, above.frame, above.schema), timeline, part.orphans)
     features = features.with_unknown(part.orphans)
     counts = np.bincount(rows, minlength=len(above.learned))[: len(above.learned)]
-    planned = read_class_totals(above.learned, counts, part.classes, part.orphans)
+    planned = _planned(above.learned, counts, part)
     rules = RuleSet.of(part.learned_schema)
     table = rules.training_table(Table(part.learned, part.learned_schema))
     child_rows = ChildRows(
@@ -144,7 +144,7 @@ def fit_history(
     plan = read_plan(above.learned, name, part.timeline, (bounds[0][:parents], bounds[1][:parents]))
     plan = add_orphans(plan, np.zeros(part.orphans) if part.times is None else part.times[part.linked :])
     ends = read_ends(above.learned, name, history.totals.totals, part.orphans)
-    planned = read_class_totals(above.learned, plan[0][:parents], part.classes, part.orphans)
+    planned = _planned(above.learned, plan[0][:parents], part)
     calibrate(history, siblings, features.tokens, bounds, plan, planned, ends, seed)
     return history
 
@@ -182,7 +182,8 @@ def sample_history(
     bounds = with_orphan_bounds(bounds, timeline, len(alone))
     features = features.with_unknown(len(alone))
     ends = read_ends(parent, name, history.totals.totals, len(alone))
-    planned = read_class_totals(parent, plan[0], history.running.classes.columns, len(alone))
+    classes = history.running.classes
+    planned = read_class_totals(parent, plan[0], classes.columns, classes.nesting, len(alone))
     plan = add_orphans(plan, alone)
     drawn = draw_histories(restrict(history, given), features.tokens, bounds, plan, planned, rng, ends)
     slots = history.codec.slots
@@ -192,6 +193,11 @@ def sample_history(
     rows = decode_rows(history.codec, history.relations, history.rules, tokens, given, rng)
     rows = _with_repeats(rows, history, drawn, rng)
     return drawn, rows.drop(columns=GAP, errors="ignore"), features
+
+
+def _planned(parent: pd.DataFrame, counts: Integers, part: TrainingTable) -> Floats:
+    """Return the planned number of children of each class, shape (parents + orphans, classes)."""
+    return read_class_totals(parent, counts, part.classes.by_column, part.classes.nesting, part.orphans)
 
 
 def _repeat_rates(frame: pd.DataFrame, codec: Codec, order: list[int], siblings: Siblings) -> dict[int, Floats]:

@@ -12,7 +12,8 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.columns import Categorical, Column, Numeric
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.relational.occurrences.class_totals import ChildClass
+from tabsynth.synthesizers.relational.occurrences.class_totals import ChildClass, PlannedClasses
+from tabsynth.synthesizers.relational.occurrences.nested_shares import NestedShares
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 SHARE_DECIMALS = 4
@@ -147,10 +148,11 @@ def add_class_totals(
     children: pd.DataFrame,
     rows: Integers,
     classes: Sequence[ChildClass],
-) -> tuple[pd.DataFrame, Schema, dict[str, ChildClass]]:
+) -> tuple[pd.DataFrame, Schema, PlannedClasses]:
     """Return a parent table with the shares of some classes among each row's children, and the classes by plan column.
 
-    Shares are learned instead of numbers, because often all children of a parent are of a class, or none.
+    Shares are learned instead of numbers, because often all children of a parent are of a class, or none. Each is a
+    share of the children that are not in the classes before it.
 
     Args:
         parent: The parent's rows, plans included.
@@ -161,33 +163,37 @@ def add_class_totals(
         classes: Result of ``choose_classes``.
     """
     named = {f"{child}.{one.column}={one.value}": one for one in classes}
-    every = np.bincount(rows, minlength=len(parent))
-    every = np.where(every > 0, every, np.nan)
-    shares = {
-        name: np.round(np.bincount(rows[one.rows(children)], minlength=len(parent)) / every, SHARE_DECIMALS)
-        for name, one in named.items()
-    }
+    held = [one.rows(children) for one in classes]
+    nesting = NestedShares.of(held, [one.column for one in classes])
+    totals = [np.bincount(rows[own], minlength=len(parent)) for own in held]
+    counts = np.bincount(rows, minlength=len(parent))
+    every = nesting.shares(np.stack(totals, 1).astype(np.float64), counts) if named else np.zeros((len(parent), 0))
+    shares = dict(zip(named, np.round(every, SHARE_DECIMALS).T, strict=True))
     columns = {
-        name: Numeric(name=name, low=0, high=1, decimals=SHARE_DECIMALS, nullable=bool(np.isnan(every).any()))
-        for name in named
+        name: Numeric(name=name, low=0, high=1, decimals=SHARE_DECIMALS, nullable=bool(np.isnan(own).any()))
+        for name, own in shares.items()
     }
-    return parent.assign(**shares), replace(schema, columns={**schema.columns, **columns}), named
+    schema = replace(schema, columns={**schema.columns, **columns})
+    return parent.assign(**shares), schema, PlannedClasses(named, nesting)
 
 
-def read_class_totals(parent: pd.DataFrame, counts: Integers, columns: Iterable[str], orphans: int) -> Floats:
+def read_class_totals(
+    parent: pd.DataFrame, counts: Integers, columns: Iterable[str], nesting: NestedShares, orphans: int
+) -> Floats:
     """Return each parent's number of children of some classes, NaN for rows without a parent.
 
     Args:
         parent: Parents with their plan columns.
         counts: Number of children of each parent, shape (parents,).
         columns: Plan columns of the classes.
+        nesting: How the classes exclude and contain each other.
         orphans: Number of rows without a parent.
 
     Returns:
         Shape (parents + orphans, classes).
     """
-    shares = [parent[name].to_numpy(np.float64, na_value=0.0) for name in columns]
-    held = np.round(np.stack(shares, 1) * counts[:, None]) if shares else np.zeros((len(parent), 0))
+    shares = [parent[name].to_numpy(np.float64, na_value=np.nan) for name in columns]
+    held = nesting.totals(np.stack(shares, 1), counts) if shares else np.zeros((len(parent), 0))
     return np.concatenate([held, np.full((orphans, held.shape[1]), np.nan)])
 
 

@@ -19,7 +19,7 @@ from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.kinds import kinds_of
 from tabsynth.synthesizers.relational.links import parent_rows, root_rows
-from tabsynth.synthesizers.relational.occurrences.class_totals import ChildClass, choose_classes
+from tabsynth.synthesizers.relational.occurrences.class_totals import PlannedClasses, choose_classes
 from tabsynth.synthesizers.relational.plan import add_class_totals, add_closing, add_kinds, add_plan
 from tabsynth.synthesizers.relational.timeline import Timeline
 
@@ -39,7 +39,7 @@ class TrainingTable:
         orphans: Number of rows without a parent.
         times: The rows' times; None for a table without order.
         timeline: How the times are expressed; None for a table without order.
-        classes: Classes of the rows whose numbers are columns of the parent's plan, by column.
+        classes: Classes of the rows whose shares are columns of the parent's plan.
     """
 
     frame: pd.DataFrame
@@ -51,7 +51,7 @@ class TrainingTable:
     orphans: int = 0
     times: Floats | None = None
     timeline: Timeline | None = None
-    classes: dict[str, ChildClass] = field(default_factory=dict)
+    classes: PlannedClasses = field(default_factory=PlannedClasses)
 
     @property
     def linked(self) -> int:

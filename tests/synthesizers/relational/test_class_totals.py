@@ -12,6 +12,7 @@ from tabsynth.synthesizers.relational.occurrences.class_totals import (
     ClassTotals,
     choose_classes,
 )
+from tabsynth.synthesizers.relational.occurrences.nested_shares import NestedShares
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 
@@ -65,6 +66,27 @@ def test_what_is_left_of_a_class_is_read_in_training_as_in_drawing() -> None:
     assert found == [2, 1, 1]
     read = totals.read(np.array([[0.0], [3.0], [1.0], [np.nan], [5.0]]), np.array([3, 3, 2, 1, 4]))[:, 0]
     assert read.tolist() == [0, N_SHARES + 1, 1 + N_SHARES // 2, N_SHARES + 2, N_SHARES + 1]
+
+
+def test_planned_numbers_of_classes_add_up_whatever_the_shares() -> None:
+    """Debits are cash and card; a fourth type of rows, a credit, has no share of its own."""
+    rng = np.random.default_rng(0)
+    type_of = rng.choice(["cash", "card", "wage", "rest"], (30, 12), p=[0.4, 0.3, 0.2, 0.1])
+    rows = [(type_of == name).ravel() for name in ("cash", "wage", "card")]
+    rows.insert(2, rows[0] | rows[2])
+    columns = ["type", "type", "sign", "type"]
+    nesting = NestedShares.of(rows, columns)
+    totals = np.stack([one.reshape(30, 12).sum(1) for one in rows], 1).astype(float)
+    counts = np.full(30, 12)
+    shares = nesting.shares(totals, counts)
+    for one in (nesting, NestedShares.from_state(nesting.state(), 4)):
+        assert (one.totals(shares.round(4), counts) == totals).all()
+    assert np.nanmin(shares) >= 0
+    assert np.nanmax(shares) <= 1
+    cash, wage, debits, card = nesting.totals(rng.random((200, 4)), np.full(200, 12)).T
+    assert (cash + card <= debits).all()
+    assert (debits + wage <= 12).all()
+    assert card.std() > 1
 
 
 @pytest.mark.slow

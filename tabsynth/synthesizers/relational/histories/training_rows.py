@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ from tabsynth.synthesizers.relational.histories.history import (
     vocabulary,
 )
 from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
-from tabsynth.synthesizers.relational.occurrences.class_totals import ChildClass, ClassTotals
+from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals, PlannedClasses
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import EarlierNumber, choose_earlier_numbers
 from tabsynth.synthesizers.relational.occurrences.precedents import choose_class_slot, precedents_of
 from tabsynth.synthesizers.relational.timeline import Timeline
@@ -89,7 +89,7 @@ class ChildRows:
         starts: Row number of each parent's first child and the number of rows, shape (parents with children + 1,).
         parent_tokens: Tokens of each row's parents, shape (n, features).
         persons: The root's row number of each row, shape (n,).
-        classes: Classes of children whose numbers the plan has, by plan column.
+        classes: Classes of children whose numbers the plan has.
         planned: These numbers, NaN where unknown, shape (parents with children, classes).
         totals: Running totals of the columns.
         opening: What the totals of each row's parent start from, NaN where the first row is free, shape (n, totals).
@@ -102,7 +102,7 @@ class ChildRows:
     starts: Integers
     parent_tokens: Integers
     persons: Integers
-    classes: Mapping[str, ChildClass]
+    classes: PlannedClasses
     planned: Floats
     totals: Sequence[RunningTotal]
     opening: Floats
@@ -217,13 +217,14 @@ def clock_of(
 
 
 def _class_totals(
-    classes: Mapping[str, ChildClass], frame: pd.DataFrame, codec: Codec, encoded: Tokens, order: list[int]
+    classes: PlannedClasses, frame: pd.DataFrame, codec: Codec, encoded: Tokens, order: list[int]
 ) -> ClassTotals:
     """Return the tokens of the classes."""
     slots = {codec.slots[i].column: at for at, i in enumerate(order) if codec.slots[i].digit is None}
-    places = [slots[one.column] for one in classes.values()]
-    tokens = [encoded[int(np.argmax(one.rows(frame))), order[slots[one.column]]] for one in classes.values()]
-    return ClassTotals(tuple(classes), np.array(places, np.int64), np.array(tokens, np.int64))
+    places = [slots[one.column] for one in classes.by_column.values()]
+    tokens = [encoded[int(np.argmax(one.rows(frame))), order[slots[one.column]]] for one in classes.by_column.values()]
+    totals = np.array(places, np.int64), np.array(tokens, np.int64)
+    return ClassTotals(tuple(classes.by_column), *totals, classes.nesting)
 
 
 def _drawing_order(codec: Codec, encoded: Tokens) -> list[int]:

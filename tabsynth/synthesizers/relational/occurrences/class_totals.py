@@ -7,7 +7,7 @@ as a column of the plan. The history network reads how many of them remain to be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 
 from tabsynth.common.arrays import Arrays, Bools, Floats, Integers
 from tabsynth.schema.columns import Column
+from tabsynth.synthesizers.relational.occurrences.nested_shares import NestedShares
 
 MAX_TOTALS, PARENTS_PER_TOTAL = 24, 25
 """Maximum number of classes, and minimum number of parents per class: plans of many shares would identify parents."""
@@ -44,6 +45,19 @@ class ChildClass:
         """Return which children are of the class, shape (n,)."""
         values = children[self.column]
         return np.asarray(values.isna() if self.value is None else (values == self.value).fillna(False), bool)
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedClasses:
+    """Classes whose shares are columns of the parent's plan.
+
+    Attributes:
+        by_column: The classes by plan column.
+        nesting: How they exclude and contain each other.
+    """
+
+    by_column: Mapping[str, ChildClass] = field(default_factory=dict)
+    nesting: NestedShares = field(default_factory=NestedShares.none)
 
 
 def choose_classes(
@@ -102,11 +116,13 @@ class ClassTotals:
         columns: The parent's plan column of each class.
         slots: Slot of each class, in drawing order, shape (classes,).
         tokens: Its token, shape (classes,).
+        nesting: How the classes exclude and contain each other.
     """
 
     columns: tuple[str, ...]
     slots: Integers
     tokens: Integers
+    nesting: NestedShares = field(default_factory=NestedShares.none)
 
     @classmethod
     def none(cls) -> Self:
@@ -150,9 +166,10 @@ class ClassTotals:
 
     def state(self) -> Arrays:
         """Return arrays for ``from_state``."""
-        return {"slots": self.slots, "tokens": self.tokens}
+        return {"slots": self.slots, "tokens": self.tokens, **self.nesting.state()}
 
     @classmethod
     def from_state(cls, columns: Sequence[str], arrays: Arrays) -> Self:
         """Rebuild from a state."""
-        return cls(tuple(columns), arrays["slots"], arrays["tokens"])
+        nesting = NestedShares.from_state(arrays, len(columns))
+        return cls(tuple(columns), arrays["slots"], arrays["tokens"], nesting)

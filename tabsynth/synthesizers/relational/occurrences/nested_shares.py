@@ -1,0 +1,95 @@
+"""Shares of classes that exclude or contain each other, each as a part of the rows that the classes before it leave.
+
+Shares of all rows, drawn one by one, need not add up: those of the types of one column could sum to more than 1, or the
+debits could be another number than their types together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from tabsynth.common.arrays import Arrays, Bools, Floats, Integers
+
+
+@dataclass(frozen=True, eq=False)
+class NestedShares:
+    """How classes exclude and contain each other.
+
+    Attributes:
+        columns: Number of each class's column, shape (classes,).
+        inside: Whether all rows of the second class are of the first, shape (classes, classes).
+        apart: Whether no row is of both, shape (classes, classes).
+    """
+
+    columns: Integers
+    inside: Bools
+    apart: Bools
+
+    @classmethod
+    def of(cls, rows: Sequence[Bools], columns: Sequence[str]) -> Self:
+        """Compare classes.
+
+        Args:
+            rows: Which rows are of each class, shape (n,) each.
+            columns: The column of each class.
+        """
+        inside = np.array([[not (one & ~other).any() for one in rows] for other in rows], bool)
+        apart = np.array([[not (one & other).any() for one in rows] for other in rows], bool)
+        shape = (len(rows), len(rows))
+        numbers = np.unique(list(columns), return_inverse=True)[1] if columns else np.zeros(0)
+        return cls(numbers.astype(np.int64), inside.reshape(shape), apart.reshape(shape))
+
+    @classmethod
+    def none(cls, classes: int = 0) -> Self:
+        """Return classes that neither exclude nor contain each other."""
+        nothing = np.zeros((classes, classes), bool)
+        return cls(np.zeros(classes, np.int64), nothing, nothing)
+
+    def shares(self, totals: Floats, counts: Integers) -> Floats:
+        """Return each class's share of the rows that it may have, NaN where there are none, shape (parents, classes).
+
+        Args:
+            totals: Number of rows of each class, shape (parents, classes).
+            counts: Number of all rows, shape (parents,).
+        """
+        out = np.full(totals.shape, np.nan)
+        for at in range(totals.shape[1]):
+            low, high = self._bounds(totals, counts, at)
+            np.divide(totals[:, at] - low, high - low, out=out[:, at], where=high > low)
+        return out
+
+    def totals(self, shares: Floats, counts: Integers) -> Floats:
+        """Return the number of rows of each class: the inverse of ``shares``, in whole rows."""
+        out = np.zeros(shares.shape)
+        for at in range(shares.shape[1]):
+            low, high = self._bounds(out, counts, at)
+            out[:, at] = np.round(low + np.nan_to_num(shares[:, at]) * (high - low))
+        return out
+
+    def _bounds(self, totals: Floats, counts: Integers, at: int) -> tuple[Floats, Floats]:
+        """Return the least and the largest number of rows of a class, by the numbers of those before it."""
+        low, high = np.zeros(len(counts)), counts.astype(np.float64)
+        before = np.arange(at)
+        for column in np.unique(self.columns[:at]):
+            own = before[self.columns[:at] == column]
+            low = np.maximum(low, totals[:, own[self.inside[at, own]]].sum(1))
+            high = np.minimum(high, counts - totals[:, own[self.apart[at, own]]].sum(1))
+            for whole in before[self.inside[before, at]]:
+                parts = own[self.apart[at, own] & self.inside[whole, own]]
+                high = np.minimum(high, totals[:, whole] - totals[:, parts].sum(1))
+        return low, np.maximum(high, low)
+
+    def state(self) -> Arrays:
+        """Return arrays for ``from_state``."""
+        return {"nested.columns": self.columns, "nested.inside": self.inside, "nested.apart": self.apart}
+
+    @classmethod
+    def from_state(cls, arrays: Arrays, classes: int) -> Self:
+        """Rebuild from a state."""
+        if "nested.columns" not in arrays:
+            return cls.none(classes)
+        return cls(arrays["nested.columns"], arrays["nested.inside"], arrays["nested.apart"])
