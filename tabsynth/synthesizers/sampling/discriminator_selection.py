@@ -45,8 +45,12 @@ N_SORT_SLOTS = 6
 MIN_ROWS = 3000
 """Minimum training rows for a discriminator."""
 
-N_TRIAL_ROWS, MIN_TRIAL_GAIN = 8000, 0.001
-"""Rows of a preliminary discriminator, and its minimum gain in nats per row for fitting the full one."""
+N_TRIAL_ROWS, MIN_TRIAL_GAIN = 8000, 0.0005
+"""Rows of a preliminary discriminator, and its minimum gain in nats per row for fitting the full one.
+
+Rows of equal populations gain less than 0.0001. Those of Credit default gain 0.0009 to 0.007, depending on the draw,
+and the full discriminator 0.1.
+"""
 
 MIN_ROWS_FOR_TRIAL = 2 * N_TRIAL_ROWS
 """Maximum rows for which the full discriminator is fitted at once."""
