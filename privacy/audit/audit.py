@@ -106,8 +106,8 @@ def audit(
     if inputs.holdout is not None:
         if len(inputs.holdout) < MIN_HOLDOUT_ROWS:
             raise DataError(
-                f"the holdout has {len(inputs.holdout)} rows; an audit needs at least {MIN_HOLDOUT_ROWS} rows, and about "
-                f"{100 * MIN_HOLDOUT_ROWS:,} to detect leaks; hold out more rows"
+                f"the holdout has {len(inputs.holdout)} rows; an audit needs at least {MIN_HOLDOUT_ROWS} rows, and "
+                f"about {100 * MIN_HOLDOUT_ROWS:,} to detect leaks; hold out more rows"
             )
         shared = check_overlap(inputs.train, inputs.holdout)
         if shared:

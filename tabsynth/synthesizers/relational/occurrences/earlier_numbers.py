@@ -103,7 +103,7 @@ def _previous(starts: Integers) -> Integers:
 
 
 def _gain(own: Integers, before: Integers, alike: Integers, classes: npt.NDArray[np.uint8]) -> float:
-    """Return the divergence of the distances from those of numbers permuted within equal categories, in nats per row."""
+    """Return the divergence of the distances from those of numbers permuted within categories, in nats per row."""
     rows = np.flatnonzero((before >= 0) & (np.bincount(alike)[alike] >= MIN_GROUP_ROWS))
     if not len(rows):
         return 0.0
