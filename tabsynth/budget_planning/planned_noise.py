@@ -20,6 +20,7 @@ from tabsynth.synthesizers.marginal.budget_allocation import (
     independent,
     independent_shares,
     level_shares,
+    measurement_shares,
     n_bins,
     n_groups,
     n_trees,
@@ -100,7 +101,9 @@ class PlannedNoise:
         """Return the mean variance of each column's tokens."""
         plan = plan_one_ways(self.grids, self.share, self.units, self.rho)
         second = dict(plan.second)
-        if not self.counts_pairs and len(self.grids) > 1:
+        if self.counts_pairs and not second:
+            second |= measurement_shares(self.grids, self.units, self.rho)
+        elif not self.counts_pairs and len(self.grids) > 1:
             pairs = len(self.grids) * (len(self.grids) - 1) // 2
             left = 1 - self.share - products_share(self.units, self.rho, pairs, 0)[0]
             for name, part in independent_shares(self.grids, left).items():

@@ -6,7 +6,7 @@ the number of rows if the whole budget were spent on that count.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,14 @@ MAX_CELLS_COUNTED_ONCE = 32
 
 MIN_SIGNAL_COUNTED_TWICE = 0.1
 """Below this signal the first count is too noisy to choose bins and tails."""
+
+MEASUREMENTS_SHARE = 0.25
+"""Share of the budget for a second count of numbers with decimals if the first one is too noisy to choose bins and
+tails, multiplied by their share of the columns. Its counts are smoothed, as in short tables, which is wrong for columns
+with point masses, such as most whole numbers and amounts that are often zero."""
+
+POINT_MASS_SIGMAS = 4.0
+"""Rows at a single number, in standard deviations of noise, that are more than noise among some hundred numbers."""
 
 SECOND_LOOK = 0.6
 """Share of a long column's budget for its second count."""
@@ -159,6 +167,20 @@ def independent_shares(grids: Mapping[str, Grid], share: float) -> dict[str, flo
     """Split what pairs would have cost between the second counts of all columns, if single columns get it."""
     each = np.sqrt([_n_weighted(grid) for grid in grids.values()])
     return dict(zip(grids, (share * each / each.sum()).tolist(), strict=True))
+
+
+def measurement_shares(
+    grids: Mapping[str, Grid], rows: float, rho: float, with_point_mass: Collection[str] = ()
+) -> dict[str, float]:
+    """Return the shares of a second count of long columns with decimals; empty if the first one is precise."""
+    if signal_to_noise(rows, rho) >= MIN_SIGNAL_COUNTED_TWICE:
+        return {}
+    smooth = {
+        name: grid
+        for name, grid in grids.items()
+        if len(grid.low) > MAX_CELLS_COUNTED_ONCE and grid.decimals != 0 and name not in with_point_mass
+    }
+    return independent_shares(smooth, MEASUREMENTS_SHARE * len(smooth) / len(grids)) if smooth else {}
 
 
 def _n_weighted(grid: Grid) -> int:

@@ -25,9 +25,11 @@ from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 from tabsynth.synthesizers.marginal.bins.subdivision import expand, subdivide
 from tabsynth.synthesizers.marginal.budget_allocation import (
     DEFAULT_EXPECTED_ROWS,
+    POINT_MASS_SIGMAS,
     dependence_share,
     independent,
     independent_shares,
+    measurement_shares,
     n_bins,
     plan_one_ways,
     products_share,
@@ -93,7 +95,8 @@ def measure_one_ways(
         expected_rows: Approximate number of units; if it is small for the budget, numeric columns are counted once.
         may_spend_all: Whether to count all columns again in the second charge, with the rest of the budget except for
             the products of signs, if counts of pairs would be mostly noise. If this depends on the strength of
-            dependence between columns, that is measured in a further charge, unless ``pairs`` is given.
+            dependence between columns, that is measured in a further charge, unless ``pairs`` is given. If pairs are
+            worth counting but the first counts are noisy, numbers with decimals are counted again and smoothed.
         pairs: Number of pairs that would be counted; all by default.
         target_pairs: Number of pairs with a target; None to measure no products of signs.
         replace_grid: Called with a column's name and a finer grid if its rows fall into few cells of a wide declared
@@ -141,11 +144,18 @@ def measure_one_ways(
         for name, part in independent_shares(grids, left - spent).items():
             second_shares[name] = second_shares.get(name, 0.0) + part
         spent = left
+    smooth = short
+    if may_spend_all and not again:
+        pointed = [
+            name for name, grid in grids.items() if _has_point_mass(grid, noisy[name, False], sigma[name, False])
+        ]
+        second_shares = measurement_shares(grids, units, source.rho, pointed)
+        again, smooth, spent = list(second_shares), bool(second_shares), spent + sum(second_shares.values())
     if again:
         numeric = [name for name in again if grids[name].line]
         stretches = {
             name: _stretch_of_cells(
-                grids[name], noisy[name, False], sigma[name, False], noisy.get((name, True)), scale[name], short
+                grids[name], noisy[name, False], sigma[name, False], noisy.get((name, True)), scale[name], smooth
             )
             for name in numeric
         }
@@ -163,8 +173,8 @@ def measure_one_ways(
                 fine[name] = expand(noisy[name, False], former), UNCOUNTED
         n_second = BINS_FOR_EACH_TOKEN * n_bins(units, source.rho)
         bins = {
-            name: (short_table_bins if short else second_bins)(
-                grids[name], estimates[name], stretches[name], n_second, (4 if short else 2) * scale[name]
+            name: (short_table_bins if smooth else second_bins)(
+                grids[name], estimates[name], stretches[name], n_second, (4 if smooth else 2) * scale[name]
             )
             for name in numeric
         }
@@ -173,11 +183,17 @@ def measure_one_ways(
         second_counts = source.counts(reads, [second_shares[name] for name in again], "columns once more", again)
         for name, second in zip(again, second_counts, strict=True):
             estimates[name] = _refine(
-                grids[name], *fine[name], estimates[name], bins[name], second, scale[name], rows, smooth=short
+                grids[name], *fine[name], estimates[name], bins[name], second, scale[name], rows, smooth=smooth
             )
-        if short:
+        if smooth:
             scale |= {name: scale[name] / SMOOTHING_GAIN for name in numeric}
     return OneWayMarginals(rows, estimates, scale, spent, short)
+
+
+def _has_point_mass(grid: Grid, noisy: Floats, sigma: float) -> bool:
+    """Return whether more rows than noise explains are at a single number of a numeric column."""
+    single = grid.low == grid.high
+    return bool((noisy[: len(single)][single] > POINT_MASS_SIGMAS * sigma).any())
 
 
 def _stretch_of_cells(
