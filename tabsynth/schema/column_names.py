@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from itertools import pairwise
 
 KEY_WORDS = frozenset({
@@ -31,22 +32,42 @@ QUANTITY_WORDS = frozenset({
 PERSON_NAME_WORDS = frozenset({
     "firstname", "lastname", "surname", "forename", "fullname", "username", "nickname", "vorname", "nachname",
     "familienname", "nombre", "apellido", "apellidos", "nom", "prenom", "prénom", "nome", "cognome", "sobrenome",
-    "имя", "фамилия", "नाम"
+    "imie", "imię", "nazwisko", "voornaam", "achternaam", "efternamn", "förnamn", "fornavn", "etternavn", "patronyme",
+    "sukunimi", "soyad", "soyadı", "soyisim", "имя", "фамилия", "отчество", "ім", "прізвище", "όνομα", "επώνυμο",
+    "الاسم", "اسم", "שם", "नाम", "doctor", "physician", "surgeon", "clinician", "arzt", "médecin", "medecin", "médico"
 })  # fmt: skip
 """Words for the name of a person in any column name."""
+TWO_NAME_WORDS = frozenset({
+    "nomfamille", "defamille", "maidenname", "mothermaiden", "nextofkin", "ofkin", "emergencycontact", "contactperson"
+})  # fmt: skip
+"""Two last words, joined, for the name of a person."""
 NAME_PART_WORDS = frozenset({"first", "last", "middle", "maiden", "full", "given", "family", "sur", "nick", "birth"})
 ADDRESS_WORDS = frozenset({
     "email", "mail", "address", "street", "street1", "address1", "address2", "adresse", "anschrift", "straße",
-    "strasse", "direccion", "dirección", "indirizzo", "endereco", "endereço", "correo", "courriel", "адрес", "पता"
+    "strasse", "direccion", "dirección", "indirizzo", "endereco", "endereço", "correo", "courriel", "calle", "rue",
+    "rua", "ulica", "улица", "адрес", "العنوان", "पता", "ipaddress"
 })  # fmt: skip
 PERSONAL_NUMBER_WORDS = frozenset({
     "phone", "telephone", "fax", "mobile", "cellphone", "iban", "passport", "ssn", "nhs", "telefon", "telefonnummer",
-    "handynummer", "telefono", "teléfono", "téléphone", "kontonummer", "kartennummer", "dni", "nif", "cpf", "aadhaar",
-    "телефон"
+    "handynummer", "telefono", "teléfono", "téléphone", "portable", "celular", "kontonummer", "kartennummer", "dni",
+    "nif", "nie", "cpf", "aadhaar", "pan", "curp", "rut", "bsn", "ahv", "avs", "svnr", "nir", "pesel", "personnummer",
+    "fødselsnummer", "cpr", "hetu", "tckn", "inn", "snils", "инн", "снилс", "nino", "itin", "ein", "medicare",
+    "medicaid", "sozialversicherungsnummer", "versichertennummer", "rvnr", "reisepass", "reisepassnummer", "passeport",
+    "pasaporte", "passaporto", "ausweis", "ausweisnummer", "personalausweis", "führerschein", "fallnummer",
+    "patientennummer", "kundennummer", "vin", "imei", "mac", "kennzeichen", "nummernschild", "matrícula", "targa",
+    "телефон", "паспорт", "الهاتف", "फोन"
 })  # fmt: skip
 """Words for numbers that reach or identify a person."""
+TWO_NUMBER_WORDS = frozenset({
+    "licenseplate", "licenceplate", "numberplate", "vehicleplate", "codicefiscale", "steuerid", "taxid", "nationalid",
+    "socialsecurity", "seguridadsocial", "driverlicense", "driverslicense", "healthcard", "macaddress", "deviceserial"
+})  # fmt: skip
+"""Two last words, joined, for such numbers."""
+FILE_WORDS = frozenset({"plate", "case", "file", "chart", "record", "encounter", "admission", "serial"})
+"""With a word for number after them, the number of a document or a file of a person."""
+STORAGE_WORDS = frozenset({"int", "str", "txt", "text", "raw", "orig", "original", "clean", "cleaned"})
 UNSPACED_WORDS = (
-    ("姓名", "氏名", "名前", "이름", "성명"),
+    ("姓名", "氏名", "名前", "患者名", "顧客名", "会員名", "이름", "성명", "환자명"),
     ("地址", "住所", "주소", "邮箱", "郵箱", "メール", "이메일"),
     (
         "电话",
@@ -95,12 +116,16 @@ ORDERED_WORDS = tuple(
 def split_words(name: str) -> list[str]:
     """Return the words of a column's name in lower case: ``patientId`` and ``PATIENT_ID`` are both patient, id."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
-    return re.findall(r"[^\W\d_]+|\d+", spaced.lower())
+    # The vowel signs of Indic scripts and accents are marks, which are no word characters of a regular expression.
+    composed = unicodedata.normalize("NFC", spaced.lower())
+    return re.findall(
+        r"\d+|[^\d ]+", "".join(char if unicodedata.category(char)[0] in "LMN" else " " for char in composed)
+    )
 
 
 def is_key(name: str) -> bool:
     """Return whether a column name suggests a key: it ends in ``id`` or the like, or names a person alone."""
-    words = [word for word in split_words(name) if not word.isdigit()]
+    words = _content_words(name)
     if not words:
         return False
     numbered = words[-1] in ("number", "no", "num", "nr") and bool(ACCOUNT_WORDS.union(PERSON_WORDS) & set(words))
@@ -109,7 +134,7 @@ def is_key(name: str) -> bool:
 
 def is_person(name: str) -> bool:
     """Return whether a column name suggests the key of a person."""
-    words = [word for word in split_words(name) if not word.isdigit()]
+    words = _content_words(name)
     if not set(words) & PERSON_WORDS:
         return False
     return len(words) == 1 or words[-1] in KEY_WORDS or words[-1] in ("number", "no", "nr")
@@ -131,30 +156,42 @@ def is_quantity(name: str) -> bool:
 
 def is_person_name(name: str) -> bool:
     """Return whether a column name suggests names of persons: ``surname``, ``first_name``, ``NAME``."""
-    words = [word for word in split_words(name) if not word.isdigit()]
+    words = _content_words(name)
     if not words or any(word in name for word in UNSPACED_WORDS[0]):
         return bool(words)
     alone = len(words) == 1 and words[0] in NAME_PART_WORDS - {"full", "birth"} | {"name"}
-    if words[-1] in PERSON_NAME_WORDS or alone:
+    if words[-1] in PERSON_NAME_WORDS or alone or "".join(words[-2:]) in TWO_NAME_WORDS:
         return True
-    return words[-1] in ("name", "names") and words[-2] in NAME_PART_WORDS | PERSON_WORDS
+    return words[-1] in ("name", "names") and words[-2] in NAME_PART_WORDS | PERSON_WORDS | PERSON_NAME_WORDS
 
 
 def is_address(name: str) -> bool:
     """Return whether a column name suggests postal or e-mail addresses."""
-    words = [word for word in split_words(name) if not word.isdigit()]
+    words = _content_words(name)
     return any(word in name for word in UNSPACED_WORDS[1]) or (bool(words) and words[-1] in ADDRESS_WORDS)
 
 
 def is_personal_number(name: str) -> bool:
     """Return whether a column name suggests numbers of telephones, accounts, cards or documents."""
-    words = [word for word in split_words(name) if not word.isdigit()]
+    words = _content_words(name)
     if not words or any(word in name for word in UNSPACED_WORDS[2]):
         return bool(words)
     owned = PERSONAL_NUMBER_WORDS | {"account", "card", "insurance", "licence", "license"}
+    if "".join(words[-2:]) in TWO_NUMBER_WORDS:
+        return True
     if words[-1] in NUMBER_WORDS:
-        return len(words) > 1 and words[-2] in owned
+        # The id of a file or an admission may be a code of few values.
+        owned = owned if words[-1] in ("id", "key") else owned | FILE_WORDS
+        return len(words) > 1 and (words[-2] in owned or "".join(words[-3:-1]) in TWO_NUMBER_WORDS)
     return words[-1] in PERSONAL_NUMBER_WORDS or (len(words) == 1 and words[0] in owned)
+
+
+def _content_words(name: str) -> list[str]:
+    """Return the words of a name without digits and without last words on its storage, such as ``phone_raw``."""
+    words = [word for word in split_words(name) if not word.isdigit()]
+    while len(words) > 1 and words[-1] in STORAGE_WORDS:
+        words.pop()
+    return words
 
 
 def is_personal(name: str) -> bool:

@@ -84,6 +84,8 @@ def parse_text(text: pd.Series, format: str, *, utc: bool = False) -> pd.Series:
         ValueError: The format is none.
     """
     plain = text.astype(object).where(text.notna(), None)
+    if any(isinstance(value, np.str_) for value in plain):  # pandas refuses it
+        plain = plain.map(lambda value: str(value) if isinstance(value, np.str_) else value)
     if pd.api.types.is_float_dtype(text.dtype):  # whole numbers of a column with missing cells
         plain = plain.map(lambda value: f"{value:.0f}", na_action="ignore")
     readable = parseable_format(format)

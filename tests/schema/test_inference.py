@@ -266,3 +266,8 @@ def test_long_texts_of_which_some_repeat_are_text():
     assert "categories" in column.question
     labels = [f"I agree with statement number {chr(97 + i)} of this long list of statements" for i in range(25)]
     assert infer_one(labels * 10).kind == "categorical"
+
+
+def test_dates_in_the_text_type_of_numpy_are_dates():
+    values = list(np.array([f"2020-01-{day:02d}" for day in range(1, 29)]))
+    assert infer_one(pd.Series(values, dtype=object)).kind == "datetime"

@@ -76,6 +76,22 @@ def test_much_of_a_column_in_rare_values_is_asked_about(values):
         ("x", ["078-05-1120", "219-09-9999"] * 50, "identifier"),
         ("证件", ["11010519491231002X", "440524188001010014"] * 50, "identifier"),
         ("x", [110105194912310003] * 50, "identifier"),
+        ("नाम", ["राम", "सीता"] * 50, "text"),
+        ("患者名", ["山田太郎", "佐藤花子"] * 50, "text"),
+        ("nazwisko", ["Nowak", "Wójcik"] * 50, "text"),
+        ("pre\u0301nom", ["Jean", "Marie"] * 50, "text"),
+        ("emergency_contact", ["Anna Huber", "Bob Maier"] * 50, "text"),
+        ("contact", ["a@example.org", "b@example.org", "by post"] * 50, "text"),
+        ("Kennzeichen", ["M-AB 100", "GÖ-C 17"] * 50, "identifier"),
+        ("license_plate", ["100-XYZ", "217-ABC"] * 50, "identifier"),
+        ("pesel", ["44051401359", "02070803628"] * 50, "identifier"),
+        ("codice_fiscale", ["RSSMRA85T10A562S", "BNCGVN90A01H501X"] * 50, "identifier"),
+        ("Case No.", [104233, 204991] * 50, "identifier"),
+        ("phone_raw", ["0664 1234567", "0699 7654321"] * 50, "identifier"),
+        ("x", ["756.1234.5678.97", "756.9217.0769.85"] * 50, "identifier"),
+        ("x", ["06 12 34 56 78", "01.23.45.67.89"] * 50, "identifier"),
+        ("x", ["10.0.0.1", "192.168.1.20"] * 50, "identifier"),
+        ("x", ["de89370400440532013000", "gb82west12345698765432"] * 50, "identifier"),
     ],
 )
 def test_columns_of_persons_are_asked_about_and_never_learned(name, values, kind):
@@ -95,6 +111,10 @@ def test_columns_of_persons_are_asked_about_and_never_learned(name, values, kind
         ("patient_type_id", [1, 2, 3] * 50, "categorical"),
         ("station_name", ["Bern", "Basel"] * 50, "categorical"),
         ("email_opt_in", [True, False] * 50, "boolean"),
+        ("Kennzeichen", ["A", "B1"] * 50, "categorical"),
+        ("case_id", [10423, 20499] * 50, "categorical"),
+        ("cpr", ["yes", "no"] * 50, "categorical"),
+        ("version", ["1.2.3.400", "1.2.3.500"] * 50, "categorical"),
     ],
 )
 def test_columns_that_merely_mention_persons_are_learned(name, values, kind):

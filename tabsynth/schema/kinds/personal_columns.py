@@ -10,13 +10,22 @@ from tabsynth.schema.columns import Identifier, Text
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?", re.ASCII)
+IP_ADDRESS = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)", re.ASCII)
+MAC_ADDRESS = re.compile(r"[0-9A-F]{2}(?:([:-])[0-9A-F]{2})(?:\1[0-9A-F]{2}){4}")
+AHV = re.compile(r"756\.\d{4}\.\d{4}\.\d\d", re.ASCII)
+CPF = re.compile(r"\d{3}\.\d{3}\.\d{3}-\d\d", re.ASCII)
+NINO = re.compile(r"[A-Z]{2}(?: ?\d\d){3} ?[A-D]", re.ASCII)
 SSN = re.compile(r"\d{3}-\d{2}-\d{4}", re.ASCII)
 NHS = re.compile(r"\d{3}([ -]?)\d{3}\1\d{4}", re.ASCII)
 CARD = re.compile(r"\d{4}(?:[ -]?\d{4}){2}[ -]?\d{1,7}", re.ASCII)
 CHINESE_ID = re.compile(r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]", re.ASCII)
-PHONE = re.compile(r"\+\d[\d ()./-]{5,}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|\(\d{3}\) ?\d{3}-\d{4}", re.ASCII)
+PHONE = re.compile(
+    r"\+\d[\d ()./-]{5,}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|\(\d{3}\) ?\d{3}-\d{4}|0\d(?:[ .-]\d\d){4}", re.ASCII
+)
 MIN_CHECKED_VALUES = 8
 """Distinct values that must all have a valid check digit, which one number in ten has by chance."""
+MIN_PERSONAL_SHARE = 0.5
+"""Of a column with more e-mail addresses than this no value is learned, whatever the others are."""
 YES_NO_WORDS = frozenset({"yes", "no", "y", "n", "true", "false", "none", "unknown", "ja", "nein", "si", "non", "oui"})
 
 
@@ -27,15 +36,18 @@ def infer_personal(name: str, sample: Sequence[str]) -> Identifier | Text | None
         name: Its name.
         sample: Its distinct values, or many of them, as text.
     """
-    if all(EMAIL.fullmatch(value) for value in sample):
-        return Text(name=name, pii="email", why="all values are e-mail addresses, which are never learned")
-    what = next((what for what, known in NUMBER_CHECKS.items() if known(sample)), "")
-    if what:
-        return Identifier(name=name, why=f"all values are {what}", question=_question(what))
     worded = [value for value in sample if value.strip().lower() not in YES_NO_WORDS]
     if not worded:
         return None
-    if is_personal_number(name) and all(sum(map(str.isdigit, value)) >= 4 for value in worded):
+    mailed = sum(EMAIL.fullmatch(value.strip()) is not None for value in worded)
+    if mailed > MIN_PERSONAL_SHARE * len(worded):
+        share = "all" if mailed == len(sample) else "most"
+        return Text(name=name, pii="email", why=f"{share} values are e-mail addresses, which are never learned")
+    what = next((what for what, known in NUMBER_CHECKS.items() if known(worded)), "")
+    if what:
+        share = "all" if len(worded) == len(sample) else "most"
+        return Identifier(name=name, why=f"{share} values are {what}", question=_question(what))
+    if is_personal_number(name) and all(map(_may_identify, worded)):
         what = "numbers of telephones, accounts, cards or documents of persons"
         return Identifier(
             name=name,
@@ -53,14 +65,21 @@ def infer_personal(name: str, sample: Sequence[str]) -> Identifier | Text | None
     return None
 
 
+def _may_identify(value: str) -> bool:
+    """Return whether a value is long enough for the number of a document, or of a vehicle such as M-AB 123."""
+    digits = sum(map(str.isdigit, value))
+    return digits >= 4 or (digits >= 2 and value == value.upper() and sum(map(str.isalnum, value)) >= 5)
+
+
 def _question(what: str) -> str:
     return f"does it contain {what} (identifier, replaced), or is it a code (categorical) or a quantity (numeric)?"
 
 
 def _all_match(form: re.Pattern[str], check: Callable[[str], bool], enough: int) -> Callable[[Sequence[str]], bool]:
-    """Test that enough values match a pattern and a check of their letters and digits."""
+    """Test that enough values match a pattern and a check of their letters and digits, in any case."""
     return lambda sample: (
-        len(sample) >= enough and all(form.fullmatch(value) and check(re.sub(r"\W", "", value)) for value in sample)
+        len(sample) >= enough
+        and all(form.fullmatch(own := value.strip().upper()) and check(re.sub(r"\W", "", own)) for value in sample)
     )
 
 
@@ -94,6 +113,11 @@ NUMBER_CHECKS: dict[str, Callable[[Sequence[str]], bool]] = {
     "Chinese identity numbers": _all_match(CHINESE_ID, _chinese_id, 1),
     "NHS numbers": _all_match(NHS, _nhs, MIN_CHECKED_VALUES),
     "payment card numbers": _all_match(CARD, _luhn, MIN_CHECKED_VALUES),
+    "Swiss insurance numbers": _all_match(AHV, lambda value: True, 1),
+    "Brazilian taxpayer numbers": _all_match(CPF, lambda value: True, 1),
+    "national insurance numbers": _all_match(NINO, lambda value: True, 1),
+    "network addresses": _all_match(IP_ADDRESS, lambda value: True, 1),
+    "hardware addresses": _all_match(MAC_ADDRESS, lambda value: True, 1),
     "telephone numbers": _all_match(PHONE, lambda value: True, 1),
 }
 """Personal numbers, by pattern and check digit."""
