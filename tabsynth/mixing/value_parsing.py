@@ -60,6 +60,12 @@ def parse_number_column(
     number_format = (
         find_number_format([str(value).strip() for value in plain.dropna().unique()]) if is_unparsed.any() else None
     )
+    if number_format is not None and number_format.has_unit:
+        # Another source may have another unit.
+        raise DataError(
+            f"{where}: its numbers are written with a unit, as {number_format}; write them as plain numbers, and the "
+            "unit in the name of the column"
+        )
     if number_format is not None and is_batch:
         raise DataError(
             f"{where}: numbers seem to have the format {number_format}, such as "

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.schema.cell_types import exceeds_float64, unwrap_arrow_timestamps
-from tabsynth.schema.column_names import is_code, is_key, is_quantity, is_quasi_identifier
+from tabsynth.schema.column_names import is_code, is_date_name, is_key, is_quantity, is_quasi_identifier
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import infer_resolution, parse_dates
 from tabsynth.schema.kinds.code_inference import with_codes
@@ -41,6 +41,8 @@ MAX_CODE_VALUES = 12
 """Up to so many distinct integers may be codes; a question asks."""
 MIN_ROWS = 20
 """In fewer rows, distinct values are no evidence of a key."""
+SERIAL_DATES = (20_000, 60_000)
+"""Days since 1900 of the dates from 1954 to 2064."""
 MAX_CONSTANT_SHARE = 0.999
 """A column with a more frequent value, in at least ``MIN_CONSTANT_ROWS`` rows, is almost constant."""
 MIN_CONSTANT_ROWS = 1000
@@ -178,7 +180,7 @@ def _infer_number(name: str, present: pd.Series) -> Column:
         return Categorical(name=name, why=why, question="is it a code, as its name suggests, or a quantity (numeric)?")
     if dates := _infer_compact_dates(name, distinct):
         return dates
-    question = _sentinel_question(data) or _date_question(distinct)
+    question = _sentinel_question(data) or _date_question(name, distinct)
     question = question or _code_question(name, distinct) or _gap_question(name, present)
     return Numeric(name=name, decimals=0, why=why, question=question)
 
@@ -206,8 +208,8 @@ def _infer_unique_integers(name: str, data: npt.NDArray[np.float64], distinct: n
         return Categorical(name=name, why=why, question="no value repeats: is it a key (identifier)?")
     if dates := _infer_compact_dates(name, distinct):
         return dates
-    question = _sentinel_question(data)
-    if len(data) >= MIN_ROWS and not is_quantity(name):
+    question = _sentinel_question(data) or _date_question(name, distinct)
+    if not question and len(data) >= MIN_ROWS and not is_quantity(name):
         question = "no value repeats: is it a key (identifier) or a measurement?"
     return Numeric(name=name, decimals=0, why="all values are integers", question=question)
 
@@ -286,8 +288,10 @@ def _gap_question(name: str, present: pd.Series) -> str:
     return f"its {many} distinct integers repeat and have gaps: is it a code (categorical) or a quantity (numeric)?"
 
 
-def _date_question(distinct: npt.NDArray[np.int64]) -> str:
-    """Ask about integers most of which are dates such as 20190331."""
+def _date_question(name: str, distinct: npt.NDArray[np.int64]) -> str:
+    """Ask about integers most of which are dates such as 20190331, or days as a spreadsheet counts them."""
+    if is_date_name(name) and distinct[0] >= SERIAL_DATES[0] and distinct[-1] <= SERIAL_DATES[1]:
+        return "its numbers resemble dates as a spreadsheet counts them, from 1900: convert them to dates"
     month, day = distinct % 10000 // 100, distinct % 100
     plain = (distinct > 18000101) & (distinct < 22001231) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
     if len(distinct) >= MIN_ROWS and plain.mean() > 0.8:

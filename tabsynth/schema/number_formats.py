@@ -1,24 +1,34 @@
 """Detect, parse and write number formats, so that text comes back identical.
 
 A format is written as in spreadsheets, with the column's own separators: ``$#,##0.00``, ``#.##0,## €``, ``0.0#%``. A
-zero is a digit that is always there, a # one that may be.
+zero is a digit that is always there, a # one that may be. A second part shows how negative numbers are written if not
+with a minus in front, a third part how zero is: ``#,##0.00;(#,##0.00)``, ``0.0;0.0-``, ``+0%;-0%;0%``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 SYMBOLS = "$€£¥￥₹₩₽元円원%‰"
-CURRENCY = rf"(?:[A-Z]{{0,3}}[{SYMBOLS}]|CHF|USD|EUR|GBP|JPY|CNY|RMB|INR|BRL|CAD|AUD|RUB|KRW|SEK|NOK|DKK|PLN|kr|zł|Kč)"
+CURRENCY = (
+    rf"(?:[A-Z]{{0,3}}[{SYMBOLS}]|CHF|USD|EUR|GBP|JPY|CNY|RMB|INR|BRL|CAD|AUD|RUB|KRW|SEK|NOK|DKK|PLN|kr|zł|Kč|Rs\.?|Fr\.|"
+    "万円|億円|万元|亿元|만원)"
+)
+UNITS = (
+    r"(?:(?:kg|mg|[µμ]g|mcg|lbs?|oz|km|cm|mm|[µμ]m|ft|m[lL]|d[lL]|k?Wh|kW|mmHg|bpm|mph|km/h|°[CF]|mg/d[lL]|g/d[lL]|"
+    r"mmol/[lL]|m?I?U/m?[lL])|[ \u00a0](?:g|m|[lL]|h|s|in|mi|min|sec|hours?|days?|weeks?|months?|years?|yrs?))"
+)
+"""Units of measurement after a number; short ones only after a space."""
 SPACES = "  \u202f"  # plain, no-break, narrow no-break
+UNIT_SUFFIX = re.compile(rf"[{SPACES}]?{UNITS}")
 NUMBER_PATTERN = re.compile(
-    rf"(?P<sign>-?)(?P<prefix>(?:{CURRENCY}[{SPACES}]?)?)(?P<body>-?[\d.,'’{SPACES}]*\d)(?P<suffix>(?:[{SPACES}]?{CURRENCY})?)"
+    rf"(?P<sign>-?)(?P<prefix>(?:{CURRENCY}[{SPACES}]?)?)(?P<body>-?[\d.,'’{SPACES}]*\d)(?P<suffix>(?:[{SPACES}]?(?:{CURRENCY}|{UNITS}))?)"
 )
 FORMAT_PATTERN = re.compile(
     r"(?P<prefix>[^#0]*)(?P<whole>#(?P<thousands>[^#0])(?P<lakh>##\3)?##0|0|#)"
@@ -27,6 +37,9 @@ FORMAT_PATTERN = re.compile(
 SEPARATORS = (("", "."), (",", "."), (".", ","), *((space, ",") for space in SPACES), ("'", "."), ("’", "."), ("", ","))
 SEPARATORS = (*SEPARATORS, *((space, ".") for space in SPACES))
 MAX_DECIMALS = 15
+CURRENCY_BEFORE_MINUS = re.compile(rf"({CURRENCY}[{SPACES}]?)-")
+NEGATIVES = ("()", "1-", "−", "$-", "+", "+0")
+"""Forms of negative numbers besides a minus in front; of those with a plus, the second has it for zero too."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,7 @@ class NumberFormat:
         most: Decimals that are written at most.
         zero: Whether a zero comes before the separator of decimals (0.5, not .5).
         lakh: Whether groups after the first have two digits, as in India.
+        negative: How negative numbers differ, one of ``NEGATIVES``; empty for a minus in front.
     """
 
     prefix: str = ""
@@ -52,8 +66,21 @@ class NumberFormat:
     most: int = MAX_DECIMALS
     zero: bool = True
     lakh: bool = False
+    negative: str = ""
 
     def __str__(self) -> str:
+        base = self._positive()
+        if not self.negative:
+            return base
+        positive, zero = ("+" if self.negative[0] == "+" else ""), (f";{base}" if self.negative == "+" else "")
+        return f"{positive}{base};{_with_sign(base, self.negative, self.prefix)}{zero}"
+
+    @property
+    def has_unit(self) -> bool:
+        """Whether a unit of measurement, not a currency, follows the numbers."""
+        return UNIT_SUFFIX.fullmatch(self.suffix) is not None
+
+    def _positive(self) -> str:
         group = f"#{self.thousands}##{self.thousands}##0" if self.lakh else f"#{self.thousands}##0"
         whole = group if self.thousands else "0" if self.zero else "#"
         places = "0" * self.least + ("#" if self.most > self.least else "")
@@ -62,6 +89,10 @@ class NumberFormat:
     @classmethod
     def parse(cls, text: str) -> NumberFormat | None:
         """Parse a format; None if it is malformed."""
+        if ";" in text:
+            base = cls.parse(text.split(";")[0].removeprefix("+"))
+            signed = [] if base is None else [replace(base, negative=style) for style in NEGATIVES]
+            return next((form for form in signed if str(form) == text), None)
         match = FORMAT_PATTERN.fullmatch(text)
         if match is None:
             return None
@@ -91,7 +122,7 @@ class NumberFormat:
 
     def read(self, text: str) -> float | None:
         """Parse a text; None if it does not match the format."""
-        match = self._form.fullmatch(text)
+        match = self._form.fullmatch(_with_minus(text, self.negative))
         if match is None or (match["sign"] and match["inner"]) or not any(map(str.isdigit, match["body"])):
             return None
         plain = match["body"].replace(self.thousands, "") if self.thousands else match["body"]
@@ -113,9 +144,29 @@ class NumberFormat:
         if not self.zero and whole == "0" and places:
             whole = ""
         body = whole + (self.decimal + places if places else "")
-        return (
-            ("-" if number < 0 and any(char in body for char in "123456789") else "") + self.prefix + body + self.suffix
-        )
+        written, nonzero = self.prefix + body + self.suffix, any(char in body for char in "123456789")
+        if self.negative[:1] == "+" and (number > 0 or self.negative == "+0") and (nonzero or self.negative == "+0"):
+            return ("-" if number < 0 and nonzero else "+") + written
+        return _with_sign(written, self.negative, self.prefix) if number < 0 and nonzero else written
+
+
+def _with_minus(text: str, negative: str) -> str:
+    """Return the text of a number with a minus in front if it is negative, and no plus."""
+    if negative == "()" and text[:1] == "(" and text[-1:] == ")":
+        return "-" + text[1:-1]
+    if negative == "1-" and text[-1:] == "-":
+        return "-" + text[:-1]
+    if negative == "−" and text[:1] == "−":
+        return "-" + text[1:]
+    if negative == "$-":
+        return CURRENCY_BEFORE_MINUS.sub(r"-\1", text, count=1)
+    return text[1:] if negative[:1] == "+" and text[:1] == "+" else text
+
+
+def _with_sign(text: str, negative: str, prefix: str) -> str:
+    """Return the text of a negative number, given that of its absolute value."""
+    forms = {"()": f"({text})", "1-": f"{text}-", "−": f"−{text}", "$-": f"{prefix}-{text.removeprefix(prefix)}"}
+    return forms.get(negative, f"-{text}")
 
 
 def find_number_format(text: Sequence[str], decimal: str | None = None) -> NumberFormat | None:
@@ -125,6 +176,30 @@ def find_number_format(text: Sequence[str], decimal: str | None = None) -> Numbe
         text: The distinct texts.
         decimal: Decimal separator; detected by default.
     """
+    found = _find_unsigned_format(text, decimal)
+    if found is not None:
+        return found
+    for negative in NEGATIVES:
+        plain = [_with_minus(value, negative) for value in text]
+        changed = sum(before != after for before, after in zip(text, plain, strict=True))
+        # Without another number beside them, (1) is an item of a list and +43 begins a telephone number.
+        if not changed or changed == len(text) or (negative[0] == "+" and not any(v[0] == "-" for v in plain)):
+            continue
+        base = _find_unsigned_format(plain, decimal)
+        form = None if base is None else replace(base, negative=negative)
+        if form is not None and all(_is_rewritten(form, value) for value in text):
+            return form
+    return None
+
+
+def _is_rewritten(form: NumberFormat, text: str) -> bool:
+    """Return whether a text is read and written back identically."""
+    number = form.read(text)
+    return number is not None and form.write(number) == text
+
+
+def _find_unsigned_format(text: Sequence[str], decimal: str | None) -> NumberFormat | None:
+    """Return the format of numbers with a minus in front, if they are negative."""
     first = NUMBER_PATTERN.fullmatch(text[0]) if len(text) else None
     if first is None:
         return None

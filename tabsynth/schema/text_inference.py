@@ -9,12 +9,20 @@ from string import digits
 import numpy as np
 import pandas as pd
 
-from tabsynth.schema.column_names import KEY_WORDS, is_code, is_key, is_person, is_personal, split_words
+from tabsynth.schema.column_names import (
+    KEY_WORDS,
+    is_code,
+    is_key,
+    is_person,
+    is_personal,
+    is_quasi_identifier,
+    split_words,
+)
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import infer_resolution, parse_dates
 from tabsynth.schema.kinds.datetime_detection import find_formats, infer_padding, is_date_like
 from tabsynth.schema.kinds.personal_columns import infer_personal
-from tabsynth.schema.number_formats import MAX_DECIMALS, NumberFormat, find_number_format
+from tabsynth.schema.number_formats import CURRENCY, MAX_DECIMALS, SPACES, NumberFormat, find_number_format
 from tabsynth.schema.validation import is_missing_marker
 
 MIN_ROWS = 20
@@ -29,9 +37,14 @@ MIN_GROUP, MAX_RARE_SHARE = 5, 0.05
 """A question asks about columns with a larger share of values in fewer rows than the default floor."""
 MIN_NUMERIC_SHARE = 0.8
 N_SAMPLED_VALUES = 10_000
+MAX_YEARS = 50
+"""Dates with two-digit years over a longer time may be read in the wrong century."""
 
 NUMBER = re.compile(r" *-?\d*(?:\.\d*)?(?:[eE][+-]?\d+)? *", re.ASCII)
 NUMBER_WITH_UNIT = re.compile(r" *\(?[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%€$£¥]?[)-]? *", re.ASCII)
+AMOUNT = re.compile(rf"[^\w\s]{{0,2}}(?:{CURRENCY}[{SPACES}]?)?[^\w\s]?\d[\d.,'’٫٬ ]*[.,٫]\d+[^\w\s]?")
+"""A number with decimals, its sign, separators and digits in any script."""
+SOME_DIGITS = re.compile(r"[-−+]?\d[\d.,٫٬٪%]*")
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
@@ -58,7 +71,8 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
     spelled = find_number_format(distinct, decimal) if numeric < 1 or pointed else None
     if spelled is None and numeric == 1.0 and all(_is_number(value) for value in distinct):
         return _infer_digits(name, rows, different, distinct)
-    if spelled is not None and str(spelled) not in ("0", "0.#"):
+    few_with_unit = spelled is not None and different <= MIN_ROWS and spelled.has_unit
+    if spelled is not None and str(spelled) not in ("0", "0.#") and not few_with_unit:
         return _formatted_number(name, distinct, spelled, sure=decimal is not None)
     marks = sorted(value for value in distinct if is_missing_marker(value))
     known = [value for value in distinct if value not in marks]
@@ -107,6 +121,9 @@ def _infer_date(name: str, distinct: list[str]) -> Datetime | None:
     question = ""
     if len(formats) > 1:
         question = f"does day or month come first? It is read as {formats[0]!r}, but {formats[1]!r} is also possible"
+    years = moments.dt.year
+    if "%y" in formats[0] and not question and (years.max() - years.min() > MAX_YEARS or is_quasi_identifier(name)):
+        question = "its years have two digits and are read as 1969 to 2068: is that right? Else write four digits"
     why = f"all values are dates or times written as {formats[0]}"
     return Datetime(
         name=name,
@@ -188,7 +205,7 @@ def _infer_sparse_text(name: str, rows: int, different: int, sample: list[str], 
     why = f"{different} distinct values in {rows} rows"
     coded = words < 1.2 and np.mean([any(char.isdigit() for char in value) for value in sample]) > 0.95
     if different == rows and (coded or (is_key(name) and words < 2)) and not is_personal(name):
-        return Identifier(name=name, why=f"{why}: codes that never repeat")
+        return Identifier(name=name, why=f"{why}: codes that never repeat", question=question)
     if is_key(name) and words < 1.2:
         return repeated_identifier(name)
     if words >= 2 * MIN_TEXT_WORDS:
@@ -216,6 +233,10 @@ def _number_or_date_question(numeric: float, sample: list[str]) -> str:
     if MIN_NUMERIC_SHARE <= numeric < 1:
         odd = sum(not _is_number(value) for value in sample)
         return f"{numeric:.0%} of the distinct values are numbers, {odd} are not: are these errors, or is it a code?"
+    if any(not value.isascii() for value in sample) and all(SOME_DIGITS.fullmatch(value) for value in sample):
+        return "the numbers are written in digits other than 0 to 9: convert them to have the values learned"
+    if all(AMOUNT.fullmatch(value) for value in sample):
+        return "the values resemble numbers, written in several ways: write them in one way to have the values learned"
     if all(NUMBER_WITH_UNIT.fullmatch(value) and any(char in "%€$£¥,'. " for char in value) for value in sample):
         return (
             "the values resemble numbers with units or separators: remove these to have the values learned as numbers"

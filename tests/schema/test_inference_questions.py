@@ -41,6 +41,11 @@ def test_what_the_user_is_asked_about_well_known_tables(schema_of):
         ("x", [str(i * 7) for i in range(300)] * 2, "numeric", "to_numeric"),
         ("x", ["9999-12-31", *(f"2020-01-{i:02d}" for i in range(1, 29))] * 3, "categorical", "dates"),
         ("x", [9999, *range(3000)] * 2, "numeric", ""),
+        ("x", [f"{'$€'[i % 2]}{i}.25" for i in range(60)], "identifier", "several ways"),
+        ("x", [f"{i}٫٢٥" for i in range(60)], "identifier", "digits other"),
+        ("x", [f"{i % 7} mg" for i in range(140)], "categorical", ""),
+        ("dob", [f"01/13/{i}" for i in range(40, 90)] * 2, "datetime", "two digits"),
+        ("admission_date", [43000 + i for i in range(60)] * 2, "numeric", "spreadsheet"),
     ],
 )
 def test_questions(name, values, kind, asks):

@@ -72,8 +72,8 @@ class Profile:
 
     @property
     def quantity_words(self) -> tuple[str, ...]:
-        """The words of its name, and the currency symbols of its values."""
-        symbols = re.split(r"[#0.,'’\s]+", (self.number_format or "").casefold())
+        """The words of its name, and the currency symbols and units of its values."""
+        symbols = re.split(r"[#0.,'’\s+]+", (self.number_format or "").partition(";")[0].casefold())
         return (*self.words, *(symbol for symbol in symbols if symbol))
 
     @property

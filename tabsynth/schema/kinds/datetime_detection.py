@@ -92,7 +92,7 @@ def find_formats(text: Sequence[str]) -> list[str]:
         text: Each different text once.
     """
     head = text[:N_PROBED_TEXTS]
-    every = pd.Series(list(text), dtype=object)
+    every = pd.Series([str(value) for value in text], dtype=object)  # pandas refuses numpy's subclass of str
     for found in candidate_formats(head):
         if _fits(every, found):
             other = found.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
