@@ -27,6 +27,17 @@ ENCODINGS = (
 )  # fmt: skip
 """Encodings that can be detected, besides UTF-8 and UTF-16 with a byte order mark."""
 
+OTHER_SEPARATORS = "^~:\x01\x1f"
+"""Separators that are not detected; a warning names one that splits all lines alike."""
+OTHER_CONTENT = {
+    b"PK\x03\x04": "a workbook or another ZIP archive", b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls)",
+    b"\x1f\x8b": "a gzip archive", b"PAR1": "Parquet", b"%PDF": "PDF", b"SQLite format 3": "an SQLite database",
+    b"<!doctype": "HTML", b"<html": "HTML", b"<table": "HTML", b"<?xml": "XML", b"[{": "JSON", b'{"': "JSON",
+}  # fmt: skip
+"""First bytes of files that are no CSV, whatever their suffix."""
+MIN_NUL_SHARE = 0.2
+"""Of the even or odd bytes, if ASCII is written in two bytes a character."""
+
 KANA = frozenset(map(chr, range(0x3041, 0x30FB)))
 SEPARATOR_LINE = re.compile("\ufeff?sep=([^\r\n])\r?\n")
 WESTERN = frozenset("ÄÖÜäöüßÀÂÇÈÉÊËÎÏÔÙÛŸŒàâçèéêëîïôùûÿœÁÍÑÓÚáíñóúÃÕãõÌÒìòÅÆØåæø¿¡€£§°ºª«»‘’“”–—…µ²³½")
@@ -66,6 +77,7 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
     if separator is not None and (not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n'):
         raise SourceError(f"separator must be one character such as ';', not {separator!r}")
     sample, whole = _read_sample(path)
+    _check_content(path, sample)
     detected = _detect_encoding(path, sample, whole) if encoding is None else _normalise_encoding(encoding)
     text = codecs.getincrementaldecoder(detected)(errors="replace").decode(sample)
     line = SEPARATOR_LINE.match(text)
@@ -76,7 +88,10 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
         if separator is None and line is None and mark != usual
         else []
     )
-    if notes:
+    if not notes and separator is None and (other := _other_separator(text)):
+        notes = [f"a single column: if {other!r} separates fields, give separator={other!r}"]
+        warnings.warn(f"{path.name} is read as {notes[0]}", UserWarning, stacklevel=4)
+    elif notes:
         advice = "give encoding= or separator= where that is wrong"
         warnings.warn(f"{path.name} is read as {' and '.join(notes)}; {advice}", UserWarning, stacklevel=4)
     return Dialect(mark, detected, line is not None)
@@ -94,6 +109,14 @@ def _read_sample(path: Path) -> tuple[bytes, bool]:
         raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
 
 
+def _check_content(path: Path, sample: bytes) -> None:
+    """Raise SourceError for a file of another kind."""
+    start = sample[:64].removeprefix(codecs.BOM_UTF8).lstrip()
+    known = (what for mark, what in OTHER_CONTENT.items() if start.lower().startswith(mark.lower()))
+    if (what := next(known, None)) is not None:
+        raise SourceError(f"{str(path)!r} has the suffix of a CSV file, but it contains {what}; give it its own suffix")
+
+
 def _normalise_encoding(encoding: str) -> str:
     """Return Python's name of an encoding."""
     try:
@@ -104,8 +127,14 @@ def _normalise_encoding(encoding: str) -> str:
 
 def _detect_encoding(path: Path, sample: bytes, whole: bool) -> str:
     """Return the encoding of a file's first bytes."""
+    if sample.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    # UTF-16 without a byte order mark: the high byte of most characters is zero.
+    nul = [sample[first::2].count(0) > MIN_NUL_SHARE * len(sample) / 2 for first in (0, 1)]
+    if any(nul) and not all(nul):
+        return "utf-16-be" if nul[0] else "utf-16-le"
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample, final=whole)
     except UnicodeDecodeError:
@@ -157,6 +186,15 @@ def _detect_separator(text: str, usual: str, *, whole: bool) -> str:
     if widths[usual] > 1:
         return usual
     return max(widths, key=lambda mark: widths[mark])
+
+
+def _other_separator(text: str) -> str | None:
+    """Return a separator that is not detected and splits all first lines alike, if no other does."""
+    lines = text.splitlines()[:N_SAMPLED_LINES][:-1]
+    if len(lines) < 3 or any(mark in lines[0] for mark in SEPARATORS):
+        return None
+    alike = (mark for mark in OTHER_SEPARATORS if len({line.count(mark) for line in lines}) == 1 and mark in lines[0])
+    return next(alike, None)
 
 
 def _count_fields(lines: list[str], separator: str) -> int:

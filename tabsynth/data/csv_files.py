@@ -220,10 +220,9 @@ def _explain_failure(path: Path, dialect: Dialect, width: int, error: Exception)
     try:
         for record in _read_records(path, dialect):
             if record and len(record) != width:
-                return DataError(
-                    f"{str(path)!r}, line {line}: {len(record)} fields, but the header has {width}; "
-                    "fix that row, or quote the fields that hold the separator"
-                )
+                fix = "fix that row, or quote the fields that hold the separator"
+                fix = "remove titles or comments above the header" if width == 1 else fix
+                return DataError(f"{str(path)!r}, line {line}: {len(record)} fields, but the header has {width}; {fix}")
             line += 1 + sum(field.count("\n") for field in record)
     except UnicodeDecodeError:
         return _encoding_error(path, dialect)

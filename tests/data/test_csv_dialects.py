@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tabsynth.data import read, write
-from tabsynth.errors import SourceError
+from tabsynth.errors import DataError, SourceError
 from tabsynth.schema.schema import Schema
 
 
@@ -70,3 +70,33 @@ def test_the_separator_line_of_excel_is_no_row(tmp_path):
 def test_a_space_before_a_percent_sign_separates_no_thousands(tmp_path):
     table = read(_csv(tmp_path, "a\n" + "".join(f"{i}.5 %\n" for i in range(30))))
     assert table.schema["a"].format == "0.0 %"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_wide_encodings_are_detected_without_a_byte_order_mark(tmp_path, encoding):
+    path = _csv(tmp_path, "a,b\n" + "".join(f"{i},Größe {i}\n" for i in range(9)), encoding)
+    with pytest.warns(UserWarning, match=encoding):
+        frame = read(path).frame
+    assert frame["a"].tolist() == list(range(9))
+    assert frame["b"][8] == "Größe 8"
+
+
+@pytest.mark.parametrize("mark", ["^", "~", "\x01"])
+def test_a_separator_that_is_not_detected_is_named(tmp_path, mark):
+    path = _csv(tmp_path, f"a{mark}b\n" + "".join(f"{i}{mark}x\n" for i in range(5)))
+    with pytest.warns(UserWarning, match="single column"):
+        assert read(path).frame.shape == (5, 1)
+    assert read(path, separator=mark).frame.shape == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"), [("PK\x03\x04rest\n1\n", "workbook"), (" <HTML>\n<p>1\n", "HTML"), ('[{"a": 1}]\n1\n', "JSON")]
+)
+def test_other_content_under_the_suffix_of_csv_is_named(tmp_path, content, what):
+    with pytest.raises(SourceError, match=what):
+        read(_csv(tmp_path, content))
+
+
+def test_lines_above_the_header_are_explained(tmp_path):
+    with pytest.raises(DataError, match="above the header"):
+        read(_csv(tmp_path, "# report\na,b\n1,2\n3,4\n"))
