@@ -164,8 +164,11 @@ def nearest_multiple(value: Floats, unit: float) -> Floats:
 def roundest_number(low: float, high: float, step: float = 0.0) -> float:
     """Return the multiple of the largest power of ten (and of a step) in [low, high), where ``low < high``."""
     exponent = math.ceil(math.log10(max(abs(low), abs(high), high - low)))
+    number = low
     for power in range(exponent, exponent - 17, -1):
         unit = max(round(10.0**power / step), 1) * step if step else 10.0**power
+        if not unit:  # below the least number that float64 holds
+            break
         number = math.ceil(low / unit) * unit
         if unit == step or low <= number < high:
             break

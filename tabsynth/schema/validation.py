@@ -148,7 +148,9 @@ def to_numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.f
         if not (np.isnan(read) & values.notna().to_numpy()).any():
             return read
     try:
-        return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan)
+        numbers = pd.to_numeric(values)
+        if not pd.api.types.is_complex_dtype(numbers.dtype):  # a conversion would drop the imaginary parts
+            return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError, OverflowError):
         pass
     bad = values[values.notna() & ~values.map(_is_number).astype(bool)]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.data import Table
-from tabsynth.schema.rounding import nearest_multiple
+from tabsynth.schema.rounding import nearest_multiple, roundest_number
 
 from .round_trips import numeric, round_trip, schema_of
 
@@ -123,3 +123,7 @@ def test_days_that_were_stored_as_years_are_whole() -> None:
     assert (values % 1 != 0).any()
     back = round_trip(pd.DataFrame({"x": values}), schema_of(x=numeric()))["x"]
     assert (back % 1 == 0).all()
+
+
+def test_the_least_numbers_of_float64_have_a_roundest_number():
+    assert 5e-324 <= roundest_number(5e-324, 5e-323) < 5e-323

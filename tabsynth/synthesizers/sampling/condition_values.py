@@ -15,8 +15,8 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, time_zone
-from tabsynth.errors import ConditionError, DataError, quote
-from tabsynth.schema.columns import Categorical, Datetime, Identifier, Numeric, Text
+from tabsynth.errors import ConditionError, DataError, quote, shorten
+from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import parse_dates
 from tabsynth.schema.validation import to_instants, to_numbers
 
@@ -72,7 +72,7 @@ def convert_range(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float
             -math.inf if first is None else float(-(-first.value // unit)),
             math.inf if last is None else float(last.value // unit),
         )
-    low, high = (_number(name, end, default) for end, default in zip(span, (-math.inf, math.inf), strict=True))
+    low, high = (_number(name, column, end, default) for end, default in zip(span, (-math.inf, math.inf), strict=True))
     decimals = coder.decimals if isinstance(coder, QuantileCoder) else None
     return (
         (low, high)
@@ -112,10 +112,7 @@ def _convert_numbers(codec: Codec, name: str, values: pd.Series, strict: bool) -
     """Return numbers rounded to the column's decimals; unless strict, those with more decimals are unchanged."""
     column = codec.schema[name]
     assert isinstance(column, Numeric)
-    try:
-        data = to_numbers(values, column.format)
-    except DataError as error:
-        raise ConditionError(f"given[{name!r}]: {error}") from error
+    data = _read_numbers(name, column, values)
     if np.isinf(data).any():
         raise ConditionError(f"given[{name!r}] is infinite; use None for the open end of a range: (low, None)")
     coder = codec.coders[name]
@@ -185,7 +182,7 @@ def _instant(name: str, value: Any, format: str | None, zone: str | None) -> Any
     try:
         moment = _read(value, format)
         if moment.tz is None:
-            moment = moment if zone is None else moment.tz_localize(zone)
+            moment = moment if zone is None else _localize(name, moment, zone)
         elif zone is None:
             raise ConditionError(f"given[{name!r}] is {value!r}, but the column has no time zone; give it without one")
         return moment
@@ -193,7 +190,20 @@ def _instant(name: str, value: Any, format: str | None, zone: str | None) -> Any
         if isinstance(error, ConditionError):
             raise
         form = f"the column's format {format!r} or ISO 8601" if format else "ISO 8601"
-        raise ConditionError(f"given[{name!r}] is {value!r}, which is not a date in {form}: {error}") from error
+        raise ConditionError(f"given[{name!r}] is {value!r}, which is not a date in {form}") from error
+
+
+def _localize(name: str, moment: pd.Timestamp, zone: str) -> pd.Timestamp:
+    """Return a local time in its zone; one that a change of the clock skips or repeats is refused."""
+    local: Any = moment.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+    if local is not pd.NaT:
+        return pd.Timestamp(local)
+    shifted: Any = moment.tz_localize(zone, ambiguous=True, nonexistent="NaT")
+    fault = "does not exist" if shifted is pd.NaT else "occurs twice"
+    raise ConditionError(
+        f"given[{name!r}]: {moment} {fault} in {zone}, where the clock changes; give it with an offset, "
+        f"such as {moment.isoformat()}+01:00"
+    )
 
 
 def _read(value: Any, format: str | None) -> pd.Timestamp:
@@ -207,14 +217,31 @@ def _read(value: Any, format: str | None) -> pd.Timestamp:
     return pd.Timestamp(pd.to_datetime(str(value), format="ISO8601"))
 
 
-def _number(name: str, end: Any, default: float) -> float:
+def _read_numbers(name: str, column: Column, values: pd.Series) -> npt.NDArray[np.float64]:
+    """Return given numbers, plain or in the column's written form."""
+    form = column.format if isinstance(column, Numeric) else None
+    try:
+        return to_numbers(values, form)
+    except DataError as error:
+        odd = next(value for value in values if not _is_number(name, column, value))
+        other = f" or text of the form {form!r}" if form else ""
+        raise ConditionError(f"given[{name!r}] is {shorten(repr(odd), 80)}, not a number{other}") from error
+
+
+def _is_number(name: str, column: Column, value: Any) -> bool:
+    """Return whether a single given value is a number, or missing."""
+    try:
+        to_numbers(pd.Series([value], dtype=object, name=name), column.format if isinstance(column, Numeric) else None)
+    except DataError:
+        return False
+    return True
+
+
+def _number(name: str, column: Column, end: Any, default: float) -> float:
     """Return one end of a range of numbers."""
     if end is None:
         return default
-    try:
-        value = float(end)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ConditionError(f"given[{name!r}]: the end {end!r} of the range is not a number") from error
+    value = float(_read_numbers(name, column, pd.Series([end], dtype=object, name=name))[0])
     if math.isnan(value):
         raise ConditionError(f"given[{name!r}]: an end of the range is missing; use None for an open end")
     return value

@@ -205,7 +205,11 @@ class Conditions:
             raise ConditionError(
                 f"given[{name!r}]: a list of values is for a column of categories; give a range instead"
             )
+        if not values:
+            raise ConditionError(f"given[{name!r}] is an empty list; leave it out where any value may be drawn")
         known = convert_values(codec, name, pd.Series(values, dtype=object), strict=True)
+        if known.isna().any() and not coder.allowed_tokens[coder.missing]:
+            raise ConditionError(f"given[{name!r}] allows missing, but the column was never missing in training")
         tokens = codec.encode_column(name, known)
         if isinstance(coder, ValueCoder):
             pooled = [value for value in known.dropna() if value in coder.public]

@@ -54,6 +54,12 @@ def model(frame: pd.DataFrame) -> MarginalSynthesizer:
         (pd.DataFrame({"country": ["SE", "ZZ"]}), "'ZZ'.*'SE'"),
         ({"country": False}, "False.*quote"),
         ({"country": [{}]}, "give a value"),
+        ({"country": []}, "empty list"),
+        ({"country": ["SE", None]}, "never missing"),
+        ({"k": 10**400}, r"not a number$"),
+        ({"k": complex(50, 2)}, r"not a number$"),
+        ({"k": ("a", 5)}, "'a', not a number"),
+        ({"born": "31/02/2020"}, "not a date.*ISO 8601$"),
         ({"id": "K00001"}, "not learned"),
         ({"id": ["K00001"]}, "not learned"),
         ({"note": "seen"}, "not learned"),
@@ -63,7 +69,7 @@ def model(frame: pd.DataFrame) -> MarginalSynthesizer:
         ({"k": 5000}, "5000.*from 0 to 100"),
         ({"k": (1000, 2000)}, "from 0 to 100"),
         ({"k": math.inf}, "infinite"),
-        ({"k": "many"}, "not numbers"),
+        ({"k": "many"}, "'many', not a number"),
         ({"day": ("2020-01-05 10:00", "2020-01-05 11:00")}, "empty"),
         ({"born": pd.Timestamp("2020-01-05 10:00")}, "cannot hold"),
         ({"when": "2031-01-05"}, "2031.*from 2020"),
@@ -165,3 +171,30 @@ def test_selected_rows_are_in_random_order() -> None:
     model.trees_ = TreeDiscriminator.fit(model.layout_, real, real.flip(0), seed=0)
     first = (model.sample(8000, seed=1)["group"] == "a").to_numpy().reshape(8, 1000).mean(axis=1)
     assert np.abs(first - first.mean()).max() < 4 * np.sqrt(first.mean() * (1 - first.mean()) / 1000)
+
+
+@pytest.fixture(scope="module")
+def vienna() -> MarginalSynthesizer:
+    moments = pd.date_range("2021-03-27", periods=120, freq="h", tz="Europe/Vienna")
+    amounts = [f"CHF {1000 + 7 * row:,}.00".replace(",", "'") for row in range(120)]
+    return MarginalSynthesizer().fit(pd.DataFrame({"t": moments, "amount": amounts}), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("2021-03-28 02:30", "does not exist"),
+        (("2021-03-28 02:30", None), "does not exist"),
+        ("2021-10-31 02:30", "occurs twice"),
+    ],
+)
+def test_local_times_at_a_change_of_the_clock_are_refused(vienna: MarginalSynthesizer, given: Any, says: str) -> None:
+    with pytest.raises(ConditionError, match=says):
+        vienna.sample(3, given={"t": given}, seed=0)
+
+
+def test_ranges_may_be_written_in_the_form_of_the_column(vienna: MarginalSynthesizer) -> None:
+    drawn = vienna.sample(20, given={"amount": ("CHF 1'100.00", "CHF 1'200.00")}, seed=0)["amount"]
+    assert all("CHF 1'100.00" <= value <= "CHF 1'200.00" for value in drawn)
+    with pytest.raises(ConditionError, match="text of the form"):
+        vienna.sample(3, given={"amount": "CHF 1100"}, seed=0)
