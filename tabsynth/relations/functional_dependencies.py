@@ -129,8 +129,9 @@ def _tables(
     single = (most == least) & (most >= 0) & ~open_
     follows = np.stack([shares[i][np.clip(most[:, at], 0, None)] for at, i in enumerate(dependents)], axis=1)
     expected = (size - 1) * (1 - follows)
-    complete = (single | open_ | (most < 0)).all(axis=0)
-    least_rows = np.where(known == missing, MIN_ROWS, MIN_IMPLICATION_ROWS)[:, None]
+    absent = (known == missing)[:, None]  # after a missing value anything may follow
+    complete = (single | open_ | absent | (most < 0)).all(axis=0)
+    least_rows = np.where(absent, MIN_ROWS, MIN_IMPLICATION_ROWS)
     # By chance a sample may contain half of the expected evidence.
     needed = sample / 2 if sample < 1 else 1.0
     strong = single & (size >= least_rows * needed) & (size * (1 - follows) >= MIN_EVIDENCE_ROWS * needed)

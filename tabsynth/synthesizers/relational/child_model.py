@@ -15,13 +15,14 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import Progress
 from tabsynth.data.table import Table
 from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.relations.functional_dependencies import FunctionalDependency, discover
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.synthesizers.relational.histories.calibration import calibrate
 from tabsynth.synthesizers.relational.histories.conditions import decode_rows, restrict
 from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.history import GAP, History
 from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
-from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
+from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER, RunningSlots
 from tabsynth.synthesizers.relational.histories.stepper import Drawn, draw_histories
 from tabsynth.synthesizers.relational.histories.training import train_history
 from tabsynth.synthesizers.relational.histories.training_rows import ChildRows, Siblings, prepare
@@ -139,6 +140,7 @@ def fit_history(
         {one.slot: np.zeros(N_DISTANCES, np.float32) for one in siblings.earlier},
         _repeat_rates(table.frame, codec, order, siblings),
         {slot: np.zeros(N_AFTER, np.float32) for slot in slots.deciding},
+        _dependencies(codec, order, slots, siblings.tokens),
     )
     parents = len(above.learned)
     plan = read_plan(above.learned, name, part.timeline, (bounds[0][:parents], bounds[1][:parents]))
@@ -147,6 +149,18 @@ def fit_history(
     planned = _planned(above.learned, plan[0][:parents], part)
     calibrate(history, siblings, features.tokens, bounds, plan, planned, ends, seed)
     return history
+
+
+def _dependencies(
+    codec: Codec, order: list[int], totals: RunningSlots, tokens: Integers
+) -> tuple[FunctionalDependency, ...]:
+    """Return the functional dependencies between slots in drawing order, without gaps and computed numbers."""
+    slots = [codec.slots[i] for i in order]
+    open_ = [
+        None if one.digit is not None or one.column == GAP or at in totals.places else [codec.coders[one.column].rare]
+        for at, one in enumerate(slots)
+    ]
+    return discover(tokens.astype(np.int32), [one.size for one in slots], open_, [one.missing for one in slots])
 
 
 def sample_history(

@@ -12,6 +12,7 @@ import pandas as pd
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.errors import ConditionError, quote
+from tabsynth.relations.categories.determined_tokens import propagate
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy
 from tabsynth.relations.enforcement import Relations
@@ -105,7 +106,7 @@ def restrict(history: History, given: Mapping[str, Any] | None) -> History:
             if not allowed[at].any():
                 column = history.codec.slots[history.order[at]].column
                 raise ConditionError(f"given[{column!r}] is a value that the model cannot generate; choose another")
-    return replace(history, allowed=allowed, bias=bias)
+    return replace(history, allowed=propagate(history.functions, allowed), bias=bias)
 
 
 def decode_rows(

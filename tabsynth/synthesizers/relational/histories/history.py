@@ -17,6 +17,7 @@ from tabsynth.common.arrays import Arrays, Floats, Integers
 from tabsynth.data.table import Table
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.enforcement import Relations, combined_state
+from tabsynth.relations.functional_dependencies import FunctionalDependency
 from tabsynth.schema.columns import Identifier
 from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.schema import Schema
@@ -54,6 +55,7 @@ class History:
         distance_bias: Correction of the classes of distances from earlier numbers, by slot.
         repeats: Share of numbers with the token of the earlier number that repeat it exactly, by class, by slot.
         after_bias: Correction of the bins of the running total that a slot decides, by slot.
+        functions: Functional dependencies between slots, in drawing order.
     """
 
     codec: Codec
@@ -73,6 +75,7 @@ class History:
     distance_bias: dict[int, npt.NDArray[np.float32]]
     repeats: dict[int, Floats]
     after_bias: dict[int, npt.NDArray[np.float32]]
+    functions: tuple[FunctionalDependency, ...] = ()
 
     @property
     def has_gaps(self) -> bool:
@@ -107,6 +110,7 @@ class History:
                 "earlier": {str(slot): one.by_class for slot, (_, one, _) in self.network.earlier.items()},
                 "width": self.network.width,
                 "memory": self.network.keep.out_features // N_MEANS,
+                "functions": [[one.determinant, one.dependent, one.gap] for one in self.functions],
             },
             {
                 **arrays,
@@ -121,6 +125,7 @@ class History:
                 **{f"distance_bias.{slot}": a for slot, a in self.distance_bias.items()},
                 **{f"repeats.{slot}": a for slot, a in self.repeats.items()},
                 **{f"after_bias.{slot}": a for slot, a in self.after_bias.items()},
+                **{f"function.{i}": one.table for i, one in enumerate(self.functions)},
                 **weights,
             },
         )
@@ -182,6 +187,10 @@ class History:
             {one.slot: arrays[f"distance_bias.{one.slot}"] for one in earlier},
             {one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},
             {slot: arrays[f"after_bias.{slot}"] for slot in totals.deciding},
+            tuple(
+                FunctionalDependency(int(a), int(b), arrays[f"function.{i}"], int(gap))
+                for i, (a, b, gap) in enumerate(config.get("functions", []))
+            ),
         )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Bools, Floats, Integers
+from tabsynth.relations.categories.determined_tokens import excluded_tokens, repair_violations
 from tabsynth.synthesizers.relational.histories.context import Clock
 from tabsynth.synthesizers.relational.histories.gaps import GapTokens, left_class, mean_gap_left
 from tabsynth.synthesizers.relational.histories.history import GAP, History
@@ -144,6 +145,7 @@ def _draw_abreast(
         for slot in range(len(sizes)):
             if (slot > 0 or gap is None) and running.is_free(slot, totals[:here]).any():
                 beyond = running.beyond(slot, tokens, totals[:here], history.allowed[slot])
+                contrary = excluded_tokens(history.functions, slot, tokens, sizes[slot])
                 unseen, used = seen.unseen(slot, here), history.running.classes.used(slot, left[:here], sizes[slot])
                 classes = net.distances(slot, torch.from_numpy(previous[:here]), torch.from_numpy(recalled))
                 after = None
@@ -155,7 +157,7 @@ def _draw_abreast(
                     logits = logits + torch.from_numpy(history.after_bias[slot])[after.long()]
                 if classes is not None:
                     logits = logits + torch.from_numpy(history.distance_bias[slot])[classes.long()]
-                tokens[:, slot] = _draw_slot(history, logits, slot, beyond, unseen, used, rng)
+                tokens[:, slot] = _draw_slot(history, logits, slot, beyond, contrary, unseen, used, rng)
             if slot in running.places:
                 tokens[:, slot] = running.compute(slot, tokens, totals[:here], rng)
             stream = stream + net.embed(torch.from_numpy(tokens[:, slot]), slot)
@@ -164,6 +166,7 @@ def _draw_abreast(
             if slot == net.class_slot:
                 recalled = precedents.read(tokens[:, slot])
                 stream = stream + net.recall(torch.from_numpy(recalled))
+        repair_violations(history.functions, tokens, history.allowed, rng)
         state[:here] = update_means(state[:here], net.remember(torch.from_numpy(tokens), late), place)
         before[:here] = 0.0 if place == 0 else times - start
         moment[:here], previous[:here] = times, tokens
@@ -216,6 +219,7 @@ def _draw_slot(
     logits: Tensor,
     slot: int,
     beyond: Bools | None,
+    contrary: Bools | None,
     unseen: Bools | None,
     used: Bools,
     rng: np.random.Generator,
@@ -224,7 +228,10 @@ def _draw_slot(
     excluded = ~history.allowed[slot] if beyond is None else ~history.allowed[slot] | beyond
     if unseen is not None:
         logits = logits + torch.from_numpy(unseen * history.new_bias[slot])
-    barred = np.where((excluded | used).all(1, keepdims=True), excluded, excluded | used)
+    barred = excluded if excluded.ndim == 2 else np.broadcast_to(excluded, used.shape)
+    for more in (contrary, used):  # the first matters most where no token is left
+        if more is not None:
+            barred = np.where((barred | more).all(1, keepdims=True), barred, barred | more)
     return _draw(logits.masked_fill(torch.from_numpy(barred), -torch.inf), rng)
 
 
