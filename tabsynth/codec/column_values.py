@@ -26,7 +26,7 @@ from tabsynth.schema.columns import (
 )
 from tabsynth.schema.datetime_formats import coarsen_format
 from tabsynth.schema.schema import Schema
-from tabsynth.schema.validation import to_instants, to_numbers
+from tabsynth.schema.validation import to_instants, to_moments, to_numbers
 
 NumericColumns = dict[str, npt.NDArray[np.float64]]
 """Columns as numbers, missing as NaN, shape (n,) each."""
@@ -122,7 +122,7 @@ def numeric_values(column: Column, values: pd.Series) -> npt.NDArray[np.float64]
     """Return a numeric or datetime column as float64 (datetimes in units of their resolution), missing as NaN."""
     if not isinstance(column, Datetime):
         return to_numbers(values, getattr(column, "format", None))
-    moments = to_instants(values, column.format)
+    moments = to_moments(values, column)
     out = moments.to_numpy().astype(np.int64) // UNIT_NANOSECONDS[column.resolution or "s"]
     return np.where(moments.isna().to_numpy(), np.nan, out.astype(np.float64))
 
@@ -137,6 +137,6 @@ def categorical_values(column: Column, values: pd.Series) -> pd.Series:
 
 
 def to_datetimes(column: Datetime, data: npt.NDArray[np.float64]) -> pd.Series:
-    """Return the naive UTC datetimes of numbers in units of the column's resolution."""
+    """Return the naive datetimes of numbers in units of the column's resolution, as ``to_moments`` does."""
     units = np.nan_to_num(data).astype(np.int64) * UNIT_NANOSECONDS[column.resolution or "s"]
     return pd.Series(np.where(np.isnan(data), np.iinfo(np.int64).min, units).astype("datetime64[ns]"))

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tabsynth.schema.columns import Column, Datetime, Numeric
-from tabsynth.schema.datetime_formats import ZONE, format_dates
+from tabsynth.schema.datetime_formats import ZONE, days_in_zone, format_dates
 from tabsynth.schema.number_formats import NumberFormat, format_numbers
 
 TEXT_DTYPES = frozenset({"object", "string"})
@@ -137,12 +137,16 @@ def value_series(values: npt.NDArray[np.object_], dtype: str, categories: list[A
 
 
 def datetime_series(instants: pd.Series, dtype: str, column: Datetime) -> pd.Series:
-    """Naive UTC datetimes as a column of a dtype: datetimes of a zone and unit, Python dates, or text in a format."""
+    """Naive datetimes as a column of a dtype: datetimes of a zone and unit, Python dates, or text in a format.
+
+    They are in UTC, except that days of a time zone are local, as ``to_moments`` returns them.
+    """
     if dtype.startswith("category:"):
         return datetime_series(instants, dtype.removeprefix("category:"), column).astype("category")
     if dtype.startswith(("datetime64", "arrow:timestamp", "arrow:date")):
         zone = time_zone(dtype, column)
-        zoned = instants if zone is None else instants.dt.tz_localize("UTC").dt.tz_convert(zone)
+        local = zone is not None and column.resolution == "D"
+        zoned = days_in_zone(instants, zone) if local else _in_zone(instants, zone)
         return _cast(zoned, parse_dtype(dtype)) if dtype.startswith("datetime64") else zoned.astype(parse_dtype(dtype))
     if dtype.startswith("object:"):
         return _datetime_objects(instants, dtype, time_zone(dtype, column))
@@ -150,9 +154,14 @@ def datetime_series(instants: pd.Series, dtype: str, column: Datetime) -> pd.Ser
     return text if dtype == "object" else value_series(text.to_numpy(), dtype, sorted(set(text.dropna())), False)
 
 
+def _in_zone(instants: pd.Series, zone: str | None) -> pd.Series:
+    """Return naive UTC datetimes in a zone."""
+    return instants if zone is None else instants.dt.tz_localize("UTC").dt.tz_convert(zone)
+
+
 def _datetime_objects(instants: pd.Series, dtype: str, zone: str | None) -> pd.Series:
     """Return the naive UTC datetimes as Python objects: dates, datetimes or timestamps of a zone, missing as None."""
-    moments = instants if zone is None else instants.dt.tz_localize("UTC").dt.tz_convert(zone)
+    moments = _in_zone(instants, zone)
     cells: pd.Series
     if dtype == "object:date":
         cells = moments.dt.date.astype(object)

@@ -167,12 +167,21 @@ def _respell(written: pa.Array, part: str) -> pa.Array:
 
 
 def infer_resolution(moments: pd.Series) -> Resolution:
-    """Return the coarsest unit of which every datetime (in UTC) is a multiple."""
+    """Return the coarsest unit of which every datetime is a multiple: of days in its time zone, else in UTC."""
     present = moments.dropna()
-    if isinstance(present.dtype, pd.DatetimeTZDtype):
+    zoned = isinstance(present.dtype, pd.DatetimeTZDtype)
+    if zoned:
+        days = present.dt.tz_localize(None).dt.normalize()
+        if (present == days_in_zone(days, present.dtype.tz)).all():
+            return "D"
         present = present.dt.tz_convert("UTC").dt.tz_localize(None)
     ticks = present.to_numpy().astype("datetime64[ns]").astype(np.int64)
-    return next(unit for unit, size in NANOSECONDS.items() if not (ticks % size).any())
+    return next(unit for unit, size in NANOSECONDS.items() if not (ticks % size).any() and not (zoned and unit == "D"))
+
+
+def days_in_zone(days: pd.Series, zone: Any) -> pd.Series:
+    """Return the first moments of naive days in a time zone, also where the clock changes at midnight."""
+    return days.dt.tz_localize(zone, ambiguous=np.ones(len(days), bool), nonexistent="shift_forward")
 
 
 def default_format(moments: pd.Series, resolution: Resolution | None = None) -> str:

@@ -99,7 +99,7 @@ def row_values(frame: pd.DataFrame, schema: Schema, names: Iterable[str]) -> dic
     for name in names:
         column, own = schema[name], frame[name]
         if isinstance(column, Datetime):
-            moments = to_instants(own, column.format)
+            moments = to_moments(own, column)
             days = moments.to_numpy().astype(np.int64) / NANOSECONDS_PER_DAY
             out[name] = np.where(moments.isna().to_numpy(), np.nan, days)
         elif isinstance(column, Numeric):
@@ -195,6 +195,21 @@ def to_instants(values: pd.Series, format: str | None = None) -> pd.Series:
         )
     naive: pd.Series = parsed.dt.tz_localize(None).astype("datetime64[ns]")
     return naive
+
+
+def to_moments(values: pd.Series, column: Datetime) -> pd.Series:
+    """Convert a datetime column to the naive ``datetime64[ns]`` that models learn, missing as NaT.
+
+    Days of a time zone are days there, which begin at different times of day in UTC; all else is in UTC.
+
+    Raises:
+        DataError: A value is not a date of the column's format.
+    """
+    if column.resolution == "D":
+        values = unwrap_arrow_timestamps(values)
+        if isinstance(values.dtype, pd.DatetimeTZDtype):
+            values = values.dt.tz_localize(None)
+    return to_instants(values, column.format)
 
 
 def _check_column(values: pd.Series, column: Column) -> None:

@@ -18,7 +18,7 @@ from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, time_z
 from tabsynth.errors import ConditionError, DataError, quote, shorten
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import parse_dates
-from tabsynth.schema.validation import to_instants, to_numbers
+from tabsynth.schema.validation import to_moments, to_numbers
 
 SNAP = 1e-9
 """Relative tolerance for rounding to the column's decimals: 0.1 + 0.2 is 0.3."""
@@ -46,7 +46,7 @@ def convert_values(
     if isinstance(column, Datetime):
         moments = _instants(codec, name, values)
         series = datetime_series(moments, codec.dtypes[name], column).rename(name)
-        back = to_instants(series, column.format)
+        back = to_moments(series, column)
         odd = np.flatnonzero((back != moments).to_numpy() & moments.notna().to_numpy())
         if len(odd):
             raise ConditionError(
@@ -155,13 +155,14 @@ def _convert_categories(codec: Codec, name: str, values: pd.Series, strict: bool
 
 
 def _instants(codec: Codec, name: str, values: pd.Series) -> pd.Series:
-    """Return the naive UTC instants of given values; values without a zone are in that of the column."""
+    """Return given values as ``to_moments`` does; values without a zone are in that of the column."""
     column = codec.schema[name]
     assert isinstance(column, Datetime)
     zone = time_zone(codec.dtypes[name], column)
     # Text that ends in one zone for all rows is read as local time throughout.
     text = not codec.dtypes[name].startswith(("datetime64", "object:date"))
-    home = zone if text and "%z" not in (column.format or "") else "UTC"
+    local = column.resolution == "D" and codec.dtypes[name].startswith(("datetime64", "arrow:timestamp"))
+    home = zone if local or (text and "%z" not in (column.format or "")) else "UTC"
     known: dict[Any, Any] = {}
     out = []
     for value in values.astype(object):
