@@ -103,10 +103,12 @@ def _sweep(
 ) -> None:
     """Repair the rules by which no column decides another, in place."""
     bounds = [rule for rule in rules if isinstance(rule, ThresholdRule)]
-    for _ in range(MAX_SWEEPS):
+    for sweep in range(MAX_SWEEPS):
         for rule in rules:
             if not isinstance(rule, DECIDING) and not rule.holds(out).all():
                 pins = {**pinned, **{name: fixed[name] for name in _emptied(rule)}}
+                if isinstance(rule, OrderRule) and sweep % 2:  # another rule has moved the larger number back
+                    pins[rule.high] = np.ones(len(out[rule.high]), bool)
                 seed = rng.random(len(out[rule.columns[0]]))
                 if isinstance(rule, ThresholdRule):
                     rule.repair(out, coders, pins, seed, [own for own in bounds if own.column == rule.column])

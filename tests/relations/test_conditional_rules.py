@@ -157,6 +157,18 @@ def test_categories_that_are_missing_together_have_values_again_however_many_row
     assert 0.1 < rows["reason"].isna().mean() < 0.9
 
 
+def test_a_number_below_another_follows_where_that_is_bounded() -> None:
+    rng = np.random.default_rng(0)
+    kind = rng.choice(list("abcdef"), N)
+    cost = np.where(kind == "a", rng.uniform(50, 200, N), rng.uniform(100, 9000, N)).round(2)
+    frame = pd.DataFrame({"kind": kind, "cost": cost})
+    frame["paid"] = np.where(rng.random(N) < 0.4, 0, cost * rng.random(N)).round(2)
+    relations, rows = shuffled(frame, 0.0)
+    assert {"paid <= cost", "cost <= 200 if kind == a"} <= set(relations.describe())
+    assert (rows["paid"] <= rows["cost"]).all()
+    assert (rows["cost"][rows["kind"] == "a"] <= 200).all()
+
+
 def test_the_state_of_relations_keeps_every_rule() -> None:
     for frame in (survey(), stays()):
         table = Table.of(frame)
