@@ -90,17 +90,18 @@ class Pattern:
 
 
 def integer_forms(whole: list[int], min_group: int) -> Iterator[Form]:
-    """Yield a form for each frequent number of digits."""
+    """Yield a form for each frequent sign and number of digits."""
     most = max(map(abs, whole))
-    lengths = Counter(len(str(abs(number))) for number in whole)
-    for length, count in _frequent_lengths(lengths, min_group).items():
+    lengths = Counter(len(str(abs(number))) * (-1 if number < 0 else 1) for number in whole)
+    for signed, count in _frequent_lengths(lengths, min_group).items():
+        length = abs(signed)
         parts: tuple[Part, ...] = ((digits[1:], 1), (digits, length - 1)) if length > 1 else ((digits[1:], 1),)
         # 64 bits do not hold every number of 19 digits that begins with a 9, nor, unsigned, of 20 that begin with 18.
         if length == 19 and most < 2**63:
             parts = ((digits[1:-1], 1), (digits, 18))
         elif length == 20 and most < 2**64:
             parts = (("1", 1), (digits[:8], 1), (digits, 18))
-        yield Form(float(count), parts)
+        yield Form(float(count), (("-", 1), *parts) if signed < 0 else parts)
 
 
 def _frequent_lengths(counts: Counter[int], min_group: int) -> dict[int, int]:

@@ -63,6 +63,8 @@ def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
     if all(isinstance(value, str) for value in every):
         if np.mean([any(char.isdigit() for char in str(value)) for value in every]) <= 0.95:
             return (next(name for name in _other_names() if name not in every),)
+        if within := _unused_digits(list(map(str, every)), [str(value) for value in coder.values], many):
+            return within
     elif not all(isinstance(value, (int, float)) and value == value // 1 for value in every):
         return ()
     else:
@@ -77,6 +79,17 @@ def _substitutes(coder: ValueCoder, values: pd.Series) -> tuple[Value, ...]:
     low, high = np.iinfo(kind).min, np.iinfo(kind).max
     narrow = sorted(set(range(int(min(every)), high + 1)) - set(every)) if kind.itemsize < 4 else []
     return tuple([value for value in generated if low <= value <= high] or narrow[:many])
+
+
+def _unused_digits(every: list[str], known: list[str], many: int) -> tuple[Value, ...]:
+    """Return unused codes of as many digits as all codes have, none if these differ or too few are unused."""
+    length = len(every[0])
+    if not all(len(value) == length and value.isdecimal() and value.isascii() for value in every):
+        return ()
+    codes = [int(value) for value in every]
+    within = _unused_codes(codes, [int(value) for value in known], many)
+    within = within or _unused_codes(codes, [0, 10**length - 1], many)
+    return tuple(f"{value:0{length}d}" for value in within)
 
 
 def _unused_codes(every: list[int], known: list[int], many: int) -> tuple[Value, ...]:

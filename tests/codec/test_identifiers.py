@@ -90,6 +90,16 @@ def test_integers_keep_their_number_of_digits():
     assert made.max() <= 9999
 
 
+def test_negative_integers_keep_their_sign():
+    learned = learn_pattern(pd.Series([-(2**53) - 7 * i for i in range(50)]))
+    made = generate_keys(learned, 200, _rng())
+    assert (made < -(10**15)).all()
+    mixed = generate_keys(
+        learn_pattern(pd.Series([1000 + i for i in range(50)] + [-2000 - i for i in range(50)])), 400, _rng()
+    )
+    assert 0.3 < np.mean([key < 0 for key in mixed]) < 0.7
+
+
 def test_integers_of_nineteen_digits_fit():
     made = generate_keys(learn_pattern(pd.Series([2**63 - 1 - i for i in range(9)])), 1000, _rng())
     assert (made > 10**18).all()

@@ -94,3 +94,13 @@ def test_replacements_of_rare_codes_lie_between_known_ones() -> None:
     assert len(replaced) > 30  # 80 draws with replacement hit about 50 of 80
     assert not replaced & set(values)
     assert all(0 < value < 999 and value % 1 == 0 for value in replaced)
+
+
+def test_replacements_of_rare_postcodes_have_as_many_digits() -> None:
+    rng = np.random.default_rng(0)
+    known = [f"{code:04d}" for code in rng.choice(np.arange(800, 8000), 900, replace=False)]
+    values = pd.Series([*np.repeat(known[:20], 6), *known[20:]])
+    out, _ = fitted_column(values)
+    made = set(out) - set(known)
+    assert len(made) > 100
+    assert {len(value) for value in out} == {4}
