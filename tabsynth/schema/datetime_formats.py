@@ -169,10 +169,11 @@ def _respell(written: pa.Array, part: str) -> pa.Array:
 def infer_resolution(moments: pd.Series) -> Resolution:
     """Return the coarsest unit of which every datetime is a multiple: of days in its time zone, else in UTC."""
     present = moments.dropna()
-    zoned = isinstance(present.dtype, pd.DatetimeTZDtype)
+    zone = present.dtype.tz if isinstance(present.dtype, pd.DatetimeTZDtype) else None
+    zoned = zone is not None
     if zoned:
         days = present.dt.tz_localize(None).dt.normalize()
-        if (present == days_in_zone(days, present.dtype.tz)).all():
+        if (present == days_in_zone(days, zone)).all():
             return "D"
         present = present.dt.tz_convert("UTC").dt.tz_localize(None)
     ticks = present.to_numpy().astype("datetime64[ns]").astype(np.int64)
@@ -181,7 +182,8 @@ def infer_resolution(moments: pd.Series) -> Resolution:
 
 def days_in_zone(days: pd.Series, zone: Any) -> pd.Series:
     """Return the first moments of naive days in a time zone, also where the clock changes at midnight."""
-    return days.dt.tz_localize(zone, ambiguous=np.ones(len(days), bool), nonexistent="shift_forward")
+    first: pd.Series = days.dt.tz_localize(zone, ambiguous=np.ones(len(days), bool), nonexistent="shift_forward")
+    return first
 
 
 def default_format(moments: pd.Series, resolution: Resolution | None = None) -> str:
