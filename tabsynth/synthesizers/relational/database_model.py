@@ -14,6 +14,7 @@ from tabsynth.codec.pandas_dtypes import dtype_name
 from tabsynth.common.arrays import Integers
 from tabsynth.common.progress import Progress
 from tabsynth.relations.declared.satisfy import satisfy_linked
+from tabsynth.relations.functional_dependencies import describe
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.columns import Categorical
 from tabsynth.schema.database.database_schema import DatabaseSchema
@@ -91,10 +92,15 @@ class DatabaseModel:
         return ParentFeatures(tokens, sizes)
 
     def relations(self) -> dict[str, list[str]]:
-        """Return the exact relations between columns of each table."""
-        every = {name: root.relations_ for name, root in self.roots.items()}
-        every |= {name: history.relations for name, history in self.histories.items()}
-        return {name: relations.describe() for name, relations in every.items() if relations.describe()}
+        """Return the exact relations and functional dependencies between columns of each table."""
+        out = {}
+        for name, root in self.roots.items():
+            columns = [root.codec_.slots[i].column for i in root.active_]
+            out[name] = [*root.relations_.describe(), *(one["rule"] for one in describe(root.functions_, columns))]
+        for name, history in self.histories.items():
+            columns = [history.codec.slots[i].column for i in history.order]
+            out[name] = [*history.relations.describe(), *(one["rule"] for one in describe(history.functions, columns))]
+        return {name: texts for name, texts in out.items() if texts}
 
     def privacy_card(self) -> dict[str, Any]:
         """Return the privacy statement of the model card."""

@@ -59,6 +59,7 @@ def test_codes_keep_their_labels(fitted: tuple[dict[str, pd.DataFrame], Relation
     labelled = model.sample(given={"visits": {"label": "kind 3"}}, seed=2)["visits"]
     assert set(labelled["code"]) <= {"C03", "C12"}
     assert combinations(labelled) <= real
+    assert "code decides label" in model.card()["relations"]["visits"]
     model.save(tmp_path / "m.tabsynth")
     again = RelationalSynthesizer.load(tmp_path / "m.tabsynth").sample(seed=1)["visits"]
     pd.testing.assert_frame_equal(again, sampled)
