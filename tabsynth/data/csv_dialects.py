@@ -133,7 +133,7 @@ def _detect_encoding(path: Path, sample: bytes, whole: bool) -> str:
         return "utf-16"
     # UTF-16 without a byte order mark: the high byte of most characters is zero.
     nul = [sample[first::2].count(0) > MIN_NUL_SHARE * len(sample) / 2 for first in (0, 1)]
-    if any(nul) and not all(nul):
+    if any(nul) and not all(nul) and not (whole and len(sample) % 2):
         return "utf-16-be" if nul[0] else "utf-16-le"
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample, final=whole)

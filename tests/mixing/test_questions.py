@@ -117,7 +117,7 @@ def test_numbers_as_text_are_read(form: str) -> None:
 def test_numbers_as_text_are_refused_in_batches(tmp_path: Path) -> None:
     amounts = np.round(_numbers() * 50, 2)
     plan = _suggested(amounts, [f"{value:,.2f}" for value in amounts]).accept()
-    with pytest.raises(DataError, match=r"written as #,##0.00, such as '.*mix in memory"):
+    with pytest.raises(DataError, match=r"have the format #,##0.00, such as '.*mix in memory"):
         ts.mix(plan, output=tmp_path / "m.parquet")
 
 

@@ -184,7 +184,7 @@ def test_a_measured_schema_without_its_charges_is_refused() -> None:
     schema = measure(table(500), OPEN, privacy)
     elsewhere = Privacy(1.0, 1e-6, ledger=PrivacyLedger(9.0, 1e-6))
     for given_schema, asked, says in (
-        (Schema(schema.columns), privacy, "'age'.* were measured, but the schema does not hold"),
+        (Schema(schema.columns), privacy, "'age'.* were measured, but the schema does not contain"),
         (schema, elsewhere, "measured under another ledger"),
         (schema.replace("age", low=0), elsewhere, "measured under another ledger"),
         (schema, Privacy(1.0, 1e-6, unit="key", rows_per_person=1), "measured for the unit 'row'"),

@@ -84,5 +84,5 @@ def test_a_vector_of_another_size_is_refused() -> None:
     ledger, noise = PrivacyLedger(5.0, 1e-6), Noise.insecure(3)
     facts = {"sigmas": [9.0], "sizes": [4], "ledger": ledger}
     entry = charge_summed_counts(**facts, parts=3, sensitivity=1, purpose="x", columns=["a"], rng=noise.kind)
-    with pytest.raises(PrivacyError, match="another size"):
+    with pytest.raises(PrivacyError, match="differs from the agreed size"):
         noisy_parts([lambda: np.zeros(5, np.int64)], charged=entry, parts=3, noise=noise, **facts)

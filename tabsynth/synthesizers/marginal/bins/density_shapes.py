@@ -113,9 +113,10 @@ def _fit(
     for start in starts:
         scale = [1 / max(abs(start[0]) * 0.1, 1e-9), *[1.0] * (len(start) - 1)]
         # The differences of MINPACK's own code: ``least_squares`` takes them in Python, at twice the time.
-        found, _, info, *_ = leastsq(
-            residuals, start, full_output=True, ftol=1e-8, xtol=1e-8, gtol=1e-8, maxfev=800, diag=scale
-        )
+        with np.errstate(all="ignore"):  # of the covariance, which is not used; a warning would depend on rows
+            found, _, info, *_ = leastsq(
+                residuals, start, full_output=True, ftol=1e-8, xtol=1e-8, gtol=1e-8, maxfev=800, diag=scale
+            )
         cost = float(np.square(info["fvec"]).sum())
         if cost < least:
             best, least = found, cost
