@@ -107,7 +107,7 @@ def test_a_balanced_sample_halves_the_parity_gap_on_adult(shared_data: Path) -> 
     train = adult.iloc[:32561].sample(6000, random_state=0).reset_index(drop=True)
     holdout = adult.iloc[32561:].sample(8000, random_state=0).reset_index(drop=True)
     model = MaskedSynthesizer(epochs=20).fit(train, seed=0)
-    reductions, reached = [], []
+    reductions, reached, gains, gained = [], [], [], []
     for seed in (1, 2):
         plain = model.sample(10000, seed=seed)
         fair = oversampling.balanced_sample(model, 10000, target="income", by="sex", seed=seed)
@@ -119,9 +119,11 @@ def test_a_balanced_sample_halves_the_parity_gap_on_adult(shared_data: Path) -> 
         assert reduction.interval is not None
         reductions.append(reduction.value)
         reached.append(reduction.interval[1])
+        gain = scores["augmented_gain"]
+        assert gain.interval is not None
+        gains.append(gain.value)
+        gained.append(gain.interval[1])
     assert np.mean(reductions) >= 0.45
     assert max(reached) >= 0.5
-    gain = scores["augmented_gain"]
-    assert gain.interval is not None
-    assert gain.interval[1] >= -0.01
-    assert gain.value >= -0.015
+    assert np.mean(gains) >= -0.015
+    assert max(gained) >= -0.01

@@ -45,7 +45,7 @@ def test_days_are_learned_in_fewer_passes(
     assert again.card()["crossed"] == model.card()["crossed"]
     pd.testing.assert_frame_equal(again.sample(len(weather), seed=1, progress=False), drawn)
 
-    monkeypatch.setattr(FeatureCross, "found", lambda *_: None)
+    monkeypatch.setattr(FeatureCross, "select", lambda *_: None)
     without = MaskedSynthesizer(epochs=3).fit(weather, seed=0, progress=False)
     assert without.card()["crossed"] == []
     assert without.score_ is not None
