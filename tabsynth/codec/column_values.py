@@ -26,7 +26,7 @@ from tabsynth.schema.columns import (
 )
 from tabsynth.schema.datetime_formats import coarsen_format
 from tabsynth.schema.schema import Schema
-from tabsynth.schema.validation import to_instants, to_moments, to_numbers
+from tabsynth.schema.validation import to_moments, to_numbers
 
 NumericColumns = dict[str, npt.NDArray[np.float64]]
 """Columns as numbers, missing as NaN, shape (n,) each."""
@@ -95,11 +95,11 @@ def _hide_rare_resolution(
     column: Datetime, values: pd.Series, min_group: int, persons: npt.NDArray[np.int64] | None
 ) -> Datetime:
     """Return the column with the coarsest resolution such that fewer than ``min_group`` persons have a finer date."""
-    moments = to_instants(values, column.format)
-    present = moments.notna().to_numpy()
-    ticks, who = moments.to_numpy()[present].astype(np.int64), None if persons is None else persons[present]
+    present = values.notna().to_numpy()
+    who = None if persons is None else persons[present]
     for resolution in get_args(Resolution)[::-1]:  # the coarsest first
-        finer = ticks % UNIT_NANOSECONDS[resolution] != 0
+        moments = to_moments(values, replace(column, resolution=resolution)).to_numpy()[present]
+        finer = moments.astype(np.int64) % UNIT_NANOSECONDS[resolution] != 0
         if resolution == column.resolution or (finer.sum() if who is None else len(np.unique(who[finer]))) < min_group:
             spelled = column.format and coarsen_format(column.format, column.resolution or "s", resolution)
             return replace(column, resolution=resolution, format=spelled)

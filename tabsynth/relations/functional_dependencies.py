@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
+from tabsynth.common.arrays import Arrays, Bools, Floats, Integers, Tokens
 
 MAX_SCAN_ROWS = 2500
 """Maximum rows on which candidates are searched; all rows then confirm them."""
@@ -197,6 +197,20 @@ def hold(tokens: Tokens, functions: Sequence[FunctionalDependency]) -> Bools:
         expected = np.where(determinant >= 0, function.table[determinant], -1)
         good &= (expected < 0) | (dependent < 0) | (dependent == function.gap) | (expected == dependent)
     return good
+
+
+def dependencies_state(functions: Sequence[FunctionalDependency]) -> tuple[list[list[int]], Arrays]:
+    """Return plain data and arrays for ``dependencies_from_state``."""
+    plain = [[one.determinant, one.dependent, one.gap] for one in functions]
+    return plain, {f"function.{i}": one.table for i, one in enumerate(functions)}
+
+
+def dependencies_from_state(plain: Sequence[Sequence[int]], arrays: Arrays) -> tuple[FunctionalDependency, ...]:
+    """Rebuild dependencies from their state; files of earlier versions state no gap."""
+    return tuple(
+        FunctionalDependency(int(a), int(b), arrays[f"function.{i}"], int(*gap or [-1]))
+        for i, (a, b, *gap) in enumerate(plain)
+    )
 
 
 def describe(functions: Sequence[FunctionalDependency], columns: Sequence[str]) -> list[dict[str, Any]]:

@@ -20,7 +20,15 @@ from tabsynth.common.validation import check_positive_integers
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError, quote
 from tabsynth.relations.enforcement import Relations, combined_state
-from tabsynth.relations.functional_dependencies import FunctionalDependency, describe, discover, repair, restrict
+from tabsynth.relations.functional_dependencies import (
+    FunctionalDependency,
+    dependencies_from_state,
+    dependencies_state,
+    describe,
+    discover,
+    repair,
+    restrict,
+)
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 from tabsynth.synthesizers.row_weights import weighted_counts
@@ -246,8 +254,8 @@ class TokenSynthesizer(Synthesizer):
     def _state(self) -> tuple[dict[str, Any], Arrays]:
         (config, arrays), (learned, weights) = combined_state(self.codec_, self.relations_), self._model_state()
         arrays = arrays | {f"count.{i}": counts for i, counts in enumerate(self.counts_)}
-        arrays |= {f"function.{i}": function.table for i, function in enumerate(self.functions_)}
-        functions = [[one.determinant, one.dependent, one.gap] for one in self.functions_]
+        functions, tables = dependencies_state(self.functions_)
+        arrays |= tables
         config = {"codec": config, "learned": learned, "partial": self.partial_, "functions": functions}
         if self.trees_:
             config |= {"critic_gain": self.trees_.gain, "candidates": self.trees_.candidates}
@@ -258,10 +266,7 @@ class TokenSynthesizer(Synthesizer):
         self.codec_ = Codec.from_state(config["codec"], arrays)
         self.relations_ = Relations.from_state(config["codec"], arrays)
         self._prepare([arrays[f"count.{i}"] for i in range(len(self.codec_.slots))], list(config["partial"]))
-        self.functions_ = tuple(
-            FunctionalDependency(int(a), int(b), arrays[f"function.{i}"], int(*gap or [-1]))
-            for i, (a, b, *gap) in enumerate(config.get("functions", []))
-        )
+        self.functions_ = dependencies_from_state(config.get("functions", []), arrays)
         if "critic_gain" in config:
             forest = Forest.from_arrays(arrays, "critic", self.layout_)
             # Files of earlier versions state no number of candidates: it was the maximum.

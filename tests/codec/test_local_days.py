@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.codec import Codec
 from tabsynth.codec.column_values import numeric_values, to_datetimes
 from tabsynth.codec.pandas_dtypes import datetime_series
+from tabsynth.data import Table
 from tabsynth.schema import Schema
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.datetime_formats import days_in_zone
@@ -36,6 +38,17 @@ def test_midnights_of_utc_in_another_zone_are_hours() -> None:
     assert column.resolution == "h"
     back = datetime_series(to_datetimes(column, numeric_values(column, days)), str(days.dtype), column)
     pd.testing.assert_series_equal(back, days)
+
+
+def test_fits_keep_midnights_of_utc_and_hide_rare_times_of_local_days() -> None:
+    utc = DAYS[:300].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo")
+    local = days_in_zone(DAYS[:300], "Europe/Vienna").copy()
+    local.iloc[:2] += pd.Timedelta(8 * 60 + 13, "min")  # fewer rows than min_group
+    codec = Codec.measure(Table.of(pd.DataFrame({"utc": utc, "local": local})))
+    assert [getattr(codec.schema[name], "resolution", None) for name in ("utc", "local")] == ["h", "D"]
+    back = codec.decode(codec.encode(pd.DataFrame({"utc": utc, "local": local})), np.random.default_rng(0))
+    assert set(back["utc"].dt.strftime("%H:%M")) == {"09:00"}
+    assert set(back["local"].dt.strftime("%H:%M")) == {"00:00"}
 
 
 def test_sampled_and_given_days_are_local_midnights() -> None:

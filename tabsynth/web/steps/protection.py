@@ -11,7 +11,7 @@ from typing import Any
 from tabsynth.budget_planning.assumptions import PLACEHOLDER_VALUES
 from tabsynth.errors import InputError, PrivacyError
 from tabsynth.privacy.accounting.accountant import compose_epsilon
-from tabsynth.privacy.accounting.explanation import DELTAS, FPR, explain_zcdp, max_tpr
+from tabsynth.privacy.accounting.explanation import explain_zcdp, zcdp_bounds
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy, default_delta, zcdp_rho
 from tabsynth.privacy.domains import has_open_facts
@@ -158,8 +158,7 @@ def explain(epsilon: float, rows_public: int | None, unit: str) -> dict[str, Any
     """Return how many of 100 members an attacker recognises at most at an epsilon, and a sentence for it."""
     delta = default_delta(rows_public)
     rho = zcdp_rho(epsilon, delta)
-    profile = [(epsilon, delta), *((compose_epsilon([_event(rho)], d), d) for d in DELTAS if d > delta)]
-    recognised = 100 * max_tpr(profile, FPR)
+    recognised = 100 * zcdp_bounds(epsilon, delta, rho)[0]
     return {
         "epsilon": epsilon,
         "word": WORDS.get(epsilon, ""),

@@ -17,7 +17,7 @@ from tabsynth.common.arrays import Arrays, Floats, Integers
 from tabsynth.data.table import Table
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.enforcement import Relations, combined_state
-from tabsynth.relations.functional_dependencies import FunctionalDependency
+from tabsynth.relations.functional_dependencies import FunctionalDependency, dependencies_from_state, dependencies_state
 from tabsynth.schema.columns import Identifier
 from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.schema import Schema
@@ -97,6 +97,7 @@ class History:
         config, arrays = combined_state(self.codec, self.relations)
         running, edges = self.running.state()
         totals, held = self.totals.state()
+        functions, tables = dependencies_state(self.functions)
         weights = {f"net.{name}": w.numpy() for name, w in self.network.state_dict().items()}
         return (
             {
@@ -110,7 +111,7 @@ class History:
                 "earlier": {str(slot): one.by_class for slot, (_, one, _) in self.network.earlier.items()},
                 "width": self.network.width,
                 "memory": self.network.keep.out_features // N_MEANS,
-                "functions": [[one.determinant, one.dependent, one.gap] for one in self.functions],
+                "functions": functions,
             },
             {
                 **arrays,
@@ -125,7 +126,7 @@ class History:
                 **{f"distance_bias.{slot}": a for slot, a in self.distance_bias.items()},
                 **{f"repeats.{slot}": a for slot, a in self.repeats.items()},
                 **{f"after_bias.{slot}": a for slot, a in self.after_bias.items()},
-                **{f"function.{i}": one.table for i, one in enumerate(self.functions)},
+                **tables,
                 **weights,
             },
         )
@@ -187,10 +188,7 @@ class History:
             {one.slot: arrays[f"distance_bias.{one.slot}"] for one in earlier},
             {one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},
             {slot: arrays[f"after_bias.{slot}"] for slot in totals.deciding},
-            tuple(
-                FunctionalDependency(int(a), int(b), arrays[f"function.{i}"], int(gap))
-                for i, (a, b, gap) in enumerate(config.get("functions", []))
-            ),
+            dependencies_from_state(config.get("functions", []), arrays),
         )
 
 
