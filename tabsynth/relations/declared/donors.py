@@ -6,16 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
+import pandas as pd
 
 from tabsynth.common.arrays import Bools, Floats, Integers
-from tabsynth.schema.constraints.base import is_missing
 
 N_NEIGHBOURS = 8
 """Number of nearest donors that are tried for each row, in random order."""
 
 MAX_DONORS = 20_000
 """Maximum number of rows among which donors are searched."""
+
+MAX_DISTANCES = 20_000_000
+"""Maximum number of distances between rows and donors; with more rows, donors are searched among fewer."""
+
+MIN_SEARCHED = 1_000
+"""Minimum number of donors that are searched, whatever the number of rows."""
+
+CHUNK_ROWS = 256
+"""Number of rows whose distances are computed at once."""
 
 MAX_CATEGORIES = 12
 """Most frequent categories of a column that a distance distinguishes; the rest are pooled."""
@@ -68,14 +76,14 @@ def replace_from_donors(
     size = len(next(iter(pool.values())))
     if not size or not len(rows) or not columns:
         return rows
-    sampled = rng.choice(size, MAX_DONORS, replace=False) if size > MAX_DONORS else np.arange(size)
+    most = min(MAX_DONORS, max(MIN_SEARCHED, MAX_DISTANCES // len(rows)))
+    sampled = rng.choice(size, most, replace=False) if size > most else np.arange(size)
     donors = take(pool, sampled)
     targets, coordinates = _features(take(values, rows), donors, set(columns))
     nearest = min(N_NEIGHBOURS, len(sampled))
     # Equal distances are frequent among categories; jitter breaks them at random.
     jitter = 1e-3 * rng.random(coordinates.shape)
-    _, neighbours = cKDTree(coordinates + jitter).query(targets, k=nearest)
-    neighbours = rng.permuted(np.reshape(neighbours, (len(rows), nearest)), axis=1)
+    neighbours = rng.permuted(_nearest(targets, coordinates + jitter, nearest), axis=1)
     left = np.arange(len(rows))
     for turn in range(nearest):
         trial = take(values, rows[left])
@@ -116,20 +124,30 @@ def combine_donors(
     return rows
 
 
+def _nearest(targets: Floats, points: Floats, count: int) -> Integers:
+    """Return the nearest points of each target in any order, shape (targets, count)."""
+    norms, out = (points**2).sum(axis=1), np.zeros((len(targets), count), np.int64)
+    for begin in range(0, len(targets), CHUNK_ROWS):  # a tree is slower than products with so many coordinates
+        own = targets[begin : begin + CHUNK_ROWS]
+        distances = norms - 2 * own @ points.T  # without the square of the target, which is the same for all points
+        out[begin : begin + CHUNK_ROWS] = np.argpartition(distances, count - 1, axis=1)[:, :count]
+    return out
+
+
 def _features(rows: Columns, donors: Columns, replaced: set[str]) -> tuple[Floats, Floats]:
     """Return coordinates of rows and donors in which similar rows are near."""
-    parts: list[tuple[Floats, Floats]] = []
-    for name, cells in donors.items():
+    size, parts = len(next(iter(rows.values()))), list[Floats]()
+    for name, own in donors.items():
         weight = OWN_WEIGHT if name in replaced else 1.0
-        if cells.dtype != object:
-            known = cells[~np.isnan(cells)]
+        both = np.concatenate([rows[name], own])
+        if own.dtype != object:
+            known = own[~np.isnan(own)]
             centre, spread = (float(np.median(known)), float(known.std()) or 1.0) if len(known) else (0.0, 1.0)
-            scale = weight / spread
-            parts.append(tuple(np.nan_to_num((x[name] - centre) * scale, nan=-2.0 * weight) for x in (rows, donors)))
+            parts.append(np.nan_to_num((both - centre) * (weight / spread), nan=-2.0 * weight)[:, None])
             continue
-        values, counts = np.unique(cells[~is_missing(cells)].astype(str), return_counts=True)
-        for value in values[np.argsort(-counts)][:MAX_CATEGORIES]:
-            parts.append(tuple(weight * (x[name].astype(str) == value) for x in (rows, donors)))
-    if not parts:
-        return np.zeros((len(next(iter(rows.values()))), 1)), np.zeros((len(next(iter(donors.values()))), 1))
-    return np.stack([first for first, _ in parts], axis=1), np.stack([second for _, second in parts], axis=1)
+        codes, values = pd.factorize(both)
+        counts = np.bincount(codes[size:] + 1, minlength=len(values) + 1)[1:]
+        frequent = np.argsort(-counts, kind="stable")[:MAX_CATEGORIES]
+        parts.append(weight * (codes[:, None] == frequent[counts[frequent] > 0]))
+    every = np.concatenate(parts, axis=1) if parts else np.zeros((size + len(next(iter(donors.values()))), 1))
+    return every[:size], every[size:]

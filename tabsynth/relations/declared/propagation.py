@@ -115,8 +115,13 @@ def _shift(
 
 def reflect(
     values: Columns, equations: Sequence[Equation], decided: Mapping[str, Bools], grids: Mapping[str, Grid]
-) -> None:
-    """Where a linear form exceeds a bound, reflect it at the bound by moving its first free column, in place."""
+) -> bool:
+    """Where a linear form exceeds a bound, reflect it at the bound by moving its first free column, in place.
+
+    Returns:
+        Whether any cell was moved.
+    """
+    moved = False
     for equation in equations:
         form = equation.form
         for name in equation.columns if isinstance(form, LinearForm) else ():
@@ -131,3 +136,5 @@ def reflect(
                 cells = {column: values[column][rows] for column in equation.columns}
                 solved = grids[name].snap(form.solve(name, cells, wanted[rows]))
                 values[name][rows] = grids[name].clip(solved, _others_decided(equation, name, decided)[rows])
+                moved = True
+    return moved

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from tabsynth.common.arrays import Bools, Integers
-from tabsynth.relations.declared.donors import Columns, combine_donors, put, replace_from_donors, take
+from tabsynth.relations.declared.donors import Check, Columns, combine_donors, put, replace_from_donors, take
 from tabsynth.relations.declared.grids import Grid
 from tabsynth.relations.declared.pins import Pins
 from tabsynth.relations.declared.propagation import propagate, reflect
@@ -55,11 +55,12 @@ class Repair:
         grids = {name: grid.within(*pins.bounds.get(name, (-np.inf, np.inf))) for name, grid in self.grids.items()}
         self._fill_derived(values)
         propagate(values, self.rules.equations, pins.decided_cells(self.rules.columns, size_of(values)), grids)
-        self.repaired[:] = [int((~rule.holds(values, self.rules.steps)).sum()) for rule in self.rules.rules]
+        satisfied = {id(rule): rule.holds(values, self.rules.steps) for rule in self.rules.rules}
+        self.repaired[:] = [int((~satisfied[id(rule)]).sum()) for rule in self.rules.rules]
         left = np.zeros(size_of(values), bool)
         for component in self.rules.components:
             part = _ComponentRepair(self, component, pins, grids)
-            left[part.run(values, drawn)] = True
+            left[part.run(values, drawn, [satisfied[id(rule)] for rule in component.rules])] = True
         return np.flatnonzero(left)
 
     def _fill_derived(self, values: Columns) -> None:
@@ -98,35 +99,46 @@ class _ComponentRepair:
     pins: Pins
     grids: dict[str, Grid]
 
-    def run(self, values: Columns, drawn: Columns) -> Integers:
-        """Repair rows in place; return the rows that still violate a rule."""
-        if self._state(values, self.pins).all():
-            return np.zeros(0, np.int64)
-        self._set_determined(values, self.pins, {})
-        rows = np.flatnonzero(~self._state(values, self.pins).all(axis=0))
-        if len(rows) and self.component.equations:
-            rows = self._correct_numbers(values, drawn, rows)
-        return self._take_from_donors(values, rows) if len(rows) else rows
+    def run(self, values: Columns, drawn: Columns, satisfied: Sequence[Bools]) -> Integers:
+        """Repair rows in place; return the rows that still violate a rule.
 
-    def _correct_numbers(self, values: Columns, drawn: Columns, rows: Integers) -> Integers:
-        """Where arithmetic failed, restore the sampled numbers or reflect them; return the rows that are left."""
+        Args:
+            values: The columns of the rules and the derived ones.
+            drawn: The columns as they were sampled.
+            satisfied: The rows that satisfy each rule, shape (n,) each.
+        """
+        state = np.stack([*satisfied, self._inside(values, self.pins)])
+        if state.all():
+            return np.zeros(0, np.int64)
+        state = self._state(values, self.pins, state, self._set_determined(values, self.pins, {}))
+        rows = np.flatnonzero(~state.all(axis=0))
+        if len(rows) and self.component.equations:
+            self._correct_numbers(values, drawn, rows, state)
+            rows = rows[~state[:, rows].all(axis=0)]
+        return self._take_from_donors(values, rows, state) if len(rows) else rows
+
+    def _correct_numbers(self, values: Columns, drawn: Columns, rows: Integers, state: Bools) -> None:
+        """Where arithmetic failed, restore the sampled numbers or reflect them, in place."""
+        held, steps = take(values, rows), self.repair.rules.steps
+        rows = rows[~np.logical_and.reduce([one.form.holds(held, steps) for one in self.component.equations])]
+        if not len(rows):
+            return
         pins = self.pins.of_rows(rows)
         fixed = {name: pins.fixed(name, len(rows)) for name in self.component.columns}
-        satisfied = [
-            equation.form.holds(take(values, rows), self.repair.rules.steps) for equation in self.component.equations
-        ]
-        numeric = ~np.logical_and.reduce(satisfied)
         before = {name: drawn[name] for name in self.component.columns if name in drawn}
+        left = np.ones(len(rows), bool)
         for trial in (take(values, rows) | take(before, rows), take(values, rows)):
+            known = self._state(trial, pins)
             for _ in range(MAX_SWEEPS):
-                if not self._state(trial, pins).all():
-                    reflect(trial, self.component.equations, fixed, self.grids)
-            met = numeric & self._state(trial, pins).all(axis=0)
+                if known.all() or not reflect(trial, self.component.equations, fixed, self.grids):
+                    break
+                known = self._state(trial, pins, known, self._computed)
+            met = left & known.all(axis=0)
             put(values, rows, {name: trial[name] for name in self.component.columns}, met)
-            numeric &= ~met
-        return rows[~self._state(take(values, rows), pins).all(axis=0)]
+            state[:, rows[met]] = known[:, met]
+            left &= ~met
 
-    def _take_from_donors(self, values: Columns, rows: Integers) -> Integers:
+    def _take_from_donors(self, values: Columns, rows: Integers, state: Bools) -> Integers:
         """Repair rows with cells of rows that satisfy the rules, in place; return the rows that are left.
 
         First the columns of one violated rule are replaced, then all columns of the component by one donor's, then
@@ -134,7 +146,7 @@ class _ComponentRepair:
         """
         names = self.component.columns
         everything = {**self.repair.own_context, **values}
-        pool = take(everything, np.flatnonzero(self._state(values, self.pins).all(axis=0)))
+        pool = take(everything, np.flatnonzero(state.all(axis=0)))
         if size_of(pool) < MIN_DONORS and self.repair.extra is not None:
             extra = {name: cells.copy() for name, cells in self.repair.extra.items()}
             everyone = Pins({}, self.pins.restricted, self.pins.bounds)
@@ -144,15 +156,14 @@ class _ComponentRepair:
         free = {name: ~self.pins.fixed(name, size_of(values)) for name in names}
         rng = self.repair.rng
         for at, rule in enumerate(self.component.rules):
-            broken = rows[~self._state(take(values, rows), self.pins.of_rows(rows))[at]]
-            replace_from_donors(everything, broken, pool, rule.columns, free, self._check(values, at), rng)
-        rows = rows[~self._state(take(values, rows), self.pins.of_rows(rows)).all(axis=0)]
-        rows = replace_from_donors(everything, rows, pool, names, free, self._check(values, None), rng)
-        source = pool if size_of(pool) else values
-        rows = combine_donors(everything, rows, source, names, free, self._check(values, None), rng)
-        return self._move_into_ranges(values, rows, free)
+            broken = rows[~state[at, rows]]
+            replace_from_donors(everything, broken, pool, rule.columns, free, self._check(state, at), rng)
+        rows, check = rows[~state[:, rows].all(axis=0)], self._check(state, None)
+        rows = replace_from_donors(everything, rows, pool, names, free, check, rng)
+        rows = combine_donors(everything, rows, pool if size_of(pool) else values, names, free, check, rng)
+        return self._move_into_ranges(values, rows, free, check)
 
-    def _move_into_ranges(self, values: Columns, rows: Integers, free: Mapping[str, Bools]) -> Integers:
+    def _move_into_ranges(self, values: Columns, rows: Integers, free: Mapping[str, Bools], check: Check) -> Integers:
         """Clip columns to their declared ranges, in place; return the rows that are left."""
         for rule in self.component.rules:
             if not len(rows) or not isinstance(rule, Range) or rule.by:
@@ -164,39 +175,46 @@ class _ComponentRepair:
             )
             moved = np.clip(trial[rule.column], low, high)
             trial[rule.column] = np.where(free[rule.column][rows], moved, trial[rule.column])
-            good = self._check(values, None)(trial, rows, (rule.column,))
+            good = check(trial, rows, (rule.column,))
             put(values, rows, {name: trial[name] for name in self.component.columns}, good)
             rows = rows[~good]
         return rows
 
-    def _check(self, values: Columns, at: int | None) -> Callable[[Columns, Integers, Sequence[str]], Bools]:
-        """Return a check that trial rows satisfy one rule, or all, and violate no rule that they satisfied before."""
+    def _check(self, state: Bools, at: int | None) -> Check:
+        """Return a check that trial rows satisfy one rule, or all, and violate no rule that they satisfied before.
+
+        The check updates the state, as rows that pass it are kept.
+        """
 
         def check(trial: Columns, rows: Integers, replaced: Sequence[str]) -> Bools:
-            pins = self.pins.of_rows(rows)
-            before = self._state(take(values, rows), pins)
-            self._complete(trial, pins, {name: np.ones(len(rows), bool) for name in replaced})
-            after = self._state(trial, pins)
-            return np.asarray(
-                after.all(axis=0) if at is None else after[at] & (after | ~before).all(axis=0), dtype=bool
-            )
+            pins, before = self.pins.of_rows(rows), state[:, rows]
+            changed = self._complete(trial, pins, {name: np.ones(len(rows), bool) for name in replaced})
+            after = self._state(trial, pins, before, {*replaced, *changed})
+            good = after.all(axis=0) if at is None else after[at] & (after | ~before).all(axis=0)
+            state[:, rows[good]] = after[:, good]
+            return np.asarray(good, dtype=bool)
 
         return check
 
-    def _complete(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> None:
-        """Solve the equations and set determined cells, in place."""
+    def _complete(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> set[str]:
+        """Solve the equations and set determined cells, in place; return the columns that may have changed."""
         propagate(values, self.component.equations, self._decided(values, pins, stays), self.grids)
-        self._set_determined(values, pins, stays)
+        return self._computed | self._set_determined(values, pins, stays)
+
+    @cached_property
+    def _computed(self) -> set[str]:
+        """The columns of the equations."""
+        return {name for equation in self.component.equations for name in equation.columns}
 
     def _decided(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> dict[str, Bools]:
         cells = pins.decided_cells(self.component.columns, size_of(values))
         return {name: decided | stays[name] if name in stays else decided for name, decided in cells.items()}
 
-    def _set_determined(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> None:
-        """Set the cells that other cells determine, in place."""
-        decided = self._decided(values, pins, stays)
+    def _set_determined(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> set[str]:
+        """Set the cells that other cells determine, in place; return the columns that may have changed."""
+        decided, changed = self._decided(values, pins, stays), set[str]()
         for _ in range(MAX_SWEEPS):
-            moved = False
+            moved = set[str]()
             for rule in self.component.rules:
                 for cell in rule.determined(values):
                     cells = values[cell.column]
@@ -205,20 +223,37 @@ class _ComponentRepair:
                     if rows.any():
                         cells[rows] = cell.values[rows]
                         decided[cell.column] = decided[cell.column] | rows
-                        moved = True
+                        moved.add(cell.column)
             if not moved:
-                return
+                break
             propagate(values, self.component.equations, decided, self.grids)
+            changed |= moved | self._computed
+        return changed
 
-    def _state(self, values: Columns, pins: Pins) -> Bools:
-        """Return whether each row satisfies each rule and, last, the ranges of the columns, shape (rules + 1, n)."""
+    def _state(self, values: Columns, pins: Pins, before: Bools | None = None, changed: Collection[str] = ()) -> Bools:
+        """Return whether each row satisfies each rule and, last, the ranges of the columns, shape (rules + 1, n).
+
+        With the state before a change, only the rules of changed columns are evaluated.
+        """
+        steps, rules = self.repair.rules.steps, self.component.rules
+        if before is None:
+            return np.stack([*(rule.holds(values, steps) for rule in rules), self._inside(values, pins)])
+        out = before.copy()
+        for at, rule in enumerate(rules):
+            if not set(rule.columns).isdisjoint(changed):
+                out[at] = rule.holds(values, steps)
+        if not self.grids.keys().isdisjoint(changed):
+            out[-1] = self._inside(values, pins)
+        return out
+
+    def _inside(self, values: Columns, pins: Pins) -> Bools:
+        """Return the rows in which all numbers are within their ranges, missing or fixed, shape (n,)."""
         inside = np.ones(size_of(values), bool)
         for name in self.component.columns:
             if name in self.grids:
                 cells = values[name]
                 inside &= self.grids[name].inside(cells) | np.isnan(cells) | pins.fixed(name, len(cells))
-        satisfied = [rule.holds(values, self.repair.rules.steps) for rule in self.component.rules]
-        return np.stack([*satisfied, inside])
+        return inside
 
 
 def size_of(values: Columns) -> int:

@@ -48,7 +48,8 @@ class Expression(Constraint):
         forms = self.linear_forms()
         if forms and all(np.asarray(values[name]).dtype != object for name in self.columns):
             return np.asarray(np.logical_and.reduce([form.holds(values, steps) for form in forms]), dtype=bool)
-        return _true(self.formula, values) | ~_readable(self.formula, values)
+        true, readable = _evaluate(self.formula, values)
+        return true | ~readable
 
     def describe(self) -> str:
         """Return the expression."""
@@ -82,8 +83,8 @@ class IfThen(Constraint):
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
         """Return whether each row satisfies the constraint, shape (n,)."""
-        then = self.consequence
-        return ~self._applies(values) | _true(then, values) | ~_readable(then, values)
+        true, readable = _evaluate(self.consequence, values)
+        return ~self._applies(values) | true | ~readable
 
     def determined(self, values: Values) -> Iterable[Determined]:
         """Return the columns that the consequence sets to one value or to missing, where the condition is true."""
@@ -93,7 +94,7 @@ class IfThen(Constraint):
             yield Determined(name, here & (name not in self.condition.names), _constant(values[name], value))
 
     def _applies(self, values: Values) -> Bools:
-        return _true(self.condition, values) & _readable(self.condition, values)
+        return _evaluate(self.condition, values)[0]
 
     def describe(self) -> str:
         """Return the constraint as readable text."""
@@ -131,13 +132,13 @@ class MissingWhen(Constraint):
 
     def holds(self, values: Values, steps: Steps = NO_STEPS) -> Bools:
         """Return whether each row satisfies the constraint, shape (n,)."""
-        known = _readable(self.condition, values)
-        wanted, absent = _true(self.condition, values), is_missing(values[self.column])
+        wanted, known = _evaluate(self.condition, values)
+        absent = is_missing(values[self.column])
         return ~known | np.where(wanted, absent, ~absent | (not self.only))
 
     def determined(self, values: Values) -> Iterable[Determined]:
         """Return the missing cells."""
-        rows = _true(self.condition, values) & _readable(self.condition, values)
+        rows, _ = _evaluate(self.condition, values)
         yield Determined(self.column, rows, _constant(values[self.column], None))
 
     def describe(self) -> str:
@@ -155,21 +156,17 @@ def _parse(constraint: Constraint, name: str, text: Any) -> Formula:
     return formula
 
 
-def _true(formula: Formula, values: Values) -> Bools:
-    """Return the rows in which an expression is true, shape (n,); false where it reads a missing value."""
-    rows = np.flatnonzero(_readable(formula, values))
-    first = next(iter(formula.names))
-    out = np.zeros(len(values[first]), bool)
+def _evaluate(formula: Formula, values: Values) -> tuple[Bools, Bools]:
+    """Return the rows in which an expression is true, and those in which it reads no missing value, shape (n,) each."""
+    n, names = len(values[next(iter(formula.names))]), formula.value_names
+    readable = present(values, names) if names else np.ones(n, bool)
+    if n and readable.all():
+        return formula.evaluate(values, n).astype(bool), readable
+    rows, true = np.flatnonzero(readable), np.zeros(n, bool)
     if len(rows):
         held = {name: values[name][rows] for name in formula.names}
-        out[rows] = formula.evaluate(held, len(rows)).astype(bool)
-    return out
-
-
-def _readable(formula: Formula, values: Values) -> Bools:
-    """Return the rows in which no value that an expression reads is missing, shape (n,)."""
-    names = formula.value_names
-    return present(values, names) if names else np.ones(len(values[next(iter(formula.names))]), bool)
+        true[rows] = formula.evaluate(held, len(rows)).astype(bool)
+    return true, readable
 
 
 def _constant(like: Any, value: Any) -> Any:

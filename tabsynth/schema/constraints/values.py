@@ -156,8 +156,11 @@ class Lookup(ListedValues):
 
 def position(own: Any, known: Sequence[Any]) -> Integers:
     """Return the position of each cell's value in a list, -1 if it is not in the list, shape (n,)."""
-    cells = np.asarray(own).astype(object)
-    return np.asarray(pd.Index(list(known), dtype=object).get_indexer(pd.Index(cells, dtype=object)), dtype=np.int64)
+    places = {value: at for at, value in enumerate(known)}
+    missing = next((at for at, value in enumerate(known) if pd.isna(value)), -1)
+    codes, values = pd.factorize(np.asarray(own))
+    found = [places.get(value, -1) for value in values.tolist()]
+    return np.array([*found, missing], np.int64)[codes]
 
 
 def find_combination(values: Values, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Integers:
@@ -166,11 +169,12 @@ def find_combination(values: Values, names: Sequence[str], rows: Sequence[Sequen
     own = np.zeros(len(rows), np.int64)
     good = np.ones(len(key), bool)
     for at, name in enumerate(names):
-        known = list(dict.fromkeys(row[at] for row in rows))
-        code = position(values[name], known)
+        listed = [row[at] for row in rows]
+        places = {value: number for number, value in enumerate(dict.fromkeys(listed))}
+        code = position(values[name], list(places))
         good &= code >= 0
-        key = key * len(known) + np.maximum(code, 0)
-        own = own * len(known) + np.array([known.index(row[at]) for row in rows], np.int64)
+        key = key * len(places) + np.maximum(code, 0)
+        own = own * len(places) + np.array([places[value] for value in listed], np.int64)
     return np.where(good & np.isin(key, own), key, -1)
 
 
