@@ -8,13 +8,18 @@ import gzip
 import io
 import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, cast
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from charset_normalizer import from_bytes
 
-from tabsynth.errors import SourceError, quote
+from tabsynth.common.process_state import large_csv_fields
+from tabsynth.data.file_formats import open_text
+from tabsynth.errors import DataError, SourceError, quote
 
 N_SAMPLED_BYTES = 1 << 18
 MIN_FOREIGN_BYTES = 8
@@ -38,6 +43,8 @@ OTHER_CONTENT = {
 MIN_NUL_SHARE = 0.2
 """Of the even or odd bytes, if ASCII is written in two bytes a character."""
 
+TWICE = 'write quotes inside a field twice ("")'
+ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 KANA = frozenset(map(chr, range(0x3041, 0x30FB)))
 SEPARATOR_LINE = re.compile("\ufeff?sep=([^\r\n])\r?\n")
 WESTERN = frozenset("ÄÖÜäöüßÀÂÇÈÉÊËÎÏÔÙÛŸŒàâçèéêëîïôùûÿœÁÍÑÓÚáíñóúÃÕãõÌÒìòÅÆØåæø¿¡€£§°ºª«»‘’“”–—…µ²³½")
@@ -55,11 +62,17 @@ class Dialect:
         separator: Field separator.
         encoding: Python's name of the encoding.
         declared_separator: Whether the first line is Excel's ``sep=;``, which is not a row.
+        escaped: Whether quotes inside quoted fields follow a backslash; by default they are doubled.
     """
 
     separator: str
     encoding: str = "utf-8"
     declared_separator: bool = False
+    escaped: bool = False
+
+    def records(self, lines: Iterable[str], *, strict: bool = False) -> Iterator[list[str]]:
+        """Parse lines; ``strict`` raises for text after a closing quote and for an unclosed one."""
+        return csv.reader(lines, delimiter=self.separator, escapechar="\\" if self.escaped else None, strict=strict)
 
 
 def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, usual: str) -> Dialect:
@@ -73,6 +86,7 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
 
     Raises:
         SourceError: Unknown or undetectable encoding, or a separator that is not a single character.
+        DataError: Backslashes precede quotes, and other characters too.
     """
     if separator is not None and (not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n'):
         raise SourceError(f"separator must be one character such as ';', not {separator!r}")
@@ -88,13 +102,18 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
         if separator is None and line is None and mark != usual
         else []
     )
+    dialect = Dialect(mark, detected, line is not None)
+    if _has_escaped_quotes(_complete_lines(text, whole=whole), dialect):
+        dialect = replace(dialect, escaped=True)
+        notes.append('having backslashes before quotes inside fields (\\")')
+        _check_escapes(path, dialect)
     if not notes and separator is None and (other := _other_separator(text)):
         notes = [f"a single column: if {other!r} separates fields, give separator={other!r}"]
         warnings.warn(f"{path.name} is read as {notes[0]}", UserWarning, stacklevel=4)
     elif notes:
-        advice = "give encoding= or separator= where that is wrong"
-        warnings.warn(f"{path.name} is read as {' and '.join(notes)}; {advice}", UserWarning, stacklevel=4)
-    return Dialect(mark, detected, line is not None)
+        advice = "" if dialect.escaped and len(notes) == 1 else "; give encoding= or separator= where that is wrong"
+        warnings.warn(f"{path.name} is read as {' and '.join(notes)}{advice}", UserWarning, stacklevel=4)
+    return dialect
 
 
 def _read_sample(path: Path) -> tuple[bytes, bool]:
@@ -199,13 +218,77 @@ def _other_separator(text: str) -> str | None:
 
 def _count_fields(lines: list[str], separator: str) -> int:
     """Return the fields of every record; 1 if records differ."""
+    dialect = Dialect(separator)
+    dialect = replace(dialect, escaped=_has_escaped_quotes(lines, dialect))
     try:
-        records = [
-            record for record in csv.reader(io.StringIO("".join(lines), newline=""), delimiter=separator) if record
-        ]
+        records = [record for record in dialect.records(lines) if record]
     except csv.Error:
         return 1
     widths = {len(record) for record in records[:-1] or records}
     if len(records) > 1 and len(records[0]) > 1 and separator == ",":
         return len(records[0])  # a ragged row is an error of its own
     return widths.pop() if len(widths) == 1 else 1
+
+
+def _complete_lines(text: str, *, whole: bool) -> list[str]:
+    """Return the lines of a sample, without the last one that may be cut."""
+    lines = io.StringIO(text, newline="").readlines()
+    return lines if whole else lines[:-1]
+
+
+def _has_escaped_quotes(lines: list[str], dialect: Dialect) -> bool:
+    """Return whether lines are well-formed only if a quote after a backslash is part of its field."""
+    if not any('\\"' in line for line in lines):
+        return False
+    return not _is_well_formed(lines, dialect) and _is_well_formed(lines, replace(dialect, escaped=True))
+
+
+def _is_well_formed(lines: list[str], dialect: Dialect) -> bool:
+    """Return whether all records have the same width, and quotes begin and end fields."""
+    widths = set()
+    try:
+        for record in dialect.records(lines, strict=True):
+            widths.add(len(record) if record else max(widths, default=0))
+    except csv.Error as error:
+        if "unexpected end" not in str(error):  # the last record of a sample may be cut
+            return False
+    return len(widths) == 1
+
+
+def _check_escapes(path: Path, dialect: Dialect) -> None:
+    """Raise DataError if backslashes precede other characters than quotes and backslashes."""
+    try:
+        with open_text(path, dialect.encoding) as text:
+            for number, line in enumerate(text, start=1):
+                other = next((match[0] for match in ESCAPE.finditer(line) if match[1] not in '"\\'), None)
+                if other is not None:
+                    raise DataError(
+                        f"{str(path)!r}, line {number}: backslashes are before quotes inside fields, and here in "
+                        f"{other!r}: such files are read in several ways; {TWICE}, and single backslashes"
+                    )
+    except (OSError, EOFError, UnicodeDecodeError):
+        return  # reading it reports the cause
+
+
+@large_csv_fields.made()
+def check_quotes(path: Path, dialect: Dialect, table: pa.Table) -> None:
+    """Raise DataError at the first text after a closing quote, which readers join to the field.
+
+    Such a quote follows a backslash, so that only a table with both is checked.
+    """
+    if dialect.escaped or not all(_contains(table, mark) for mark in ('"', "\\")):
+        return
+    with open_text(path, dialect.encoding) as text:
+        records = csv.reader(text, delimiter=dialect.separator, strict=True)
+        if dialect.declared_separator:
+            text.readline()
+        try:
+            for _ in records:
+                pass
+        except csv.Error as error:
+            line = records.line_num + dialect.declared_separator
+            raise DataError(f"{str(path)!r}, line {line}: text follows the end of a quoted field; {TWICE}") from error
+
+
+def _contains(table: pa.Table, mark: str) -> bool:
+    return any(pc.any(pc.match_substring(column, mark)).as_py() for column in table.columns)

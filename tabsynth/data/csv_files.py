@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -15,9 +14,9 @@ import pyarrow.csv
 
 from tabsynth.common.formula_cells import mark_formulas, unmark_formula, unmark_formulas
 from tabsynth.common.process_state import large_csv_fields
-from tabsynth.data.csv_dialects import Dialect
+from tabsynth.data.csv_dialects import TWICE, Dialect, check_quotes
 from tabsynth.data.csv_types import cast_to_column, has_decimal_comma, infer_series
-from tabsynth.data.file_formats import EmptyTableError, open_binary
+from tabsynth.data.file_formats import EmptyTableError, open_binary, open_text
 from tabsynth.data.lakes.arrow_tables import text_to_arrow
 from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Column, Datetime, Numeric
@@ -61,6 +60,7 @@ def read_csv(
         raise SourceError(f"cannot read {str(path)!r}: {error}; the file may be damaged or cut short") from error
     if not len(table):
         raise DataError(f"{str(path)!r} has a header but only empty lines below it")
+    check_quotes(path, dialect, table)
     _check_closed(path, table)
     columns: dict[str, pd.Series] = {}
     formats: dict[str, str] = {}
@@ -96,6 +96,7 @@ def text_batches(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
                     continue
                 rows += batch.num_rows
                 last = pa.Table.from_batches([batch])
+                check_quotes(path, dialect, last)
                 columns = [unmark_formulas(_empty_to_null(batch.column(i))) for i in range(len(names))]
                 yield pa.table(dict(zip(names, columns, strict=True)))
     except (pa.ArrowInvalid, UnicodeError) as error:
@@ -118,6 +119,7 @@ def _arrow_options(names: list[str], dialect: Dialect, missing: Collection[str])
         ),
         "parse_options": pyarrow.csv.ParseOptions(
             delimiter=dialect.separator,
+            escape_char="\\" if dialect.escaped else False,
             newlines_in_values=True,
             ignore_empty_lines=len(names) > 1,  # in a file of one column, an empty line is a missing value
         ),
@@ -199,14 +201,10 @@ def read_header(path: Path, dialect: Dialect) -> list[str]:
 
 
 def _read_records(path: Path, dialect: Dialect) -> Iterator[list[str]]:
-    encoding = "utf-8-sig" if dialect.encoding == "utf-8" else dialect.encoding
-    with (
-        open_binary(path, "rb", packed=path.name.endswith(".gz")) as file,
-        io.TextIOWrapper(file, encoding=encoding, newline="") as text,
-    ):
+    with open_text(path, dialect.encoding) as text:
         if dialect.declared_separator:
             text.readline()
-        yield from csv.reader(text, delimiter=dialect.separator)
+        yield from dialect.records(text)
 
 
 @large_csv_fields.made()
@@ -221,6 +219,7 @@ def _explain_failure(path: Path, dialect: Dialect, width: int, error: Exception)
         for record in _read_records(path, dialect):
             if record and len(record) != width:
                 fix = "fix that row, or quote the fields that hold the separator"
+                fix = TWICE if any("\\" in field for field in record) else fix
                 fix = "remove titles or comments above the header" if width == 1 else fix
                 return DataError(f"{str(path)!r}, line {line}: {len(record)} fields, but the header has {width}; {fix}")
             line += 1 + sum(field.count("\n") for field in record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,3 +49,13 @@ def open_binary(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Itera
             return
         with gzip.GzipFile(filename="", mode=mode, fileobj=file, compresslevel=6, mtime=0) as unpacked:
             yield cast("IO[bytes]", unpacked)
+
+
+@contextmanager
+def open_text(path: Path, encoding: str) -> Iterator[IO[str]]:
+    """Open a CSV file, possibly compressed, as text with its own line ends and without a byte order mark."""
+    with (
+        open_binary(path, "rb", packed=path.name.lower().endswith(".gz")) as file,
+        io.TextIOWrapper(file, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as text,
+    ):
+        yield text

@@ -34,13 +34,27 @@ PERSON_NAME_WORDS = frozenset({
     "familienname", "nombre", "apellido", "apellidos", "nom", "prenom", "prénom", "nome", "cognome", "sobrenome",
     "imie", "imię", "nazwisko", "voornaam", "achternaam", "efternamn", "förnamn", "fornavn", "etternavn", "patronyme",
     "sukunimi", "soyad", "soyadı", "soyisim", "имя", "фамилия", "отчество", "ім", "прізвище", "όνομα", "επώνυμο",
-    "الاسم", "اسم", "שם", "नाम", "doctor", "physician", "surgeon", "clinician", "arzt", "médecin", "medecin", "médico"
+    "login", "loginname", "handle", "screenname", "benutzername", "pseudo", "alias", "الاسم", "اسم", "שם", "नाम",
+    "doctor", "physician", "surgeon", "clinician", "arzt", "médecin", "medecin", "médico"
 })  # fmt: skip
 """Words for the name of a person in any column name."""
 TWO_NAME_WORDS = frozenset({
     "nomfamille", "defamille", "maidenname", "mothermaiden", "nextofkin", "ofkin", "emergencycontact", "contactperson"
 })  # fmt: skip
 """Two last words, joined, for the name of a person."""
+NETWORK_WORDS = frozenset({
+    "twitter", "instagram", "facebook", "linkedin", "xing", "tiktok", "snapchat", "mastodon", "bluesky", "github",
+    "skype", "telegram", "whatsapp", "homepage", "website", "webpage", "weblink", "url", "uri", "blog"
+})  # fmt: skip
+"""Words for accounts and web addresses, which may be those of persons."""
+EMPLOYER_WORDS = frozenset({
+    "employer", "company", "companies", "workplace", "firm", "organisation", "organization", "org", "institution",
+    "affiliation", "university", "school", "arbeitgeber", "firma", "unternehmen", "betrieb", "schule", "hochschule",
+    "employeur", "entreprise", "société", "societe", "école", "ecole", "empleador", "empresa", "escuela",
+    "universidad", "azienda", "ditta", "scuola", "empregador", "escola", "werkgever", "bedrijf", "arbetsgivare",
+    "företag", "pracodawca", "работодатель", "организация", "işveren", "şirket"
+})  # fmt: skip
+"""Words for employers, schools and other organisations to which a person belongs."""
 NAME_PART_WORDS = frozenset({"first", "last", "middle", "maiden", "full", "given", "family", "sur", "nick", "birth"})
 ADDRESS_WORDS = frozenset({
     "email", "mail", "address", "street", "street1", "address1", "address2", "adresse", "anschrift", "straße",
@@ -86,6 +100,7 @@ UNSPACED_WORDS = (
     ),
 )
 """The same words in scripts without spaces: names, addresses, numbers."""
+UNSPACED_EMPLOYERS = ("单位名称", "公司", "雇主", "工作单位", "勤務先", "会社", "회사", "직장")
 NUMBER_WORDS = frozenset({"number", "no", "nr", "num", "nbr", "id", "key"})
 PLACE_WORDS = frozenset({
     "lat", "latitude", "lon", "lng", "long", "longitude", "zip", "zipcode", "postcode", "postal", "postalcode", "plz",
@@ -197,7 +212,23 @@ def _content_words(name: str) -> list[str]:
 def is_personal(name: str) -> bool:
     """Return whether a column name suggests personal data, or may do so (``station_name``)."""
     words = split_words(name)
-    return is_person_name(name) or is_address(name) or is_personal_number(name) or (bool(words) and words[-1] == "name")
+    contact = is_person_name(name) or is_address(name) or is_personal_number(name) or may_be_account(name)
+    return contact or (bool(words) and words[-1] == "name")
+
+
+def may_be_account(name: str) -> bool:
+    """Return whether a column name suggests accounts or web pages, which may be those of persons."""
+    words = _content_words(name)
+    return bool(words) and (words[-1] in NETWORK_WORDS or (words[0] in NETWORK_WORDS and words[-1] in ("name", "user")))
+
+
+def is_employer(name: str) -> bool:
+    """Return whether a column name suggests employers, schools or other organisations."""
+    words = _content_words(name)
+    if any(word in name for word in UNSPACED_EMPLOYERS):
+        return True
+    named = bool(words) and words[-1] in ("name", "names")
+    return bool(words) and (words[-1] in EMPLOYER_WORDS or (named and len(words) > 1 and words[-2] in EMPLOYER_WORDS))
 
 
 def is_date_name(name: str) -> bool:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tabsynth.schema.columns import Resolution
+from tabsynth.schema.month_names import split_language
 
 ISO = re.compile(
     r"\d{4}-\d\d-\d\d"
@@ -83,12 +84,15 @@ def parse_text(text: pd.Series, format: str, *, utc: bool = False) -> pd.Series:
     Raises:
         ValueError: The format is none.
     """
+    names, bare = split_language(format)
     plain = text.astype(object).where(text.notna(), None)
     if any(isinstance(value, np.str_) for value in plain):  # pandas refuses it
         plain = plain.map(lambda value: str(value) if isinstance(value, np.str_) else value)
     if pd.api.types.is_float_dtype(text.dtype):  # whole numbers of a column with missing cells
         plain = plain.map(lambda value: f"{value:.0f}", na_action="ignore")
-    readable = parseable_format(format)
+    if names is not None:
+        plain = plain.map(lambda value: names.to_english(str(value), bare), na_action="ignore")
+    readable = parseable_format(bare)
     if "%V" in readable and "%u" not in readable:  # pandas reads a week only with its weekday
         plain, readable = plain.map(lambda value: f"{value} 1", na_action="ignore"), f"{readable} %u"
     moments: pd.Series = pd.to_datetime(plain, format=readable, errors="coerce", utc=utc)
@@ -120,6 +124,10 @@ def coarsen_format(format: str, before: Resolution, resolution: Resolution) -> s
 
 def format_dates(moments: pd.Series, format: str, resolution: Resolution | None = None) -> pa.Array:
     """Format datetimes, missing as null; ``%f`` has 3, 6 or 9 digits by the resolution (default 6)."""
+    names, bare = split_language(format)
+    if names is not None:
+        english = format_dates(moments, bare, resolution).to_pylist()
+        return pa.array([value and names.from_english(value, bare) for value in english], pa.string())
     if SPELLED.search(format):
         return _format_by_field(moments, format, resolution)
     if isinstance(moments.dtype, pd.DatetimeTZDtype):

@@ -23,6 +23,7 @@ from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Iden
 from tabsynth.schema.datetime_formats import infer_resolution, parse_dates
 from tabsynth.schema.kinds.code_inference import with_codes
 from tabsynth.schema.kinds.datetime_detection import COMPACT_FORMAT, find_formats
+from tabsynth.schema.kinds.edge_rows import with_edge_rows
 from tabsynth.schema.kinds.personal_columns import infer_personal
 from tabsynth.schema.rounding import is_decimal, is_sparse
 from tabsynth.schema.schema import Schema
@@ -30,6 +31,7 @@ from tabsynth.schema.text_inference import (
     MAX_RARE_SHARE,
     MIN_GROUP,
     N_SAMPLED_VALUES,
+    infer_category,
     infer_text,
     is_person_key,
     rare_share,
@@ -42,7 +44,7 @@ MAX_CODE_VALUES = 12
 MIN_ROWS = 20
 """In fewer rows, distinct values are no evidence of a key."""
 SERIAL_DATES = (20_000, 60_000)
-"""Days since 1900 of the dates from 1954 to 2064."""
+"""Days since 1900, from 1954 to 2064."""
 MAX_CONSTANT_SHARE = 0.999
 """A column with a more frequent value, in at least ``MIN_CONSTANT_ROWS`` rows, is almost constant."""
 MIN_CONSTANT_ROWS = 1000
@@ -62,7 +64,7 @@ def infer_schema(frame: pd.DataFrame, *, decimal: str | None = None) -> Schema:
     """
     check_frame(frame)
     columns = {str(name): infer_column(frame[name], decimal) for name in frame.columns}
-    return Schema(with_codes(frame, columns, MIN_GROUP))
+    return Schema(with_codes(frame, with_edge_rows(frame, columns), MIN_GROUP))
 
 
 def infer_column(values: pd.Series, decimal: str | None = None) -> Column:
@@ -95,7 +97,7 @@ def _infer_kind(name: str, values: pd.Series, present: pd.Series, decimal: str |
     if pd.api.types.is_numeric_dtype(kind):
         return _infer_number(name, present)
     if isinstance(kind, pd.CategoricalDtype):
-        return _infer_category(name, kind, present)
+        return infer_category(name, kind, present)
     if not len(present):
         return Categorical(name=name, why="there are no values from which to infer a kind")
     first = present.iloc[0]
@@ -110,16 +112,6 @@ def _infer_kind(name: str, values: pd.Series, present: pd.Series, decimal: str |
             return _out_of_range_dates(name)
         return Datetime(name=name, resolution=_resolution(moments), why="all values are dates")
     return _infer_number(name, present if exceeds_float64(present) else pd.to_numeric(present.astype(float)))
-
-
-def _infer_category(name: str, kind: pd.CategoricalDtype, present: pd.Series) -> Column:
-    """Return a categorical column for a pandas categorical, unless no category repeats."""
-    if kind.ordered:
-        return Categorical(name=name, ordered=True, why="it is an ordered pandas categorical")
-    plain = present.astype(object)
-    if len(plain) >= MIN_ROWS and plain.is_unique and isinstance(plain.iloc[0], str):
-        return infer_text(name, plain)
-    return Categorical(name=name, why="it is a pandas categorical")
 
 
 def _out_of_range_dates(name: str) -> Column:
@@ -209,8 +201,8 @@ def _infer_unique_integers(name: str, data: npt.NDArray[np.float64], distinct: n
     if dates := _infer_compact_dates(name, distinct):
         return dates
     question = _sentinel_question(data) or _date_question(name, distinct)
-    if not question and len(data) >= MIN_ROWS and not is_quantity(name):
-        question = "no value repeats: is it a key (identifier) or a measurement?"
+    unknown = not question and len(data) >= MIN_ROWS and not is_quantity(name)
+    question = "no value repeats: is it a key (identifier) or a measurement?" if unknown else question
     return Numeric(name=name, decimals=0, why="all values are integers", question=question)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 from tabsynth.common.input_files import read_json
 from tabsynth.errors import SchemaError, SourceError, quote
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text, column_from_dict
+from tabsynth.schema.month_names import split_language
 from tabsynth.schema.schema import Schema
 
 TABLE = "table"
@@ -208,8 +209,10 @@ def _entry(column: Column, version: str) -> dict[str, Any]:
         if version == "V1" and column.decimals == 0:
             out["computer_representation"] = "Int64"
     elif isinstance(column, Datetime):
-        low, high = (_theirs(bound, column.format) for bound in (column.low, column.high))
-        out = {"sdtype": "datetime", "datetime_format": column.format, "range_min": low, "range_max": high}
+        local, _ = split_language(column.format or "")
+        spelling = None if local else column.format  # strftime has no names of months in other languages
+        low, high = (_theirs(bound, spelling) for bound in (column.low, column.high))
+        out = {"sdtype": "datetime", "datetime_format": spelling, "range_min": low, "range_max": high}
     elif isinstance(column, Categorical):
         values = None if column.values is None else list(column.values)
         ordered = column.ordered and (values is not None or version != "V1")

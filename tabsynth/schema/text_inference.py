@@ -21,7 +21,7 @@ from tabsynth.schema.column_names import (
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import infer_resolution, parse_dates
 from tabsynth.schema.kinds.datetime_detection import find_formats, infer_padding, is_date_like
-from tabsynth.schema.kinds.personal_columns import infer_personal
+from tabsynth.schema.kinds.personal_columns import are_web_addresses, infer_personal, personal_question
 from tabsynth.schema.number_formats import CURRENCY, MAX_DECIMALS, SPACES, NumberFormat, find_number_format
 from tabsynth.schema.validation import is_missing_marker
 
@@ -88,8 +88,7 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
     keys = is_person_key(name, different) or (different > 50 and rows / different < 100)
     if is_key(name) and keys:
         return repeated_identifier(name)
-    if is_personal(name) and not question:
-        question = "the name suggests names or contact data of persons: should it be removed (text) instead of learned?"
+    question = question or personal_question(name, sample)
     length = float(np.mean([len(value) for value in sample]))
     written = words >= 2 * MIN_TEXT_WORDS or length >= MIN_TEXT_CHARACTERS
     if different > MIN_ROWS and written and rare_share(present) > MAX_RARE_SHARE:
@@ -104,6 +103,22 @@ def infer_text(name: str, present: pd.Series, decimal: str | None = None) -> Col
     elif different == rows:
         why = "it is text, and the table is too small to infer more"
     return Categorical(name=name, why=why, question=question)
+
+
+def infer_category(name: str, kind: pd.CategoricalDtype, present: pd.Series) -> Column:
+    """Infer a pandas categorical: personal data and categories that never repeat are not categorical."""
+    plain = present.astype(object)
+    sample = [str(value) for value in plain.unique()[:N_SAMPLED_VALUES] if isinstance(value, (str, int))]
+    if sample and (personal := infer_personal(name, sample)):
+        return personal
+    if sample and is_person_key(name, len(sample)):
+        return repeated_identifier(name)
+    question = personal_question(name, sample) if sample else ""
+    if kind.ordered:
+        return Categorical(name=name, ordered=True, why="it is an ordered pandas categorical", question=question)
+    if len(plain) >= MIN_ROWS and plain.is_unique and isinstance(plain.iloc[0], str):
+        return infer_text(name, plain)
+    return Categorical(name=name, why="it is a pandas categorical", question=question)
 
 
 def rare_share(present: pd.Series) -> float:
@@ -204,6 +219,10 @@ def _infer_sparse_text(name: str, rows: int, different: int, sample: list[str], 
     """Return the text that hardly repeats: a key, free text, or categories that a person must confirm."""
     why = f"{different} distinct values in {rows} rows"
     coded = words < 1.2 and np.mean([any(char.isdigit() for char in value) for value in sample]) > 0.95
+    if are_web_addresses(sample):
+        what = "the values are web addresses or paths of files, which may lead to persons"
+        default_question = f"{what}: should they be removed (text), replaced (identifier), or learned (categorical)?"
+        return Text(name=name, why=f"{why}: text that seldom repeats is never learned", question=default_question)
     if different == rows and (coded or (is_key(name) and words < 2)) and not is_personal(name):
         return Identifier(name=name, why=f"{why}: codes that never repeat", question=question)
     if is_key(name) and words < 1.2:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tabsynth.data import read, write
+from tabsynth.data.batch_reader import Batches
 from tabsynth.errors import DataError, SourceError
 from tabsynth.schema.schema import Schema
 
@@ -100,3 +102,44 @@ def test_other_content_under_the_suffix_of_csv_is_named(tmp_path, content, what)
 def test_lines_above_the_header_are_explained(tmp_path):
     with pytest.raises(DataError, match="above the header"):
         read(_csv(tmp_path, "# report\na,b\n1,2\n3,4\n"))
+
+
+ESCAPED = "id,note\n" + "".join(f'{i},"he said \\"yes, {i % 3}\\" twice"\n' for i in range(9))
+
+
+@pytest.mark.parametrize("text", [ESCAPED, "\ufeff" + ESCAPED.replace("\n", "\r\n")], ids=["plain", "windows"])
+def test_backslashes_before_quotes_are_escapes_where_nothing_else_fits(tmp_path, text):
+    with pytest.warns(UserWarning, match="backslashes before quotes"):
+        table = read(_csv(tmp_path, text))
+    assert table.frame["note"].tolist()[:2] == ['he said "yes, 0" twice', 'he said "yes, 1" twice']
+    batches = Batches(_csv(tmp_path, text))
+    with pytest.warns(UserWarning, match="backslashes before quotes"):
+        assert pd.concat(batches.frames())["note"].equals(table.frame["note"])
+    write(table, tmp_path / "out.csv")
+    assert read(tmp_path / "out.csv").frame.equals(table.frame)
+
+
+def test_the_separator_is_detected_beside_escaped_quotes(tmp_path):
+    with pytest.warns(UserWarning, match="semicolons and having backslashes"):
+        table = read(_csv(tmp_path, "id;note\n" + '1;"a \\"b; c\\" d"\n2;"x"\n' * 9))
+    assert table.frame["note"].tolist()[:2] == ['a "b; c" d', "x"]
+
+
+def test_doubled_quotes_beside_backslashes_are_no_escapes(tmp_path):
+    table = read(_csv(tmp_path, 'id,path\n1,"C:\\a\\"\n2,"the ""C:\\b\\"" drive"\n3,5\' 10" \\ tall\n'))
+    assert table.frame["path"].tolist() == ["C:\\a\\", 'the "C:\\b\\" drive', "5' 10\" \\ tall"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (ESCAPED.replace("he said", "C:\\he said"), r"line 2: backslashes .* in '\\\\h'.*write quotes"),
+        ("id,note\n" + '1,"a"\n' * 50_000 + '2,"a \\"b\\" c"\n', "line 50002: text follows the end of a quoted field"),
+        ("id,note\n" + '1,"a"\n' * 50_000 + '2,"a \\"b, c\\""\n', 'line 50002: 3 fields.*write quotes .* twice'),
+        ('id,note\n1,"a \\"b\\" c"\n2,"a ""b"", c" d\n3,x\n', "line 2: text follows the end of a quoted field"),
+    ],
+    ids=["other escapes", "late", "late with a separator", "neither"],
+)  # fmt: skip
+def test_quotes_that_are_escaped_otherwise_are_refused(tmp_path, text, message):
+    with pytest.raises(DataError, match=message):
+        read(_csv(tmp_path, text))

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import tabsynth as ts
 from tabsynth.codec import Codec
 from tabsynth.data import Table
+from tabsynth.schema.datetime_formats import format_dates
 from tabsynth.schema.inference import infer_column, infer_schema
 
 START = datetime.datetime(2014, 1, 1)
@@ -36,6 +38,41 @@ def test_dates_come_back_in_their_spelling(spelling, source):
 @pytest.mark.parametrize("spelling", ["%d%b%Y", "%d-%b-%y", "%b-%Y"])
 def test_capital_months_stay_capital(spelling):
     assert_comes_back(pd.Series([moment.strftime(spelling).upper() for moment in MOMENTS], name="seen"))
+
+
+@pytest.mark.parametrize(
+    ("format", "example"),
+    [
+        ("[fr]%-d %B %Y", "1 janvier 2014"), ("[Fr]%-d %B %Y", "1 Janvier 2014"), ("[fr.]%d %b %Y", "01 janv. 2014"),
+        ("[de]%-d. %B %Y", "1. Januar 2014"), ("[de-2.]%-d. %b %Y", "1. Jan. 2014"),
+        ("[es]%-d de %B de %Y", "1 de enero de 2014"), ("[es]%d-%b-%y", "01-ene-14"),
+        ("[it]%d %B %Y", "01 gennaio 2014"), ("[pt]%d/%b/%Y", "01/jan/2014"), ("[pt]%B de %Y", "janeiro de 2014"),
+        ("[nl]%-d %B %Y", "1 januari 2014"),
+        ("[de]%d. %B %Y, %H:%M", "01. Januar 2014, 00:00"), ("[de]%d-%^b-%Y", "01-JAN-2014"),
+        ("[pl]%-d %B %Y", "1 stycznia 2014"), ("[ru]%-d %B %Y", "1 января 2014"), ("[tr]%d %B %Y", "01 Ocak 2014"),
+    ],
+)  # fmt: skip
+def test_months_in_other_languages_are_read_and_come_back(format, example):
+    days = pd.Series(pd.date_range("2014-01-01", periods=36, freq="31D"))
+    text = format_dates(days, format).to_pandas().rename("seen")
+    assert text[0] == example
+    column = infer_column(text)
+    assert (column.kind, column.question) == ("datetime", "")
+    assert_comes_back(text)
+    assert Table.of(text.to_frame(), {"columns": {"seen": {"kind": "datetime", "format": format}}})
+
+
+def test_conditions_name_months_as_the_column_does():
+    text = format_dates(pd.Series(pd.date_range("2014-01-01", periods=40, freq="9D")), "[fr]%-d %B %Y").to_pandas()
+    model = ts.MarginalSynthesizer().fit(pd.DataFrame({"seen": text.repeat(5), "x": 1}), seed=0)
+    assert set(model.sample(5, given={"seen": "19 janvier 2014"}, seed=0)["seen"]) == {"19 janvier 2014"}
+    with pytest.raises(ts.errors.ConditionError, match="seen"):
+        model.sample(5, given={"seen": "19 ianuarie 2014"}, seed=0)
+
+
+def test_most_values_with_months_of_another_language_are_called_dates():
+    text = [f"{'1er' if day == 1 else day} mars 2020" for day in range(1, 29)]
+    assert "most values are dates" in infer_column(pd.Series(text, name="seen")).question
 
 
 def test_times_without_a_day_are_datetimes():

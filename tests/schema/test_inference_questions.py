@@ -1,6 +1,7 @@
 """Questions that schema inference asks, and columns of persons."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from .one_column import infer_one
@@ -97,12 +98,42 @@ def test_much_of_a_column_in_rare_values_is_asked_about(values):
         ("x", ["06 12 34 56 78", "01.23.45.67.89"] * 50, "identifier"),
         ("x", ["10.0.0.1", "192.168.1.20"] * 50, "identifier"),
         ("x", ["de89370400440532013000", "gb82west12345698765432"] * 50, "identifier"),
+        ("x", ["2001:db8::1", "fe80::1ff:fe23:4567:890a"] * 50, "identifier"),
+        ("x", ["0000-0002-1825-0097", "0000-0001-5109-3700"] * 50, "identifier"),
+        ("x", ["@ann_b", "@bob", "@cy.d@social.example"] * 50, "text"),
+        ("x", ["https://www.linkedin.com/in/ann", "https://x.com/bob"] * 50, "text"),
+        ("x", ["http://uni.example/~ann", "http://uni.example/~bob"] * 50, "text"),
+        ("x", ["C:\\Users\\ann\\a.txt", "/home/bob/a.txt"] * 50, "text"),
+        ("login", ["ann", "bob"] * 50, "text"),
+        ("x", [f"https://example.org/{i}" for i in range(100)], "text"),
+        ("x", [f"www.example.org/page{i}" for i in range(100)], "text"),
+        ("photo", [f"s3://bucket/{i}.jpg" for i in range(100)], "text"),
     ],
 )
-def test_columns_of_persons_are_asked_about_and_never_learned(name, values, kind):
-    column = infer_one(values, name)
+@pytest.mark.parametrize("dtype", ["object", "category"])
+def test_columns_of_persons_are_asked_about_and_never_learned(name, values, kind, dtype):
+    column = infer_one(pd.Series(values).astype(dtype) if dtype == "category" else values, name)
     assert column.kind == kind
     assert kind == "numeric" or column.question or column.pii == "email"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "asks"),
+    [
+        ("employer", ["Acme", "Apex", "Bolt"] * 50, "employers"),
+        ("company_name", ["Acme", "Apex", "Bolt"] * 50, "employers"),
+        ("Arbeitgeber", ["Amt", "Bank"] * 50, "employers"),
+        ("勤務先", ["甲", "乙"] * 50, "employers"),
+        ("x", ["Acme GmbH", "Apex, Inc.", "Bolt S.p.A."] * 50, "employers"),
+        ("twitter", ["ann", "bob"] * 50, "persons"),
+        ("referrer", ["https://a.example", "https://b.example"] * 50, "web addresses"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["object", "category"])
+def test_employers_and_web_addresses_that_repeat_are_asked_about(name, values, asks, dtype):
+    column = infer_one(pd.Series(values).astype(dtype), name)
+    assert column.kind == "categorical"
+    assert asks in column.question
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tabsynth.schema.datetime_formats import (
     parse_text,
     spell_fraction,
 )
+from tabsynth.schema.month_names import split_language, tags_of
 
 DAY_FIRST = ("%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y", "%d/%m/%y", "%d-%m-%y", "%d.%m.%y", "%d %m %Y")
 MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m.%d.%Y", "%m/%d/%y", "%m-%d-%y", "%m.%d.%y", "%m %d %Y")
@@ -35,6 +36,14 @@ NAMED_MONTHS = (
     "%Y-%b-%d",
     "%Y %b %d",
     "%d %B %Y",
+    "%d-%B-%Y",
+    "%d-%B-%y",
+    "%d. %B %Y",
+    "%d. %b %Y",
+    "%d de %B de %Y",
+    "%d de %b de %Y",
+    "%d %b %y",
+    "%d/%b/%y",
     "%B %d, %Y",
     "%B %d %Y",
 )
@@ -68,7 +77,22 @@ SEPARATORS = (" ", "T", ":", ", ", "-", "_", " - ", "")
 """Texts between a day and a time."""
 MONTHS_AND_TIMES = (
     *("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p"),
-    *("%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%b-%Y", "%b-%y", "%B %Y", "%Y年%m月", "%G-W%V", "%GW%V"),
+    *(
+        "%Y-%m",
+        "%Y/%m",
+        "%m/%Y",
+        "%b %Y",
+        "%b-%Y",
+        "%b-%y",
+        "%b/%Y",
+        "%b/%y",
+        "%b %y",
+        "%B %Y",
+        "%B de %Y",
+        "%Y年%m月",
+        "%G-W%V",
+        "%GW%V",
+    ),
 )
 """Formats of a time without a day, and of a month or a week."""
 UNIX_DATES = tuple(f"%a %b %d {clock}{zone} %Y" for clock in ("%H:%M:%S",) for zone in ("", " UTC", " GMT"))
@@ -98,7 +122,8 @@ def find_formats(text: Sequence[str]) -> list[str]:
             other = found.replace("%d", "%?").replace("%m", "%d").replace("%?", "%m")
             ambiguous = found.startswith(("%d/", "%d-", "%d.", "%d ")) and "%m" in found
             return [found, other] if ambiguous and _fits(every, other) else [found]
-    return []
+    local = (form for form in _local_formats(head) if _fits(every, form) and _comes_back(every, form))
+    return [form for form, _ in zip(local, range(1), strict=False)]
 
 
 def infer_padding(text: Sequence[str], format: str) -> str:
@@ -122,7 +147,7 @@ def _spellings(text: Sequence[str], format: str, resolution: Resolution) -> Iter
     """Yield the spellings of a format: digits of seconds that are always 0, capitals, and fields without zeros."""
     fraction = re.search(r"\.(\d+)\D*$", text[0])
     spelled = format if fraction is None else spell_fraction(format, len(fraction[1]), resolution)
-    if re.search("[A-Z]{3}", text[0]):
+    if any(word.isupper() for word in re.findall(r"[^\W\d_]{3,}", text[0])):
         spelled = re.sub("%([bB])", r"%^\1", spelled)
     if text[0].endswith(("am", "pm")):
         spelled = spelled.replace("%p", "%P")
@@ -145,7 +170,26 @@ def candidate_formats(text: Sequence[str]) -> list[str]:
 
 def is_date_like(text: str) -> bool:
     """Return whether a text matches the pattern of some format."""
-    return bool(candidate_formats([text]))
+    return bool(candidate_formats([text])) or any(True for _ in _local_formats([text]))
+
+
+def _local_formats(text: Sequence[str]) -> Iterator[str]:
+    """Yield the formats that every text matches with the names of months of another language."""
+    if not len(text) or len(text[0]) > MAX_DATE_CHARACTERS or not any(char.isdigit() for char in text[0]):
+        return
+    for tag in tags_of(text[0]):
+        names, _ = split_language(tag)
+        for directive in ("%B", "%b"):
+            english = [value if names is None else names.to_english(value, directive) for value in text]
+            known = (form for form in candidate_formats(english) if directive in form)
+            yield from (tag + form for form in known if not re.search("%[aA]", form))
+
+
+def _comes_back(text: pd.Series, format: str) -> bool:
+    """Return whether every text is written identically in some spelling of a format."""
+    spelled = infer_padding(text.tolist(), format)
+    moments = parse_dates(text, spelled)
+    return format_dates(moments, spelled, infer_resolution(moments)).to_pylist() == text.tolist()
 
 
 def _formats_of(example: str) -> Iterator[str]:

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Sequence
 
-from tabsynth.schema.column_names import is_address, is_person_name, is_personal_number
+from tabsynth.schema.column_names import is_address, is_employer, is_person_name, is_personal, is_personal_number
 from tabsynth.schema.columns import Identifier, Text
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+HANDLE = re.compile(r"@\w[\w.-]*(?:@[\w-]+(?:\.[\w-]+)+)?")
+WEB_ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]+://|www\.)\S+|[a-z]:\\.+|/(?:[^/]+/)+[^/]*", re.IGNORECASE)
+"""Addresses of pages, files and folders."""
+OF_PERSON = re.compile(
+    r"(?://|^)(?:[\w-]+\.)*(?:(?:facebook|instagram|linkedin|twitter|tiktok|github|orcid|xing|x)\.[a-z]+|(?:t|wa)\.me)/."
+    r"|/[~@]\w|^/home/.|[/\\](?:users?|people|persons?|profiles?|members?|authors?|staff|patients?)[/\\].",
+    re.IGNORECASE,
+)
+"""Parts of addresses that lead to a person."""
+COMPANY = re.compile(
+    r".*\w[,.]? (?:GmbH|mbH|AG|KG|SE|e\.V\.|Inc|Corp|Corporation|Co|Ltd|Limited|LLC|LLP|PLC|Pty|S\.?A\.?S?|SARL|"
+    r"S\.?p\.?A|S\.?r\.?l|Lda|Ltda|S\.L|B\.?V|N\.?V|AB|A/S|ApS|Oy|Oyj|AS|ASA|Sp\. z o\.o|A\.Ş|Pvt)\.?|"
+    r".*(?:株式会社|有限公司|주식회사).*|ООО .*"
+)
+"""Names that end in the legal form of a company."""
 IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?", re.ASCII)
 IP_ADDRESS = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)", re.ASCII)
 MAC_ADDRESS = re.compile(r"[0-9A-F]{2}(?:([:-])[0-9A-F]{2})(?:\1[0-9A-F]{2}){4}")
@@ -18,6 +34,7 @@ NINO = re.compile(r"[A-Z]{2}(?: ?\d\d){3} ?[A-D]", re.ASCII)
 SSN = re.compile(r"\d{3}-\d{2}-\d{4}", re.ASCII)
 NHS = re.compile(r"\d{3}([ -]?)\d{3}\1\d{4}", re.ASCII)
 CARD = re.compile(r"\d{4}(?:[ -]?\d{4}){2}[ -]?\d{1,7}", re.ASCII)
+ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]", re.ASCII)
 CHINESE_ID = re.compile(r"[1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx]", re.ASCII)
 PHONE = re.compile(
     r"\+\d[\d ()./-]{5,}\d|\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}|\(\d{3}\) ?\d{3}-\d{4}|0\d(?:[ .-]\d\d){4}", re.ASCII
@@ -39,10 +56,14 @@ def infer_personal(name: str, sample: Sequence[str]) -> Identifier | Text | None
     worded = [value for value in sample if value.strip().lower() not in YES_NO_WORDS]
     if not worded:
         return None
-    mailed = sum(EMAIL.fullmatch(value.strip()) is not None for value in worded)
-    if mailed > MIN_PERSONAL_SHARE * len(worded):
-        share = "all" if mailed == len(sample) else "most"
+    mailed = _share(EMAIL, worded)
+    if mailed > MIN_PERSONAL_SHARE:
+        share = "all" if mailed == 1 and len(worded) == len(sample) else "most"
         return Text(name=name, pii="email", why=f"{share} values are e-mail addresses, which are never learned")
+    if _share(HANDLE, worded) > MIN_PERSONAL_SHARE or _share(WEB_ADDRESS, worded, OF_PERSON) > MIN_PERSONAL_SHARE:
+        what = "names of accounts, or addresses of pages or folders of persons"
+        question = f"the values are {what}: should they be removed (text), or learned (categorical)?"
+        return Text(name=name, why=f"most values are {what}, which are never learned", question=question)
     what = next((what for what, known in NUMBER_CHECKS.items() if known(worded)), "")
     if what:
         share = "all" if len(worded) == len(sample) else "most"
@@ -63,6 +84,30 @@ def infer_personal(name: str, sample: Sequence[str]) -> Identifier | Text | None
             question=f"the name suggests {what}: should they be removed (text), or learned (categorical)?",
         )
     return None
+
+
+def personal_question(name: str, sample: Sequence[str]) -> str:
+    """Return a question about text that repeats and may identify persons; empty if nothing suggests so."""
+    removed = "should it be removed (text) instead of learned?"
+    if is_employer(name) or _share(COMPANY, sample) > MIN_PERSONAL_SHARE:
+        return f"it seems to name employers or organisations, which may identify persons: {removed}"
+    if is_personal(name):
+        return f"the name suggests names or contact data of persons: {removed}"
+    if are_web_addresses(sample):
+        return f"the values are web addresses or paths of files, which may lead to persons: {removed}"
+    return ""
+
+
+def are_web_addresses(sample: Sequence[str]) -> bool:
+    """Return whether most texts are addresses of pages, files or folders."""
+    return _share(WEB_ADDRESS, sample) > MIN_PERSONAL_SHARE
+
+
+def _share(form: re.Pattern[str], values: Sequence[str], part: re.Pattern[str] | None = None) -> float:
+    """Return the share of values that match a pattern, and contain another."""
+    plain = [value.strip() for value in values]
+    found = sum(bool(form.fullmatch(value)) and (part is None or bool(part.search(value))) for value in plain)
+    return found / len(plain)
 
 
 def _may_identify(value: str) -> bool:
@@ -86,6 +131,18 @@ def _all_match(form: re.Pattern[str], check: Callable[[str], bool], enough: int)
 def _iban(value: str) -> bool:
     """Check ISO 7064 mod 97-10, with the first four characters at the end and letters as 10 to 35."""
     return int("".join(str(int(char, 36)) for char in value[4:] + value[:4])) % 97 == 1
+
+
+def _orcid(value: str) -> bool:
+    """Check ISO 7064 mod 11-2."""
+    return "10X98765432"[sum(int(char) * pow(2, 15 - at, 11) for at, char in enumerate(value[:15])) % 11] == value[15]
+
+
+def _are_ipv6(sample: Sequence[str]) -> bool:
+    try:
+        return bool(sample) and all(ipaddress.IPv6Address(value.strip()) for value in sample)
+    except ValueError:
+        return False
 
 
 def _luhn(value: str) -> bool:
@@ -117,6 +174,8 @@ NUMBER_CHECKS: dict[str, Callable[[Sequence[str]], bool]] = {
     "Brazilian taxpayer numbers": _all_match(CPF, lambda value: True, 1),
     "national insurance numbers": _all_match(NINO, lambda value: True, 1),
     "network addresses": _all_match(IP_ADDRESS, lambda value: True, 1),
+    "network addresses of version 6": _are_ipv6,
+    "ORCID iDs": _all_match(ORCID, _orcid, 1),
     "hardware addresses": _all_match(MAC_ADDRESS, lambda value: True, 1),
     "telephone numbers": _all_match(PHONE, lambda value: True, 1),
 }
