@@ -179,7 +179,8 @@ def _finish(args: Namespace, model: Synthesizer, facts: dict[str, Any], *, first
 
 
 def _say_where(checkpoint: Path | None) -> None:
-    if checkpoint and checkpoint.exists():
+    """Name the checkpoint, or the files of finished stages beside it, if there are any."""
+    if checkpoint and any(path.name.startswith(checkpoint.name) for path in checkpoint.absolute().parent.iterdir()):
         say(f"checkpoint kept in {checkpoint}; run the same command to resume")
 
 

@@ -245,7 +245,7 @@ def _has_escaped_quotes(lines: list[str], dialect: Dialect) -> bool:
 
 def _is_well_formed(lines: list[str], dialect: Dialect) -> bool:
     """Return whether all records have the same width, and quotes begin and end fields."""
-    widths = set()
+    widths: set[int] = set()
     try:
         for record in dialect.records(lines, strict=True):
             widths.add(len(record) if record else max(widths, default=0))

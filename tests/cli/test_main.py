@@ -18,6 +18,7 @@ from tabsynth.cli import BAD_INPUT, DONE, INTERRUPTED, UNEXPECTED, UNMET, main
 from tabsynth.cli import run as run_command
 from tabsynth.cli.output import format_table
 from tabsynth.errors import ConditionError
+from tabsynth.synthesizers.masked import MaskedSynthesizer
 
 from .commands import command, process
 
@@ -149,6 +150,18 @@ def test_interrupted_fit_keeps_its_checkpoint(fitted: Path, tmp_path: Path) -> N
     assert "checkpoint kept in m.tabsynth.checkpoint; run the same command to resume" in said
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["m.tabsynth.checkpoint"]
+
+
+def test_the_stored_stages_of_an_interrupted_fit_are_named(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_args: object, checkpoint: Path, **_options: object) -> None:
+        checkpoint.with_name(f"{checkpoint.name}.network").write_bytes(b"")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MaskedSynthesizer, "fit", stop)
+    assert main(["fit", str(fitted / "train.csv"), "--output", str(tmp_path / "m.tabsynth")]) == INTERRUPTED
+    assert "checkpoint kept in" in capsys.readouterr().err
 
 
 def test_aligned_columns_wrap_the_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,7 +189,7 @@ def _comes_back(text: pd.Series, format: str) -> bool:
     """Return whether every text is written identically in some spelling of a format."""
     spelled = infer_padding(text.tolist(), format)
     moments = parse_dates(text, spelled)
-    return format_dates(moments, spelled, infer_resolution(moments)).to_pylist() == text.tolist()
+    return bool(format_dates(moments, spelled, infer_resolution(moments)).to_pylist() == text.tolist())
 
 
 def _formats_of(example: str) -> Iterator[str]:
