@@ -1,4 +1,4 @@
-"""The tables of a database as relations read them: numbers, labels, parents' rows, and rows of histories."""
+"""Tables of a database in the form that relations read: numbers, labels, parents' rows, and rows of histories."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class LinkedTables:
         schema: Their schema.
 
     Attributes:
-        frames: The tables as they are now.
+        frames: The current tables.
     """
 
     def __init__(self, tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> None:
@@ -62,7 +62,7 @@ class LinkedTables:
 
     def labels(self, table: str, column: str) -> pd.Series:
         """Return a column as text, missing as an empty text."""
-        return self.frames[table][column].astype(object).map(str, na_action="ignore").fillna("")
+        return pd.Series(text_labels(self.frames[table][column]), dtype=object)
 
     def comparable(self, table: str, column: str) -> npt.NDArray[Any]:
         """Return a column whose missing values are equal to each other, shape (n,)."""
@@ -76,7 +76,7 @@ class LinkedTables:
         return np.append(values, np.nan)[self.parents(table, key)]
 
     def some(self, link: ForeignKey, parents: Integers) -> LinkedTables:
-        """Return some rows of a link's parent, and the rows of its child table that are theirs."""
+        """Return the tables with some rows of a link's parent only, and only their rows of the child table."""
         rows = np.isin(self.parents(link.table, link.column), parents)
         chosen = {link.parent: self.frames[link.parent].iloc[parents], link.table: self.frames[link.table][rows]}
         return LinkedTables({**self.frames, **chosen}, self.schema)
@@ -125,6 +125,12 @@ class LinkedTables:
         kinds = {name: kind.kind for name, kind in self.schema.tables[table].items() if name not in keys}
         wanted = [name for name, kind in kinds.items() if kind in ("categorical", "boolean")]
         return [name for name in wanted if 1 < self.frames[table][name].nunique() <= most]
+
+
+def text_labels(values: pd.Series) -> npt.NDArray[Any]:
+    """Return values as text, missing as an empty text, shape (n,)."""
+    codes, known = pd.factorize(values)
+    return np.array([*map(str, known), ""], dtype=object)[codes]
 
 
 def unit_seconds(column: Column) -> float:

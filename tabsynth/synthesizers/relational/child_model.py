@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Floats, Integers
@@ -19,14 +18,12 @@ from tabsynth.relations.functional_dependencies import FunctionalDependency, dis
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.synthesizers.relational.histories.calibration import calibrate
 from tabsynth.synthesizers.relational.histories.conditions import decode_rows, restrict
-from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.history import GAP, History
-from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
-from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER, RunningSlots
+from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
 from tabsynth.synthesizers.relational.histories.stepper import Drawn, draw_histories
 from tabsynth.synthesizers.relational.histories.training import train_history
 from tabsynth.synthesizers.relational.histories.training_rows import ChildRows, Siblings, prepare
-from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, earlier_rows
+from tabsynth.synthesizers.relational.occurrences.earlier_numbers import earlier_rows
 from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_numbers, repeat_rate
 from tabsynth.synthesizers.relational.orphans import Orphans
 from tabsynth.synthesizers.relational.plan import add_orphans, read_class_totals, read_ends, read_plan
@@ -49,7 +46,7 @@ class ParentFeatures:
     sizes: list[int]
 
     def with_unknown(self, rows: int) -> ParentFeatures:
-        """Return the features with those of unknown parents, whose tokens are missing, after the last."""
+        """Return the features with some unknown parents, all of whose tokens are missing, appended."""
         missing = np.tile(np.array(self.sizes, np.int64) - 1, (rows, 1))
         return ParentFeatures(np.concatenate([self.tokens, missing.reshape(rows, len(self.sizes))]), self.sizes)
 
@@ -105,24 +102,7 @@ def fit_history(
         read_ends(above.learned, name, totals, part.orphans)[0][rows],
     )
     codec, relations, order, allowed, running, slots, siblings = prepare(child_rows, min_group=min_group)
-    network = HistoryNetwork(
-        [codec.slots[i].size for i in order],
-        [*features.sizes, *running.early_sizes, *slots.sizes],
-        running.late_sizes,
-        siblings.class_slot,
-        siblings.earlier,
-        [*slots.deciding],
-        width=WIDTH,
-        memory=MEMORY,
-        dropout=DROPOUT,
-        generator=torch.Generator().manual_seed(seed),
-    )
-    if order:
-        train_history(network, siblings, epochs=epochs, seed=seed, name=name, progress=progress, callbacks=callbacks)
-    bias = [np.zeros(codec.slots[i].size, np.float32) for i in order]
-    stay_bias, new_bias = [one.copy() for one in bias], [one.copy() for one in bias]
-    ratio_bias = np.zeros((len(LEFT_ROWS), N_RATIOS), np.float32)
-    history = History(
+    history = History.untrained(
         codec,
         relations,
         rules,
@@ -130,18 +110,21 @@ def fit_history(
         allowed,
         running,
         features.sizes,
-        network.eval(),
-        bias,
-        stay_bias,
-        new_bias,
-        ratio_bias,
-        siblings.longest,
         slots,
-        {one.slot: np.zeros(N_DISTANCES, np.float32) for one in siblings.earlier},
-        _repeat_rates(table.frame, codec, order, siblings),
-        {slot: np.zeros(N_AFTER, np.float32) for slot in slots.deciding},
-        _dependencies(codec, order, slots, siblings.tokens),
+        class_slot=siblings.class_slot,
+        earlier=siblings.earlier,
+        longest=siblings.longest,
+        repeats=_repeat_rates(table.frame, codec, order, siblings),
+        functions=_dependencies(codec, order, slots, siblings.tokens),
+        width=WIDTH,
+        memory=MEMORY,
+        dropout=DROPOUT,
+        seed=seed,
     )
+    network = history.network
+    if order:
+        train_history(network, siblings, epochs=epochs, seed=seed, name=name, progress=progress, callbacks=callbacks)
+    network.eval()
     parents = len(above.learned)
     plan = read_plan(above.learned, name, part.timeline, (bounds[0][:parents], bounds[1][:parents]))
     plan = add_orphans(plan, np.zeros(part.orphans) if part.times is None else part.times[part.linked :])
@@ -174,7 +157,7 @@ def sample_history(
     rng: np.random.Generator,
     given: Mapping[str, Any] | None = None,
 ) -> tuple[Drawn, pd.DataFrame, ParentFeatures]:
-    """Draw the children of parents, and rows without a parent.
+    """Sample the children of parents, and rows without a parent.
 
     Args:
         history: The child's model.
@@ -228,13 +211,13 @@ def _repeat_rates(frame: pd.DataFrame, codec: Codec, order: list[int], siblings:
 
 
 def _with_repeats(rows: pd.DataFrame, history: History, drawn: Drawn, rng: np.random.Generator) -> pd.DataFrame:
-    """Set numbers to the earlier number at the rates of the training rows."""
+    """Replace numbers by the earlier number as often as in the training rows."""
     starts = np.append(np.flatnonzero(np.diff(drawn.parents, prepend=-1)), len(drawn.parents)).astype(np.int64)
     class_slot = history.network.class_slot
     for slot, rates in history.repeats.items():
         name = history.codec.slots[history.order[slot]].column
         if name in history.relations.columns or name in history.rules.columns:
-            continue  # a number that a relation changed is not repeated
+            continue  # the value may have been changed by a relation
         _, one, _ = history.network.earlier[slot]
         before = earlier_rows(one, drawn.tokens, class_slot, starts)
         own = np.full(len(rows), rates[0]) if class_slot is None else rates[drawn.tokens[:, class_slot]]

@@ -9,7 +9,7 @@ import pytest
 from tabsynth.errors import ConditionError
 from tabsynth.relations.linked.aggregates import Aggregate
 from tabsynth.relations.linked.linked_relations import LinkedRelations
-from tabsynth.relations.linked.linked_tables import LinkedTables
+from tabsynth.relations.linked.linked_tables import LinkedTables, text_labels
 from tabsynth.relations.linked.running_discovery import discover_running_totals
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.constraints import RefusedRule
@@ -265,3 +265,9 @@ def test_the_weeks_of_a_panel_are_no_running_total_of_its_codes() -> None:
     found = LinkedRelations.discover(*panel, min_group=2)[0]
     assert found.describe() == ["children.week = previous week + 1"]
     assert found.totals("children")[0].keys == ("shop", "code")
+
+
+def test_labels_are_the_texts_of_the_values() -> None:
+    numbers = pd.Series([10, None, 2, 10], dtype="Int64", index=[3, 1, 0, 2])
+    assert text_labels(numbers).tolist() == ["10", "", "2", "10"]
+    assert text_labels(pd.Series([None, "a"], dtype="category")).tolist() == ["", "a"]

@@ -12,6 +12,7 @@ from tabsynth.relations.categories.determined_tokens import excluded_tokens, pro
 from tabsynth.relations.functional_dependencies import FunctionalDependency, hold
 from tabsynth.schema import Schema
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
+from tabsynth.synthesizers.relational.histories.stepper import barred_tokens
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 CODES = 14
@@ -91,3 +92,11 @@ def test_contradicting_determinants_are_repaired() -> None:
     repair_violations([first, second], tokens, [np.ones(2, bool)] * 3, np.random.default_rng(0))
     assert hold(tokens.astype(np.int32), [first, second]).all()
     assert tokens[1].tolist() == [1, 1, 1]
+
+
+def test_rows_in_which_no_token_satisfies_the_dependencies_are_marked() -> None:
+    contrary, unmasked = np.array([[True, True, False], [True, False, False]]), np.zeros(2, bool)
+    allowed = np.array([True, True, False])
+    barred = barred_tokens(allowed, None, contrary, np.zeros((2, 3), bool), unmasked)
+    assert unmasked.tolist() == [True, False]
+    assert barred.tolist() == [[False, False, True], [True, False, True]]

@@ -1,7 +1,7 @@
 """Categories that determine a constant column, such as the ward that determines the hospital of a patient.
 
-The constant column is drawn with the parent and the category with each row, so that some rows have a category of
-another value; these get one of the categories of the parent's value.
+The constant column is sampled with the parent, and the category with each row. A category that belongs to another value
+of the constant column is replaced by one of the parent's value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.data.database.root_rows import root_rows
 from tabsynth.relations.linked.constant_columns import rows_above
-from tabsynth.relations.linked.linked_tables import Cell, LinkedTables
+from tabsynth.relations.linked.linked_tables import Cell, LinkedTables, text_labels
 from tabsynth.relations.row_rule_discovery import MIN_EVIDENCE_ROWS
 from tabsynth.schema.columns import Boolean, Categorical
 from tabsynth.schema.database.database_schema import DatabaseSchema
@@ -25,7 +25,7 @@ from tabsynth.synthesizers.relational.forms.moved_columns import MovedColumn
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 SCAN_ROWS = 2000
-"""Columns are first compared in so many rows."""
+"""Number of rows in which columns are compared first."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Determinant:
     Attributes:
         table, column: The column.
         constant: The column that it determines.
-        categories: Of each value of the constant column, as text: its categories.
-        shares: Their shares of the rows with this value.
+        categories: Categories of each value of the constant column; the value is a text.
+        shares: Share of each category among the rows with the value.
     """
 
     table: str
@@ -52,7 +52,7 @@ class Determinant:
     def apply(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return rows whose categories belong to their value of the constant column."""
         of = {category: value for value, own in self.categories.items() for category in own}
-        labels, column = _labels(frame[self.constant]), frame[self.column].copy()
+        labels, column = text_labels(frame[self.constant]), frame[self.column].copy()
         belongs = column.astype(object).map(of)
         wrong = (belongs.notna() & (belongs != labels)).to_numpy()
         for value in np.unique(labels[wrong]):
@@ -62,7 +62,7 @@ class Determinant:
         return frame.assign(**{self.column: column})
 
     def _spread(self, value: str, count: int) -> list[Any]:
-        """Return categories of a value in their shares, in an order without a pattern."""
+        """Return categories of a value in proportion to their shares, in a quasi-random order."""
         at = np.searchsorted(np.cumsum(self.shares[value])[:-1], (np.arange(1, count + 1) * GOLDEN_RATIO) % 1, "right")
         return [self.categories[value][i] for i in at]
 
@@ -91,7 +91,7 @@ def discover_determinants(
         schema: Their schema.
         moved: The columns that are moved.
         computed: Columns that other relations compute.
-        min_group: Categories, and values that they determine, are of the rows of this many roots.
+        min_group: Minimum number of roots with a category, and with a value that categories determine.
     """
     linked, moved, out = LinkedTables(tables, schema), tuple(moved), []
     roots, gone = root_rows(tables, schema), {one.cell for one in moved} | {*computed}
@@ -103,7 +103,7 @@ def discover_determinants(
             if isinstance(kind, (Categorical, Boolean)):
                 found = _determinant(linked, one, column, roots[one.table], min_group)
                 out += [found] if found is not None else []
-    taken = set[Cell]()  # a category is repaired by one column, the one with the most values
+    taken = set[Cell]()  # only the constant column with the most values repairs a category
     for found in sorted(out, key=lambda one: -len(one.categories)):
         if (found.table, found.column) in taken:
             out.remove(found)
@@ -119,10 +119,10 @@ def _determinant(
     present = frame[column].notna().to_numpy()
     frame, roots = frame[present], roots[present]
     codes, values = pd.factorize(frame[column])
-    labels = _labels(frame[moved.column])
+    labels = text_labels(frame[moved.column])
     if any(pd.Series(labels[:rows]).groupby(codes[:rows]).nunique().max() != 1 for rows in (SCAN_ROWS, len(labels))):
         return None
-    # Rows of one parent with one category are evidence once.
+    # Rows with the same parent and category count as evidence once.
     parents = rows_above(tables, moved.table, moved.above)[present]
     units = pd.DataFrame({"parent": parents, "code": codes, "label": labels}).drop_duplicates(["parent", "code"])
     shares = units.label.value_counts(normalize=True).to_numpy()
@@ -150,9 +150,3 @@ def _determinant(
 def _normalised(weights: list[float]) -> tuple[float, ...]:
     data: Floats = np.array(weights) / np.sum(weights)
     return tuple(data.round(6).tolist())
-
-
-def _labels(values: pd.Series) -> np.ndarray[Any, Any]:
-    """Return values as text, missing as an empty text."""
-    codes, known = pd.factorize(values)
-    return np.array([*map(str, known), ""], dtype=object)[codes]

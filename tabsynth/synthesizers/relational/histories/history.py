@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -22,10 +22,11 @@ from tabsynth.schema.columns import Identifier
 from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.context import RunningContext
+from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS
 from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
-from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
-from tabsynth.synthesizers.relational.occurrences.earlier_numbers import EarlierNumber, distance_classes
+from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER, RunningSlots
+from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber, distance_classes
 
 GAP = "_gap"
 PERSON = "_person"
@@ -41,8 +42,8 @@ class History:
         codec: Vocabulary of the child's columns, dates as distances, plans of its own children included.
         relations: Relations between its numeric columns.
         rules: Declared constraints.
-        order: The slots in the order in which they are drawn, the gap first.
-        allowed: Tokens of each slot that may be drawn, in that order.
+        order: The slots in sampling order, the gap first.
+        allowed: Tokens of each slot that may be sampled, in that order.
         running: Bins of the running numbers.
         parents: Number of tokens of each feature of the parents.
         network: The network.
@@ -55,7 +56,7 @@ class History:
         distance_bias: Correction of the classes of distances from earlier numbers, by slot.
         repeats: Share of numbers with the token of the earlier number that repeat it exactly, by class, by slot.
         after_bias: Correction of the bins of the running total that a slot decides, by slot.
-        functions: Functional dependencies between slots, in drawing order.
+        functions: Functional dependencies between slots, in sampling order.
     """
 
     codec: Codec
@@ -77,6 +78,68 @@ class History:
     after_bias: dict[int, npt.NDArray[np.float32]]
     functions: tuple[FunctionalDependency, ...] = ()
 
+    @classmethod
+    def untrained(
+        cls,
+        codec: Codec,
+        relations: Relations,
+        rules: RuleSet,
+        order: list[int],
+        allowed: list[npt.NDArray[np.bool_]],
+        running: RunningContext,
+        parents: list[int],
+        totals: RunningSlots,
+        *,
+        class_slot: int | None,
+        earlier: Sequence[EarlierNumber],
+        longest: Floats,
+        repeats: dict[int, Floats],
+        functions: tuple[FunctionalDependency, ...],
+        width: int,
+        memory: int,
+        dropout: float,
+        seed: int,
+    ) -> Self:
+        """Return a history with a new network and without corrections.
+
+        The arguments are the attributes of a history and the arguments of a ``HistoryNetwork``; ``seed`` is that of its
+        first weights.
+        """
+        sizes = [codec.slots[i].size for i in order]
+        network = HistoryNetwork(
+            sizes,
+            [*parents, *running.early_sizes, *totals.sizes],
+            running.late_sizes,
+            class_slot,
+            earlier,
+            [*totals.deciding],
+            width=width,
+            memory=memory,
+            dropout=dropout,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        bias, stay_bias, new_bias = ([np.zeros(size, np.float32) for size in sizes] for _ in range(3))
+        return cls(
+            codec,
+            relations,
+            rules,
+            order,
+            allowed,
+            running,
+            parents,
+            network,
+            bias,
+            stay_bias,
+            new_bias,
+            np.zeros((len(LEFT_ROWS), N_RATIOS), np.float32),
+            longest,
+            totals,
+            {one.slot: np.zeros(N_DISTANCES, np.float32) for one in earlier},
+            repeats,
+            {slot: np.zeros(N_AFTER, np.float32) for slot in totals.deciding},
+            functions,
+        )
+
     @property
     def has_gaps(self) -> bool:
         """Whether the first slot is the gap: the rows have a time, and some have an earlier sibling."""
@@ -84,12 +147,12 @@ class History:
 
     @property
     def categories(self) -> list[int]:
-        """Slots of categories, in drawing order."""
+        """Slots of categories, in sampling order."""
         return category_slots(self.codec, self.order)
 
     @property
     def sizes(self) -> list[int]:
-        """Number of tokens of each slot, in drawing order."""
+        """Number of tokens of each slot, in sampling order."""
         return [self.codec.slots[i].size for i in self.order]
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
@@ -118,14 +181,9 @@ class History:
                 **held,
                 **{f"running.{name}": a for name, a in edges.items()},
                 **{f"allowed.{i}": a for i, a in enumerate(self.allowed)},
-                **{f"bias.{i}": a for i, a in enumerate(self.bias)},
-                **{f"stay_bias.{i}": a for i, a in enumerate(self.stay_bias)},
-                **{f"new_bias.{i}": a for i, a in enumerate(self.new_bias)},
-                "ratio_bias": self.ratio_bias,
                 "longest": self.longest,
-                **{f"distance_bias.{slot}": a for slot, a in self.distance_bias.items()},
                 **{f"repeats.{slot}": a for slot, a in self.repeats.items()},
-                **{f"after_bias.{slot}": a for slot, a in self.after_bias.items()},
+                **self._corrections(),
                 **tables,
                 **weights,
             },
@@ -139,67 +197,56 @@ class History:
             return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
         codec = Codec.from_state(config["codec"], arrays)
-        running = RunningContext.from_state(config["running"], under("running."))
         order = [int(i) for i in config["order"]]
-        sizes = [codec.slots[i].size for i in order]
-        totals = RunningSlots.from_state(codec, order, config.get("totals", ()), arrays)
-        context = [*config["parents"], *running.early_sizes, *totals.sizes]
         earlier = [
             EarlierNumber(int(at), by_class, distance_classes(codec.numeric_coders[codec.slots[order[int(at)]].column]))
             for at, by_class in config.get("earlier", {}).items()
         ]
-        network = HistoryNetwork(
-            sizes,
-            context,
-            running.late_sizes,
-            config["class_slot"],
-            earlier,
-            [*totals.deciding],
+        history = cls.untrained(
+            codec,
+            Relations.from_state(config["codec"], arrays),
+            RuleSet.of(Schema.from_dict(config["rules"])),
+            order,
+            [arrays[f"allowed.{i}"] for i in range(len(order))],
+            RunningContext.from_state(config["running"], under("running.")),
+            list(config["parents"]),
+            RunningSlots.from_state(codec, order, config.get("totals", ()), arrays),
+            class_slot=config["class_slot"],
+            earlier=earlier,
+            longest=arrays["longest"],
+            repeats={one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},
+            functions=dependencies_from_state(config.get("functions", []), arrays),
             width=config["width"],
             memory=config["memory"],
             dropout=0.0,
-            generator=torch.Generator().manual_seed(0),
+            seed=0,
         )
-        network.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in under("net.").items()})
-        network.eval()
-        allowed = [arrays[f"allowed.{i}"] for i in range(len(order))]
-        bias = [arrays[f"bias.{i}"] for i in range(len(order))]
-        stay_bias = [arrays[f"stay_bias.{i}"] for i in range(len(order))]
-        new_bias = [arrays[f"new_bias.{i}"] for i in range(len(order))]
-        relations = Relations.from_state(config["codec"], arrays)
-        rules = RuleSet.of(Schema.from_dict(config["rules"]))
-        ratio_bias, longest = arrays["ratio_bias"], arrays["longest"]
-        parents = list(config["parents"])
-        return cls(
-            codec,
-            relations,
-            rules,
-            order,
-            allowed,
-            running,
-            parents,
-            network,
-            bias,
-            stay_bias,
-            new_bias,
-            ratio_bias,
-            longest,
-            totals,
-            {one.slot: arrays[f"distance_bias.{one.slot}"] for one in earlier},
-            {one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},
-            {slot: arrays[f"after_bias.{slot}"] for slot in totals.deciding},
-            dependencies_from_state(config.get("functions", []), arrays),
-        )
+        history.network.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in under("net.").items()})
+        history.network.eval()
+        for name, correction in history._corrections().items():
+            correction[...] = arrays[name]
+        return history
+
+    def _corrections(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the corrections of the logits by their names in the state."""
+        return {
+            **{f"bias.{i}": a for i, a in enumerate(self.bias)},
+            **{f"stay_bias.{i}": a for i, a in enumerate(self.stay_bias)},
+            **{f"new_bias.{i}": a for i, a in enumerate(self.new_bias)},
+            "ratio_bias": self.ratio_bias,
+            **{f"distance_bias.{slot}": a for slot, a in self.distance_bias.items()},
+            **{f"after_bias.{slot}": a for slot, a in self.after_bias.items()},
+        }
 
 
 def category_slots(codec: Codec, order: list[int]) -> list[int]:
-    """Return the places in the drawing order of categories that one slot holds."""
+    """Return the positions, in sampling order, of categories that are encoded in one slot."""
     slots = codec.slots
     return [at for at, i in enumerate(order) if slots[i].digit is None and slots[i].column not in codec.numeric_coders]
 
 
 def free_numbers(codec: Codec, order: list[int], computed: Collection[int]) -> dict[int, QuantileCoder]:
-    """Return the coders of numbers that one slot holds, by place in the drawing order, without computed slots."""
+    """Return the coders of numbers encoded in one slot, by position in sampling order, without computed slots."""
     coders, slots = codec.numeric_coders, codec.slots
     own = {at: slots[i] for at, i in enumerate(order) if slots[i].digit is None and at not in computed}
     return {at: coders[one.column] for at, one in own.items() if one.column in coders and one.column != GAP}
@@ -219,10 +266,10 @@ def vocabulary(
     Args:
         frame: The rows.
         schema: Their schema.
-        persons: The root's row number of each row, shape (n,): released values rest on ``min_group`` roots.
-        min_group: The floor.
+        persons: The root's row number of each row, shape (n,): a value is released if ``min_group`` roots share it.
+        min_group: Minimum number of roots.
         tokens: Approximate number of tokens of a numeric column.
-        computed: Columns that are computed from other rows, whose relations within a row are no relations of the model.
+        computed: Columns that are computed from other rows, for which relations within a row are not searched.
     """
     columns = {name: column for name, column in schema.items() if column.role != "person"}
     refused = tuple(rule for rule in schema.constraints if isinstance(rule, RefusedRule))

@@ -47,7 +47,7 @@ def draw_histories(
     rng: np.random.Generator,
     ends: tuple[Floats, Floats] | None = None,
 ) -> Drawn:
-    """Draw the children of many parents.
+    """Sample the children of many parents.
 
     Args:
         history: The fitted model of the child table.
@@ -80,7 +80,7 @@ def draw_histories(
 def _reachable(
     history: History, low: Floats, high: Floats, counts: Integers, first: Floats, last: Floats
 ) -> tuple[Floats, Floats]:
-    """Move first and last times so that the gaps between can all lie between the shortest and the longest gap."""
+    """Move first and last times so that every gap between them can lie between the shortest and the longest gap."""
     coder = history.codec.numeric_coders.get(GAP)
     if coder is None or not coder.n_ordered_tokens:
         return first, last
@@ -105,7 +105,7 @@ def _draw_abreast(
     closing: Floats,
     rng: np.random.Generator,
 ) -> tuple[Integers, Integers, Floats, Integers, Integers]:
-    """Draw the children of parents whose counts descend, step by step."""
+    """Sample, step by step, the children of parents that are sorted by descending number of children."""
     net, sizes = history.network, np.array(history.sizes)
     coder = history.codec.numeric_coders.get(GAP)
     gap = None if coder is None else GapTokens.of(coder)
@@ -118,7 +118,7 @@ def _draw_abreast(
     totals = totals.copy()
     parts: list[tuple[Integers, Integers, Floats, Integers, Integers]] = []
     for place in range(int(counts[0]) if len(counts) else 0):
-        here = int(np.searchsorted(-counts, -place, side="left"))  # counts descend: those that have more than ``place``
+        here = int(np.searchsorted(-counts, -place, side="left"))  # parents with more children than ``place``
         count, start = counts[:here], moment[:here]
         clock = Clock(
             np.full(here, place), count, low[:here], first[:here], last[:here], start, before[:here], left[:here]
@@ -126,6 +126,7 @@ def _draw_abreast(
         early = running.early(totals[:here], closing[:here], count - place)
         context = np.concatenate([parent_tokens[:here], history.running.early(clock), early], axis=1)
         tokens = np.zeros((here, len(sizes)), np.int64)
+        unmasked = np.zeros(here, bool)  # rows in which a dependency left no token, so that it may be violated
         times, ratio = first[:here].copy(), np.zeros(here, np.int64)
         if not len(sizes):
             parts.append((numbers[:here], np.full(here, place), times, tokens, ratio))
@@ -157,7 +158,10 @@ def _draw_abreast(
                     logits = logits + torch.from_numpy(history.after_bias[slot])[after.long()]
                 if classes is not None:
                     logits = logits + torch.from_numpy(history.distance_bias[slot])[classes.long()]
-                tokens[:, slot] = _draw_slot(history, logits, slot, beyond, contrary, unseen, used, rng)
+                barred = barred_tokens(history.allowed[slot], beyond, contrary, used, unmasked)
+                if unseen is not None:
+                    logits = logits + torch.from_numpy(unseen * history.new_bias[slot])
+                tokens[:, slot] = _draw(logits.masked_fill(torch.from_numpy(barred), -torch.inf), rng)
             if slot in running.places:
                 tokens[:, slot] = running.compute(slot, tokens, totals[:here], rng)
             stream = stream + net.embed(torch.from_numpy(tokens[:, slot]), slot)
@@ -166,7 +170,10 @@ def _draw_abreast(
             if slot == net.class_slot:
                 recalled = precedents.read(tokens[:, slot])
                 stream = stream + net.recall(torch.from_numpy(recalled))
-        repair_violations(history.functions, tokens, history.allowed, rng)
+        if unmasked.any():
+            rows = tokens[unmasked]
+            repair_violations(history.functions, rows, history.allowed, rng)
+            tokens[unmasked] = rows
         state[:here] = update_means(state[:here], net.remember(torch.from_numpy(tokens), late), place)
         before[:here] = 0.0 if place == 0 else times - start
         moment[:here], previous[:here] = times, tokens
@@ -201,7 +208,7 @@ def _draw_gaps(
     drawn = _draw(logits, rng)
     ratio[:] = np.take_along_axis(ratios, drawn[:, None], 1)[:, 0]
     low, length = gap.low[drawn], history.codec.numeric_coders[GAP].decode(drawn.astype(np.int32), rng)
-    # A token that reaches beyond the limit is sampled again inside it.
+    # The length of a token whose bin extends beyond the limit is sampled again below the limit.
     length = np.where(length <= limit, length, low + rng.random(len(left)) * (limit - low))
     return np.minimum(length, left), drawn
 
@@ -214,25 +221,22 @@ def _corrected(history: History, logits: Tensor, slot: int, previous: Integers) 
     return out.scatter_add(1, at, torch.from_numpy(stay[previous][:, None]))
 
 
-def _draw_slot(
-    history: History,
-    logits: Tensor,
-    slot: int,
-    beyond: Bools | None,
-    contrary: Bools | None,
-    unseen: Bools | None,
-    used: Bools,
-    rng: np.random.Generator,
-) -> Integers:
-    """Return the tokens of one slot for all rows, shape (n,)."""
-    excluded = ~history.allowed[slot] if beyond is None else ~history.allowed[slot] | beyond
-    if unseen is not None:
-        logits = logits + torch.from_numpy(unseen * history.new_bias[slot])
-    barred = excluded if excluded.ndim == 2 else np.broadcast_to(excluded, used.shape)
-    for more in (contrary, used):  # the first matters most where no token is left
-        if more is not None:
-            barred = np.where((barred | more).all(1, keepdims=True), barred, barred | more)
-    return _draw(logits.masked_fill(torch.from_numpy(barred), -torch.inf), rng)
+def barred_tokens(allowed: Bools, beyond: Bools | None, contrary: Bools | None, used: Bools, unmasked: Bools) -> Bools:
+    """Return the tokens of a slot that must not be sampled, shape (n, size).
+
+    Args:
+        allowed: Tokens that may be sampled in any row, shape (size,).
+        beyond: Tokens that would move a running total out of its range, shape (n, size); None for none.
+        contrary: Tokens that violate a dependency, unless no other token is left.
+        used: Tokens of classes that already have all their planned rows, unless no other token is left.
+        unmasked: Set to True, in place, in rows in which a token that violates a dependency may be sampled, shape (n,).
+    """
+    barred = np.broadcast_to(~allowed if beyond is None else ~allowed | beyond, used.shape)
+    if contrary is not None:
+        none_left: Bools = np.all(barred | contrary, axis=1)
+        unmasked |= none_left
+        barred = np.where(none_left[:, None], barred, barred | contrary)
+    return np.where((barred | used).all(1, keepdims=True), barred, barred | used)
 
 
 def _draw(logits: Tensor, rng: np.random.Generator) -> Integers:
