@@ -1,7 +1,7 @@
 """Exact arithmetic relations among numeric columns: copies, sums, ratios, products, logarithms and changes of unit.
 
-A column that is computed from others in every training row is computed in every synthetic row. The model learns it
-nevertheless, so that it can be conditioned on; then one of its terms is solved for instead.
+A column that is computed from others in every training row is computed in every synthetic row. The model also learns
+the column, so that it supports conditions; under a condition, the relation is solved for one of its terms instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MIN_ROWS = 50
 """Minimum number of rows from which a relation is accepted."""
 
 MIN_SPREAD_STEPS = 25
-"""Minimum standard deviation, in rounding steps, of the column of a relation that holds only after rounding."""
+"""Minimum standard deviation, in rounding steps, of a column that its relation matches only after rounding."""
 
 NO_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
@@ -30,15 +30,15 @@ FLOAT32_PRECISION = 2**-23
 """Relative precision of numbers that were stored as 32-bit floats, as some statistics packages do."""
 
 MIN_COMPUTED_DECIMALS = 5
-"""A column with at least this many decimals is taken as computed, so it may have passed through 32-bit floats."""
+"""A column with at least this many decimals counts as computed, so that its numbers may have been 32-bit floats."""
 
 DIGITS = (1, 2, 3, 4, 5, 6, 8, 12)
 """Significant digits to which coefficients are rounded, the fewest that are exact."""
 
 _UNITS = (2.20462, 2.2046226, 2.54, 0.3048, 0.9144, 1.609344, 1.60934, 28.349523, 3.785412, 4.184, 1.8, 18.0182, 38.67)
 UNIT_FACTORS = tuple(sorted({*_UNITS, *(1 / factor for factor in _UNITS), 0.453592, 0.621371, 3.28084, 0.393701}))
-"""Factors between units of weight, length, volume, energy, temperature, glucose and cholesterol, which the rounded
-numbers of a column identify only nearly."""
+"""Factors between units of weight, length, volume, energy, temperature, glucose and cholesterol. Rounded numbers of a
+column identify such a factor only approximately."""
 
 MAX_FACTOR_ERROR = 1e-3
 """Maximum relative difference of a fitted factor to that of a change of unit."""
@@ -91,7 +91,7 @@ class ArithmeticRelation:
             return np.asarray(~np.isfinite(predicted) | ~(np.abs(observed - predicted) > _tolerance(coder) + single))
 
     def predict(self, numbers: Mapping[str, Floats]) -> Floats:
-        """Compute the column from its terms, shape (n,); not finite where a term is missing or on division by zero."""
+        """Compute the column from its terms, shape (n,); not finite if a term is missing or a division is by zero."""
         with np.errstate(all="ignore"):
             if self.product:
                 powers = [np.power(numbers[name], power) for name, power in self.terms]

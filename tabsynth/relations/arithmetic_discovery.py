@@ -83,7 +83,7 @@ def _discover_sums_with_gaps(
 ) -> list[ArithmeticRelation]:
     """Find weighted sums that involve a column with gaps, each among the columns that are present in most of its rows.
 
-    The first columns of a table that are jointly present leave out those with many gaps.
+    These columns are not among the jointly present columns of the first search.
     """
     first = set(_jointly_present(columns))
     rest = sorted((name for name in columns if name not in first), key=lambda name: int(np.isnan(columns[name]).sum()))
@@ -104,7 +104,7 @@ def _jointly_present(columns: Mapping[str, Floats], first: str | None = None) ->
 
     Args:
         columns: The columns.
-        first: A column to begin with; the gaps of the others then count among its rows only.
+        first: A column to include; gaps of the others then count only in rows in which it is present.
     """
     names: list[str] = [] if first is None else [first]
     rows = np.ones(len(next(iter(columns.values()))) if columns else 0, bool)
@@ -170,9 +170,9 @@ def _invert(relation: ArithmeticRelation, columns: Mapping[str, Floats]) -> Arit
 
 
 def _from_denser(relation: ArithmeticRelation, columns: Mapping[str, Floats]) -> ArithmeticRelation:
-    """Solve for the column whose numbers fill less of their range, if that is exact: it was computed from the other.
+    """Solve for the column that has fewer of the possible numbers in its range, if that is exact: it was computed.
 
-    Centimetres that were computed from whole inches have numbers that never occur; from these no inches follow.
+    Centimetres that were computed from whole inches, for example, take only some of the whole numbers.
     """
     ((source, factor),) = relation.terms
     both = ~np.isnan(columns[source]) & ~np.isnan(columns[relation.column])

@@ -40,7 +40,7 @@ def calendar_part(data: Floats, unit: str, part: str) -> Floats:
 
 
 def _look_up(keys: Floats, values: Sequence[float], numbers: Sequence[float]) -> Floats:
-    """Return the number of each key by a table of ascending values, NaN where the table has none."""
+    """Look up the number of each key in a table of ascending values, NaN for keys that are not in the table."""
     known = np.array(values)
     at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
     return np.where(known[at] == keys, np.array(numbers)[at], np.nan)

@@ -1,7 +1,7 @@
 """Relations between columns: discovered above the codec, and enforced when tokens are decoded.
 
-A number is sampled inside its token, then placed by a recurring difference to another, by exact arithmetic, and by the
-rules that every row obeys.
+A number is sampled inside its token, and then adjusted by recurring differences, by exact arithmetic, and by the rules
+that every row satisfies.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Relations:
             codec: The vocabulary of the tokens.
             tokens: Shape (n, slots), none negative.
             rng: Generator for positions inside tokens and new identifiers.
-            ranges: The range in which a column's values must lie; its tokens overlap it.
+            ranges: Ranges of columns; the tokens of such a column overlap its range.
             numbers: Values of a column that are already known, NaN where the token decides, shape (n,) each.
             given: The known values that no relation may change; all of ``numbers`` by default.
             fixed_tokens: Tokens that no rule may change, shape (n, slots); none by default.
@@ -217,7 +217,7 @@ def _discover_differences(
 ) -> dict[str, RecurringDifference]:
     """Discover recurring differences between columns of one unit that no other relation computes.
 
-    Numbers are of one unit, and so are datetimes of one resolution.
+    All numbers have one unit, and so do datetimes of one resolution.
     """
     computed = {relation.column for relation in relations}
     units: dict[str, dict[str, Floats]] = {}

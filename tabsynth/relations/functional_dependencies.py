@@ -1,6 +1,6 @@
-"""Functional dependencies between categories, such as city -> country; they may hold for single values only.
+"""Functional dependencies between categories, such as city -> country; they may be limited to single values.
 
-Networks learn such dependencies except in a few rows in a thousand, which are repaired on their tokens.
+Networks violate such dependencies in a few rows in a thousand. The tokens of these rows are repaired.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def discover_logarithms(columns: Mapping[str, Floats], known: Sequence[Arithmeti
         np.fill_diagonal(unexplained, 1.0)
         for at, name in enumerate(names):
             if (columns[name] % 1 == 0)[~np.isnan(columns[name])].all():
-                continue  # logarithms of varying numbers are not whole in all rows
+                continue  # logarithms of different numbers are not all whole numbers
             for other in np.argsort(unexplained[at], kind="stable")[:MAX_CANDIDATE_PAIRS]:
                 trial = ArithmeticRelation(name, 0.0, ((names[other], 1.0),), function=function)
                 if unexplained[at, other] > MAX_UNEXPLAINED_SHARE or not can_compute(trial, relations):

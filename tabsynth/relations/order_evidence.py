@@ -7,14 +7,14 @@ import numpy as np
 from tabsynth.common.arrays import Floats
 
 MIN_STEPS = 100
-"""The ratios of numbers of more steps than this are as good as continuous."""
+"""Minimum size of numbers, in steps, whose ratios count as continuous."""
 
 
 def log_ratios(first: Floats, second: Floats, step: float) -> Floats:
-    """Return the logarithms of ``second / first`` in the rows whose ratio is as good as continuous.
+    """Return the logarithms of ``second / first`` in the rows whose ratio is approximately continuous.
 
-    A share of a sum is bounded by the sum, whatever its size: few rows are near the boundary in their difference, and
-    many in their ratio.
+    A part of a sum is bounded by the sum. If sums differ in size, few rows are near this boundary by their difference,
+    but many by their ratio.
 
     Args:
         first: The smaller numbers, shape (n,).

@@ -24,7 +24,7 @@ MAX_CORRELATION = 0.999
 POWERS = (0.25, 1 / 3, 0.5, 2 / 3, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 SIMPLE_EXPONENTS = (*POWERS, *(-own for own in POWERS))
 MAX_EXPONENT_ERROR = 0.02
-"""Maximum difference of an exponent to its estimate."""
+"""Maximum difference between an exponent and its estimate."""
 
 MAX_DIGITS = 8
 """Maximum significant digits of the constant."""
@@ -48,7 +48,7 @@ def discover_powers(columns: Mapping[str, Floats], known: Sequence[ArithmeticRel
     computed = {relation.column for relation in known}
     steps = np.array([_step(columns[name]) for name in names])
     limits = MAX_NOISE / 12 * np.mean((steps[:, None] / scan) ** 2, axis=1) / np.maximum(spread, 1e-300) ** 2
-    for at in np.argsort(limits, kind="stable").tolist():  # the column of the finest numbers is the computed one
+    for at in np.argsort(limits, kind="stable").tolist():  # the column with the most decimals is the computed one
         name = names[at]
         if name in computed or not steps[at] or not spread[at]:
             continue
@@ -105,7 +105,7 @@ def _fit(name: str, sources: tuple[str, ...], columns: Mapping[str, Floats]) -> 
 
 
 def _round_exponents(exponent: float) -> list[float]:
-    """Return the exponents that an estimate may stand for: a simple one, else one of few decimals."""
+    """Return the exponents to which an estimate may be rounded: simple ones, else one with few decimals."""
     simple = min(SIMPLE_EXPONENTS, key=lambda own: abs(own - exponent))
     near = [simple, round(exponent, 2), round(round(exponent / 0.005) * 0.005, 3)]
     near += [round(exponent + move, 3) for move in (0.0, 0.001, -0.001)]

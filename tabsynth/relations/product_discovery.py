@@ -21,7 +21,7 @@ MAX_LOG_SPREAD = 0.05
 """Maximum standard deviation of a quotient's logarithm for the quotient to count as constant up to rounding."""
 
 MAX_FINER_SHARE = 0.1
-"""Maximum share of a column's numbers with more decimals than the column is taken to have."""
+"""Maximum share of numbers with more decimals than those assumed for the column."""
 
 EXPONENTS = ((1, 1), (1, -1), (1, -2))
 """Exponents of the pairs that are tried: products and squares, ratios, and ratios to a square such as the BMI."""
@@ -37,9 +37,9 @@ def discover_products(columns: Mapping[str, Floats], known: Sequence[ArithmeticR
     with np.errstate(divide="ignore"):
         logs = np.log(np.abs(scan))
     present = np.isfinite(logs)
-    counts = np.maximum(present.sum(axis=1, keepdims=True), 1)  # a column may have zeros and missing values only
+    counts = np.maximum(present.sum(axis=1, keepdims=True), 1)  # all values of a column may be zero or missing
     centres = np.sum(logs, axis=1, where=present, keepdims=True) / counts
-    # Centred, single precision resolves the spread that matters at twice the speed.
+    # Centred values are precise enough in single precision, which is twice as fast.
     logs = np.where(present, logs - centres, 0.0).astype(np.float32)
     mask = present.astype(np.float32)
     computed = {relation.column for relation in known}

@@ -1,9 +1,10 @@
 """Pairs of numeric columns whose difference recurs exactly, such as payment = bill.
 
-Decoding samples the difference, so the equality survives binning. The distribution of the difference is measured for
-each part of the later column. A difference d is sampled with probability p(d) times the share of the earlier token from
-which d leads into the later token, which is Bayes' rule for a number that is uniform inside its token. If one of the
-columns has point masses, only recurring differences are used, so that the masses remain.
+Decoding samples the difference, so the equality survives binning. The distribution of the difference is
+measured in each part of the later column's range. A difference d is sampled with a probability proportional to p(d)
+times the share of the earlier token that d shifts into the later token. This is Bayes' rule for a number that is
+uniform inside its token. If one of the columns has point masses, only recurring differences are used, which preserve
+the masses.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class RecurringDifference:
         Args:
             coders: The partner's coder and the column's own.
             tokens: Their tokens.
-            placed: Numbers already sampled; they are kept where one is missing or no difference fits.
+            placed: Numbers already sampled; they remain if one of the two is missing or no difference fits.
             free: Rows whose partner may still move inside its token, shape (n,).
             rng: Random generator.
         """
@@ -93,7 +94,7 @@ class RecurringDifference:
             room = differences.cumulative_mass((d - a).ravel(), inclusive=True)[:, None] - floor
             mass = floor + rng.random((len(here), N_CANDIDATES)) * room
             drawn = differences.quantile(mass.ravel()).reshape(len(here), -1)
-            # Each candidate is weighted by the part of the partner's token from which it leads into the column's token.
+            # Weight of a candidate: the part of the partner's token that it shifts into the column's token.
             begin, end = np.maximum(a, c - drawn), np.minimum(b, d - drawn)
             weight = np.where((room > 0) & (end >= begin), end - begin + 1e-9 * (b - a) + 1e-12, 0.0).cumsum(1)
             fits = weight[:, -1] > 0

@@ -133,7 +133,7 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     text = f"{low} <= {high}"
     if gap == 0 and names_say_order(low, high):
         return OrderRule(low, high, gap, text, float(len(first)))
-    # Rows that satisfy the rule for every value of the other column are no evidence.
+    # Rows that satisfy the rule with any value of the other column are no evidence.
     relevant = (first + gap > second.min()) & (second < first.max() + gap)
     if relevant.sum() < MIN_EVIDENCE_ROWS:
         return None

@@ -53,7 +53,7 @@ class OrderRule:
                 values[column][rows] = self._moved(column, values[column][rows], other, coders[column], seed[rows])
 
     def _moved(self, column: str, values: Floats, other: Floats, coder: QuantileCoder, seed: Floats) -> Floats:
-        """Resample a number inside its token on the right side of the other, or reflect it at the boundary."""
+        """Resample a number inside its token on the correct side of the other, or reflect it at the boundary."""
         low, high = (
             bound[np.minimum(coder.encode(values), coder.n_ordered_tokens - 1)] for bound in coder.token_bounds()
         )
@@ -67,7 +67,7 @@ class OrderRule:
         return np.where(least <= most, inside, reflected)
 
     def _beside(self, column: str, edge: Floats, coder: QuantileCoder, seed: Floats) -> Floats:
-        """Resample a number from the whole column on the right side of its boundary."""
+        """Resample a number from those of the column that are on the correct side of its boundary."""
         edge = np.clip(edge, coder.low[0], coder.high[-1])
         if column == self.high:
             return _between(coder, edge, np.full(len(edge), coder.high[-1]), seed)

@@ -1,4 +1,4 @@
-"""The columns of a table as the searches for rules read them."""
+"""Columns of a table in the form that the searches for rules read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_GROUPS = 32
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """The columns of a table as the search for rules reads them.
+    """Columns of a table in the form that the searches for rules read.
 
     Attributes:
         numbers: Numeric columns, missing as NaN, shape (n,) each.
@@ -33,7 +33,7 @@ class Columns:
         values: Every column as numbers or tokens, missing as NaN, shape (n,) each.
         varied: Numeric columns with tokens of several numbers, or with gaps.
         min_group: Minimum rows behind each stored number.
-        absent: Columns that some sources do not have: that a cell is missing says nothing.
+        absent: Columns that some sources do not have; their missing cells are no evidence.
         vocabularies: Spelling of every value of the categorical columns, in the order of their tokens.
     """
 

@@ -54,7 +54,7 @@ KINDS: dict[str, type[RowRule]] = {
 DECIDING = (LookupRule, CalendarRule, CountRule, ElapsedRule)
 
 
-"""Rules by which other columns decide one."""
+"""Rules in which other columns determine a column."""
 
 
 def repair(
@@ -79,12 +79,12 @@ def repair(
     pinned = {name: own | (name in computed) for name, own in fixed.items()}
     lookups = [rule for rule in rules if isinstance(rule, DECIDING)]
     held: dict[str, Bools] = {}
-    for _ in range(2):  # a date may move with another column: what it decides is then set once more, and bounds by that
+    for _ in range(2):  # a moved date changes the columns that it determines, and the bounds that depend on these
         for lookup in lookups:
             if not held or not lookup.holds(out).all():
                 pins = {**pinned, **held, lookup.column: pinned[lookup.column]}
                 lookup.repair(out, coders, pins, rng.random(len(out[lookup.column])))
-        # A number that another column decides is not moved; the other numbers of its rules are.
+        # Numbers that another column determines stay; the other numbers of their rules are moved.
         decided = {rule.column: pinned[rule.column] | ~np.isnan(rule.number(out)) for rule in lookups}
         _sweep(rules, out, coders, {**pinned, **held, **decided}, fixed, rng)
         if all(lookup.holds(out).all() for lookup in lookups):
@@ -101,7 +101,7 @@ def _sweep(
     fixed: Mapping[str, Bools],
     rng: np.random.Generator,
 ) -> None:
-    """Repair the rules by which no column decides another, in place."""
+    """Repair the rules in which no column determines another, in place."""
     bounds = [rule for rule in rules if isinstance(rule, ThresholdRule)]
     for sweep in range(MAX_SWEEPS):
         for rule in rules:
@@ -117,7 +117,7 @@ def _sweep(
 
 
 def _emptied(rule: RowRule) -> tuple[str, ...]:
-    """Return the column of which a rule says where it is missing."""
+    """Return the column whose missing cells a rule determines."""
     if isinstance(rule, ThresholdRule) and rule.condition.negated and rule.condition.least is None:
         return (rule.condition.column,)
     return (rule.column,) if isinstance(rule, CauseRule) and rule.value is None else ()

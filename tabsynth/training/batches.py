@@ -1,6 +1,6 @@
 """Training rows in shuffled batches: of a tensor in memory, or of files of tokens that do not fit there.
 
-Every batch follows from the seed and the step alone, so a resumed fit sees the batches of an uninterrupted one.
+Every batch depends on the seed and the step only, so a resumed fit uses the batches of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class TokenShards:
         return (self.load(number) for number in range(len(self.files)))
 
     def sample(self, rows: int, seed: int) -> npt.NDArray[np.int32]:
-        """Return at most so many of the rows, uniformly at random and in random order, shape (rows, slots)."""
+        """Return a uniform random sample of at most ``rows`` rows in random order, shape (rows, slots)."""
         first = self.load(0)
         order = np.random.default_rng([seed, 0]).permutation(len(first))[:rows]
         return first[order].astype(np.int32)
@@ -136,7 +136,7 @@ class ShuffledShards:
     def _file(self, epoch: int, number: int) -> npt.NDArray[np.unsignedinteger]:
         """Return the rows of one file in the order of an epoch."""
         if self._loaded is None or self._loaded[:2] != (epoch, number):
-            self._loaded = None  # the last one leaves memory before the next is read
+            self._loaded = None  # free the last file before the next one is read
             rng = np.random.default_rng([derived_seed(self.seed, 3, epoch), number])
             self._loaded = epoch, number, rng.permutation(self.shards.load(number))
         return self._loaded[2]

@@ -19,7 +19,7 @@ STEEPNESS, EVERY = 0.1, 8
 """Weight of the critic's gradient penalty, and the steps between two of them."""
 
 PART = 4
-"""One in so many generated rows trains the posterior of the noise given part of a row."""
+"""One in this many generated rows trains the posterior of the noise given part of a row."""
 
 
 class Adversaries(nn.Module):

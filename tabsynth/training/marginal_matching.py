@@ -26,7 +26,7 @@ class Moments:
 
     Args:
         layout: The slots.
-        order: The order in which the generator draws the slots.
+        order: The order in which the generator samples the slots.
         tokens: Real rows, shape (rows, slots).
         least: Minimum rows by which the error of a group is scaled, because rare groups add mostly noise.
     """
@@ -46,8 +46,9 @@ class Moments:
     def loss(self, drawn: Drawn) -> Tensor:
         """Return the mean squared error of the frequencies, each scaled by its value under independence; unbiased.
 
-        The drawn token of one slot is paired with the probabilities of a later slot, which is less noisy than a pair of
-        drawn tokens. Multiplying the errors of two halves of the rows, whose noise is independent, removes the bias.
+        The sampled token of one slot is paired with the probabilities of a later slot, which is less noisy than a pair
+        of sampled tokens. Multiplying the errors of two halves of the rows, whose noise is independent, removes the
+        bias.
         """
         hard, chances = [], []
         for slot in self.order:
@@ -69,7 +70,7 @@ class Moments:
         return total / len(self.order)
 
     def _shares(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the frequencies of groups and of pairs of them, in drawing order."""
+        """Return the frequencies of groups and of pairs of them, in sampling order."""
         size = sum(part.shape[1] for part in self.maps)
         single = torch.zeros(size, device=tokens.device)
         pairs = torch.zeros(size, size, device=tokens.device)

@@ -1,8 +1,9 @@
 """Loss and gradients of the masked network in one pass, without autograd.
 
-On a CPU autograd costs about as much as the matrix products: a graph of several hundred small operations and fresh
-memory for each of them. Here most of them run in place. The network's own forward pass with autograd is the reference
-in the tests, and the path on a GPU.
+On a CPU, autograd costs about as much as the matrix products: it builds a graph of several hundred small operations and
+allocates memory for each of them. Here, most of them run in place. On a GPU, the network's own forward pass with
+autograd
+is used; tests compare both.
 """
 
 from __future__ import annotations

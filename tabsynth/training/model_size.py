@@ -14,7 +14,7 @@ MAX_CYCLE_WORK = 1.5e9
 """Maximum tokens times rows times epochs of a fit with more than one cycle."""
 
 MAX_ROW_VISITS = 30_000_000
-"""Rows that a network sees at most in a cycle of a fit to files, unless the epochs are given."""
+"""Maximum rows on which a network is trained in a cycle of a fit to files, unless the epochs are given."""
 
 MIN_DEEP_ROWS = 20_000
 """Minimum rows for a third block."""
@@ -29,7 +29,7 @@ MAX_SMALL_ROWS = 3000
 """Tables with fewer rows get a smaller, more strongly regularised network."""
 
 MAX_DECAY_ROWS = 750
-"""Up to so many rows the weight decay is 1: synthetic rows are then less close to training rows at equal likelihood."""
+"""Maximum rows for a weight decay of 1: at equal likelihood, synthetic rows are then less close to training rows."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,8 +17,8 @@ VARIABLE = "TABSYNTH_PRECISION"
 def product_dtype(device: torch.device) -> torch.dtype:
     """Return the type of large matrix products on a device: ``torch.bfloat16`` or ``torch.float32``.
 
-    The choice rests on the processor's instructions alone, never on a measurement, so that a fit with a seed gives
-    the same model whenever it runs on one machine.
+    The choice depends only on the instruction set of the processor, not on a measurement, so that a fit with a seed
+    always gives the same model on one machine.
 
     Raises:
         InputError: The environment variable ``TABSYNTH_PRECISION`` is neither ``bfloat16`` nor ``float32``.

@@ -1,7 +1,8 @@
 """State of a training loop: weights, their average, the best average so far, and the moments of AdamW.
 
-All weights of one learning rate lie in one flat tensor, of which the module's parameters are views. A step of the
-optimiser then takes a few operations for any number of parameters.
+All weights with the same learning rate are stored in one flat tensor, and the module's parameters are views of it. A
+step
+of the optimiser is then a few operations for any number of parameters.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Mutual information of slots, and the order in which an autoregressive model visits them.
 
-Slots of low entropy come early: few distinct prefixes make sampling cheap, and slots of many tokens are drawn given all
-others. Independent slots of few tokens come first: they may still matter jointly, as year, day and hour do for the
+Slots of low entropy come early: few distinct prefixes make sampling fast, and slots of many tokens are sampled given
+    all others. Independent slots of few tokens come first: they may still matter jointly, as year, day and hour do for
+    the
 weather, and the weather given the hour is easier to learn than the hour given the weather.
 """
 
@@ -27,7 +28,7 @@ MAX_SLOT_TOKENS = 64
 def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDArray[np.float64]:
     """Return the pairwise mutual information in nats, bias-corrected (Miller and Madow 1955), shape (slots, slots).
 
-    The diagonal holds each slot's own entropy.
+    The diagonal contains the entropy of each slot.
     Tokens are grouped to at most 32 per slot, and large tables are subsampled at evenly spaced rows.
     """
     slots = len(layout.sizes)
@@ -41,7 +42,7 @@ def mutual_information(tokens: npt.NDArray[np.int32], layout: Layout) -> npt.NDA
     for a in range(slots):
         for b in range(a + 1, slots):
             if a in here or b in here:
-                # Whether rows have a column at all depends on their source, not on the dependence between columns.
+                # Absent cells depend on the source of a row, and are no evidence of dependence between columns.
                 both = here.get(a, True) & here.get(b, np.ones(rows, bool))
                 one, other = codes[a][both], codes[b][both]
                 marginal = _entropy(one, widths[a]), _entropy(other, widths[b])

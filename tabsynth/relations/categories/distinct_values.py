@@ -12,7 +12,7 @@ from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Bools, Floats, Integers
 
 MAX_TRIES = 20
-"""Draws of all free cells of a row in which no value is left for a column."""
+"""Number of times that all free cells of a row are sampled again if no value is left for a column."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class DistinctRule:
     def repair(
         self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
     ) -> None:
-        """Replace repeated values by values that no other column of the row has, drawn by their shares."""
+        """Replace repeated values by others that no column of the row has, sampled in proportion to their shares."""
         rows = np.flatnonzero(~self.holds(values))
         held = np.stack([pinned[name][rows] for name in self.members])
         rng = np.random.default_rng(np.ascontiguousarray(seed[:8]).view(np.uint64))
@@ -74,7 +74,7 @@ class DistinctRule:
             rows, held = rows[~good], held[:, ~good]
 
     def _redrawn(self, codes: Integers, held: Any, rng: np.random.Generator, *, every: bool) -> Integers:
-        """Return codes in which repeated ones, or all that are free, are drawn among those a row does not have."""
+        """Return codes in which repeated or all free codes are replaced by codes that do not occur in the row."""
         count, n = codes.shape
         order = np.argsort(rng.random((count, n)) + ~held, axis=0)  # fixed cells keep their values
         used = np.zeros((n, max(map(max, self.codes)) + 1), bool)

@@ -21,7 +21,7 @@ class GroupBoundsRule:
         group: The other column.
         values: Its values with bounds: numbers or tokens, ascending.
         lower, upper: Bounds of the number for each of them; every real row is inside.
-        first, last: Ends of the numbers that enough rows support; numbers that are moved lie between them.
+        first, last: Least and greatest number with enough rows beyond it; numbers are moved between these.
         text: The rule as users read it.
         evidence: Rows expected to violate the rule if the columns were independent; none does.
     """

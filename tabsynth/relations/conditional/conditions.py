@@ -13,7 +13,7 @@ from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Bools, Floats
 
 LARGEST = sys.float_info.max
-"""The end of an interval that has none."""
+"""End of an interval that is unbounded on this side."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Condition:
     Attributes:
         column: The column.
         least, most: Inclusive ends of the interval, equal for one value; None where the column is missing.
-        negated: Whether the condition is the contrary among the cells that are present, or present for ``None``.
+        negated: Whether the condition is negated; a negated condition is false for missing cells, except that of
+            ``None``.
         text: The condition as users read it.
     """
 
@@ -56,7 +57,7 @@ def draw_other(
 
     Args:
         value: The value, None for missing.
-        choices: Values to draw; if empty, the distribution of the coder.
+        choices: Values to sample from; if empty, the distribution of the coder is used.
         weights: Their shares.
         coder: The coder of a numeric column.
         seed: Uniform random numbers, shape (n,).

@@ -15,7 +15,7 @@ from tabsynth.common.arrays import Bools, Floats, Integers
 
 DAYS_OF_A_YEAR = 365.25
 MEASURES = ("days", "years", "years of 365.25 days", "calendar years", "months", "weeks", "hours")
-"""What may be counted between two dates."""
+"""Units in which the time between two dates may be counted."""
 
 NS_OF_A_DAY, NS_OF_AN_HOUR = UNIT_NANOSECONDS["D"], UNIT_NANOSECONDS["h"]
 Moments = npt.NDArray[np.datetime64]
@@ -136,7 +136,7 @@ class ElapsedRule:
         values[self.column][rows] = self.number(values)[rows]
 
     def _move(self, name: str, values: dict[str, Any], coder: QuantileCoder, pinned: Bools) -> None:
-        """Move the dates of a column so that the numbers count the time between, where its range allows that."""
+        """Move the dates of a column so that they agree with the numbers, if the range of the dates allows it."""
         rows = ~self.holds(values) & ~pinned
         if not rows.any():
             return

@@ -15,7 +15,7 @@ from tabsynth.relations.conditional.conditions import Condition, draw_other
 
 @dataclass(frozen=True)
 class ThresholdRule:
-    """A number is beyond a bound wherever a condition on another column holds.
+    """A number is beyond a bound in every row that satisfies a condition on another column.
 
     Attributes:
         column: The numeric column.
@@ -79,7 +79,7 @@ class ThresholdRule:
         seed: Floats,
         bounds: Sequence[ThresholdRule],
     ) -> None:
-        """Draw numbers between two ends on the right side of every bound, where there are any."""
+        """Sample numbers between two ends on the correct side of every bound, if there are any."""
         least, most = low, high
         for rule in (self, *bounds):
             here = rule.condition.of(values)[rows]
@@ -119,7 +119,7 @@ class CauseRule:
         return (self.column, *dict.fromkeys(cause.column for cause in self.causes))
 
     def _sides(self, values: Mapping[str, Any]) -> tuple[Bools, Bools]:
-        """Return where a cause holds, and where the column has the value."""
+        """Return the rows in which a cause is true, and those in which the column has the value."""
         caused = np.logical_or.reduce([cause.of(values) for cause in self.causes])
         return caused, Condition(self.column, self.value, self.value).of(values)
 
@@ -132,7 +132,7 @@ class CauseRule:
     def repair(
         self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
     ) -> None:
-        """Set the value where a cause holds, and draw another one where none does."""
+        """Set the value in rows in which a cause is true, and sample another value in the others."""
         caused, present = self._sides(values)
         free = ~pinned[self.column] & ~self.holds(values)
         values[self.column][free & caused] = np.nan if self.value is None else self.value
@@ -149,7 +149,7 @@ class CountRule:
     Attributes:
         column: The numeric column.
         constant: Added to the number of conditions.
-        terms: The conditions, of which at most one per column holds.
+        terms: The conditions; at most one of those on a column is true in a row.
         text, evidence: As in ``ThresholdRule``.
     """
 

@@ -17,19 +17,19 @@ from tabsynth.schema.columns import Datetime
 from tabsynth.schema.database.database_schema import ForeignKey
 
 MAX_FACTOR_COLUMNS = 8
-"""Products of two columns, and sums over the rows of one category, are searched among so many numeric columns."""
+"""Maximum number of numeric columns for products of two columns and for sums over the rows of one category."""
 
 MAX_WHERE_VALUES = 64
-"""Categories, of all columns together, whose rows are counted and summed apart."""
+"""Maximum number of categories, over all columns, whose rows are counted and summed separately."""
 
 MAX_TERM_COLUMNS = 12
-"""Columns of the parent that may be added to an aggregate."""
+"""Maximum number of columns of the parent that may be added to an aggregate."""
 
 MIN_TERM_UNITS = 10
-"""A term of a sum varies by at least so many rounding steps of the column."""
+"""Minimum variation of a term of a sum, in rounding steps of the column."""
 
 SCAN_PARENTS = 64
-"""Candidates are first compared on so many parents."""
+"""Number of parents on which candidates are compared first."""
 
 
 def discover_aggregates(tables: LinkedTables, link: ForeignKey, copied: set[str]) -> list[Aggregate]:
@@ -78,7 +78,7 @@ def discover_sums_with_terms(tables: LinkedTables, link: ForeignKey, computed: C
     Args:
         tables: The database; rows of a history are in the order of their times.
         link: The child's foreign key.
-        computed: Columns of the parent that are explained already.
+        computed: Columns of the parent that another relation computes.
     """
     rows = tables.parents(link.table, link.column)
     has_children = np.bincount(rows[rows >= 0], minlength=len(tables.frames[link.parent])) > 0
@@ -96,7 +96,7 @@ def _known(data: Floats) -> Floats:
 
 
 def _candidates(tables: LinkedTables, link: ForeignKey, copied: set[str]) -> Iterator[Aggregate]:
-    """Yield aggregates of the child, without a column that they explain, the simplest first."""
+    """Yield aggregates of the child, the simplest first, with an empty column of the parent."""
     base = Aggregate(link.parent, "", link.table, link.column, "count")
     yield base
     numbers = [name for name in tables.numeric(link.table, dates=False) if name not in copied]
@@ -152,7 +152,7 @@ def _equal(observed: Floats, computed: Floats, slack: float) -> bool:
 
 
 def _with_terms(tables: LinkedTables, candidate: Aggregate, has_children: Bools) -> Aggregate | None:
-    """Return the candidate with a factor and one further column of the parent, if they are exact together."""
+    """Return the candidate with a factor and one further column of the parent, if the sum is exact."""
     observed, data = tables.numbers(candidate.parent, candidate.column), candidate.compute(tables)[0]
     names = [name for name in tables.numeric(candidate.parent, dates=False) if name != candidate.column]
     for name in ["", *names[:MAX_TERM_COLUMNS]]:

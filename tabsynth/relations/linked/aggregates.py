@@ -25,11 +25,11 @@ class Aggregate:
         child, key: The child table and its foreign key.
         function: One of ``FUNCTIONS``.
         source: The child's column; empty for a count.
-        times: A column by which it is multiplied before it is summed; empty for none.
+        times: A column by which the source is multiplied before summing; empty for none.
         where, value: Only rows of this category count, given as text; empty for all.
-        factor: Of the aggregate.
+        factor: Factor of the aggregate.
         terms: Columns of the parent that are added, with their factors; missing values count as 0.
-        empty: The value of parents without children; None where it is free.
+        empty: The value of parents without children; None if it is not determined.
         missing: Whether parents without children have no value.
         evidence: Rows expected to differ by chance; none does.
     """
@@ -70,7 +70,7 @@ class Aggregate:
 
     @property
     def is_count(self) -> bool:
-        """Whether the column is the number of children, which the plan of a history has already."""
+        """Whether the column is the number of children, which is in the plan of a history anyway."""
         return self.function == "count" and not self.where and not self.terms and self.factor == 1
 
     def compute(self, tables: LinkedTables) -> tuple[Floats, Bools]:
@@ -97,7 +97,7 @@ class Aggregate:
         tables.put(self.parent, self.column, self.rounded(np.where(has_children, data, without), tables))
 
     def rounded(self, data: Floats, tables: LinkedTables) -> Floats:
-        """Return numbers rounded as the column is."""
+        """Return numbers with the rounding of the column."""
         kind = tables.column(self.parent, self.column)
         decimals = getattr(kind, "decimals", None)
         return data if decimals is None or unit_seconds(kind) != 1.0 else np.asarray(np.round(data, decimals))

@@ -15,7 +15,7 @@ from tabsynth.relations.row_rule_discovery import MIN_EVIDENCE_ROWS, MIN_ROWS
 from tabsynth.schema.constraints import RefusedRule
 
 SCAN_PARENTS = 20
-"""Columns are first compared within so many parents."""
+"""Number of parents within which columns are compared first."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ConstantColumn(ColumnRelation):
 
     Attributes:
         table, column: The column.
-        above: The parent's table, or one further up: the highest within whose rows the column is constant.
+        above: The topmost table within whose rows the column is constant: the parent's, or one further up.
         source: The column of that table with the value; empty if it has none.
         evidence: Rows of that table within which the column would vary by chance; it never does.
     """
@@ -45,7 +45,7 @@ class ConstantColumn(ColumnRelation):
         return ((self.above, self.source),) if self.source else ()
 
     def apply(self, tables: LinkedTables) -> None:
-        """Give all rows below a row its value, or else that of the first of them."""
+        """Set the column, in all rows below a row, to that row's value, or to the value of the first of them."""
         rows, column = rows_above(tables, self.table, self.above), tables.frames[self.table][self.column]
         linked = np.flatnonzero(rows >= 0)
         if not len(linked):
@@ -135,12 +135,12 @@ def _grouped_levels(tables: LinkedTables, table: str) -> list[Level]:
             break
         parents, first, groups = np.unique(rows[units], return_index=True, return_inverse=True)
         out.append(Level(above, units, units[first], groups, parents))
-        units = units[first]  # the rows below one row have one value, so further up they are evidence only once
+        units = units[first]  # further up, rows below the same row are evidence only once
     return out
 
 
 def _constant(tables: LinkedTables, table: str, column: str, levels: list[Level]) -> ConstantColumn | None:
-    """Return the highest table within whose rows a column is constant, if there is one."""
+    """Return the topmost table within whose rows a column is constant, if there is one."""
     values, found = tables.frames[table][column], None
     if not levels or not levels[0].holds(_codes(values.iloc[levels[0].scan]), SCAN_PARENTS):
         return None
@@ -162,7 +162,7 @@ def _codes(values: pd.Series) -> Integers:
 
 
 def _expected_to_vary(codes: Integers, groups: Integers) -> float:
-    """Return the number of groups within which codes would vary if they were drawn independently."""
+    """Return the number of groups within which codes would vary if they were independent."""
     shares = np.bincount(codes) / len(codes)
     sizes, often = np.unique(np.bincount(groups), return_counts=True)
     return float(sum(count * (1 - (shares**size).sum()) for size, count in zip(sizes, often, strict=True)))

@@ -17,11 +17,11 @@ from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.schema.database.database_schema import ForeignKey
 
 MIN_PARENTS = 5
-"""Parents that would differ from their children by chance, at least."""
+"""Minimum number of parents that would differ from their children by chance."""
 
 
 SCAN_PARENTS = 20
-"""Candidates are first compared for so many parents."""
+"""Number of parents on which candidates are compared first."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Copy(ColumnRelation):
         return ((self.parent, self.source),)
 
     def apply(self, tables: LinkedTables) -> None:
-        """Copy the parent's values; rows without a parent keep their own."""
+        """Copy the parent's values; rows without a parent are unchanged."""
         rows = tables.parents(self.table, self.key)
         column, source = tables.frames[self.table][self.column], tables.frames[self.parent][self.source]
         if not len(source) or not (rows >= 0).any():
@@ -97,6 +97,6 @@ def _evidence(tables: LinkedTables, link: ForeignKey, column: str, source: str) 
 
 
 def _expected(values: npt.NDArray[Any]) -> float:
-    """Return the number of values that would differ from those of other rows, drawn at random."""
+    """Return the expected number of values that differ from those of randomly chosen other rows."""
     shares = np.unique(values.astype(str) if values.dtype == object else values, return_counts=True)[1] / len(values)
     return float(len(values) * (1 - (shares**2).sum()))

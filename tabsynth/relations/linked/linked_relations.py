@@ -58,10 +58,10 @@ class LinkedRelations:
         Args:
             tables: The tables by name.
             schema: Their schema.
-            min_group: Released constants rest on so many histories.
+            min_group: Minimum number of histories behind each released constant.
 
         Returns:
-            The relations, and the tables, whose rows of one time are in the order in which totals run on.
+            The relations, and the tables, in which rows of equal time are sorted such that running totals continue.
         """
         linked = LinkedTables(tables, schema)
         for name in schema.tables:
@@ -125,7 +125,7 @@ class LinkedRelations:
         Args:
             tables: The tables by name; rows of a history are in order.
             schema: Their schema.
-            held: Columns that keep their values, though a total leaves its bounds.
+            held: Columns that must not change, even if a total leaves its bounds.
         """
         linked = LinkedTables(tables, schema)
         for one in self.relations:
@@ -179,7 +179,7 @@ def _sort(tables: LinkedTables, table: str) -> None:
 def _without_circles(
     tables: LinkedTables, relations: Iterable[LinkedRelation], refused: Collection[str]
 ) -> list[LinkedRelation]:
-    """Return the relations that are not refused, and of which none reads what depends on its own column."""
+    """Return the relations that are not refused, without circular dependencies between them."""
     out: list[LinkedRelation] = []
     for one in relations:
         if str(one) in refused:
@@ -190,7 +190,7 @@ def _without_circles(
 
 
 def _can_join(tables: LinkedTables, one: LinkedRelation, relations: list[LinkedRelation]) -> bool:
-    """Return whether no relation computes another's column, and none reads what depends on its own."""
+    """Return whether no other relation computes the column, and no circular dependency arises."""
     taken = {cell for other in relations for cell in other.targets}
     try:
         _in_order(tables, [*relations, one])
@@ -205,7 +205,7 @@ def _along_history(one: LinkedRelation) -> tuple[Cell, ...]:
 
 
 def _is_drawn(one: LinkedRelation) -> bool:
-    """Return whether the values of a constant column are drawn."""
+    """Return whether the values of a constant column are sampled."""
     return isinstance(one, ConstantColumn) and not one.source
 
 

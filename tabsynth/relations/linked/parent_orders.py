@@ -26,10 +26,10 @@ class ParentOrder(ColumnRelation):
         table, column: The column.
         key: The foreign key to the parent.
         parent: The parent.
-        low: Columns of the parent that it is not below.
-        high: Columns of the parent that it is not above.
+        low: Columns of the parent that are lower bounds.
+        high: Columns of the parent that are upper bounds.
         unit: The step of the column, for dates in seconds.
-        is_order: Whether the column orders the rows, so that a row moves no further than to the bound.
+        is_order: Whether the column orders the rows; values are then clipped to the bound.
     """
 
     key: str

@@ -31,9 +31,9 @@ class PreviousValue(ColumnRelation):
     Attributes:
         table, column: The column.
         key: The foreign key to the parent whose histories the rows are.
-        source: The column of the row before.
+        source: The column of the previous row that is read.
         unit: A unit of ``TIME_UNITS`` in which the time since then is counted; empty for the value itself.
-        missing: Whether first rows have no value; else they keep their own.
+        missing: Whether the first rows of histories have no value; otherwise their values are sampled.
     """
 
     key: str
@@ -69,7 +69,7 @@ class PreviousValue(ColumnRelation):
             tables.place(self.table, self.column, values.astype(column.dtype).where(later, first_rows))
 
     def _computed(self, tables: LinkedTables, before: Integers) -> Floats:
-        """Return the numbers of all rows; those of first rows have no meaning."""
+        """Return the numbers of all rows; those of first rows are undefined."""
         source = tables.numbers(self.table, self.source)
         return (source - source[before]) / TIME_UNITS[self.unit] if self.unit else source[before]
 

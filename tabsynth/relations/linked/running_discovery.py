@@ -18,10 +18,10 @@ from tabsynth.relations.row_rule_discovery import MIN_EVIDENCE_ROWS
 from tabsynth.relations.rule_columns import MAX_GROUPS
 
 MAX_TERM_COLUMNS = 24
-"""Changes are searched among so many numeric columns."""
+"""Maximum number of numeric columns among which changes are searched."""
 
 MAX_TIED = 500
-"""Rows of one time that may be put into order."""
+"""Maximum number of rows of equal time that are sorted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class Steps:
 
 
 def discover_running_totals(tables: LinkedTables, table: str, min_group: int) -> list[RunningTotal]:
-    """Find the running totals of a table, whose rows are put into the order in which they hold.
+    """Find the running totals of a table and sort its rows such that the totals continue.
 
     Args:
         tables: The database; rows of a history are in the order of their times.
@@ -66,7 +66,7 @@ def discover_running_totals(tables: LinkedTables, table: str, min_group: int) ->
 def _running_total(
     tables: LinkedTables, table: str, keys: tuple[str, ...], column: str, min_group: int
 ) -> RunningTotal | None:
-    """Return how a column runs on, None if it does not."""
+    """Return the running total of a column, None if it has none."""
     data = tables.numbers(table, column)
     if np.isnan(data).any() or np.ptp(data) == 0:
         return None
@@ -83,7 +83,7 @@ def _running_total(
         tables.reorder(table, rows)
         total = _with_start(tables, total, min_group)
         if column == tables.schema.order.get(table) and (total.start is None or total.sign):
-            return None  # the step of a panel, which its times already have, of one series or of several side by side
+            return None  # a column of a panel's constant steps, which its times determine already
         total = _with_bounds(tables, total, codes[rows], min_group)
         return _with_opening(tables, total)
     return None
@@ -150,9 +150,9 @@ def _by_category(tables: LinkedTables, base: RunningTotal, rows: Integers, facto
 
 
 def _chained(data: Floats, change: Floats, codes: Integers, moments: Floats | None) -> Integers | None:
-    """Return an order of the rows in which every total is the one before plus the change, None if there is none.
+    """Return an order of the rows in which every total is the previous one plus the change, None if there is none.
 
-    Only rows of one time change places.
+    Only rows of equal time are reordered.
     """
     slack = exact_tolerance(data)
     order = np.arange(len(data))
@@ -186,7 +186,7 @@ def _runs_on(order: Integers, data: Floats, change: Floats, codes: Integers, sla
 
 
 def _chain(rows: Integers, data: Floats, change: Floats, before: float | None, slack: float) -> list[int] | None:
-    """Return rows of one time such that each starts from the total of the one before."""
+    """Sort rows of equal time such that each starts from the total of the previous one."""
     left, out = rows.tolist(), []
     opening = {row: data[row] - change[row] for row in left}
     if before is None:  # the first row of the history starts from a total that no other row ends with
@@ -206,7 +206,7 @@ def _chain(rows: Integers, data: Floats, change: Floats, before: float | None, s
 
 
 def _with_start(tables: LinkedTables, total: RunningTotal, min_group: int) -> RunningTotal:
-    """Return the total with what its first rows start from, where that is one number or a column of the parent."""
+    """Return the total with its initial value, if that is one number or a column of the parent."""
     data = tables.numbers(total.table, total.column)
     first = previous_rows(history_codes(tables, total.table, total.keys)) < 0
     first &= tables.parents(total.table, total.keys[0]) >= 0
@@ -239,7 +239,7 @@ def _with_bounds(tables: LinkedTables, total: RunningTotal, codes: Integers, min
 
 
 def _with_opening(tables: LinkedTables, total: RunningTotal) -> RunningTotal:
-    """Return the total with the column that holds it before each row's change, if there is one."""
+    """Return the total with the column of its value before each row's change, if there is one."""
     data = tables.numbers(total.table, total.column)
     before, slack = data - total.change(tables), exact_tolerance(data)
     for name in tables.numeric(total.table, dates=False):

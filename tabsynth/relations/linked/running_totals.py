@@ -15,22 +15,22 @@ from tabsynth.relations.linked.linked_tables import Cell, LinkedTables, history_
 
 @dataclass(frozen=True)
 class RunningTotal(ColumnRelation):
-    """A column that is its value in the row before, plus the change of the row.
+    """A column whose value is that of the previous row plus the change of the row.
 
     Attributes:
         table, column: The column.
         keys: Columns that identify a history: the foreign key to the parent, then further ones.
         terms: Columns that are added, with their factors; missing values count as 0.
         constant: Added in every row.
-        sign: A column of categories by which the change is multiplied; empty for none.
+        sign: A column of categories that determine a factor of the change; empty for none.
         factors: The factor of each category, by its text.
         default: The factor of other categories.
-        start: What the first row's change is added to; None where the first row is free.
-        start_column: The parent's column to which the first row's change is added; empty for none.
+        start: Initial value, to which the first row's change is added; None if the first row is sampled.
+        start_column: The parent's column with the initial value; empty for none.
         opening: A column with the total before the row's change; empty for none.
         decimals: Decimals of the total; None where it has no rounding.
-        floor: What the total never falls below, None if anything; withdrawals are cut to what is there.
-        end: The total of each history's last row, None if any; its change is what is left.
+        floor: Lower bound of the total, None for none; changes that would cross it are reduced.
+        end: Total of each history's last row, None if it varies; the last change is then computed.
     """
 
     keys: tuple[str, ...]
@@ -75,7 +75,7 @@ class RunningTotal(ColumnRelation):
         return ((tables.link(self.table, self.keys[0]).parent, self.start_column),) if self.start_column else ()
 
     def unbounded(self) -> RunningTotal:
-        """Return the total without bounds, which changes no column that it reads."""
+        """Return the total without bounds, so that it changes no column that it reads."""
         return replace(self, floor=None, end=None)
 
     def factor_of(self, values: Any) -> Floats:
@@ -108,11 +108,11 @@ class RunningTotal(ColumnRelation):
             tables.put(self.table, self.opening, (total - change) / scale)
 
     def _start(self, tables: LinkedTables, codes: Integers, change: Floats) -> Floats:
-        """Return what the first row's change is added to, 0 in other rows, shape (n,)."""
+        """Return the initial value in the first row of each history, 0 in other rows, shape (n,)."""
         first = previous_rows(codes) < 0
         values = tables.numbers(self.table, self.column)
         start = np.where(first, np.nan_to_num(values) - change, 0.0)
-        if self.start is not None:  # a row without a parent is the rest of a history
+        if self.start is not None:  # a row without a parent is the remainder of a history
             start = np.where(first & (tables.parents(self.table, self.keys[0]) >= 0), self.start, start)
         elif self.start_column:
             parent = tables.from_parent(self.table, self.keys[0], self.start_column)
@@ -120,7 +120,7 @@ class RunningTotal(ColumnRelation):
         return start
 
     def _bound(self, tables: LinkedTables, codes: Integers) -> None:
-        """Cut what is taken from a total to what is there, and take what is left at the end."""
+        """Reduce changes that would cross the floor, and set the last change so that the total reaches its end."""
         name, change = self.terms[0][0], self.change(tables)
         start, before = self._start(tables, codes, change), previous_rows(codes)
         place = running_sums(np.ones(len(codes)), codes).astype(np.int64)

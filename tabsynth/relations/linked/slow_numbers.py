@@ -1,6 +1,6 @@
-"""Numbers that change little from row to row, such as a price index: drawn as the sum of their steps.
+"""Numbers that change little from row to row, such as a price index, are sampled as the sum of their steps.
 
-The tokens of such a number are wider than its steps, so that numbers drawn within them would jump back and forth.
+The tokens of such a number are wider than its steps, so that numbers sampled inside the tokens would jump.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ STEP = " step"
 """End of the name of a column of steps."""
 
 MIN_STEPS = 200
-"""Steps other than 0 on which the choice rests."""
+"""Minimum number of steps other than 0 for a decision."""
 
 MIN_INSIDE = 0.5
 """Minimum share of them that end in the token in which they start."""
 
 TOKENS = 256
-"""Approximate tokens of the number, by which its steps are measured."""
+"""Approximate number of tokens with which the steps are compared."""
 
 Totals = Mapping[str, tuple[RunningTotal, ...]]
 
@@ -44,8 +44,8 @@ def add_steps(
     Args:
         tables: The tables by name.
         schema: Their schema.
-        totals: Running totals of each table, whose columns are left as they are.
-        min_group: The floor on roots.
+        totals: Running totals of each table; their columns are unchanged.
+        min_group: Minimum number of roots.
 
     Returns:
         The tables, their schema, all running totals, and those of slow numbers.
@@ -94,7 +94,7 @@ def join_steps(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, steps
 
 
 def read_totals(data: Mapping[str, Sequence[Mapping[str, Any]]]) -> Totals:
-    """Return running totals of tables that were written as plain data."""
+    """Rebuild the running totals of tables from plain data."""
     return {name: tuple(RunningTotal.from_dict(one) for one in totals) for name, totals in data.items()}
 
 

@@ -1,4 +1,4 @@
-"""Columns that the time of a row decides, the same for all histories, such as the holidays of a chain of shops."""
+"""Columns that the time of a row determines for all histories, such as the holidays of a chain of shops."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tabsynth.relations.row_rule_discovery import MIN_EVIDENCE_ROWS, MIN_ROWS
 from tabsynth.schema.columns import Numeric
 
 MAX_TIMES = 2000
-"""Most times of a calendar."""
+"""Maximum number of times of a calendar."""
 
 MIN_COVERED_SHARE = 0.9
-"""Minimum share of the rows at times that enough roots have."""
+"""Minimum share of rows whose times occur in enough roots."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TimeValue(ColumnRelation):
         table, column: The column.
         order: The column of the times.
         times: The times, in seconds for dates.
-        values: The value at each of them, None for missing. Rows of other times keep their own.
+        values: The value at each of them, None for missing. Rows with other times are unchanged.
     """
 
     order: str
@@ -49,7 +49,7 @@ class TimeValue(ColumnRelation):
         return ((self.table, self.order),)
 
     def apply(self, tables: LinkedTables) -> None:
-        """Put the values of the rows' times into the column."""
+        """Set the column to the values of the rows' times."""
         at = pd.Index(self.times).get_indexer(pd.Index(tables.numbers(self.table, self.order)))
         known, column = at >= 0, tables.frames[self.table][self.column]
         if not known.any():
@@ -77,7 +77,7 @@ def discover_time_values(tables: LinkedTables, table: str, min_group: int) -> li
     Args:
         tables: The database.
         table: A child table.
-        min_group: A value is released if so many roots have rows of its time.
+        min_group: Minimum number of roots with rows at the time of a released value.
     """
     order, frame = tables.schema.order.get(table), tables.frames[table]
     if order is None or tables.schema.main_key(table) is None or len(frame) < MIN_ROWS:

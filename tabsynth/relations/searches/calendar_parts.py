@@ -45,7 +45,7 @@ def discover_calendar_rules(
 def _rule(
     moment: str, unit: str, part: str, values: Floats, name: str, numbers: Floats, min_group: int
 ) -> CalendarRule | None:
-    """Return the rule that a part of a datetime decides a column, None without enough evidence."""
+    """Return the rule that a part of a datetime determines a column, None without enough evidence."""
     table = value_table(values, numbers, min_group)
     if table is None or len(np.unique(table[1])) < 2:
         return None

@@ -21,13 +21,13 @@ MAX_SCREENED = 500
 """Maximum rows of a state, and of the others, on which an interval that separates them is searched."""
 
 MAX_COUNTED_VALUES, MAX_COUNTED_STATES = 8, 160
-"""Maximum states of a column, and of all columns, that a count is searched in."""
+"""Maximum number of states of a column, and of all columns, that a count may consist of."""
 
 
 def discover_causes(
     columns: Columns, states: Sequence[Condition], bounds: Sequence[ThresholdRule], decided: Collection[str]
 ) -> Iterator[CauseRule]:
-    """Find the values that follow from several conditions and from nothing else.
+    """Find the values that occur exactly if one of several conditions is true.
 
     Args:
         columns: The table.
@@ -50,12 +50,12 @@ def discover_causes(
             continue
         beyond = [_beyond(rule) for rule in bounds if _decides(rule, target)]
         pure, same, contrary = _causes_of(at, together, count, column, rows, share)
-        # Columns that say the same are left out first: what they follow from is another rule.
+        # Equivalent columns are left out first: their equality is another rule.
         tried: set[tuple[Condition, ...]] = set()
         before: list[int] = [-1]
         for left_out in (same | contrary, same, np.zeros(len(states), bool)):
             if tried and not left_out.any():
-                break  # two columns that follow from each other and from a third one would be set in turn for ever
+                break  # a cycle: two columns that imply each other would be repaired alternately without end
             kept = np.flatnonzero(pure & ~np.isin(column, column[left_out])).tolist()
             if kept == before or not kept + beyond:
                 continue
@@ -76,9 +76,9 @@ def discover_causes(
 def _causes_of(
     at: int, together: Floats, count: Floats, column: Integers, rows: Rows, share: float
 ) -> tuple[Rows, Rows, Rows]:
-    """Return the states in all rows of which a state holds, with evidence that it does not by chance.
+    """Return the states that imply a state in all rows, with evidence.
 
-    Also return which states say the same, and which say the contrary.
+    Also return which states are equivalent, and which are complementary.
     """
     both = together[:, at]
     rate = both / np.maximum(count, 1)
@@ -109,7 +109,7 @@ def _beyond(rule: ThresholdRule) -> Condition:
 
 
 def _cause_rule(target: Condition, causes: Sequence[Condition], columns: Columns) -> CauseRule | None:
-    """Return the rule that a state follows from conditions and from nothing else, None without enough evidence."""
+    """Return the rule that a state occurs exactly if a condition is true, None without enough evidence."""
     values = columns.values
     present = target.of(values)
     missing = np.isnan(values[target.column]) if target.least is not None else np.zeros(len(present), bool)
@@ -153,7 +153,7 @@ def _cause_rule(target: Condition, causes: Sequence[Condition], columns: Columns
 
 
 def _outside(present: Rows, rest: Rows, target: Condition, columns: Columns) -> list[Condition]:
-    """Return that a number is outside an interval, if that separates the rows left in which a state holds."""
+    """Return the condition that a number is outside an interval, if it separates the remaining rows of a state."""
     here, other = present & rest, ~present & rest
     if min(int(here.sum()), int(other.sum())) < MIN_STATE_ROWS:
         return []
@@ -181,7 +181,7 @@ def _outside(present: Rows, rest: Rows, target: Condition, columns: Columns) -> 
 
 
 def _cover(holds: Sequence[Rows]) -> list[int]:
-    """Return the conditions that together hold where any does, those that add most rows first."""
+    """Return conditions with the same union of rows as all of them, those that add most rows first."""
     left = np.logical_or.reduce(holds)
     out: list[int] = []
     while left.any():
@@ -230,7 +230,7 @@ def _count_rule(
         rest = ~np.any(rows[at] > 0, axis=0)
         least = min(float(weights[at].min()), 0.0 if rest.any() else np.inf)
         factors = weights[at] - least
-        # Columns that say the same share a contribution that cancels out.
+        # The contributions of equivalent columns cancel out.
         if (np.isclose(factors, 0, atol=1e-3) | np.isclose(factors, 1, atol=1e-3)).all():
             terms += [states[i] for i, factor in zip(at, factors, strict=True) if factor > 0.5]
     values = {term.column: columns.values[term.column] for term in terms}

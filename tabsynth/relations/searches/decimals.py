@@ -14,7 +14,7 @@ from tabsynth.relations.searches.states import MIN_STATE_ROWS, scan_rows
 from tabsynth.schema.rounding import is_decimal
 
 MAX_DECIMALS = 8
-"""Numbers with more decimals than this are not compared."""
+"""Maximum decimals of numbers that are compared."""
 
 MIN_DIFFERENT = 10
 """Minimum different numbers of a value; a single number is no evidence of rounding."""

@@ -19,7 +19,7 @@ MAX_CHANCE = 1e-4
 """Maximum chance that no row has equal values only because the columns depend on each other."""
 
 MIN_SHARED_VALUES = 3
-"""Minimum values that two columns share; of two, one column is the contrary of the other."""
+"""Minimum number of values that two columns share; with two values, one column is the complement of the other."""
 
 MIN_SHARED_SHARE = 0.5
 """Minimum share of each column's present cells whose value the other column has too."""
@@ -98,7 +98,7 @@ def _evidence(first: Integers, second: Integers, size: int) -> float:
         return 0.0
     one, other = (np.bincount(own, minlength=size) for own in (first, second))
     equal = one * other / len(first)
-    # Where columns depend on each other, pairs of values never meet that might be equal or not.
+    # If columns depend on each other, some pairs of values never occur together, equal or not.
     seen = float((one[pairs // size] * other[pairs % size]).sum()) / len(first)
     unseen = max(1 - seen / (len(first) - float(equal.sum())), 0.0)
     by_dependence = unseen ** float((1 - np.exp(-equal)).sum())

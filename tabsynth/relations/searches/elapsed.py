@@ -13,7 +13,7 @@ from tabsynth.relations.row_rule_discovery import MIN_ROWS
 from tabsynth.relations.rule_columns import Columns
 
 SCREEN_ROWS = 200
-"""Rows on which all pairs of dates are compared with all numbers."""
+"""Number of rows on which all pairs of dates are compared with all numbers."""
 
 MAX_DATES = 8
 """Maximum number of date columns of which pairs are compared."""

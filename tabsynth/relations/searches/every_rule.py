@@ -1,4 +1,4 @@
-"""Discover the rules of a table, each kind with the columns that others leave open."""
+"""Discover all rules of a table; columns that one kind of rule determines are left out of the next search."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def discover_all(
     calendar = tuple(discover_calendar_rules(columns, categories, decided))
     decided |= {rule.column for rule in calendar}
     others = (*discover_rules(columns, computed), *discover_lookups(columns, decided))
-    # A year that a date decides is also a step function of it.
+    # A year that a date determines is also a step function of the date.
     others = tuple(rule for rule in others if not (isinstance(rule, BandRule) and rule.column in decided))
     known = (*ages, *calendar, *others)
     deciding = (BandRule, CalendarRule, ElapsedRule, LookupRule)

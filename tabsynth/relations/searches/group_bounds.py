@@ -12,7 +12,7 @@ from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, supported_end
 from tabsynth.relations.rule_columns import Columns
 
 MIN_GROUPS = 8
-"""Minimum values of a column that bounds a number; bounds under single values of others are rules of their own."""
+"""Minimum number of values of a column that bounds a number; bounds under single values are another kind of rule."""
 
 MIN_GROUP_ROWS = 20
 """Minimum rows of a value that has bounds."""

@@ -15,10 +15,10 @@ from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS
 from tabsynth.relations.rule_columns import Columns
 
 MIN_STATE_ROWS = 20
-"""Minimum rows in which a state holds, and in which it does not."""
+"""Minimum number of rows in which a state is true, and in which it is false."""
 
 MIN_ATOM_SHARE, MAX_ATOMS = 0.05, 2
-"""Minimum share of a number that is a state of a column of many numbers, and the maximum of such states."""
+"""Minimum share of a number that counts as a state of a column with many numbers, and maximum number of such states."""
 
 MAX_STATES = 800
 """Maximum number of states of all columns: all pairs are compared."""
@@ -44,7 +44,7 @@ def find_states(columns: Columns) -> list[Condition]:
             if MIN_STATE_ROWS <= int((own == value).sum()) <= len(own) - MIN_STATE_ROWS:
                 out.append(Condition(name, value, value, text=f"{name} == {label}"))
     many = Counter(state.column for state in out)
-    if len(out) > MAX_STATES:  # the columns with fewest states say most about others
+    if len(out) > MAX_STATES:  # columns with few states are the most informative
         ends = dict(zip(sorted(many, key=lambda name: many[name]), np.cumsum(sorted(many.values())), strict=True))
         out = [state for state in out if ends[state.column] <= MAX_STATES]
     return out

@@ -1,4 +1,4 @@
-"""Primary keys of several columns: rows that repeat one get another value of one of its columns."""
+"""Composite primary keys: rows that repeat a key get another value in one column of the key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from tabsynth.common.arrays import Bools
 
 MAX_ROUNDS = 20
-"""Times that repeated keys get random values before the unused values of each group are searched."""
+"""Number of random attempts at unused values, before the unused values of each group are enumerated."""
 
 
 def make_unique(
@@ -44,7 +44,7 @@ def make_unique(
 
 
 def _fill(frame: pd.DataFrame, key: Sequence[str], column: str, repeated: Bools, values: pd.Series) -> None:
-    """Give repeated keys the values that their group does not hold yet, as far as there are any."""
+    """Give repeated keys values that do not occur in their group, as far as such values are left."""
     rest = [name for name in key if name != column]
     groups = frame.groupby(rest, sort=False, dropna=False).ngroup().to_numpy()
     for group in np.unique(groups[repeated]):
@@ -56,7 +56,7 @@ def _fill(frame: pd.DataFrame, key: Sequence[str], column: str, repeated: Bools,
 
 
 def _replace(frame: pd.DataFrame, column: str, rows: Bools, values: pd.Series) -> None:
-    """Put values of the column's dtype into some rows."""
+    """Assign values to some rows in the dtype of the column."""
     changed = frame[column].copy()
     changed.iloc[np.flatnonzero(rows)] = values.array
     frame[column] = changed

@@ -1,4 +1,4 @@
-"""Keys of a synthetic database: fresh primary keys, main keys by position, further keys by class."""
+"""Keys of a synthetic database: new primary keys, main foreign keys by position, further foreign keys by class."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tabsynth.synthesizers.relational.tables import TrainingTable
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Drawn tables before they have keys.
+    """Sampled tables before they have keys.
 
     Attributes:
         visible: The rows of each table without keys.
-        learned: The same as they are learned.
+        learned: The same rows in the form in which they are learned.
         parents: The main parent's row number of each row of each child table, -1 for none.
     """
 
@@ -40,8 +40,8 @@ class DatabaseKeys:
     """Generators of a database's keys.
 
     Attributes:
-        makers: Of the primary keys of each table.
-        matches: Of each further foreign key, by table and column.
+        makers: Makers of the primary keys of each table.
+        matches: Match of each further foreign key, by table and column.
     """
 
     makers: dict[str, KeyMaker]
@@ -56,12 +56,12 @@ class DatabaseKeys:
         schema: DatabaseSchema,
         min_group: int,
     ) -> Self:
-        """Learn the keys; the classes of further parents become columns of the learned rows.
+        """Learn the keys; the classes of further parents are added to the learned rows as columns.
 
         Args:
             parts: The tables as they are learned, which are changed.
             tables: The tables.
-            ordered: The tables, sorted as ``parts`` are.
+            ordered: The tables, with rows in the order of ``parts``.
             schema: Their schema.
             min_group: The floor on roots.
         """
@@ -79,7 +79,7 @@ class DatabaseKeys:
     def add_to(
         self, schema: DatabaseSchema, sample: Sample, rng: np.random.Generator, numbers: KeyNumbers | None = None
     ) -> dict[str, pd.DataFrame]:
-        """Return the drawn tables with their keys; ``numbers`` continues those of earlier chunks."""
+        """Return the sampled tables with their keys; ``numbers`` continues the keys of earlier chunks."""
         out = {name: frame.copy() for name, frame in sample.visible.items()}
         numbers = KeyNumbers(int(rng.integers(2**62))) if numbers is None else numbers
         for at, (name, maker) in enumerate(self.makers.items()):
@@ -161,7 +161,7 @@ def _fit_match(
 def _unique_rows(
     name: str, tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Return a table's rows without repeated composite keys; a key to a second parent changes first, then a value."""
+    """Return rows without repeated composite keys: change a key to a second parent if possible, else a value."""
     key, frame = schema.composite_keys[name], tables[name]
     main, order = schema.main_key(name), schema.order.get(name)
     fixed = {order, None if main is None else main.column}

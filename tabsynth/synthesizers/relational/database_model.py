@@ -116,14 +116,14 @@ class DatabaseModel:
         progress: bool | None,
         numbers: KeyNumbers | None = None,
     ) -> dict[str, pd.DataFrame]:
-        """Draw all tables.
+        """Sample all tables.
 
         Args:
             wanted: Rows of each root table.
-            given: Conditions by table; those of a child table hold in each of its rows.
+            given: Conditions by table; every row of the table satisfies them.
             rng: Random generator.
             progress: Whether to show a bar.
-            numbers: Numbers of the rows of earlier chunks; by default the tables are the only chunk.
+            numbers: Number of rows in earlier chunks; by default there are no other chunks.
         """
         learned: dict[str, pd.DataFrame] = {}
         visible: dict[str, pd.DataFrame] = {}
@@ -245,7 +245,7 @@ def fit_database(
 def _with_code(part: TrainingTable) -> tuple[pd.DataFrame, Schema]:
     """Return the learned rows of a table, with a numeric order column, and their schema.
 
-    Children read the calendar themselves, but the code of their series only from the series.
+    The network of a child table has calendar features of its own, but reads the code of a series only here.
     """
     axis = None if part.timeline is None else part.timeline.axis
     if axis is None or axis.seconds:

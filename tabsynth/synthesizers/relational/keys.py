@@ -18,7 +18,7 @@ from tabsynth.schema.columns import Column, Identifier
 
 @dataclass(eq=False)
 class KeyNumbers:
-    """Numbers of the rows of a sample that is drawn in chunks, so that no key repeats between chunks.
+    """Running row numbers of a sample in chunks, so that no key occurs in two chunks.
 
     Attributes:
         seed: Seed of the keys, the same for all chunks.
@@ -36,7 +36,7 @@ class KeyNumbers:
     def renew_identifiers(
         self, tables: Mapping[str, pd.DataFrame], codecs: Mapping[str, Codec]
     ) -> dict[str, pd.DataFrame]:
-        """Return tables with identifiers, other than their keys, that no other chunk has."""
+        """Return tables in which identifiers other than keys are unique across chunks."""
         return {
             name: self._renewed(name, frame, codecs[name]) if name in codecs else frame
             for name, frame in tables.items()
@@ -70,14 +70,14 @@ class KeyMaker:
 
     @classmethod
     def fit(cls, column: Column, values: pd.Series, min_group: int) -> Self:
-        """Learn how keys are spelled, without the spelling of any real key."""
+        """Learn the format of the keys; no real key is stored."""
         if pd.api.types.is_integer_dtype(values.dtype):
             return cls(None, str(values.dtype))
         regex = column.pattern if isinstance(column, Identifier) else None
         return cls(learn_pattern(values.dropna(), regex=regex, min_group=min_group), dtype_name(values))
 
     def keys(self, n: int, seed: list[int], first: int = 0) -> pd.Series:
-        """Return the distinct keys of n rows, of which the first has the number ``first``."""
+        """Return distinct keys of n rows, numbered from ``first``."""
         rows = first + np.arange(n)
         if self.pattern is None:
             return pd.Series(rows + 1, dtype=self.dtype)

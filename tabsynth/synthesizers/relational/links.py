@@ -19,7 +19,7 @@ CHUNK_ROWS = 100_000
 
 
 def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> None:
-    """Check that tables and keys are what the schema says.
+    """Check that the tables and keys agree with the schema.
 
     Raises:
         InputError: A table is missing or unknown.
@@ -64,10 +64,10 @@ def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> 
 
 
 def check_root_columns(name: str, columns: Collection[str]) -> None:
-    """Check that a root table has something to learn: columns besides its keys, or plans of its children.
+    """Check that a root table has columns to learn: columns other than keys, or plans of its children.
 
     Raises:
-        DataError: It has none.
+        DataError: There are no such columns.
     """
     if not columns:
         raise DataError(
@@ -107,7 +107,7 @@ def root_rows(main: Mapping[str, Integers], schema: DatabaseSchema, sizes: Mappi
         if link is None:
             out[name] = np.arange(sizes[name])
             continue
-        # A row without a parent is a root of its own.
+        # A row without a parent counts as a root.
         alone = sum(sizes.values()) * (1 + len(out)) + np.arange(sizes[name])
         out[name] = np.where(main[name] < 0, alone, np.append(out[link.parent], -1)[main[name]])
     return out
@@ -136,7 +136,7 @@ def copied_from(
 def requested_rows(
     schema: DatabaseSchema, training_rows: Mapping[str, int], n: int | Mapping[str, int] | None, scale: float | None
 ) -> dict[str, int]:
-    """Return the rows to draw of each root table; see ``RelationalSynthesizer.sample``.
+    """Return the number of rows to sample of each root table; see ``RelationalSynthesizer.sample``.
 
     Raises:
         InputError: ``n`` or ``scale`` is not a number of rows.
@@ -182,9 +182,9 @@ def split_rows(
 
 
 def repeatable_key(*schemas: DatabaseSchema) -> str | None:
-    """Return a key that could repeat between chunks, which are drawn independently, in words.
+    """Return a description of a key that could occur in two chunks, because chunks are sampled independently.
 
-    It has neither the table's primary key, nor a foreign key, nor an identifier among its columns.
+    Such a key contains neither the table's primary key, nor a foreign key, nor an identifier.
     """
     for schema in schemas:
         for name, own in schema.tables.items():

@@ -18,7 +18,7 @@ from tabsynth.schema.columns import Boolean, Categorical
 from tabsynth.schema.schema import Schema
 
 MAX_CLASSES = 16
-"""Maximum number of values of a parent's column with a class each; all other values share one class."""
+"""Maximum number of values of a parent's column that are classes of their own; all other values share one class."""
 
 Degrees = tuple[tuple[int, int], ...]
 """Distribution of the number of rows per parent, as pairs (number of rows, number of parents with it)."""
@@ -102,7 +102,7 @@ def fit_match(
     """Return the match of a key to another table, and the class of each row's parent, -1 for none.
 
     Args:
-        child: The rows that hold the key, as they are learned.
+        child: The rows that have the key, in the form in which they are learned.
         rows: The parent's row number of each, -1 for none, shape (n,).
         parent: The parent table without keys.
         schema: Its schema.

@@ -39,7 +39,7 @@ class Orphans:
             others: Number of the other rows.
             times: Their times; None for a table without order.
             whole: Whether times are whole numbers.
-            min_group: Released numbers rest on so many rows.
+            min_group: Minimum number of rows behind each released number.
         """
         if not count:
             return cls()

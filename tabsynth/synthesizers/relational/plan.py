@@ -105,7 +105,7 @@ def read_ends(parent: pd.DataFrame, child: str, totals: Sequence[RunningTotal], 
         orphans: Number of rows without a parent, which come last.
 
     Returns:
-        NaN if the value is unknown or the first row does not depend on it.
+        The value is NaN if it is unknown or if the first row does not depend on it.
     """
     out = np.full((2, len(parent) + orphans, len(totals)), np.nan)
     for at, one in enumerate(totals):
@@ -151,8 +151,8 @@ def add_class_totals(
 ) -> tuple[pd.DataFrame, Schema, PlannedClasses]:
     """Return a parent table with the shares of some classes among each row's children, and the classes by plan column.
 
-    Shares are learned instead of numbers, because often all children of a parent are of a class, or none. Each is a
-    share of the children that are not in the classes before it.
+    Shares are learned instead of numbers, because often all or none of a parent's children are in a class. The
+    denominator of a share is the number of children that are in none of the classes before it.
 
     Args:
         parent: The parent's rows, plans included.

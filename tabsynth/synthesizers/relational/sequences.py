@@ -27,10 +27,10 @@ def split_histories(
 
     Returns:
         The tables ``persons``, with the columns that are constant within each person, and ``events``, and their schema.
-        A column that a constraint compares with one that varies stays with the events.
+        If a constraint relates a constant column to one that varies, the constant column remains in ``events``.
 
     Raises:
-        InputError: A column is not there.
+        InputError: A column does not exist.
         DataError: A row has no person.
     """
     missing = [name for name in (person, order) if name not in frame]
@@ -41,7 +41,7 @@ def split_histories(
     schema = Schema.infer(frame) if schema is None else schema
     groups = frame.groupby(person, sort=False)
     others = [name for name in schema if name not in (person, order)]
-    # A column of persons with one event each says nothing about whether it is constant.
+    # Persons with a single event are no evidence that a column is constant.
     constant = [
         name for name in others if groups.ngroups < len(frame) and (groups[name].nunique(dropna=False) == 1).all()
     ]

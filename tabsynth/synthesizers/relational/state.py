@@ -60,7 +60,7 @@ def from_file(file: ModelFile, path: str) -> tuple[DatabaseModel, dict[str, Any]
         ModelFileError: The file is not of this kind, or damaged.
     """
     if file.kind != KIND:
-        raise ModelFileError(f"{path!r} holds a {file.kind!r} model; read it with tabsynth.load")
+        raise ModelFileError(f"{path!r} contains a {file.kind!r} model; read it with tabsynth.load")
     config = file.config
     try:
         model = DatabaseModel(
@@ -89,5 +89,5 @@ def from_file(file: ModelFile, path: str) -> tuple[DatabaseModel, dict[str, Any]
             else:
                 model.histories[name] = History.from_state(plain, part_arrays)
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
-        raise ModelFileError(f"{path!r} does not hold a relational model: {error!r}") from error
+        raise ModelFileError(f"{path!r} does not contain a relational model: {error!r}") from error
     return model, dict(config["facts"])

@@ -37,13 +37,13 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
     times of the first and the last, and the kind of their history. The rows of a child table are learned as the
     history of their parent by an autoregressive network that reads the parents, the clock, the previous sibling and,
     through running means, all earlier ones.
-    Keys are made last, so that every foreign key has a parent.
+    Keys are generated last, so that every foreign key has a parent.
 
     Args:
         epochs: Passes over each child table; by default from its number of rows.
         min_group: Every released value occurs in at least this many rows of the root table.
-        max_children: Under privacy, the most children of a parent row in each child table, by name; those left out
-            are measured. Longer histories are cut.
+        max_children: Under privacy, the maximum number of children of a parent row in each child table, by table name.
+            Maxima that are not given are measured. Longer histories are cut.
 
     Attributes:
         schema_: The database's schema.
@@ -156,18 +156,18 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         seed: int | None = None,
         progress: bool | None = None,
     ) -> dict[str, pd.DataFrame]:
-        """Draw a synthetic database.
+        """Sample a synthetic database.
 
         Args:
             n: Rows of the root table, or of each of several root tables by name; by default as many as in training.
             scale: Rows of every root table as a multiple of the training rows, instead of ``n``.
-            given: Conditions by table: ``{"patients": {"sex": "F"}, "visits": {"ward": ["eye", "heart"]}}``. Those of a
-                child table hold in each of its rows; they do not change which parents there are.
+            given: Conditions by table: ``{"patients": {"sex": "F"}, "visits": {"ward": ["eye", "heart"]}}``. Every row
+                of the table satisfies them. Conditions on a child table do not change the distribution of the parents.
             seed: Seed of the draw; the same seed gives the same tables.
             progress: Whether to show progress bars.
 
         Returns:
-            The tables by name, in the training tables' columns and dtypes; reference tables as they are.
+            The tables by name, with the columns and dtypes of the training tables; reference tables are unchanged.
 
         Raises:
             InputError: ``n`` or ``scale`` is not a number of rows.
@@ -188,7 +188,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         seed: int | None = None,
         progress: bool | None = None,
     ) -> Iterator[dict[str, pd.DataFrame]]:
-        """Draw a synthetic database in chunks, so that memory does not grow with its size.
+        """Sample a synthetic database in chunks, so that memory use does not grow with its size.
 
         Each chunk is a database of its own: a part of each root table and the rows below it. Keys are unique across all
         chunks, and no row refers to another chunk. Reference tables are in the first chunk only.
@@ -202,7 +202,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
             progress: Whether to show progress bars.
 
         Raises:
-            InputError: As in ``sample``, or a key without a foreign key could repeat between chunks.
+            InputError: As in ``sample``, or a key without a foreign key could occur in two chunks.
             ConditionError: As in ``sample``.
         """
         check_positive_integers(chunk=1 if chunk is None else chunk)
@@ -210,7 +210,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         seed = random_seed() if seed is None else validate_seed(seed)
         parts = split_rows(self.schema_, self.rows_, wanted, chunk)
         if len(parts) > 1 and (key := self.repeatable_key):
-            raise InputError(f"the key {key} could repeat between chunks; draw the database at once with sample")
+            raise InputError(f"the key {key} could occur in two chunks; sample the whole database at once with sample")
         shown = progress if len(parts) == 1 else False
         numbers = KeyNumbers(int(np.random.default_rng(seed).integers(2**62)))
         with progress_bar(sum(wanted.values()), "sampling", "row", progress) as bar:
@@ -222,7 +222,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
 
     @property
     def repeatable_key(self) -> str | None:
-        """A key that could repeat between chunks, in words: ``sample_chunks`` refuses such a database."""
+        """Description of a key that could occur in two chunks: ``sample_chunks`` refuses such a database."""
         self._check_fitted()
         return repeatable_key(self.schema_, self._model.schema)
 
@@ -261,7 +261,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         return model
 
     def card(self) -> dict[str, Any]:
-        """Return the model card: what a reader of the synthetic tables should know of the model."""
+        """Return the model card: facts about the model for readers of the synthetic tables."""
         self._check_fitted()
         return {
             "synthesizer": type(self).__name__,

@@ -100,7 +100,7 @@ def prepare_tables(
         tables: Result of ``sort_tables``.
         schema: The database's schema.
         totals: Running totals of each table.
-        min_group: The ends of each window, and learned combinations, rest on the rows of this many roots.
+        min_group: Minimum number of roots whose rows determine the ends of a window or have a learned combination.
     """
     main = {name: parent_rows(tables, schema, link) for name in tables if (link := schema.main_key(name)) is not None}
     roots = root_rows(main, schema, {name: len(frame) for name, frame in tables.items()})
@@ -161,7 +161,7 @@ def add_history_kinds(parts: Mapping[str, TrainingTable], schema: DatabaseSchema
     Args:
         parts: Result of ``prepare_tables``.
         schema: The database's schema.
-        min_group: A kind has the histories of at least this many roots.
+        min_group: Minimum number of roots with histories of a kind.
     """
     for name, part in parts.items():
         link = schema.main_key(name)
@@ -240,6 +240,6 @@ def _as_distances(part: TrainingTable, order: str) -> tuple[pd.DataFrame, Schema
     for name in part.timeline.offsets:
         frame[name] = part.timeline.axis.numbers(part.schema[name], part.frame[name]) - part.times
         columns[name] = Numeric(name=name, decimals=0, nullable=part.schema[name].nullable)
-    measured = set(columns) - set(part.timeline.offsets)  # rules on dates do not hold for their distances
+    measured = set(columns) - set(part.timeline.offsets)  # rules on dates do not apply to their distances
     constraints = tuple(rule for rule in part.schema.constraints if set(rule.columns) <= measured)
     return frame, Schema(columns, constraints)

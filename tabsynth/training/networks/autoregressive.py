@@ -1,6 +1,6 @@
 """Autoregressive sampling and likelihood of a trained ``MaskedNet``, one slot at a time.
 
-The sum of embeddings is updated with each newly drawn token, so the cost of the first layer does not depend on the
+The sum of embeddings is updated with each newly sampled token, so the cost of the first layer does not depend on the
 number of slots; only the logits of the current slot are computed.
 """
 
@@ -25,7 +25,7 @@ BATCH = 2048
 """Rows of one pass on a CPU; activations then fit the cache."""
 
 MAX_SHARED = 0.95
-"""Rows with equal prefixes share one pass while there are at most so many prefixes per row."""
+"""Maximum number of prefixes per row for which rows with equal prefixes share one pass."""
 
 
 class AutoregressiveModel:
@@ -107,11 +107,11 @@ class AutoregressiveModel:
         order: Sequence[int],
         sample: Callable[[int, Tensor, Tensor, Tensor | None], Tensor],
     ) -> Tensor:
-        """Draw the unknown tokens of rows along an order, in place.
+        """Sample the unknown tokens of rows along an order, in place.
 
         Args:
             tokens: Shape (rows, slots), -1 where unknown.
-            order: The slots, in the order in which they are drawn.
+            order: The slots in sampling order.
             sample: Samples tokens of some rows: (slot, rows, logits, prefixes) -> tokens of those rows. ``prefixes`` is
                 the row of the logits that belongs to each row; None where every row has its own.
         """

@@ -95,7 +95,7 @@ class GaussianCopula:
             min=max(MIN_VARIANCE, MIN_COARSE_SHARE * (1 - spread))
         ).sqrt()[:, None]
         below, above = torch.special.ndtr(cuts), torch.special.ndtr(-cuts)
-        # In the upper tail, the difference of the masses above keeps its digits.
+        # In the upper tail, differences of upper-tail masses lose no precision.
         mass = torch.where(cuts[:, :-1] > 0, above[:, :-1] - above[:, 1:], below[:, 1:] - below[:, :-1])
         mass = mass.clamp(min=MIN_PROBABILITY)
         if self.orders:

@@ -1,8 +1,8 @@
 """Generator of the GAN on tokens, with straight-through gradients.
 
-Each slot is drawn by the Gumbel-max trick: forward it is the drawn token, backward a softmax at ``HEAT`` (the
+Each slot is sampled by the Gumbel-max trick: forward it is the sampled token, backward a softmax at ``HEAT`` (the
 straight-through estimator of Jang, Gu and Poole, "Categorical reparameterization with Gumbel-softmax", arXiv
-1611.01144). A slot's logits come from the noise and, through ``Links``, from the slots drawn before it.
+1611.01144). A slot's logits come from the noise and, through ``Links``, from the slots sampled before it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tabsynth.training.networks.vae import LatentNet, LatentSizing
 from tabsynth.training.precision import product_autocast, product_dtype
 
 HEAT = 0.5
-"""Temperature of the softmax that replaces a drawn token in the backward pass."""
+"""Temperature of the softmax that replaces a sampled token in the backward pass."""
 
 MIN_PROBABILITY = 1e-20
 """Lower bound of numbers before the logarithm."""
@@ -35,7 +35,7 @@ class Drawn:
     Attributes:
         tokens: Shape (rows, slots).
         soft: For each slot the softmax at ``HEAT`` of its perturbed logits, which carries the gradients, (rows, size).
-        chances: For each slot the probabilities that it was drawn from, (rows, size).
+        chances: For each slot the probabilities from which it was sampled, (rows, size).
     """
 
     tokens: Tensor
@@ -54,7 +54,7 @@ class Noise(Made):
 
     @torch.no_grad()
     def draw(self, rows: int, uniforms: Callable[[Tensor], Tensor], context: Tensor | None = None) -> Tensor:
-        """Draw vectors, shape (rows, size); arguments as in ``Made``."""
+        """Sample vectors, shape (rows, size); arguments as in ``Made``."""
         if context is not None:
             return super().draw(rows, uniforms, context)
         even = torch.zeros(rows, device=self.bias.device)
@@ -82,7 +82,7 @@ class Generator(LatentNet):
         return torch.empty(rows, self.prior.size, device=self.bias.device).normal_(generator=noise)
 
     def rows(self, latents: Tensor, noise: torch.Generator) -> Drawn:
-        """Draw a row for each latent vector, with gradients."""
+        """Sample a row for each latent vector, with gradients."""
         layout, slots = self.layout, len(self.layout.sizes)
         decoded = self.decode(latents)
         with product_autocast(latents.device):
@@ -108,7 +108,7 @@ class Generator(LatentNet):
 
 
 class Bag(torch.autograd.Function):
-    """Sum of the matrix rows of drawn tokens; backward as for soft one-hots times the matrix.
+    """Sum of the matrix rows of sampled tokens; the backward pass is that of soft one-hots times the matrix.
 
     A gather forward and one product backward are cheaper than dense one-hots. The matrix gets no gradient.
     """

@@ -88,7 +88,7 @@ class Layout:
     def target_marginal(self, slot: int, emit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
         """Return the target marginal of a slot when only some tokens are allowed, shape (size,).
 
-        The mass of other tokens is spread over the allowed values; the share of missing values stays.
+        The mass of other tokens is distributed over the allowed values; the share of missing values is unchanged.
         """
         out = np.where(emit, self.counts[slot], 0) / max(self.counts[slot].sum(), 1)
         missing = self.missing_token(slot)

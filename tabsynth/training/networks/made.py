@@ -83,7 +83,7 @@ class Made(nn.Module):
 
     @torch.no_grad()
     def draw(self, rows: int, uniforms: Callable[[Tensor], Tensor], context: Tensor | None = None) -> Tensor:
-        """Draw vectors coordinate by coordinate, shape (rows, size).
+        """Sample vectors coordinate by coordinate, shape (rows, size).
 
         Args:
             rows: Number of vectors.

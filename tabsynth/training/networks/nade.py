@@ -23,7 +23,7 @@ class Links(nn.Module):
 
     Args:
         layout: The slots.
-        order: The slots in the order in which they are drawn.
+        order: The slots in sampling order.
         latents: Latent variables.
         width: Units of the running sum.
         smooth: As in ``TokenEmbedding``.
@@ -51,7 +51,7 @@ class Links(nn.Module):
         self.register_buffer("order", torch.tensor(list(order)), persistent=False)
         self.register_buffer("place", torch.tensor(place), persistent=False)
         self.register_buffer("offsets", torch.tensor(layout.offsets), persistent=False)
-        # For each slot in bucket order, the slots drawn before it.
+        # For each slot in bucket order, the slots sampled before it.
         places = torch.tensor(place)
         before = places < places[torch.tensor(layout.bucket_order)].unsqueeze(1)
         self.register_buffer("before", before.float(), persistent=False)

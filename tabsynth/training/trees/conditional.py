@@ -29,7 +29,7 @@ LEARNING_RATE, PATIENCE = 0.2, 10
 """Learning rate, and rounds without improvement before early stopping."""
 
 VALIDATION_EVERY = 10
-"""One in so many rows is held out for early stopping."""
+"""One in this many rows is held out for early stopping."""
 
 TREE_OPTIONS = {"num_leaves": LEAVES, "min_data_in_leaf": 20, "lambda_l2": 20.0}
 """Size of the trees, and L2 regularisation of the leaves."""

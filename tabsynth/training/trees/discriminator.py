@@ -28,7 +28,7 @@ PATIENCE = 30
 """Rounds without improvement before early stopping."""
 
 VALIDATION_EVERY = 10
-"""One in so many rows is held out for validation."""
+"""One in this many rows is held out for validation."""
 
 FOLDS = 5
 """Folds of the cross-validated gain."""
@@ -37,7 +37,7 @@ LEARNING_RATE = 0.2
 """Learning rate."""
 
 TREE_OPTIONS, DATASET_OPTIONS = {"num_leaves": LEAVES, "min_data_in_leaf": 20}, {"max_bin": 511}
-"""Tree size; differences are small and in many places, so trees are small and many."""
+"""Tree size: many small trees, because the differences are small and spread over many cells."""
 
 
 @dataclass(frozen=True, eq=False)

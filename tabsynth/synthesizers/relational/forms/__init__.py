@@ -1,1 +1,1 @@
-"""How the tables of a database are made of those that are learned."""
+"""Transformation of a database's tables to the form in which they are learned, and back."""

@@ -24,11 +24,11 @@ class MovedColumn:
     """A column that is learned in a table above.
 
     Attributes:
-        table, column: Where its values belong.
-        above, name: Where they are learned.
+        table, column: The table and column of its values.
+        above, name: The table and column in which they are learned.
         dtype: Dtype of the column.
         nullable: Whether it has missing values.
-        shared: Whether the table above has the column anyway.
+        shared: Whether the table above also has the column in the training tables.
     """
 
     table: str
@@ -41,7 +41,7 @@ class MovedColumn:
 
     @property
     def cell(self) -> Cell:
-        """Where its values belong."""
+        """The table and column of its values."""
         return self.table, self.column
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def move_columns(
         tables: The tables by name.
         schema: Their schema.
         constants: The columns.
-        between: Tables of series, by the table of their rows, which hold what is constant in a series.
+        between: Tables of series, with the columns that are constant within a series, by the table of their rows.
 
     Returns:
         The tables, their schema, and the columns that were moved.
@@ -98,7 +98,7 @@ def moved_orders(
         schema: Their schema.
         moved: The columns that are moved.
         computed: Columns that other relations compute.
-        min_group: The floor on roots.
+        min_group: Minimum number of roots.
     """
     linked, sides, moved = LinkedTables(tables, schema), dict[Cell, tuple[list[str], list[str]]](), tuple(moved)
     gone = {(one.table, one.column) for one in moved} | {*computed}
@@ -126,7 +126,7 @@ def restore_columns(
     moved: Iterable[MovedColumn],
     orders: Iterable[ParentOrder],
 ) -> dict[str, pd.DataFrame]:
-    """Return sampled tables with the moved columns where they belong.
+    """Return sampled tables with the moved columns in their original tables.
 
     Args:
         tables: Sampled tables of the schema that ``move_columns`` returned.
@@ -153,7 +153,7 @@ def restore_columns(
 
 
 def _values_above(values: pd.Series, rows: Integers, count: int) -> pd.Series:
-    """Return the value of the first row below each row, missing where there is none."""
+    """Return the value of each row's first child, missing where there is none."""
     parents, first = np.unique(rows, return_index=True)
     taken = values.take(first).set_axis(parents)
     if len(parents) < count and pd.api.types.is_bool_dtype(taken.dtype):
@@ -164,7 +164,7 @@ def _values_above(values: pd.Series, rows: Integers, count: int) -> pd.Series:
 
 
 def _without_gaps(values: pd.Series, rows: Integers) -> pd.Series:
-    """Return a column in which rows that have rows below take missing values from the row before, or after, them."""
+    """Return a column in which rows with children take a missing value from the row before, or after, them."""
     used = np.unique(rows)
     known = values.iloc[used]
     if not known.isna().any():
@@ -175,7 +175,7 @@ def _without_gaps(values: pd.Series, rows: Integers) -> pd.Series:
 
 
 def _cast(values: pd.Series, dtype: str) -> pd.Series:
-    """Return values in the dtype of the training column, where they have one with missing values."""
+    """Return values in the dtype of the training column, if it allows their missing values."""
     kind = parse_dtype(dtype) if not dtype.startswith("category") else values.dtype
     whole = isinstance(kind, np.dtype) and kind.kind in "iub"
     return values if values.dtype == kind or (whole and values.isna().any()) else values.astype(kind)

@@ -1,4 +1,4 @@
-"""How the tables of a database are learned: series, constant columns, slow numbers, and relations between tables."""
+"""The form in which tables are learned: series, constant columns, slow numbers, and relations between tables."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class LearnedTables:
 
 @dataclass(frozen=True, eq=False)
 class TableForms:
-    """How the tables of a database are made of those that are learned.
+    """Transformations between the tables of a database and the form in which they are learned.
 
     Attributes:
-        series: Tables whose series are learned as a table of their own.
+        series: Tables whose series are learned as a separate table.
         steps: Numbers that are learned as sums of their steps, by table.
         columns: Columns of each table of series, and of each table with moved columns, in order.
         linked: Exact relations between the rows of linked tables.
@@ -63,12 +63,12 @@ class TableForms:
     def prepare(
         cls, tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, *, min_group: int
     ) -> tuple[Self, LearnedTables]:
-        """Bring the tables of a database into the form in which they are learned.
+        """Transform the tables of a database to the form in which they are learned.
 
         Args:
             tables: Tables that fit the schema.
             schema: Their schema.
-            min_group: The floor on roots.
+            min_group: Minimum number of roots.
         """
         linked, tables = LinkedRelations.discover(tables, schema, min_group=min_group)
         within, inner, series = split_series(tables, schema, min_group=min_group)
@@ -91,13 +91,13 @@ class TableForms:
         schema: DatabaseSchema,
         conditions: Mapping[str, Mapping[str, Any]],
     ) -> dict[str, pd.DataFrame]:
-        """Return drawn tables in the form of the training tables.
+        """Return sampled tables in the form of the training tables.
 
         Args:
-            drawn: The tables as they are learned.
+            drawn: Sampled tables in the form in which they are learned.
             learned: Their schema.
             schema: The schema of the training tables.
-            conditions: Conditions by table; the relations keep their columns.
+            conditions: Conditions by table; relations do not change their columns.
         """
         drawn = join_steps(drawn, learned, self.steps)
         whole = restore_columns(drawn, learned, self.moved, self.orders)
@@ -110,7 +110,7 @@ class TableForms:
         return self.linked.apply(joined, schema, {(name, column) for name in conditions for column in conditions[name]})
 
     def move_conditions(self, given: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-        """Return conditions by table, of which those on moved columns are where the columns are learned."""
+        """Return conditions by table; those on moved columns are on the table in which the columns are learned."""
         out = {name: dict(own) for name, own in given.items()}
         tables = {split.between: split.table for split in self.series}
         for one in self.moved:

@@ -1,4 +1,4 @@
-"""Correction of a history network's logits by simulation: histories are drawn for the training parents."""
+"""Correction of a history network's logits by simulating histories for the training parents."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTA
 from tabsynth.synthesizers.relational.occurrences.novelty import novelty_correction
 
 CALIBRATION_ROUNDS, TOTAL_ROUNDS, DAMPING, MAX_STEP = 2, 8, 0.7, 1.0
-"""Simulations by which token shares are corrected, more of them with a running total, which sums up what is still
-wrong; the share of a log-ratio that is applied, and its bound."""
+"""Number of simulations, larger with running totals, which accumulate errors; share of a log-ratio that is applied, and
+its bound."""
 
 PRIOR_ROWS = 5.0
-"""Rows with the training rows' share of repeated tokens that are added to those of each token."""
+"""Pseudo-rows of each token, with the share of repeated tokens among all training rows."""
 
 
 def calibrate(
@@ -32,16 +32,16 @@ def calibrate(
     ends: tuple[Floats, Floats],
     seed: int,
 ) -> None:
-    """Correct each slot's logits so that, under the training parents, its tokens get their training shares.
+    """Correct the logits so that histories sampled for the training parents have the training shares of tokens.
 
     Args:
-        history: The fitted model, whose corrections are put in place.
+        history: The fitted model; its corrections are updated in place.
         siblings: Training rows.
         parent_tokens: Tokens of each training parent and its parents, shape (parents, features).
         bounds: Origin and end of each history, shape (parents,) each.
         plan: Number of children of each parent, and the times of its first and last child, shape (parents,) each.
         planned: Number of its children of each class of the plan, shape (parents, classes).
-        ends: What each parent's running totals start from and end with, shape (parents, totals).
+        ends: Initial and final value of each parent's running totals, shape (parents, totals) each.
         seed: Seed of the simulations.
     """
     free = ~siblings.known[:, 0] if history.has_gaps else np.zeros(len(siblings.tokens), bool)
@@ -55,7 +55,7 @@ def calibrate(
     for number in range(TOTAL_ROUNDS if history.totals.deciding else CALIBRATION_ROUNDS):
         noise = np.random.default_rng([seed, number])
         drawn = draw_histories(history, parent_tokens, bounds, plan, planned, noise, ends)
-        found = _shares(history, drawn.tokens, siblings.known)  # the same parents: rows are determined alike
+        found = _shares(history, drawn.tokens, siblings.known)  # the parents are the same, so the same slots are known
         for slot, (one, other) in enumerate(zip(wanted, found, strict=True)):
             history.bias[slot] += _correction(one, other, 2.0 / max(len(drawn.tokens), 1))
             history.stay_bias[slot] += _stay_correction(
@@ -97,8 +97,8 @@ def _stay_correction(
 
     Args:
         wanted: Training tokens of one slot, shape (n,).
-        found: Drawn tokens under the same parents, shape (n,).
-        free: Rows in which the slot is drawn.
+        found: Sampled tokens under the same parents, shape (n,).
+        free: Rows in which the slot is sampled.
         later: Rows that have an earlier sibling.
         size: Number of tokens.
     """
@@ -110,7 +110,7 @@ def _stay_correction(
         seen = np.bincount(before, minlength=size) + PRIOR_ROWS
         stayed = np.bincount(before[tokens[rows] == before], minlength=size) + PRIOR_ROWS * prior
         odds.append(stayed / (seen - stayed + 1e-9))
-        prior = np.clip(stayed / seen, 1e-4, 1 - 1e-4)  # rare tokens of the drawn rows have the training rows' odds
+        prior = np.clip(stayed / seen, 1e-4, 1 - 1e-4)  # the prior of the sampled rows
     return np.asarray(np.clip(DAMPING * np.log(odds[0] / odds[1]), -MAX_STEP, MAX_STEP), np.float32)
 
 
@@ -131,7 +131,7 @@ def _ratio_shares(ratios: Integers, left: Integers) -> Floats:
 
 
 def _shares(history: History, tokens: Integers, known: Bools) -> list[Floats]:
-    """Return the share of each token of each slot among the rows that are drawn."""
+    """Return the share of each token of each slot among the rows in which it is sampled."""
     out = []
     for slot, size in enumerate(history.sizes):
         counts = np.bincount(tokens[~known[:, slot], slot], minlength=size)

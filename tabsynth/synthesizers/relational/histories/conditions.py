@@ -1,4 +1,4 @@
-"""Conditions on the columns of a child table: every drawn row of the table meets them."""
+"""Conditions on the columns of a child table, which every sampled row of the table satisfies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tabsynth.synthesizers.sampling.declared_rules import pins_of
 def conditions_by_table(
     given: Mapping[str, Mapping[str, Any]] | None, schema: DatabaseSchema
 ) -> Mapping[str, Mapping[str, Any]]:
-    """Return the conditions of each table, none for None.
+    """Return the conditions of each table, empty for None.
 
     Raises:
         ConditionError: Not a mapping by table.
@@ -53,10 +53,10 @@ def check_table_conditions(
         schema: The database.
         visible: Schema of each learned table, keys apart.
         timelines: How the times of each child table are expressed.
-        steps: Numbers of each table that are drawn as sums of their steps.
+        steps: Numbers of each table that are sampled as sums of their steps.
 
     Raises:
-        ConditionError: An unknown table, or a column of a child table that has no conditions.
+        ConditionError: An unknown table, or a column of a child table that does not support conditions.
     """
     for name, own in given.items():
         if name not in visible or name not in schema.tables:
@@ -69,7 +69,7 @@ def check_table_conditions(
 def _check_child_columns(
     name: str, given: Mapping[str, Any], visible: Schema, timeline: Timeline | None, steps: Sequence[RunningTotal]
 ) -> None:
-    """Raise ConditionError if a condition is on a column that the rows are not drawn by."""
+    """Raise ConditionError if a condition is on a column that is not sampled with the row."""
     summed = {column for one in steps for column in (one.column, *dict(one.terms))}
     dated = set() if timeline is None else {timeline.axis.column.name, *timeline.offsets}
     free = [column for column in visible if column not in dated | summed]
@@ -82,7 +82,7 @@ def _check_child_columns(
 
 
 def slot_limits(codec: Codec, positions: Sequence[int], given: Mapping[str, Any] | None) -> list[Floats | None]:
-    """Return the allowed share of each token of some slots, only its own for a fixed value; None where unrestricted."""
+    """Return the allowed share of each token of each slot, None for a slot without a condition."""
     conditions = Conditions.of(codec, given, 1)
     out = conditions.limits(codec, positions)
     for at, position in enumerate(positions):
@@ -93,7 +93,7 @@ def slot_limits(codec: Codec, positions: Sequence[int], given: Mapping[str, Any]
 
 
 def restrict(history: History, given: Mapping[str, Any] | None) -> History:
-    """Return a history that draws only tokens that conditions allow.
+    """Return a history whose samples contain only tokens that the conditions allow.
 
     Raises:
         ConditionError: The model cannot generate a value.
@@ -117,14 +117,14 @@ def decode_rows(
     given: Mapping[str, Any] | None,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Return rows of drawn tokens that meet conditions and, as far as possible, declared constraints.
+    """Decode sampled tokens into rows that satisfy conditions and, as far as possible, declared constraints.
 
     Args:
         codec: The vocabulary.
         relations: Relations between columns.
         rules: Declared constraints.
         tokens: Shape (n, slots).
-        given: What every row must meet.
+        given: Conditions that every row must satisfy.
         rng: Source of random numbers.
     """
     conditions = Conditions.of(codec, given, len(tokens))

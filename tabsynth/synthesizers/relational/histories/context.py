@@ -49,7 +49,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class RunningContext:
-    """Bins of the running numbers; build it with ``fit``.
+    """Bins of the running numbers, created by ``fit``.
 
     Attributes:
         edges: Inner edges of each running number's bins, by its name.

@@ -73,13 +73,13 @@ def sibling_gaps(times: Floats, starts: Integers) -> Floats:
 
 
 def longest_shares(gaps: Floats, clock: Clock, roots: Integers, min_group: int) -> Floats:
-    """Longest gap as a share of the remaining time, by class of remaining rows, that ``min_group`` roots reach.
+    """Return the longest gap of ``min_group`` roots as a share of the remaining time, by class of remaining rows.
 
     Args:
         gaps: Gaps of the training rows, NaN for first siblings, shape (n,).
-        clock: Where they lie.
+        clock: Positions of the rows in their histories.
         roots: The root's row number of each row, shape (n,).
-        min_group: The floor on roots; a class of fewer roots has no bound.
+        min_group: Minimum number of roots; a class of fewer roots has no bound.
     """
     left = clock.last - clock.previous
     shares = pd.DataFrame({"class": left_class(clock), "root": roots, "share": gaps / np.where(left > 0, left, np.nan)})

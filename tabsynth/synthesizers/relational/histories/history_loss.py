@@ -1,6 +1,6 @@
 """Loss and gradients of a history network in one pass, without autograd.
 
-The network's own ``losses`` is the reference in the tests.
+Tests compare the result with ``HistoryNetwork.losses``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _HistoryPass:
         self.rows, self.slots = batch.tokens.shape
 
     def run(self, noise: torch.Generator) -> Tensor:
-        """Return the loss; gradients are put in place."""
+        """Return the loss and accumulate the gradients in place."""
         net, batch, n = self.net, self.batch, self.rows
         row_tokens = batch.tokens + net.row_offsets
         inputs = net.row.weight[row_tokens]
@@ -68,7 +68,7 @@ class _HistoryPass:
 
         grad = block.backward(norm.backward(grad.view(n * self.slots, -1))).view(n, self.slots, -1)
         add_gradient(net.position, grad.sum(0))
-        later = grad.flip(1).cumsum(1).flip(1)  # gradient of a slot and of those after it
+        later = grad.flip(1).cumsum(1).flip(1)  # gradient with respect to a slot and those after it
         back = trunk.backward(later[:, 0].contiguous())
         add_gradient(net.read.weight, back.t() @ memory)
         add_gradient(net.read.bias, back.sum(0))

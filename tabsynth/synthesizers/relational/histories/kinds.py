@@ -1,7 +1,7 @@
 """Kinds of histories: parents whose children have similar shares of categories, numbers and gaps share a kind.
 
-A kind is a column of the parent, drawn with the plan and read by the children's network, so that siblings have in
-X
+The kind is a column of the parent. It is sampled with the plan and is an input of the children's network, so that
+siblings have similar values.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ MAX_LEVELS, QUANTILES = 12, 4
 """Number of categories of a column, or of equal-mass bins of a number, whose shares distinguish kinds."""
 
 PRIOR_ROWS = 1.0
-"""Rows with the shares of the whole table that are added to each history, whose own shares may rest on one row."""
+"""Pseudo-rows with the shares of the whole table that are added to each history, which may be a single row."""
 
 MAX_FITTED = 20_000
-"""Maximum histories from which the kinds are learned; further ones get the nearest kind."""
+"""Maximum number of histories from which the kinds are learned; further histories get the nearest kind."""
 
 
 def kinds_of(
@@ -38,7 +38,7 @@ def kinds_of(
         times: Time of each child, None without order, shape (n,).
         rows: The parent's row number of each child, shape (n,).
         roots: The root's row number of each child, shape (n,).
-        min_group: A kind has the histories of at least this many roots.
+        min_group: Minimum number of roots with histories of a kind.
 
     Returns:
         None where the histories do not differ enough to distinguish kinds.

@@ -1,7 +1,7 @@
 """Memory of a history: running means of its earlier rows with several half-lives.
 
-A running mean is linear in the rows, so that training computes many rows of a history in one product instead of step by
-step. It preserves counts, which recurrent networks approximate poorly.
+A running mean is linear in the rows, so that training computes the means of many rows in one matrix product instead of
+step by step. It preserves counts, which recurrent networks approximate poorly.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _place(values: Tensor) -> Tensor:
 
 @cache
 def _weights() -> tuple[Tensor, Tensor]:
-    """Return the weights of a chunk's rows and of the sums before it, in the sums before each row and after the last.
+    """Return the weights of a chunk's rows, and of the sums before it, in the sums before each row and after the last.
 
     Returns:
         Shapes (means, CHUNK_ROWS + 1, CHUNK_ROWS) and (means, CHUNK_ROWS + 1).

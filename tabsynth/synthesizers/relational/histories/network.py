@@ -19,10 +19,10 @@ from tabsynth.training.networks.masked import Block
 class HistoryNetwork(nn.Module):
     """Logits of each slot of a child row, given its context, the rows before it and the slots before it.
 
-    One block reads what all slots of a row share, and one more block each slot with those before it. The logits of the
-    first slot of an ordered table, the gap, are the sum of those of its tokens and of their ratios to the mean gap that
-    is left: gaps recur as lengths (a week) and spread as ratios. Numbers that depend on an earlier sibling's have
-    logits by the distance from it as well.
+    A first block computes features that all slots of a row share; a second block computes the features of each slot
+    from these and the slots before it. In an ordered table, the first slot is the gap. Its logits are the sum of logits
+    of its tokens and of logits of their ratios to the mean remaining gap, because gaps recur as lengths (a week) but
+    vary as ratios. Numbers that depend on an earlier sibling's number have additional logits by the distance from it.
 
     Args:
         sizes: Number of tokens of each slot of a row.
@@ -30,11 +30,11 @@ class HistoryNetwork(nn.Module):
         late: Number of tokens of each feature that is known after the first slot, the row's time.
         class_slot: Slot after which the precedent is known; None for no precedents.
         earlier: Slots whose numbers depend on an earlier sibling's.
-        deciding: Slots that decide a running total.
+        deciding: Slots that determine a running total.
         width: Width of the residual stream.
         memory: Features of each running mean.
         dropout: Share of features and of inner units dropped in training.
-        generator: Source of the first weights.
+        generator: Generator of the initial weights.
     """
 
     row_offsets: Tensor
@@ -63,7 +63,7 @@ class HistoryNetwork(nn.Module):
         self.register_buffer("context_offsets", _offsets(context), persistent=False)
         self.register_buffer("late_offsets", _offsets(late), persistent=False)
         self.register_buffer("previous_offsets", _offsets([size + 1 for size in sizes]), persistent=False)
-        # skip_init: the modules' own first weights would come from torch's global generator.
+        # skip_init: the default initialisation would use torch's global generator.
         new = nn.utils.skip_init
         self.context = new(nn.Embedding, sum(context), width)  # type: ignore[no-untyped-call]
         self.late = new(nn.Embedding, max(sum(late), 1), width)  # type: ignore[no-untyped-call]
@@ -131,7 +131,7 @@ class HistoryNetwork(nn.Module):
         return self.distance[self.earlier[slot][0]]
 
     def total_weight(self, slot: int) -> Tensor:
-        """Return the weights of the bins of the total that a slot decides, biases last, shape (bins, width + 1)."""
+        """Return the weights of the bins of the total that a slot determines, biases last, shape (bins, width + 1)."""
         assert self.total is not None
         return self.total[self.deciding[slot]]
 
@@ -139,7 +139,7 @@ class HistoryNetwork(nn.Module):
         """Return the logits of a slot, shape (n, size).
 
         Args:
-            stream: Sum of what the slots of a row share and of the slots before, shape (n, width).
+            stream: Sum of the shared features and of the contributions of the slots before, shape (n, width).
             slot: The slot.
             classes: Class of each token's ratio to the mean remaining gap, or of its distance from an earlier
                 number, shape (n, tokens); None for other slots.
@@ -165,7 +165,7 @@ class HistoryNetwork(nn.Module):
         return kept.unflatten(1, (N_MEANS, -1))  # type: ignore[no-untyped-call,no-any-return]
 
     def losses(self, batch: HistoryBatch) -> Tensor:
-        """Return the cross-entropy of each slot that is drawn, 0 for the others, shape (n, slots)."""
+        """Return the cross-entropy of each slot that is sampled, 0 for known slots, shape (n, slots)."""
         memory = batch.rows(means_before(batch.padded(self.remember(batch.tokens, batch.late))))
         stream = self.shared(batch.context, batch.previous, memory)
         late = self.after(batch.late)

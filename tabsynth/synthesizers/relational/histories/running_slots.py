@@ -112,12 +112,12 @@ class RunningSlots:
     def compute(self, place: int, tokens: Integers, before: Floats, rng: np.random.Generator) -> Integers:
         """Return the tokens of a slot, shape (n,), and update ``before`` to the totals after the row.
 
-        Where the slot was sampled, the total is its number.
+        In rows in which the slot was sampled, the total is the sampled number.
 
         Args:
             place: Position of the slot.
             tokens: The row's tokens so far, shape (n, slots).
-            before: Totals of the previous sibling, NaN in a first row whose slot is drawn, shape (n, totals).
+            before: Totals of the previous sibling, NaN in a first row whose slot is sampled, shape (n, totals).
             rng: Random generator.
         """
         number = self.places.index(place)
@@ -134,7 +134,7 @@ class RunningSlots:
         return np.where(free, tokens[:, place], own)
 
     def beyond(self, place: int, tokens: Integers, before: Floats, allowed: Bools) -> Bools | None:
-        """Return the tokens of a slot with which a total would leave its range, shape (n, size); None without a total.
+        """Return the tokens of a slot that would move a total out of its range, shape (n, size); None without a total.
 
         The slot that is sampled last, an amount or its sign, bounds the total. If all tokens would leave the range, the
         token of the smallest change stays allowed.
@@ -143,7 +143,7 @@ class RunningSlots:
             place: Position of the slot.
             tokens: The row's tokens so far, shape (n, slots).
             before: Totals of the previous sibling, shape (n, totals).
-            allowed: Tokens that may be drawn, shape (size,).
+            allowed: Tokens that may be sampled, shape (size,).
         """
         out, change = None, np.zeros((len(tokens), len(allowed)))
         for number, total in enumerate(self.totals):
@@ -167,8 +167,8 @@ class RunningSlots:
         """Return the bin of the total after the row for each token of the slots of ``deciding``, shape (n, tokens).
 
         Args:
-            tokens: Rows in drawing order, shape (n, slots).
-            before: Totals of the previous sibling, NaN in a first row whose slot is drawn, shape (n, totals).
+            tokens: Rows in sampling order, shape (n, slots).
+            before: Totals of the previous sibling, NaN in a first row whose slot is sampled, shape (n, totals).
         """
         sizes = [self.codec.slots[self.order[place]].size for place in self.deciding]
         out = np.zeros((len(tokens), sum(sizes)), np.uint8)
@@ -189,7 +189,7 @@ class RunningSlots:
         return np.searchsorted(self.after[number], means[own], side="right").astype(np.int64)
 
     def _deciding(self, total: RunningTotal) -> int:
-        """Return the later of the slots of a total's only term and its sign, -1 if one is not drawn in one slot."""
+        """Return the later of the slots of a total's only term and its sign, -1 if one of them takes several slots."""
         columns = [self.codec.slots[i].column for i in self.order]
         term = total.terms[0][0] if len(total.terms) == 1 else ""
         if not {term, total.sign or term} <= set(columns):
@@ -200,7 +200,7 @@ class RunningSlots:
     def _after(
         self, total: RunningTotal, place: int, tokens: Integers, before: Floats
     ) -> tuple[Floats, Floats, Floats]:
-        """Return the least and greatest total after each token of a deciding slot, and the factor of its change."""
+        """Return the least and greatest total after each token of a determining slot, and the factor of its change."""
         columns = [self.codec.slots[i].column for i in self.order]
         at_term, at_sign = (columns.index(name) for name in (total.terms[0][0], total.sign or total.terms[0][0]))
         coder, size = self.codec.numeric_coders[total.terms[0][0]], self.codec.slots[self.order[at_term]].size
@@ -223,7 +223,7 @@ class RunningSlots:
         return np.where(factor < 0, below, least > own.high[-1]), np.abs(least + most - 2 * before[:, None])
 
     def _tokens(self, column: str, tokens: Integers) -> Integers:
-        """Return the drawn tokens of a column, shape (n,); the frequent one where it has one only."""
+        """Return the tokens of a column, shape (n,); the most frequent token if the column is not sampled."""
         own = [place for place, i in enumerate(self.order) if self.codec.slots[i].column == column]
         if own:
             return tokens[:, own[0]]
@@ -253,6 +253,6 @@ class RunningSlots:
 
 
 def _left(before: Floats, closing: Floats, left: Integers) -> list[Floats]:
-    """Return what is left of each total, then that by remaining row."""
+    """Return the remaining change of each total, followed by that change per remaining row."""
     rest = (closing - np.nan_to_num(before)).T
     return [column for own in rest for column in (own, own / np.maximum(left, 1))]

@@ -1,7 +1,9 @@
 """Several series of one parent, such as the weeks of each department of a shop, as a table between parent and rows.
 
-A table whose composite key has its parent, a code and its order column holds one series for each parent and code. With
-a table of the series, codes step upwards within a parent and times within a series, so that no key can repeat.
+If the composite key of a table is its parent, a code and its order column, the table contains one series for each
+parent
+and code. With a separate table of series, codes increase within a parent and times within a series, so that no key is
+repeated.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ class Series:
         table: Its name, which its rows keep.
         between: Name of the table of its series.
         shared: Columns of the series: the parent's key, the code, and what is constant within every series.
-        codes: The codes in order, where they are categories: the table of series has their places.
+        codes: The codes in order if they are categories; the table of series contains their positions.
         dtype: Dtype of the codes.
     """
 
@@ -67,7 +69,7 @@ def split_series(
     Args:
         tables: Tables that fit the schema.
         schema: Their schema.
-        min_group: The floor on roots; a table is not split by categories that fewer roots have.
+        min_group: Minimum number of roots; a table is not split by categories that fewer roots share.
     """
     out, splits = dict(tables), []
     for name, key in schema.composite_keys.items():
@@ -127,7 +129,7 @@ def join_series(
 def history_totals(
     relations: LinkedRelations, schema: DatabaseSchema, splits: tuple[Series, ...]
 ) -> dict[str, tuple[RunningTotal, ...]]:
-    """Return the running totals of each table that run along the histories by which its rows are drawn.
+    """Return the running totals of each table that run along the histories in which its rows are sampled.
 
     Args:
         relations: Relations of the tables before they were split.
@@ -163,7 +165,7 @@ def _code(name: str, key: tuple[str, ...], frame: pd.DataFrame, schema: Database
 def _category_codes(
     name: str, code: str, tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, min_group: int
 ) -> tuple[Any, ...] | None:
-    """Return codes that are categories, in order, none of them if fewer roots have one; None for numbers."""
+    """Return the codes in order if they are categories, empty if fewer roots share one of them; None for numbers."""
     if isinstance(schema.tables[name][code], (Numeric, Datetime)):
         return None
     main = {n: parent_rows(tables, schema, link) for n in tables if (link := schema.main_key(n)) is not None}

@@ -16,20 +16,20 @@ from tabsynth.synthesizers.relational.histories.training_rows import Siblings
 from tabsynth.training.training_state import TrainingConfig, TrainingState
 
 BATCH_ROWS = 256
-"""Approximate number of child rows of a step; a history is never split."""
+"""Approximate number of child rows in a batch; a history is never split."""
 
 HELD_OUT = 0.1
-"""Share of parents by which the best pass is chosen."""
+"""Share of parents that are held out for validation."""
 
 MIN_STEPS, MIN_EPOCHS, MAX_EPOCHS = 600, 7, 40
-"""Small tables get more passes, until they have this many steps; there are at least and at most so many."""
+"""Number of steps up to which small tables get more epochs, and bounds on the number of epochs."""
 
 RATE, AVERAGE = 3e-3, 0.995
 """Peak learning rate, and decay of the exponential average of weights."""
 
 
 def epochs_for(rows: int) -> int:
-    """Return the passes over a child table of so many rows."""
+    """Return the number of epochs for a child table with this number of rows."""
     return int(np.clip(math.ceil(MIN_STEPS * BATCH_ROWS / max(rows, 1)), MIN_EPOCHS, MAX_EPOCHS))
 
 
@@ -50,7 +50,7 @@ def train_history(
         siblings: Training rows.
         epochs: Passes; by default from the number of rows.
         seed: Seed of batches and dropout.
-        name: Of the table, for the progress bar.
+        name: Name of the table, for the progress bar.
         progress: Whether to show a bar.
         callbacks: Called after every pass.
 
@@ -93,7 +93,7 @@ def train_history(
 
 
 def _batches(parents: Integers, lengths: Integers, rng: np.random.Generator) -> Iterator[Integers]:
-    """Yield the parents of about equal lengths, in batches of about BATCH_ROWS rows, in random order."""
+    """Yield batches of parents with similar numbers of children, about BATCH_ROWS rows each, in random order."""
     noisy = np.log(lengths[parents]) + 0.2 * rng.standard_normal(len(parents))
     order = parents[np.argsort(noisy)]
     ends = np.cumsum(lengths[order])

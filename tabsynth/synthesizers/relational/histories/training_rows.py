@@ -1,4 +1,4 @@
-"""Training rows of a history network: tokens, context and what is left of each parent's plan."""
+"""Training rows of a history network: tokens, context, and the remainder of each parent's plan."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ from tabsynth.training.variable_order import chain_order, mutual_information
 
 @dataclass(frozen=True, eq=False)
 class Siblings:
-    """Child rows sorted by parent and time, as the network learns them.
+    """Child rows in the form in which the network learns them, sorted by parent and time.
 
     Attributes:
-        tokens: In drawing order, shape (n, slots).
-        context: Parents' and early features, shape (n, features).
+        tokens: Tokens in sampling order, shape (n, slots).
+        context: Features of the parents and early features, shape (n, features).
         late: Late features, shape (n, features).
         previous: Tokens of the previous sibling, the slot's size where there is none, shape (n, slots).
         known: Slots that the plan determines, shape (n, slots).
@@ -89,10 +89,11 @@ class ChildRows:
         starts: Row number of each parent's first child and the number of rows, shape (parents with children + 1,).
         parent_tokens: Tokens of each row's parents, shape (n, features).
         persons: The root's row number of each row, shape (n,).
-        classes: Classes of children whose numbers the plan has.
+        classes: Classes of children whose numbers are in the plan.
         planned: These numbers, NaN where unknown, shape (parents with children, classes).
         totals: Running totals of the columns.
-        opening: What the totals of each row's parent start from, NaN where the first row is free, shape (n, totals).
+        opening: Initial value of the totals of each row's parent, NaN where the first row is sampled, shape (n,
+            totals).
     """
 
     table: Table
@@ -111,7 +112,7 @@ class ChildRows:
 def prepare(
     rows: ChildRows, *, min_group: int
 ) -> tuple[Codec, Relations, list[int], list[npt.NDArray[np.bool_]], RunningContext, RunningSlots, Siblings]:
-    """Return the vocabulary, drawing order and training rows of a child table; ``min_group`` is the floor on roots."""
+    """Return the vocabulary, sampling order and training rows; see ``vocabulary`` for ``min_group``."""
     frame, schema, times, starts, totals = rows.table.frame, rows.table.schema, rows.times, rows.starts, rows.totals
     window, seconds, step = 0.0, None, 0.0
     if rows.timeline is not None:
@@ -180,7 +181,7 @@ def prepare(
 
 
 def _where_known(slots: RunningSlots, before: Floats, first: npt.NDArray[np.bool_], begun: Floats) -> Floats:
-    """Return the totals before each row, NaN in first rows whose total is drawn."""
+    """Return the totals before each row, NaN in first rows whose total is sampled."""
     return np.where(first[:, None] & np.isnan(begun), np.nan, before) if slots.totals else before
 
 
@@ -195,7 +196,7 @@ def _totals(slots: RunningSlots, frame: pd.DataFrame, starts: Integers, begun: F
 
 
 def _totals_last(codec: Codec, order: list[int], totals: Sequence[RunningTotal]) -> list[int]:
-    """Return the slots with those of running totals after all that they are computed from."""
+    """Return the slots, with those of running totals moved after all slots from which they are computed."""
     rank = {total.column: number + 1 for number, total in enumerate(totals)}
     return sorted(order, key=lambda i: rank.get(codec.slots[i].column, 0))
 
@@ -247,7 +248,7 @@ def _drawing_order(codec: Codec, encoded: Tokens) -> list[int]:
 
 
 def _allowed(codec: Codec, encoded: Tokens, slot: int) -> npt.NDArray[np.bool_]:
-    """Return the tokens of a slot that a synthetic row may hold, shape (size,)."""
+    """Return the tokens of a slot that may occur in a synthetic row, shape (size,)."""
     seen = np.bincount(encoded[:, slot], minlength=codec.slots[slot].size) > 0
     if codec.slots[slot].digit is not None:
         return seen
