@@ -225,11 +225,10 @@ class PrivacyLedger:
         spent = compose_charges(charged, delta)
         return spent if reserved == charged else max(spent, compose_charges(reserved, delta))
 
-    def epsilon_with(self, event: Mapping[str, Any], delta: float = 0.0, *, quick: bool = False) -> float:
+    def epsilon_with(self, event: Mapping[str, Any], *, quick: bool = False) -> float:
         """Return the spent epsilon after a further charge; ``event`` is data, ``quick`` as in ``compose_epsilon``."""
-        return compose_charges(
-            [*spent_records(self._records), {"event": dict(event), "delta": delta}], self.delta, quick
-        )
+        further = {"event": dict(event), "delta": 0.0}
+        return compose_charges([*spent_records(self._records), further], self.delta, quick)
 
     @property
     def remaining(self) -> float:

@@ -67,9 +67,9 @@ def epsilon_from_guesses(
     return low
 
 
-def max_epsilon_from_guesses(guesses: int, records: int, delta: float, level: float = 0.05) -> float:
+def max_epsilon_from_guesses(guesses: int, records: int, delta: float) -> float:
     """Return the largest bound that one run can reach, with every guess correct."""
-    return epsilon_from_guesses(guesses, guesses, records, delta, level)
+    return epsilon_from_guesses(guesses, guesses, records, delta)
 
 
 def epsilon_from_scores(

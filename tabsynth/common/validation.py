@@ -57,15 +57,15 @@ def validate_seed(seed: int) -> int:
     return int(seed)
 
 
-def validate_rows(rows: int, name: str = "n") -> int:
+def validate_rows(n: int) -> int:
     """Return a number of rows as a Python integer.
 
     Raises:
-        InputError: Not a whole number of at least 0; the message has the argument's name.
+        InputError: ``n`` is not a whole number of at least 0.
     """
-    if isinstance(rows, bool) or not isinstance(rows, (int, np.integer)) or rows < 0:
-        raise InputError(f"{name} must be a whole number of rows, not {rows!r}")
-    return int(rows)
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+        raise InputError(f"n must be a whole number of rows, not {n!r}")
+    return int(n)
 
 
 def random_seed() -> int:

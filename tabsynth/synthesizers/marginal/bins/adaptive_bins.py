@@ -22,7 +22,7 @@ MAX_SINGLE_SHARE = 0.95
 """Maximum expected share of a bin's rows at single numbers, if the bin contains intervals too."""
 
 
-def kept_stretch(noisy: Floats, sigma: float, drift: float = TAIL_DRIFT, *, hidden: bool = False) -> tuple[int, int]:
+def kept_stretch(noisy: Floats, sigma: float, *, hidden: bool = False) -> tuple[int, int]:
     """Return the first cell that exceeds noise, and one past the last.
 
     From each end, counts are cumulated until they exceed their noise. The boundary is where the cumulated sum, minus a
@@ -31,7 +31,6 @@ def kept_stretch(noisy: Floats, sigma: float, drift: float = TAIL_DRIFT, *, hidd
     Args:
         noisy: Noisy counts of neighbouring cells.
         sigma: Standard deviation of their noise.
-        drift: Drift of a cell in standard deviations.
         hidden: If so many cells are noise that no sum from an end exceeds it, look for the neighbouring cells with the
             largest sum, minus a standard deviation for each, and keep one more on each side; by default keep all.
     """
@@ -44,7 +43,7 @@ def kept_stretch(noisy: Floats, sigma: float, drift: float = TAIL_DRIFT, *, hidd
             is_noise = noisy[first:last].sum() <= TAIL_SIGMAS * sigma * np.sqrt(last - first)
             return (0, len(noisy)) if is_noise else (max(first - 1, 0), min(last + 1, len(noisy)))
         # Without a drift, the minimum of a sum of noise may be anywhere.
-        ends.append(int(np.argmin((total - drift * sigma * np.arange(len(total)))[: beyond[0]])))
+        ends.append(int(np.argmin((total - TAIL_DRIFT * sigma * np.arange(len(total)))[: beyond[0]])))
     first, last = ends[0], len(noisy) - ends[1]
     return (first, last) if first < last else (0, len(noisy))
 
