@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,12 @@ LABEL_GAP = 46
 TREE_WIDTH, INDENT, TREE_GAP = 330, 20, 62
 CHARACTER = 7.0
 """Maximum width of a character in a box."""
+
+ROOM = int((BOX_WIDTH - 2 * PADDING) / CHARACTER) - 1
+"""Maximum characters of a line, in the most indented box too; longer lines are wrapped."""
+
+MARK = 2
+"""Characters of the mark of a level after a line."""
 
 LABELS = {
     "shape_error": "shapes",
@@ -48,7 +55,7 @@ def draw_diagram(report: Mapping[str, Any], scores: Mapping[str, Score]) -> dict
     for link in links:
         if link["child"] == link["parent"]:
             text = f"{link['lines'][0]} ↺ {link['lines'][-1]}"
-            boxes[link["child"]]["lines"].append({"text": text, "kind": "number", "level": link["level"]})
+            boxes[link["child"]]["lines"] += _number_lines(text, link["level"])
     links = [link for link in links if link["child"] != link["parent"]]
     return {"wide": _layers(boxes, links), "narrow": _tree(boxes, links)}
 
@@ -74,22 +81,18 @@ def _box(table: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[st
     own = subject_scores(name, ("table", "keys", "rule"), scores)
     history = subject_scores(name, ("sequence",), scores)
     rows = " → ".join(f"{count:,}" for count in table["rows"])
-    lines: list[dict[str, Any]] = [
-        {"text": truncate(name, 24), "kind": "title", "level": None},
-        {"text": f"{rows} rows", "kind": "", "level": None},
-    ]
-    if table["reference"]:
-        lines[1]["text"] = f"{table['rows'][0]:,} rows, public"
-    numbers = _numbers(name, ("shape_error", "detection_auc"), scores)
-    if numbers:
-        lines.append({"text": numbers, "kind": "number", "level": None})
+    size = f"{table['rows'][0]:,} rows, public" if table["reference"] else f"{rows} rows"
+    texts = [truncate(name, 24), size, _numbers(name, ("shape_error", "detection_auc"), scores)]
+    kinds = zip(texts, ("title", ""), strict=False)
+    lines: list[dict[str, Any]] = [{"text": text, "kind": kind, "level": None} for text, kind in kinds]
+    lines += _number_lines(texts[2], None)
     if history:
         level = group_level(history, levels)
         worst = next(metric for metric in map(_metric, history) if levels.get(f"{name}.{metric}") == level)
-        text = f"history: {_numbers(name, (worst,), scores)}"
-        lines.append({"text": text, "kind": "number", "level": level})
+        texts.append(f"history: {_numbers(name, (worst,), scores)}")
+        lines += _number_lines(texts[-1], level)
     level = group_level(own, levels)
-    description = "; ".join(line["text"] for line in lines)
+    description = "; ".join(text for text in texts if text)
     return {"name": name, "lines": lines, "level": level, "title": f"{description}{f'; {level}' if level else ''}"}
 
 
@@ -105,6 +108,12 @@ def _link(link: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[st
 def _numbers(subject: str, metrics: Sequence[str], scores: Mapping[str, Score]) -> str:
     known = {metric: scores.get(f"{subject}.{metric}") for metric in metrics}
     return " · ".join(f"{LABELS[m]} {format_number(s.value, s.unit)}" for m, s in known.items() if s is not None)
+
+
+def _number_lines(text: str, level: str | None) -> list[dict[str, Any]]:
+    """Return a line of numbers, wrapped if it is too long for its box; the mark of the level follows the last line."""
+    parts = textwrap.wrap(text.replace(" %", "\N{NO-BREAK SPACE}%"), ROOM - MARK * bool(level))
+    return [{"text": part, "kind": "number", "level": level if part is parts[-1] else None} for part in parts]
 
 
 def _metric(name: str) -> str:
@@ -193,7 +202,7 @@ def _tree(boxes: Mapping[str, dict[str, Any]], links: Sequence[dict[str, Any]]) 
         for other in links:
             if other["child"] == name and not other["main"]:
                 text = f"→ {other['parent']}: {', '.join(other['lines'][1:])}"
-                box["lines"].append({"text": text, "kind": "number", "level": other["level"]})
+                box["lines"] += _number_lines(text, other["level"])
         x, link = float(2 + INDENT * min(depth, 6)), main.get(name)
         y += TREE_GAP if link is not None else 22 * bool(places)
         height = _height(box)
