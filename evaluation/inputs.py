@@ -187,7 +187,7 @@ def _read_table(title: str, data: TableLike, schema: Schema | None, beside: str 
     except InputError as error:
         raise type(error)(f"{title}: {error}") from error
     if not len(table):
-        raise DataError(f"{title} has no rows")
+        raise DataError(f"{title} has no rows; pass a table with rows")
     return table
 
 

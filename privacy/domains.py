@@ -81,7 +81,10 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
         return schema
     if privacy.unit != "row":
         if privacy.unit not in frame.columns:
-            raise PrivacyError(f"the unit of privacy {privacy.unit!r} is not a column of the table")
+            raise PrivacyError(
+                f"the unit of privacy {privacy.unit!r} is not a column of the table; name a column of persons, or use "
+                "unit='row'"
+            )
         check_person_column(frame[privacy.unit])
     prior_ledger = get_measurement_ledger(schema)
     measurement = _DomainMeasurement.of(privacy, open_columns)

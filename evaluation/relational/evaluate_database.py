@@ -98,7 +98,7 @@ def evaluate_database(
     encoded = encode_databases(sides, titles, schema)
     real, other = encoded[:2]
     if len(sides[0][root_table(schema)]) < MIN_ROOTS:
-        raise DataError(f"the root table {root_table(schema)!r} has fewer than {MIN_ROOTS} rows, too few to evaluate")
+        raise DataError(f"the root table {root_table(schema)!r} has fewer than {MIN_ROOTS} rows; pass more rows")
     scores = error_scores(real, other, encoded[2] if holdout is not None else None, seed)
     report_stage("keys and rules", 0.3)
     pair = (real, other)

@@ -86,7 +86,7 @@ def from_data(data: Any, where: str) -> tuple[dict[str, Any], list[Record]]:
         PrivacyError: Not a ledger, of a later version, or changed.
     """
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
-        raise PrivacyError(f"{where} is not a privacy ledger")
+        raise PrivacyError(f"{where} is not a privacy ledger; name a file that PrivacyLedger wrote")
     if not isinstance(data.get("version"), int) or data["version"] > VERSION:
         raise PrivacyError(f"{where} has version {data.get('version')!r}, later than {VERSION}: upgrade tabsynth")
     try:

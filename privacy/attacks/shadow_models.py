@@ -100,7 +100,7 @@ def _check_output(released: object, train: pd.DataFrame) -> pd.DataFrame:
     if not isinstance(released, pd.DataFrame):
         raise DataError(f"fit(frame, seed) must return a synthetic frame, not {type(released).__name__}")
     if not len(released):
-        raise DataError("fit(frame, seed) returned a frame without rows")
+        raise DataError("fit(frame, seed) returned a frame without rows; return synthetic rows")
     if set(released.columns) != set(train.columns):
         raise SchemaError("fit(frame, seed) returned other columns than the training table's; align them")
     return released[list(train.columns)].reset_index(drop=True)

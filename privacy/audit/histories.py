@@ -48,7 +48,7 @@ def audit_rows(
             raise InputError(f"{side} must be a mapping of frames by name, as train is, not {type(tables).__name__}")
         missing = [name for name in schema.tables if name not in tables and name not in schema.reference]
         if missing:
-            raise InputError(f"{side} has no table {quote(missing)}")
+            raise InputError(f"{side} has no table {quote(missing)}; pass the tables of the schema in every argument")
     frames, columns = join_histories(list(given.values()), schema)
     return frames[0], frames[1], frames[2] if holdout is not None else None, columns
 

@@ -98,7 +98,7 @@ class DpSgdConfig:
             if high > MAX_NOISE_MULTIPLIER:
                 raise PrivacyError(
                     f"the remaining budget, {ledger.remaining:.3g} of {ledger.epsilon_budget:.3g}, is too small "
-                    f"for {steps} steps"
+                    f"for {steps} steps; use a larger epsilon or fewer epochs"
                 )
         while high / low > 1.0005:
             middle = (low * high) ** 0.5

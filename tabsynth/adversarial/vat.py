@@ -90,7 +90,7 @@ class VATClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         table = Table.of(X, self.schema)
         labels = pd.Series(np.asarray(y, dtype=object))
         if len(labels) != len(table):
-            raise DataError(f"y has {len(labels)} labels for {len(table)} rows")
+            raise DataError(f"y has {len(labels)} labels for {len(table)} rows; pass one label for each row")
         classes = np.unique(np.asarray(labels.dropna().tolist()))
         if len(classes) < 2:
             raise DataError(f"y has fewer than two classes: {quote(classes)}")

@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
         held = load(path).config.get("ledger")
         try:
             if not held:
-                raise PrivacyError(f"the model {path!r} was fitted without privacy")
+                raise PrivacyError(f"the model {path!r} was fitted without privacy, so it has no ledger")
             check_contains_model(ledger, PrivacyLedger.from_dict(held), f"the model {path!r}")
         except PrivacyError as error:
             faults.append(str(error))

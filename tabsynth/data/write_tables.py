@@ -139,7 +139,10 @@ def write_chunks(
         def append(frame: pd.DataFrame) -> None:
             _check_names(frame)
             if first and not frame.columns.equals(first[0]):
-                raise DataError(f"a chunk has the columns {quote(frame.columns)}, the first had {quote(first[0])}")
+                raise DataError(
+                    f"a chunk has the columns {quote(frame.columns)}, the first had {quote(first[0])}; all chunks need "
+                    "the same columns"
+                )
             if kind == "csv":
                 separator, spelled = default_separator(target), _fix_formats(frame, schema)
                 header = not first

@@ -81,7 +81,7 @@ class Site:
     ) -> None:
         masking.require_cryptography()
         if name not in plan.sites:
-            raise PrivacyError(f"the plan has no site {name!r}")
+            raise PrivacyError(f"the plan has no site {name!r}; its sites are {', '.join(plan.sites)}")
         if sorted(map(str, frame.columns)) != sorted(plan.schema):
             raise PrivacyError("the columns of the site's table are not those of the plan's schema")
         self.name, self.plan = name, plan

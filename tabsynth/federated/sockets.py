@@ -50,7 +50,9 @@ class SocketTransport:
                     raise SiteLostError(f"site {site!r} did not answer within {self.timeout:g} s")
                 return connection.recv_bytes(MAX_MESSAGE_BYTES)
         except (OSError, EOFError) as error:
-            raise SiteLostError(f"site {site!r} cannot be reached at {self.paths[site]}") from error
+            raise SiteLostError(
+                f"site {site!r} cannot be reached at {self.paths[site]}; start serve_site there"
+            ) from error
 
 
 def serve_site(site: Site, path: str | Path) -> None:

@@ -131,7 +131,10 @@ def _convert(value: float, unit: str, to: str, analyte: str | None) -> float:
     molar, valence = MOLAR_MASS[analyte] * known.Quantity(1.0, "g/mol"), VALENCE.get(analyte)
     if charge in have or charge in want:
         if valence is None:
-            raise InputError(f"the valence of {analyte!r} is not known, so {unit!r} cannot become {to!r}")
+            raise InputError(
+                f"the valence of {analyte!r} is not known, so {unit!r} cannot become {to!r}; convert the "
+                "values before mixing"
+            )
         per = valence * known.Quantity(1.0, "Eq/mol")
         bridged = bridged / per if charge in have else bridged
         other = other / per if charge in want else other

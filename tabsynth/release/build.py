@@ -161,13 +161,15 @@ def _tables(
     is_folder = isinstance(data, (str, Path)) and holds_linked_tables(data)
     if not is_folder and not isinstance(data, Mapping):
         if isinstance(schema, DatabaseSchema):
-            raise InputError("the schema is of linked tables, and the data is one table")
+            raise InputError(
+                "the schema is of linked tables, but the data are one table; pass the schema of this table"
+            )
         own = schema or (None if model is None else Schema.from_dict(model.config["schema"]))
         table = Table.of(data, own)
         frame = _plain(table.frame)
         return frame, single_table(about.name, frame, table.schema)
     if isinstance(schema, Schema):
-        raise InputError("the schema is of one table, and the data is several")
+        raise InputError("the schema is of one table, but the data are several; pass a DatabaseSchema")
     known = schema or (None if model is None else DatabaseSchema.from_dict(model.config["schema"]))
     if isinstance(data, Mapping):
         frames, found = dict(data), known or DatabaseSchema.infer(data)

@@ -39,7 +39,7 @@ def create_keys(private: str | Path, public: str | Path, *, password: str | None
     )
 
     if os.path.realpath(private) == os.path.realpath(public):
-        raise SourceError(f"the private and the public key would be the same file {str(private)!r}")
+        raise SourceError(f"the private and the public key would be the same file {str(private)!r}; choose two names")
     for path in (private, public):
         if os.path.lexists(path):
             raise SourceError(f"{str(path)!r} exists; a key is never replaced: remove it, or choose another name")
@@ -96,7 +96,9 @@ def read_public_key(path: str | Path) -> Ed25519PublicKey:
     except (ValueError, UnsupportedAlgorithm):
         raise InputError(f"{str(path)!r} cannot be read as a public key; give the PEM file of the publisher") from None
     if not isinstance(key, Ed25519PublicKey):
-        raise InputError(f"{str(path)!r} is not an Ed25519 public key")
+        raise InputError(
+            f"{str(path)!r} is not an Ed25519 public key; name the file that `tabsynth keys --public` wrote"
+        )
     return key
 
 

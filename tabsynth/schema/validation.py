@@ -41,9 +41,9 @@ def is_missing_marker(value: str) -> bool:
 def check_frame(frame: pd.DataFrame) -> None:
     """Raise DataError for an unsupported frame."""
     if not len(frame.columns):
-        raise DataError("the table has no columns")
+        raise DataError("the table has no columns; pass a table with at least one column")
     if not len(frame):
-        raise DataError("the table has no rows")
+        raise DataError("the table has no rows; pass a table with at least one row")
     if isinstance(frame.columns, pd.MultiIndex):
         raise DataError("the table has columns of several levels; flatten them to one name each")
     odd = [name for name in frame.columns if not isinstance(name, str)]

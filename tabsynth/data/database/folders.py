@@ -50,7 +50,7 @@ def table_files(folder: str | Path) -> dict[str, Path]:
     """
     source = Path(folder)
     if not source.is_dir():
-        raise SourceError(f"{str(source)!r} is not a folder of tables")
+        raise SourceError(f"{str(source)!r} is not a folder of tables; name a folder with one file for each table")
     out: dict[str, Path] = {}
     for path in sorted(source.iterdir()):
         name = table_name(path)

@@ -115,7 +115,7 @@ def _files(path: Path) -> list[Path]:
         and not any(part.startswith((".", "_")) for part in file.relative_to(base).parts)
     )
     if not files:
-        raise SourceError(f"{str(path)!r} matches no file that ends in {', '.join(FORMATS)}")
+        raise SourceError(f"{str(path)!r} matches no file that ends in {', '.join(FORMATS)}; correct the pattern")
     return files
 
 

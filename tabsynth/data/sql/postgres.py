@@ -181,7 +181,10 @@ def _staged(values: pa.ChunkedArray, column: ColumnDefinition) -> pa.ChunkedArra
             return present.cast(pa.int64())
         except pa.ArrowInvalid:
             pass
-        raise DataError(f"column {column.name!r} is {column.type} in the database, but some values are not whole")
+        raise DataError(
+            f"column {column.name!r} is {column.type} in the database, but some values are not whole; "
+            "round them, or use another type"
+        )
     return values
 
 

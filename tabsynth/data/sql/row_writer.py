@@ -37,7 +37,9 @@ def insert_rows(
         rows = to_arrow(part)
         expected = [column.name for column in definition.columns if not column.generated]
         if sorted(rows.column_names) != sorted(expected):
-            raise DataError(f"the rows have the columns {quote(rows.column_names)}, the table has {quote(expected)}")
+            raise DataError(
+                f"the rows have the columns {quote(rows.column_names)}, the table has {quote(expected)}; align them"
+            )
         for column in definition.columns:
             given = None if schema is None else schema.get(column.name)
             if column.name in part and column.family in (DATE, DATETIME) and isinstance(given, Datetime):

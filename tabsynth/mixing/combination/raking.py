@@ -163,7 +163,9 @@ def domain_auc(
         raise InputError("the sources have no column in common; map their columns first")
     small = [source for source, frame in frames.items() if len(frame) < 2 * N_FOLDS]
     if small:
-        raise DataError(f"source {quote(small)} has fewer than {2 * N_FOLDS} rows, too few for cross-validation")
+        raise DataError(
+            f"source {quote(small)} has fewer than {2 * N_FOLDS} rows, too few for cross-validation; leave it out"
+        )
     plain = {source: np.ones(len(frame)) for source, frame in frames.items()}
     for source, row_weights in (weights or {}).items():
         if source not in frames or len(row_weights) != len(frames[source]):

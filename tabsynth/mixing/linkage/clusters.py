@@ -175,6 +175,8 @@ def split_entities(entities: Mapping[str, Integers], share: float, seed: int) ->
     every = np.unique(np.concatenate([*entities.values(), np.empty(0, np.int64)]))
     n_held_out = round(share * len(every))
     if not 0 < n_held_out < len(every):
-        raise DataError(f"{len(every)} persons cannot be split with a share of {share!r} held out")
+        raise DataError(
+            f"{len(every)} persons cannot be split with a share of {share!r} held out; choose another share"
+        )
     held_out = np.random.default_rng(seed).choice(every, n_held_out, replace=False)
     return {source: np.isin(entity, held_out) for source, entity in entities.items()}

@@ -63,7 +63,9 @@ def number_keys(
     for source, frame in frames.items():
         absent = [name for name in keys[source] if name not in frame.columns]
         if absent:
-            raise DataError(f"source {source!r} has no column {quote(absent)}, which its key names")
+            raise DataError(
+                f"source {source!r} has no column {quote(absent)}, which its key names; correct the key of this input"
+            )
     parts = []
     for i in range(max(width.values(), default=0)):
         columns = [normalise_text(frame[keys[source][i]], fold=False) for source, frame in frames.items()]

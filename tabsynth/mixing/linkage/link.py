@@ -58,10 +58,10 @@ def link(frames: Mapping[str, pd.DataFrame], keys: Mapping[str, list[str]], spec
         MissingDependencyError: The engine's package is not installed.
     """
     if not frames:
-        raise InputError("there is no source to link")
+        raise InputError("there is no source to link; pass at least one frame")
     empty = [source for source, frame in frames.items() if not len(frame)]
     if empty:
-        raise DataError(f"source {empty[0]!r} has no rows")
+        raise DataError(f"source {empty[0]!r} has no rows; leave it out")
     source_records = {source: _number_records(source, frame, keys.get(source, [])) for source, frame in frames.items()}
     report: dict[str, Any] = {"engine": spec.engine, "threshold": spec.threshold}
     report |= exact.key_report(

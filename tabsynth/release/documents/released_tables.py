@@ -73,7 +73,7 @@ def linked_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) ->
     out = []
     for name in schema.sorted_tables:
         if name not in tables:
-            raise InputError(f"the table {name!r} of the schema is missing")
+            raise InputError(f"the table {name!r} of the schema is missing; add it, or remove it from the schema")
         if not is_safe_name(f"data/{name}.parquet") or "/" in name:
             raise InputError(f"the table {name!r} cannot be released: a file cannot have this name; rename the table")
         key = schema.primary_keys.get(name)

@@ -40,7 +40,9 @@ def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> 
     for name, key in schema.primary_keys.items():
         values = tables[name][key]
         if values.isna().any():
-            raise DataError(f"the primary key {name}.{key} is missing in {int(values.isna().sum())} rows")
+            raise DataError(
+                f"the primary key {name}.{key} is missing in {int(values.isna().sum())} rows; remove these rows"
+            )
         if not values.is_unique:
             raise DataError(
                 f"the primary key {name}.{key} repeats in {int(values.duplicated().sum())} rows; "

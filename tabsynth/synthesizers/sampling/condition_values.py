@@ -179,7 +179,7 @@ def _instant(name: str, value: Any, format: str | None, zone: str | None) -> Any
     if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return pd.NaT
     if isinstance(value, bool) or not isinstance(value, (str, int, datetime.date, np.datetime64)):
-        raise ConditionError(f"given[{name!r}] is {value!r}, which is not a date or time")
+        raise ConditionError(f"given[{name!r}] is {value!r}, which is not a date or time; write it as 2024-01-31")
     try:
         moment = _read(value, format)
         if moment.tz is None:

@@ -150,7 +150,9 @@ class Conditions:
         column, coder, at = codec.schema[name], codec.coders[name], codec.positions(name)
         rows = values.notna().to_numpy() if free_where_missing else np.ones(len(values), bool)
         if not free_where_missing and values.isna().any() and not coder.allowed_tokens[coder.missing]:
-            raise ConditionError(f"given[{name!r}] is missing, but the column was never missing in training")
+            raise ConditionError(
+                f"given[{name!r}] is missing, but the column was never missing in training; choose a value"
+            )
         # Rows of a table may have decimals of too few persons, which no model releases.
         typed = convert_values(codec, name, values, strict=strict, keep_decimals=free_where_missing)
         tokens = codec.encode_column(name, typed)
@@ -206,10 +208,12 @@ class Conditions:
                 f"given[{name!r}]: a list of values is for a column of categories; give a range instead"
             )
         if not values:
-            raise ConditionError(f"given[{name!r}] is an empty list; leave it out where any value may be drawn")
+            raise ConditionError(f"given[{name!r}] is an empty list; leave it out if any value is allowed")
         known = convert_values(codec, name, pd.Series(values, dtype=object), strict=True)
         if known.isna().any() and not coder.allowed_tokens[coder.missing]:
-            raise ConditionError(f"given[{name!r}] allows missing, but the column was never missing in training")
+            raise ConditionError(
+                f"given[{name!r}] allows missing, but the column was never missing in training; list values only"
+            )
         tokens = codec.encode_column(name, known)
         if isinstance(coder, ValueCoder):
             pooled = [value for value in known.dropna() if value in coder.public]

@@ -49,7 +49,7 @@ def sign_release(root: Path, project: Project, publisher: str, reason: str, waiv
         InputError: The publisher or a reason is missing.
     """
     if not publisher:
-        raise InputError("enter who is responsible for the release")
+        raise InputError("the name of the person who is responsible for the release is missing; enter it")
     if waived and not reason:
         raise InputError("give a reason for the waiver; it is signed with the release")
     private, public = root / PRIVATE_KEY, root / PUBLIC_KEY

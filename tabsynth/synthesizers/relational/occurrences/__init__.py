@@ -1,1 +1,1 @@
-"""Which values occur in a history: planned numbers of classes, first occurrences, and the last of the same class."""
+"""Occurrence of values in a history: planned numbers of classes, first occurrences, and the last row of a class."""

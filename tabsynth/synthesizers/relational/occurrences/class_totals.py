@@ -114,8 +114,8 @@ class ClassTotals:
 
     Attributes:
         columns: The parent's plan column of each class.
-        slots: Slot of each class, in drawing order, shape (classes,).
-        tokens: Its token, shape (classes,).
+        slots: Slot of each class, in sampling order, shape (classes,).
+        tokens: Token of each class, shape (classes,).
         nesting: How the classes exclude and contain each other.
     """
 
@@ -135,10 +135,10 @@ class ClassTotals:
         return [N_SHARES + 3] * len(self.slots)
 
     def left_before(self, tokens: Integers, totals: Floats, starts: Integers) -> Floats:
-        """Return how many children of each class remain, each row included, NaN if unknown, shape (n, classes).
+        """Return the number of remaining children of each class, the row included, NaN if unknown, shape (n, classes).
 
         Args:
-            tokens: Training rows in drawing order, siblings together and in order, shape (n, slots).
+            tokens: Training rows in sampling order, siblings together and in order, shape (n, slots).
             totals: Totals of each parent with children, shape (parents with children, classes).
             starts: Row number of each parent's first child, and the number of rows.
         """
@@ -148,11 +148,11 @@ class ClassTotals:
         return np.asarray(np.repeat(totals + before[starts[:-1]], lengths, axis=0) - before)
 
     def update(self, left: Floats, tokens: Integers) -> Floats:
-        """Return how many children of each class remain after one more row of each parent, shape (parents, classes)."""
+        """Return the remaining children of each class after one more row of each parent, shape (parents, classes)."""
         return np.asarray(left - (tokens[:, self.slots] == self.tokens))
 
     def used(self, slot: int, left: Floats, size: int) -> Bools:
-        """Return which tokens of a slot belong to a class of which no child remains, shape (n, size)."""
+        """Return the tokens of a slot that belong to a class without remaining children, shape (n, size)."""
         out = np.zeros((len(left), size), bool)
         for k in np.flatnonzero(self.slots == slot):
             out[:, self.tokens[k]] = left[:, k] <= 0

@@ -69,10 +69,10 @@ def choose_earlier_numbers(
     """Return the slots whose numbers depend on an earlier sibling's number given the categories of the row.
 
     Args:
-        tokens: Training rows in drawing order, siblings together and in order, shape (n, slots).
+        tokens: Training rows in sampling order, siblings together and in order, shape (n, slots).
         coders: Coders of the slots of numbers.
         categories: Slots of categories.
-        class_slot: Slot of the class by which there are precedents; None for none.
+        class_slot: Slot of the class that defines precedents; None for no precedents.
         starts: Row number of each parent's first child, and the number of rows.
     """
     alike = np.zeros(len(tokens), np.int64)

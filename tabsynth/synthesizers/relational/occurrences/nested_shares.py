@@ -1,7 +1,7 @@
-"""Shares of classes that exclude or contain each other, each as a part of the rows that the classes before it leave.
+"""Shares of classes that exclude or contain each other, relative to the rows that earlier classes leave.
 
-Shares of all rows, drawn one by one, need not add up: those of the types of one column could sum to more than 1, or the
-debits could be another number than their types together.
+If shares of all rows were sampled separately, they would not add up: the types of one column could sum to more than 1,
+or the number of debits could differ from the sum of the numbers of their types.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tabsynth.common.arrays import Arrays, Bools, Floats, Integers
 
 @dataclass(frozen=True, eq=False)
 class NestedShares:
-    """How classes exclude and contain each other.
+    """Exclusion and inclusion among classes.
 
     Attributes:
         columns: Number of each class's column, shape (classes,).
@@ -34,7 +34,7 @@ class NestedShares:
         """Compare classes.
 
         Args:
-            rows: Which rows are of each class, shape (n,) each.
+            rows: Mask of the rows of each class, shape (n,) each.
             columns: The column of each class.
         """
         inside = np.array([[not (one & ~other).any() for one in rows] for other in rows], bool)
@@ -50,7 +50,7 @@ class NestedShares:
         return cls(np.zeros(classes, np.int64), nothing, nothing)
 
     def shares(self, totals: Floats, counts: Integers) -> Floats:
-        """Return each class's share of the rows that it may have, NaN where there are none, shape (parents, classes).
+        """Return each class's share of the rows that it can have, NaN if there are none, shape (parents, classes).
 
         Args:
             totals: Number of rows of each class, shape (parents, classes).
@@ -71,7 +71,7 @@ class NestedShares:
         return out
 
     def _bounds(self, totals: Floats, counts: Integers, at: int) -> tuple[Floats, Floats]:
-        """Return the least and the largest number of rows of a class, by the numbers of those before it."""
+        """Return the least and the largest number of rows of a class, given the numbers of the earlier classes."""
         low, high = np.zeros(len(counts)), counts.astype(np.float64)
         before = np.arange(at)
         for column in np.unique(self.columns[:at]):

@@ -1,7 +1,7 @@
-"""First occurrences of a value in a history: how often they come, and the values that a history has had so far.
+"""First occurrences of values in a history: their rates, and the values that have occurred so far.
 
-A network gives every value a small probability, so that long histories collect values which their parents' real
-counterparts never have. The rates of first occurrences are corrected by simulation.
+A network gives every value a small probability, so that long histories accumulate more distinct values than real ones.
+The rates of first occurrences are corrected by simulation.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy.typing as npt
 from tabsynth.common.arrays import Bools, Floats, Integers
 
 PRIOR_EVENTS = 5.0
-"""First occurrences at the correction of the whole slot that are added to those of each token."""
+"""Pseudo-occurrences of each token, with the correction of the whole slot."""
 
 
 def first_occurrences(tokens: Integers, size: int, starts: Integers) -> tuple[Floats, Floats]:
-    """Return how often each token comes first after the first row, and in how many later rows it could, shape (size,).
+    """Return the number of first occurrences of each token after the first row, and the rows at risk, shape (size,).
 
     Args:
         tokens: Tokens of one slot, siblings together and in order, shape (n,).
@@ -38,15 +38,15 @@ def first_occurrences(tokens: Integers, size: int, starts: Integers) -> tuple[Fl
 def novelty_correction(
     wanted: Integers, found: Integers, size: int, starts: Integers, *, damping: float, most: float
 ) -> npt.NDArray[np.float32]:
-    """Return the damped log-ratio of the rates at which tokens come first, shape (size,).
+    """Return the damped log-ratio of the rates of first occurrences, shape (size,).
 
     Args:
         wanted: Training tokens of one slot, siblings together and in order, shape (n,).
-        found: Drawn tokens of the same parents, shape (n,).
+        found: Sampled tokens of the same parents, shape (n,).
         size: Number of tokens.
         starts: Row number of each parent's first child, and the number of rows.
         damping: Share of the log-ratio that is returned.
-        most: Its bound.
+        most: Bound of the result.
     """
     (one, exposed), (other, exposed_found) = (first_occurrences(part, size, starts) for part in (wanted, found))
     whole = (other.sum() + PRIOR_EVENTS) / (one.sum() + PRIOR_EVENTS)
@@ -55,7 +55,7 @@ def novelty_correction(
 
 
 class SeenTokens:
-    """Tokens that the histories of many parents have had so far.
+    """Tokens that have occurred so far in the histories of many parents.
 
     Args:
         parents: Number of parents.
@@ -67,10 +67,10 @@ class SeenTokens:
         self._seen = {slot: np.zeros((parents, int(sizes[slot])), bool) for slot in slots}
 
     def unseen(self, slot: int, parents: int) -> Bools | None:
-        """Return which tokens the first parents have not had, shape (parents, size); None for a slot of numbers."""
+        """Return the tokens that have not occurred for the first parents, shape (parents, size); None for numbers."""
         return ~self._seen[slot][:parents] if slot in self._seen else None
 
     def update(self, tokens: Integers) -> None:
-        """Take in one more row of each of the first parents, shape (parents, slots)."""
+        """Add one more row of each of the first parents, shape (parents, slots)."""
         for slot, seen in self._seen.items():
             seen[np.arange(len(tokens)), tokens[:, slot]] = True

@@ -1,7 +1,8 @@
 """Precedents: the last earlier sibling of the same class, such as the last visit of the same kind.
 
-Kinds of visits alternate within a patient, and a visit is more like the last one of its kind than like the visit before
-it. One column is the class, drawn right after the gap; the later slots read the tokens of the precedent.
+Types of visits alternate within a patient, and a visit resembles the last visit of its type more than the previous
+visit.
+One column is the class, which is sampled directly after the gap. The later slots read the tokens of the precedent.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import numpy as np
 from tabsynth.common.arrays import Floats, Integers
 
 MIN_GAIN = 0.05
-"""Minimum number of slots, on average over rows, in which the precedent agrees and the previous sibling does not."""
+"""Minimum mean number of slots per row in which the precedent agrees but the previous sibling does not."""
 
 
 def choose_class_slot(tokens: Integers, candidates: Sequence[int], starts: Integers) -> int | None:
-    """Return the slot whose precedents agree with rows in the most slots beyond previous siblings; None for no gain.
+    """Return the slot whose precedents agree with rows in the most slots, beyond previous siblings; None for no gain.
 
     Args:
         tokens: Training rows, siblings together and in order, shape (n, slots).
@@ -29,7 +30,7 @@ def choose_class_slot(tokens: Integers, candidates: Sequence[int], starts: Integ
     for slot, own in gains.items():
         if np.delete(own, slot).sum() < MIN_GAIN:
             continue
-        # A finer class determines a coarser one, so that both count without the two themselves.
+        # A finer class determines a coarser one, so the two slots themselves are excluded from the comparison.
         if best is None or np.delete(own, [slot, best]).sum() > np.delete(gains[best], [slot, best]).sum():
             best = slot
     return best
@@ -47,7 +48,7 @@ def precedents_of(tokens: Integers, slot: int | None, sizes: Integers, starts: I
     """Return the tokens of each row's precedent, each slot's size where there is none, shape (n, slots).
 
     Args:
-        tokens: Rows in drawing order, siblings together and in order, shape (n, slots).
+        tokens: Rows in sampling order, siblings together and in order, shape (n, slots).
         slot: Slot of the class; None returns no slots.
         sizes: Number of tokens of each slot.
         starts: Row number of each parent's first child, and the number of rows.
@@ -69,7 +70,7 @@ def rows_before(classes: Integers, starts: Integers) -> Integers:
 
 
 class Precedents:
-    """The last sibling of each class of many parents, while their children are drawn.
+    """The last sibling of each class of many parents, during sampling.
 
     Args:
         parents: Number of parents.
@@ -89,6 +90,6 @@ class Precedents:
         return self._last[np.arange(len(classes)), classes].astype(np.int64)
 
     def update(self, tokens: Integers) -> None:
-        """Take in one more row of each of the first parents, shape (parents, slots)."""
+        """Add one more row of each of the first parents, shape (parents, slots)."""
         if self._slot is not None:
             self._last[np.arange(len(tokens)), tokens[:, self._slot]] = tokens

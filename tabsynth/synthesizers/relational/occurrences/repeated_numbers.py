@@ -8,7 +8,7 @@ import pandas as pd
 from tabsynth.common.arrays import Bools, Floats, Integers
 
 PRIOR_ROWS = 5.0
-"""Rows with the share of all classes that are added to those of each class."""
+"""Pseudo-rows of each class, with the share of all classes."""
 
 
 def repeat_rate(values: Floats, tokens: Integers, before: Integers, classes: Integers, size: int) -> Floats:
@@ -36,13 +36,13 @@ def repeat_numbers(
     rates: Floats,
     rng: np.random.Generator,
 ) -> pd.Series:
-    """Return drawn numbers, of which some with the earlier number's token are that number.
+    """Replace some sampled numbers by the earlier number, if it has the same token.
 
     Args:
-        values: Drawn numbers.
+        values: Sampled numbers.
         tokens: Their tokens, shape (n,).
         before: Row of each row's earlier number, -1 for none, shape (n,).
-        rates: Share of them that are repeated, shape (n,).
+        rates: Probability of a repetition, shape (n,).
         rng: Random generator.
     """
     same = (before >= 0) & (tokens == tokens[before]) & (rng.random(len(before)) < rates)

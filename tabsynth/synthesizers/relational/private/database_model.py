@@ -22,23 +22,23 @@ from tabsynth.synthesizers.relational.private.history_model import HistoryMargin
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 N_SIMULATED = 4000
-"""Root rows that are drawn for what is expected of tables."""
+"""Number of root rows that are sampled to estimate expected counts of other tables."""
 
 
 @dataclass(eq=False)
 class PrivateDatabase:
-    """What is kept of a privately fitted database.
+    """A privately fitted database.
 
     Attributes:
         schema: Tables and keys.
         visible: The public schema of each learned table without keys, parents first.
-        timelines: How the times of each ordered child table are expressed.
-        caps: Most children of a parent in each child table.
-        keys: How keys are made.
-        references: Reference tables, as they are.
+        timelines: Encoding of the times of each ordered child table.
+        caps: Maximum number of children of a parent in each child table.
+        keys: Generator of the keys.
+        references: Unchanged reference tables.
         root: Model of the root table.
         histories: Model of each child table.
-        ledger: What was spent.
+        ledger: The privacy ledger of the fit.
     """
 
     schema: DatabaseSchema
@@ -53,7 +53,7 @@ class PrivateDatabase:
 
     @property
     def rows(self) -> dict[str, int]:
-        """About how many rows there are of each table, by the noisy counts."""
+        """Approximate number of rows of each table, from the noisy counts."""
         drawn = self.draw({self.schema.roots[0]: min(self.root.rows_, N_SIMULATED)}, {}, np.random.default_rng(0))
         scale = self.root.rows_ / max(len(drawn[self.schema.roots[0]].tokens), 1)
         estimates = {name: round(scale * len(table.tokens)) for name, table in drawn.items()}
@@ -68,7 +68,7 @@ class PrivateDatabase:
         return {name: relations.describe() for name, relations in every.items() if relations.describe()}
 
     def privacy_card(self) -> dict[str, Any]:
-        """Return what the model card says of privacy."""
+        """Return the privacy statement of the model card."""
         return {
             "privacy": guarantee_statement(self.ledger),
             "privacy_meaning": explain_ledger(self.ledger),
@@ -79,7 +79,7 @@ class PrivateDatabase:
     def draw(
         self, wanted: Mapping[str, int], given: Mapping[str, Mapping[str, Any]], rng: np.random.Generator
     ) -> dict[str, DrawnTable]:
-        """Draw the fitted tables without keys; see ``sample``."""
+        """Sample the fitted tables without keys; see ``sample``."""
         out: dict[str, DrawnTable] = {}
         for name, visible in self.visible.items():
             link = self.schema.main_key(name)
@@ -109,14 +109,14 @@ class PrivateDatabase:
         progress: bool | None,
         numbers: KeyNumbers | None = None,
     ) -> dict[str, pd.DataFrame]:
-        """Draw all tables.
+        """Sample all tables.
 
         Args:
             wanted: Rows of the root table.
-            given: Conditions by table; those of a child table hold in each of its rows.
-            rng: Source of random numbers.
-            progress: Without effect; drawing is quick.
-            numbers: Numbers of the rows of earlier chunks; by default the tables are the only chunk.
+            given: Conditions by table; every row of the table satisfies them.
+            rng: Random generator.
+            progress: Ignored, because sampling is fast.
+            numbers: Number of rows in earlier chunks; by default there are no other chunks.
 
         Raises:
             ConditionError: A condition cannot be met.

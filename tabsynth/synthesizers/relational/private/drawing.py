@@ -22,10 +22,10 @@ from tabsynth.synthesizers.relational.timeline import Timeline
 
 @dataclass(frozen=True, eq=False)
 class DrawnTable:
-    """A drawn table.
+    """A sampled table.
 
     Attributes:
-        learned: Its rows as they are learned, plans of children included.
+        learned: Its rows in the form in which they are learned, with plans of children.
         visible: Its rows without keys.
         tokens: The learned tokens of its rows.
         parents: The parent's row number of each row, ascending; None for the root table.
@@ -47,17 +47,17 @@ def draw_children(
     given: Mapping[str, Any] | None,
     rng: np.random.Generator,
 ) -> DrawnTable:
-    """Draw the children of parents.
+    """Sample the children of parents.
 
     Args:
         model: The child's model.
         name: Its name.
         visible: Its schema without keys.
-        timeline: How its times are expressed, None without order.
+        timeline: Encoding of its times, None without order.
         parent: The parents.
         parent_schema: Their schema without keys.
-        given: What every row must meet.
-        rng: Source of random numbers.
+        given: Conditions that every row must satisfy.
+        rng: Random generator.
     """
     bounds = window_bounds(timeline, parent.visible, parent_schema)
     counts, first, last = read_plan(parent.learned, name, timeline, bounds)
@@ -77,7 +77,7 @@ def _draw_abreast(
     given: Mapping[str, Any] | None,
     rng: np.random.Generator,
 ) -> tuple[Integers, Floats, Tokens]:
-    """Draw owners, times and learned tokens of all children, sorted by owner and place."""
+    """Sample owners, times and learned tokens of all children, sorted by owner and place."""
     counts, first, last = plan
     limits = slot_limits(model.codec_, model.active_, given)
     order = np.argsort(-counts, kind="stable")

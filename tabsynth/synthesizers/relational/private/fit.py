@@ -31,8 +31,8 @@ from tabsynth.synthesizers.relational.private.public_tables import PublicTables
 from tabsynth.synthesizers.relational.private.structure import measure_caps, measure_timelines
 
 CAP_SHARE, TIMELINE_SHARE, ROOT_SHARE = 0.04, 0.03, 0.4
-"""Shares of the budget for caps that are not declared, for how times are counted, and for the root table; the child
-tables share the rest."""
+"""Shares of the budget for maxima that are not declared, for the encoding of times, and for the root table; the rest is
+for the child tables."""
 
 
 def fit_private_database(
@@ -48,8 +48,9 @@ def fit_private_database(
         tables: The raw tables; read only by mechanisms that have charged the ledger.
         public: Their schemas and links.
         privacy: The requested privacy; its unit is the root table's key.
-        max_children: Most children of a parent in each child table; those left out are measured.
-        run: Seed and progress of what follows the noisy counts.
+        max_children: Maximum number of children of a parent in each child table; maxima that are not given are
+            measured.
+        run: Seed and progress of the steps after the noisy counts.
 
     Raises:
         PrivacyError: The budget does not allow it; nothing was read.
@@ -151,7 +152,7 @@ class _PrivateFit:
 
 @dataclass(frozen=True)
 class TableCounts(NoisyCounts):
-    """Noisy counts of one table of several, which the ledger names.
+    """Noisy counts of one of several tables; its name is recorded in the ledger.
 
     Attributes:
         table: The table.
@@ -174,7 +175,7 @@ def _frame(read: Callable[[], Mapping[str, pd.DataFrame]], name: str) -> pd.Data
 def _expect_parents(
     drawn: Mapping[str, DrawnTable], public: PublicTables, name: str, above: MarginalSynthesizer
 ) -> ParentContext:
-    """Return what is expected of the parents of a child table's rows, each person weighing one."""
+    """Return the expected counts of the parents of a child table's rows, with equal weights for all persons."""
     parent = public.parent(name)
     table, persons = drawn[parent], _persons(drawn, public, parent)
     children = np.nan_to_num(table.learned[plan_columns(name)[0]].to_numpy(np.float64))
@@ -191,7 +192,7 @@ def _expect_parents(
 
 
 def _persons(drawn: Mapping[str, DrawnTable], public: PublicTables, name: str) -> Integers:
-    """Return the root's row number of each drawn row."""
+    """Return the root's row number of each sampled row."""
     parents = drawn[name].parents
     if parents is None:
         return np.arange(len(drawn[name].tokens))

@@ -1,9 +1,10 @@
 """Private model of a child table: a mixture over a row, its previous sibling and its parent, fitted to noisy marginals.
 
-Pairs of a row's columns, of a row's and the sibling's, and of a row's and the parent's are counted; pairs among
-siblings' or parents' columns alone are not, for they are only conditioned on. A person's rows weigh one together, so
-that noise does not grow with the length of histories; as the number of rows is among the parent's columns, what follows
-from it is not biased by that.
+The model counts pairs of a row's columns, of a column of the row and one of its sibling, and of a column of the row and
+one of its parent. Pairs within the sibling or within the parent are not counted, because the model is only conditioned
+on
+them. The rows of a person have a total weight of one, so that noise does not grow with the length of histories. The
+number of rows is a column of the parent, so conditional distributions are not biased by these weights.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ from tabsynth.synthesizers.relational.private.linked_rows import LinkedRows, wei
 
 @dataclass(frozen=True, eq=False)
 class ParentContext:
-    """What is known of the parents of a child table's rows, by post-processing of the parents' model.
+    """Expected parents of a child table's rows, by post-processing of the parents' model.
 
     Attributes:
         names: The learned slots of the parents.
-        counts: How often each token of each slot is expected among the rows, up to a factor.
-        lines: How many leading tokens of each slot lie on a line.
+        counts: Expected count of each token of each slot among the rows, up to a factor.
+        lines: Number of leading ordered tokens of each slot.
         first_share: The expected share of rows without an earlier sibling.
     """
 
@@ -59,16 +60,16 @@ class ParentContext:
 
 
 class HistoryRows:
-    """Rows of a child table with those before them and their parents, as often as persons weigh.
+    """Rows of a child table with their previous siblings and parents, repeated by the weights of persons.
 
     Args:
         name: The table.
         rows: All its rows.
-        linked: Reads parents and persons.
+        linked: Function that reads parents and persons.
         parents: All rows of the parent table.
         above: The parent table's model, whose learned tokens are read.
-        rows_per_person: How often each person counts.
-        noise: Chooses among the rows of a person.
+        rows_per_person: Number of counted rows of each person.
+        noise: Source of the random choice among the rows of a person.
     """
 
     def __init__(
@@ -124,10 +125,10 @@ class HistoryMarginals(MarginalSynthesizer):
 
         Args:
             rows: Its rows.
-            context: What is known of their parents.
-            source: Where counts come from.
-            n_public: About how many persons there are, where that is public.
-            run: Seed and progress of what follows the counts.
+            context: Expected parents of the rows.
+            source: Source of the counts.
+            n_public: Approximate number of persons, if it is public.
+            run: Seed and progress of the steps after the counts.
         """
         self.context_, self.parent_sizes_ = context, [len(counts) for counts in context.counts]
         unit, schema, grids = source.max_rows_per_unit, rows.rows.schema, rows.grids
@@ -193,7 +194,7 @@ class HistoryMarginals(MarginalSynthesizer):
         )
 
     def _with_none(self, tokens: Tokens) -> Tokens:
-        """Return tokens in which the sibling before has a token of its own where there is none."""
+        """Return tokens in which a missing previous sibling is represented by a separate token."""
         size = len(self.active_)
         none = np.array([len(self.counts_[i]) for i in self.active_], np.int32)
         before = tokens[:, size : 2 * size]
@@ -208,14 +209,14 @@ class HistoryMarginals(MarginalSynthesizer):
         limits: list[Floats | None],
         rng: np.random.Generator,
     ) -> Tokens:
-        """Draw the learned tokens of the next sibling of some parents, shape (n, learned slots).
+        """Sample the learned tokens of the next sibling of some parents, shape (n, learned slots).
 
         Args:
-            before: Those of the sibling before, -1 for none.
-            parents: Those of the parents.
-            pinned: Whether the plan decides when the sibling is.
-            limits: The allowed share of each token of each learned slot, None where unrestricted.
-            rng: Source of random numbers.
+            before: Tokens of the previous sibling, -1 for none.
+            parents: Tokens of the parents.
+            pinned: Whether the plan determines the time of the sibling.
+            limits: Allowed share of each token of each learned slot, None for unrestricted slots.
+            rng: Random generator.
         """
         n_slots = len(self.active_)
         if not n_slots:
@@ -245,14 +246,14 @@ class HistoryMarginals(MarginalSynthesizer):
         return columns.index(GAP) if GAP in columns else None
 
     def gap_codes(self, tokens: Tokens, rng: np.random.Generator) -> Floats:
-        """Return the gaps of drawn tokens, shape (n,); any where gaps are not learned."""
+        """Return the gaps of sampled tokens, shape (n,); arbitrary if gaps are not learned."""
         if self.gap_slot is None:
             even = np.maximum(rng.random(len(tokens)), 1e-4)
             return np.asarray(np.ceil(MAX_GAP + N_GAPS_PER_DECADE * np.log10(even)))
         return np.asarray(np.nan_to_num(self.codec_.numeric_coders[GAP].decode(tokens[:, self.gap_slot], rng)))
 
     def whole_tokens(self, learned: Tokens) -> Tokens:
-        """Return the tokens of all slots, of learned ones."""
+        """Return the tokens of all slots from those of the learned slots."""
         tokens = self._constant_tokens(len(learned))
         tokens[:, self.active_] = learned
         return tokens

@@ -1,4 +1,4 @@
-"""Linked tables as a private fit learns them: plans of children, gaps and distances with public bounds."""
+"""Linked tables in the form that a private fit learns: plans of children, gaps and distances with public bounds."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ GAP = "_gap"
 SECONDS_PER_DAY = 86_400.0
 
 N_GAP_DECADES, N_GAPS_PER_DECADE = 4, 10
-"""Gaps are counted by the logarithm of their share of the time left, from a ten-thousandth on."""
+"""Decades and bins per decade of a gap's share of the remaining time; gaps are counted by its logarithm."""
 
 MAX_GAP = N_GAP_DECADES * N_GAPS_PER_DECADE
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedTables:
-    """The schemas by which tables are learned, made of public facts and what was measured before.
+    """Schemas of the learned tables, derived from public facts and from earlier measurements.
 
     Attributes:
         public: Schemas and links.
-        caps: Most children of a parent in each child table.
-        timelines: How the times of each ordered child table are expressed.
-        schemas: The schema of each table as it is learned.
+        caps: Maximum number of children of a parent in each child table.
+        timelines: Encoding of the times of each ordered child table.
+        schemas: Schema of each table in the form in which it is learned.
     """
 
     public: PublicTables
@@ -57,10 +57,10 @@ class LearnedTables:
         return cls(public, caps, timelines, schemas)
 
     def frames(self, rows: LinkedRows) -> dict[str, pd.DataFrame]:
-        """Return the rows of each table as they are learned.
+        """Return the rows of each table in the form in which they are learned.
 
         Args:
-            rows: What ``truncate`` returned.
+            rows: Result of ``truncate``.
         """
         out, times = dict[str, pd.DataFrame](), dict[str, Floats]()
         for name, frame in rows.frames.items():
@@ -94,10 +94,11 @@ def window_bounds(timeline: Timeline | None, parent: pd.DataFrame, schema: Schem
 
 
 def gap_codes(owners: Integers, times: Floats) -> Floats:
-    """Return the gap before each row as a class of its share of the time left, NaN for the first and the last row.
+    """Return the gap before each row as a class of its share of the remaining time, NaN for the first and the last row.
 
-    The share is expressed by the chance of one as short if the rows between were spread evenly over that time, so that
-    its distribution hardly depends on how many rows are left. 0 is no gap at all.
+    The share is transformed to the probability of a gap at most as long if the remaining rows were uniformly
+    distributed over the remaining time, so that its distribution hardly depends on the number of remaining rows. 0
+    means no gap.
 
     Args:
         owners: The parent of each row, ascending, shape (n,).
@@ -117,12 +118,12 @@ def gap_codes(owners: Integers, times: Floats) -> Floats:
 
 
 def gap_shares(codes: Floats, left: Integers, rng: np.random.Generator) -> Floats:
-    """Return the share of the time left of gaps, shape (n,).
+    """Return the gaps as shares of the remaining time, shape (n,).
 
     Args:
-        codes: Their classes.
-        left: How many rows there are before the last, this one included.
-        rng: Chooses within a class.
+        codes: Classes of the gaps.
+        left: Number of rows before the last one, this one included.
+        rng: Random generator for the choice within a class.
     """
     even = 10.0 ** np.minimum((codes - 1 + rng.random(len(codes))) / N_GAPS_PER_DECADE - N_GAP_DECADES, 0.0)
     return np.where(codes <= 0, 0.0, 1 - (1 - even) ** (1 / np.maximum(left, 1)))
@@ -141,12 +142,12 @@ def _distances(schema: Schema, timeline: Timeline) -> Schema:
             columns[name] = Numeric(name=name, low=least, high=max(most, least), decimals=0, nullable=column.nullable)
         elif name != order:
             columns[name] = column
-    measured = set(columns) - set(timeline.offsets)  # rules on dates do not hold for their distances
+    measured = set(columns) - set(timeline.offsets)  # rules on dates do not apply to their distances
     return Schema(columns, tuple(rule for rule in schema.constraints if set(rule.columns) <= measured))
 
 
 def _distance_bounds(schema: Schema, order: str, date: str, seconds: float) -> tuple[float, float]:
-    """Return the bounds that declared rules set to the distance of a date from the row's time, in units of its axis."""
+    """Return the bounds on the distance of a date from the row's time, from declared rules, in axis units."""
     low, high = -np.inf, np.inf
     for form in (form for rule in schema.constraints for form in rule.linear_forms()):
         factors = dict(form.terms)

@@ -36,7 +36,7 @@ class LinkedRows:
         return np.bincount(self.parents[name], minlength=len(self.frames[parent])).astype(np.int64)
 
     def most_children(self, name: str, parent: str) -> Integers:
-        """Return the largest number of children of one of each person's rows, shape (persons,)."""
+        """Return, for each person, the largest number of children of one row, shape (persons,)."""
         out = np.zeros(int(max(self.persons[parent], default=-1)) + 1, np.int64)
         np.maximum.at(out, self.persons[parent], self.counts(name, parent))
         return out
@@ -45,14 +45,14 @@ class LinkedRows:
 def read_linked_rows(tables: Mapping[str, pd.DataFrame], public: PublicTables, noise: Noise) -> LinkedRows:
     """Read linked tables; called inside a mechanism's read, after the charge.
 
-    Rows whose key is missing or names no parent are left out, and so is all but one row of a repeated root key. What
-    becomes of a row depends on rows of the same person alone; below the first child table this needs primary keys that
-    no two persons share, which a database guarantees.
+    Rows whose key is missing or refers to no parent are left out, and so are all but one of the rows with the same root
+    key. The result for a row depends only on rows of the same person. Below the first child table, this requires that
+    no two persons have rows with the same primary key, as a database guarantees.
 
     Args:
         tables: The raw tables.
         public: Their schemas and links.
-        noise: Chooses among root rows of one key, and the order of siblings that have none.
+        noise: Source of the random choice among root rows with one key, and of the order of siblings without order.
     """
     rows, keys = LinkedRows({}, {}, {}), dict[str, npt.NDArray[np.object_]]()
     for name, visible in public.visible.items():
@@ -75,7 +75,7 @@ def read_linked_rows(tables: Mapping[str, pd.DataFrame], public: PublicTables, n
 
 
 def truncate(rows: LinkedRows, public: PublicTables, caps: Mapping[str, int]) -> LinkedRows:
-    """Keep the first so many children of each parent, and all below them."""
+    """Keep the first children of each parent, up to the maximum, and all rows below them."""
     out = LinkedRows({public.root: rows.frames[public.root]}, {}, {public.root: rows.persons[public.root]})
     place = {public.root: np.arange(len(rows.frames[public.root]))}
     for name in public.children:
@@ -89,16 +89,16 @@ def truncate(rows: LinkedRows, public: PublicTables, caps: Mapping[str, int]) ->
 
 
 def weigh_persons(persons: Integers, rows_per_person: int, noise: Noise) -> Integers:
-    """Return row numbers in which every person occurs ``rows_per_person`` times, whatever rows the person has.
+    """Return row numbers in which every person occurs exactly ``rows_per_person`` times.
 
-    All rows of a person occur equally often, up to a remainder that is chosen at random; of a person with more rows as
-    many are chosen at random. So counts of these rows change by at most ``rows_per_person`` with a person, and all
-    persons weigh the same.
+    If a person has fewer rows, each row occurs equally often, up to a random remainder; if a person has more rows, some
+    are chosen at random. Counts of these rows therefore change by at most ``rows_per_person`` with a person, and all
+    persons have the same weight.
 
     Args:
         persons: The person of each row, shape (n,).
-        rows_per_person: How often a person occurs.
-        noise: Chooses.
+        rows_per_person: Number of occurrences of each person.
+        noise: Source of the random choice.
     """
     order = np.lexsort((noise.words(len(persons)), persons))
     ranked = persons[order]

@@ -1,4 +1,4 @@
-"""Public facts of linked tables in a private fit: schemas, links and caps, checked without reading a cell."""
+"""Public facts of linked tables in a private fit: schemas, links and maxima, checked without reading a cell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tabsynth.synthesizers.relational.links import check_root_columns
 
 @dataclass(frozen=True, eq=False)
 class PublicTables:
-    """The tables of a private fit, as far as they are public.
+    """The public facts of the tables of a private fit.
 
     Attributes:
         schema: Tables and keys.
@@ -48,7 +48,7 @@ class PublicTables:
         return link.parent
 
     def key_makers(self) -> dict[str, KeyMaker]:
-        """Return how primary keys are spelled, by the schema alone."""
+        """Return the format of primary keys, from the schema alone."""
         keys = {name: key for name, key in self.schema.primary_keys.items() if name in self.visible}
         return {name: _key_maker(self.schema.tables[name][key]) for name, key in keys.items()}
 
@@ -65,13 +65,13 @@ def prepare_public_tables(
         tables: The tables by name.
         schema: Their declared schema.
         privacy: The requested privacy.
-        max_children: Most children of a parent in each table, where declared.
+        max_children: Declared maximum number of children of a parent in each table.
 
     Raises:
         PrivacyError: A fact is not public, the unit is not the root row, or a link is not supported.
         InputError: A table is missing or unknown.
-        SchemaError: Columns are not those of the schema.
-        DataError: The root table has nothing to learn.
+        SchemaError: The columns differ from those of the schema.
+        DataError: The root table has no column to learn.
     """
     if not isinstance(privacy, Privacy):
         raise PrivacyError(f"privacy must be a tabsynth.Privacy, such as Privacy(epsilon=1.0, ...), not {privacy!r}")

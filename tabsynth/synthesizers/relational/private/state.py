@@ -73,5 +73,5 @@ def from_private_file(file: ModelFile, path: str) -> tuple[PrivateDatabase, dict
             PrivacyLedger.from_dict(config["ledger"]),
         )
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
-        raise ModelFileError(f"{path!r} does not hold a private relational model: {error!r}") from error
+        raise ModelFileError(f"{path!r} does not contain a private relational model: {error!r}") from error
     return model, dict(config["facts"])

@@ -1,4 +1,4 @@
-"""Private measurements of linked tables before their rows are learned: caps on children, and timelines."""
+"""Private measurements of linked tables before their rows are learned: maximum numbers of children, and timelines."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from tabsynth.synthesizers.relational.private.public_tables import PublicTables
 from tabsynth.synthesizers.relational.timeline import Axis, Timeline
 
 MAX_CAP = 1024
-"""The largest cap that is measured."""
+"""Largest maximum number of children that is measured."""
 
 MAX_UNSURE_CAP = 16
-"""The largest cap where the budget is too small to measure one: the most frequent number up to this."""
+"""Bound that is used if the budget is too small to measure one: the most frequent number of children up to this."""
 
 MIN_ORDERED_SHARE = 0.9
-"""A parent's date is the origin (the end) of histories if for this noisy share of persons one of their rows, chosen at
-random, does not precede (follow) it."""
+"""Minimum noisy share of persons of whom a random row does not precede (follow) a parent's date that is the origin (the
+end) of histories."""
 
 
 def cap_candidates() -> Integers:
-    """Return the public candidates of a cap, ascending: 1, 2, 3, 4, 6, 8, 12, 16 and so on."""
+    """Return the public candidates of a maximum, ascending: 1, 2, 3, 4, 6, 8, 12, 16 and so on."""
     powers = 2 ** np.arange(int(np.log2(MAX_CAP)))
     return np.unique(np.concatenate([powers, powers[1:] * 3 // 2, [MAX_CAP]]))
 
@@ -46,15 +46,15 @@ def measure_caps(
     ledger: PrivacyLedger,
     noise: Noise,
 ) -> dict[str, int]:
-    """Return the most children of a parent in each child table, as declared or measured.
+    """Return the declared or measured maximum number of children of a parent in each child table.
 
     Args:
         read: Reads the rows.
         public: Their schemas and links.
-        declared: The caps that are declared.
-        rho: The budget of the others together.
-        ledger: What is charged.
-        noise: Where randomness comes from.
+        declared: The declared maxima.
+        rho: The budget of all other maxima together.
+        ledger: The ledger that is charged.
+        noise: Source of randomness.
     """
     caps, candidates = dict(declared), cap_candidates()
     opened = [name for name in public.children if name not in caps]
@@ -87,15 +87,15 @@ def measure_timelines(
     noise: Noise,
     choice: Noise,
 ) -> dict[str, Timeline]:
-    """Choose how the times of each ordered child table are expressed, from noisy counts of persons.
+    """Choose the encoding of the times of each ordered child table, from noisy counts of persons.
 
     Args:
         read: Reads the rows.
         public: Their schemas and links.
         rho: The budget of all tables together.
-        ledger: What is charged.
-        noise: Where noise comes from.
-        choice: Chooses a row of each person, independently of the noise.
+        ledger: The ledger that is charged.
+        noise: Source of the noise.
+        choice: Source of the random choice of a row of each person, independent of the noise.
     """
     out = {}
     ordered = [name for name in public.children if name in public.schema.order]
@@ -124,14 +124,14 @@ def measure_timelines(
 
 
 def _surest(dates: list[str], shares: Floats, refused: list[bool]) -> str | None:
-    """Return the date with the largest share, if that is large enough."""
+    """Return the date with the largest share, if it is large enough."""
     scored = [(share, date) for date, share, no in zip(dates, shares.tolist(), refused, strict=True) if not no]
     share, date = max(scored, default=(0.0, None))
     return date if share >= MIN_ORDERED_SHARE else None
 
 
 def _public_timeline(name: str, public: PublicTables) -> Timeline:
-    """Return the times of a table between its declared bounds."""
+    """Return the times of a table, clamped to its declared bounds."""
     visible, order = public.visible[name], public.schema.order[name]
     dtypes = public_dtypes(visible)
     column = visible[order]
@@ -149,7 +149,7 @@ def _count_persons(
 ) -> Integers:
     """Count persons with children, with short histories, and with a random child not before (not after) each date.
 
-    Of all children, many persons would have one that is out of order for a reason of its own.
+    Only one child of each person is compared, because many persons have some exceptional child.
     """
     parent = public.parent(name)
     above, owners, persons = rows.frames[parent], rows.parents[name], rows.persons[name]
