@@ -139,7 +139,7 @@ def compare(
         holdout: Real rows that were not used for training.
         target: The column to predict.
         schema: The schema of the columns; default: the Table's own, or inferred from ``train``.
-        seed: Fixes every draw.
+        seed: Random seed.
         sdmetrics: Whether to add SDMetrics' own reports.
         quick: Compute only the scores that train no model, and detection on a sample; see ``evaluate``.
         progress: Called with the table and stage, and the share of completed work.

@@ -55,8 +55,8 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
         privacy: The budget to spend. Its ``ledger`` must be the data set's, so that a later fit is counted with it.
 
     Returns:
-        The schema with the measured columns marked ``measured``. Its ``ledger`` holds the charges, which a fit with
-        this schema counts too.
+        The schema with the measured columns marked ``measured``. Its ``ledger`` contains the charges, which a fit with
+        this schema also counts.
 
     Raises:
         PrivacyError: A column is inferred, no ledger is given, persons have no exact keys, or the budget does not

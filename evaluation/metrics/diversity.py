@@ -177,16 +177,16 @@ def _curves(
     rows = np.arange(n)
 
     def precision(one: Floats, other: Floats, drawn: Integers, weights: Integers) -> Floats:
-        """Return the deviation from α of the share of rows in the ball that holds a share α of the real rows."""
+        """Return the deviation from α of the share of rows in the ball that contains a share α of the real rows."""
         centre = drawn @ one / n
         radius = np.quantile(np.repeat(np.linalg.norm(one - centre, axis=1), drawn), RADIUS_LEVELS)
         return _count_within(np.linalg.norm(other - centre, axis=1), radius, weights) / n - RADIUS_LEVELS
 
     def recall(one: Integers, other: Integers) -> float:
-        """Return the recall: real rows near a synthetic row in the ball that holds a share β of the synthetic rows."""
+        """Return the recall: real rows near a synthetic row in the ball with a share β of the synthetic rows."""
         far = np.linalg.norm(right - other @ right / n, axis=1)
         radius = np.quantile(np.repeat(far, other), RADIUS_LEVELS)
-        place = np.argmax(other[which] > 0, axis=1)  # the nearest drawn row
+        place = np.argmax(other[which] > 0, axis=1)  # the nearest resampled row
         hit = near[rows, place] <= own + 1e-9
         return 1 - float(_curve_area(_count_within(far[which[rows, place]], radius, one * hit) / n - RADIUS_LEVELS))
 
@@ -201,7 +201,7 @@ def _curves(
     by_chance = np.array([precision(both[order[:n]], both[order[n:]], every, every) for order in permuted])
     imprecision = float(_curve_area(gap))
     errors = calibrate_draws(deviation, by_chance, gap, _curve_area, imprecision)
-    # Rows drawn twice fill no gaps, so the effects of drawing from either table are computed separately and added.
+    # A repeated row covers no further region, so the effects of both resamples are computed separately and added.
     recalls = np.array([(recall(one, every), recall(every, other)) for one, other in zip(*drawn, strict=True)])
     moved = value + (recalls - recalls.mean(axis=0)).sum(axis=1)
     return (min(imprecision, 1.0), np.minimum(errors, 1.0)), np.maximum(np.r_[value, moved], 0.0)

@@ -22,7 +22,7 @@ from tabsynth.evaluation.stats.encoded_table import EncodedTable
 from tabsynth.evaluation.stats.table_comparison import Comparison, PartErrors
 
 MIN_GROUP_ROWS = 30
-"""Rows that a group needs."""
+"""Minimum number of rows of a group."""
 
 MAX_GROUPS = 12
 N_QUANTILE_GROUPS = 4
@@ -30,14 +30,14 @@ N_QUANTILE_GROUPS = 4
 
 @dataclass(frozen=True, eq=False)
 class SensitiveGroups:
-    """The groups that one sensitive column makes.
+    """The groups of one sensitive column.
 
     Attributes:
         name: The column.
-        column: Its place.
+        column: Position of the column.
         codes: The codes of the groups.
-        labels: A name for each.
-        bins: Quartile edges of a number.
+        labels: Name of each group.
+        bins: Quartile edges of a numeric column.
     """
 
     name: str
@@ -197,8 +197,8 @@ def _parity_gap(keys: Integers, k: int, size: int) -> Floats:
 def _bootstrap_gaps(counts: Floats, drawn: Floats, k: int, scale: float) -> Floats:
     """Bootstrap the maximum gap, shape (DRAWS,), from counts, shape ((k + 1) * size,), and those of the draws.
 
-    The maximum of differences is biased upwards. It is therefore sampled around rates that are shrunk towards each
-    other until its mean equals the observed maximum.
+    The maximum of differences is biased upwards. The rates are therefore shrunk towards each other until the mean of
+    the bootstrap maxima equals the observed maximum.
     """
     rates = _group_rates(counts, k)
     deviation = (_group_rates(drawn, k) - rates) * scale

@@ -95,7 +95,7 @@ def nearest_neighbours(rows: EncodedTable, others: EncodedTable, train: EncodedT
     """
     left, right = _scale_to_unit_range(rows, train), _scale_to_unit_range(others, train)
     discrete = ~train.encoding.continuous
-    # Small integers, one row per column, because the comparison is limited by memory bandwidth.
+    # Small integers in column-major order, because memory bandwidth limits the comparison.
     small = np.min_scalar_type(int(train.encoding.sizes.max()))
     a, b = (np.ascontiguousarray(table.codes[:, discrete].T.astype(small)) for table in (rows, others))
     out, which = np.empty(len(rows)), np.empty(len(rows), dtype=np.int64)
@@ -117,7 +117,7 @@ def _dcr_share(seen: tuple[Floats, Integers], unseen: tuple[Floats, Integers], k
     """Return the share of rows that are nearer to the first table of k rows than to the second, with its interval.
 
     Without memorisation the training rows are a random half of all 2k real rows. The variance is therefore that of
-    drawing k of 2k real rows without replacement, each weighted by the number of synthetic rows nearest to it.
+    sampling k of 2k real rows without replacement, each weighted by the number of synthetic rows nearest to it.
     """
     n = len(seen[0])
     equal = seen[0] == unseen[0]

@@ -120,7 +120,7 @@ def _fit_models(
 def compare_learners_with_resamples(
     score: Score, trained: TrainedModels, train: EncodedTable, size: int, rng: np.random.Generator
 ) -> Score:
-    """Judge ``utility_learners`` of a small table by models of resampled real rows, if it is below the real rows'."""
+    """Compare ``utility_learners`` of a small table with models of resampled real rows, if it is below the floor."""
     if score.name != "utility_learners" or excess_over_floor(score) <= 0 or len(train) > MAX_RESAMPLED_ROWS:
         return score
     task, once = trained.task, np.ones((1, len(trained.truth)))
@@ -264,7 +264,7 @@ def _permutation_losses(
     for k, order in enumerate(orders):
         j = columns[k % d]
         shuffled = rows[order, j]
-        # Rows with an unchanged value keep their loss.
+        # The loss of rows with an unchanged value does not change.
         moved = np.flatnonzero((shuffled != rows[:, j]) & ~(np.isnan(shuffled) & np.isnan(rows[:, j])))
         if not len(moved):
             continue

@@ -1,6 +1,6 @@
 """Detection in a database: boosted trees on rows, on parents with aggregates, and on rows with their relatives.
 
-All rows of a root row are in one fold, so that trees cannot recognise persons; the bootstrap draws root rows.
+All rows of a root row are in one fold, so that trees cannot recognise persons; the bootstrap resamples root rows.
 """
 
 from __future__ import annotations

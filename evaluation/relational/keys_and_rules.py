@@ -65,7 +65,7 @@ def key_faults(
 def rule_violations(
     real: Tables, synthetic: Tables, sides: tuple[EncodedDatabase, EncodedDatabase]
 ) -> dict[tuple[str, str], Violations]:
-    """Measure violations of declared constraints, and of orders that real rows keep, by table and rule.
+    """Measure violations of declared constraints, and of orders that real rows satisfy, by table and rule.
 
     An order relates two dates or two numbers of a row, or of a row and its ancestors.
     """

@@ -1,7 +1,7 @@
 """Histograms for the charts of a report, which show distributions but no single rows.
 
-Counts of the real table are coarsened: the outer bins of a histogram are open and hold at least ``MIN_CELL_ROWS`` real
-rows each, so no edge is an extreme value; categories beyond the twelve most frequent, or with fewer than
+Counts of the real table are coarsened: the outer bins of a histogram are open and contain at least ``MIN_CELL_ROWS``
+    real rows each, so no edge is an extreme value; categories beyond the twelve most frequent, or with fewer than
 ``MIN_CELL_ROWS`` real rows, are pooled.
 """
 
@@ -62,7 +62,7 @@ def _histogram(real: Floats, other: Floats, dates: bool) -> dict[str, Any]:
 
 
 def _edges(present: Floats) -> Floats:
-    """Return the common bin edges between two inner quantiles; bins of integers hold equal numbers of them."""
+    """Return the common bin edges between two inner quantiles; bins of integers contain equal numbers of them."""
     k = min(max(MIN_CELL_ROWS, int(OUTER_BIN_SHARE * len(present))), (len(present) - 1) // 2)
     low, high = float(present[k]), float(present[-1 - k])
     if low == high:  # nearly constant: one bin around the value

@@ -1,7 +1,8 @@
 """Calibrated bootstrap of a distance between two tables.
 
-A plain bootstrap inflates a distance, because it draws rows repeatedly. Its deviations are therefore added to the
-observed difference after shrinkage, such that the mean of the drawn distances is the observed distance.
+A plain bootstrap inflates a distance, because it repeats rows. The deviations of its draws are therefore added to a
+shrunk
+observed difference, with the shrinkage that makes the mean distance of the draws equal to the observed distance.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class BootstrapSide:
     Attributes:
         rows: Row numbers, shape (r,).
         row_groups: Group of each row, shape (r,).
-        weights: Number of times that each group is drawn, shape (N_DRAWS, groups).
+        weights: Number of times that each group occurs in each draw, shape (N_DRAWS, groups).
     """
 
     rows: Integers

@@ -74,7 +74,7 @@ def permuted_coverage(train: EncodedTable, synthetic: EncodedTable, rng: np.rand
 
 
 def bootstrap_coverage(train: EncodedTable, synthetic: EncodedTable, rng: np.random.Generator) -> Floats:
-    """Return the mean coverage under bootstrap draws of the synthetic rows, which depends on the set of drawn rows."""
+    """Return the mean coverage under bootstrap draws of the synthetic rows; only the set of drawn rows matters."""
     both, first = _concatenate(train, synthetic)
     inside = np.zeros((N_COVERAGE_DRAWS, len(both)), dtype=bool)
     for mask in inside:

@@ -211,7 +211,7 @@ def _add_contingency_pair(
 
 def _shrinkage_weights(gap: Floats, null_mean: Floats, varies: Floats, error: float) -> tuple[Floats, Floats]:
     """Return weights of the first-order term, from -1 to 1, and of the second-order term, from 0 to 1."""
-    if error <= 0.5 * float(null_mean.sum()) + float(np.sqrt(varies.sum())):  # two deviations: taken for chance alone
+    if error <= 0.5 * float(null_mean.sum()) + float(np.sqrt(varies.sum())):  # two deviations: due to chance alone
         return np.zeros(len(gap)), np.ones(len(gap))
     ratio = gap / np.maximum(SQRT_HALF_PI * null_mean, 1e-300)
     low, high = 1, len(SHRINKAGE_STEPS) - 1
@@ -283,7 +283,7 @@ def _permuted_correlation_gaps(scaled: list[Floats], resample: Resample) -> Floa
     """
     groups = []
     for values, side in zip(scaled, (resample.left, resample.right), strict=True):
-        rows = values[side.rows[np.argsort(side.row_groups, kind="stable")]]  # groups lie together and are of one size
+        rows = values[side.rows[np.argsort(side.row_groups, kind="stable")]]  # contiguous groups of equal sizes
         groups.append(pairwise_moments(rows.reshape(side.weights.shape[1], -1, rows.shape[1])))
     each = np.concatenate(groups)
     parts = (resample.chance, 1 - resample.chance)

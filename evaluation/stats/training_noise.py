@@ -1,4 +1,4 @@
-"""Noise of training tables: models of few rows depend on which rows these are."""
+"""Variance due to the training table: models that are trained on few rows depend on the choice of these rows."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from tabsynth.evaluation.stats.bootstrap import FAMILYWISE_RATE
 from tabsynth.evaluation.stats.encoded_table import EncodedTable
 
 N_RESAMPLES, MAX_RESAMPLED_ROWS = 6, 5_000
-"""Number of resamples of the real table, and the maximum number of its rows; in larger tables the noise is small."""
+"""Number of resamples of the real table, and maximum number of its rows; in larger tables this variance is small."""
 
 
 def resampled_performance(
     train: EncodedTable, size: int, performance: Callable[[EncodedTable], float], rng: np.random.Generator
 ) -> Floats:
-    """Return the performance of models of real rows drawn with replacement, ``size`` rows each."""
+    """Return the performance of models trained on ``size`` real rows each, sampled with replacement."""
     return np.array([performance(train.take(rng.integers(len(train), size=size))) for _ in range(N_RESAMPLES)])
 
 
 def compare_with_resamples(score: Score, values: Floats) -> Score:
-    """Set the floor of a score to what resampled real rows reach, and widen its interval by the noise of tables.
+    """Set the floor of a score to the mean over resampled real rows, and widen its interval by their variance.
 
     Args:
         score: A score of models trained on the synthetic table.
@@ -42,7 +42,7 @@ def compare_with_resamples(score: Score, values: Floats) -> Score:
 
 
 def widen_interval(score: Score, values: Floats) -> Score:
-    """Add the noise of training tables to an interval that has only that of the test rows."""
+    """Add the variance due to the training table to an interval that covers the test rows only."""
     assert score.interval is not None
     half = float(student.ppf(0.975, len(values) - 1)) * _deviation(values)
     low, high = (float(np.hypot(score.value - end, half)) for end in score.interval)

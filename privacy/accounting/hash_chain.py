@@ -1,7 +1,9 @@
 """A hash-chained, append-only list of records, in memory or in a file that several processes may append to.
 
-Each record holds the SHA-256 of the previous one, so an edit, a swap or a removal in the middle is detected. A rewrite
-of the whole chain is not: compare ``tip`` with a copy stored elsewhere (each model file holds the tip of its ledger).
+Each record contains the SHA-256 of the previous one, so an edit, a swap or a removal in the middle is detected. A
+rewrite
+of the whole chain is not: compare ``tip`` with a copy stored elsewhere (each model file contains the tip of its
+    ledger).
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ class AttackResult:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields that the score does not hold, as plain data."""
+        """Return the fields that are not in the score, as plain data."""
         keys = ("name", "group", "attack", "records", "p", "success", "control", "baseline")
         return {key: getattr(self, key) for key in keys}
 

@@ -1,7 +1,7 @@
 """Linkability: link two halves of a record through their nearest synthetic rows.
 
 Article 29 Working Party, Opinion 05/2014 (WP216), second criterion, as Giomi, Boenisch, Wehmeyer and Tasnadi measure it
-("A unified framework for quantifying privacy risk in synthetic data", PoPETs 2023, section 5.2): the intruder holds two
+("A unified framework for quantifying privacy risk in synthetic data", PoPETs 2023, section 5.2): the intruder has two
 data sets, each with half of the columns. A record is linked if one synthetic row is among the nearest of both halves.
 """
 

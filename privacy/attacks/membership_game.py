@@ -72,7 +72,7 @@ class MembershipGame:
 def split_targets(
     train: EncodedTable, synthetic: EncodedTable, holdout: EncodedTable, rng: np.random.Generator
 ) -> MembershipGame:
-    """Draw members, controls, reference rows and synthetic rows at random."""
+    """Sample members, controls, reference rows and synthetic rows."""
     order = rng.permutation(len(holdout))
     count = max(1, round(REFERENCE_SHARE * len(holdout)))
     reference, controls = order[:count][:MAX_REFERENCE_ROWS], order[count:][: min(MAX_TARGETS, len(train))]

@@ -68,7 +68,7 @@ def audit(
         train: The training rows of the model: a frame, a Table or a path. A mapping of frames by name is a set of
             linked tables; each root row with all rows below it is a record.
         synthetic: The synthetic rows, with the same columns.
-        holdout: Real rows of the same population that were not used for training, drawn at random. Without them there
+        holdout: A random sample of real rows of the same population that were not used for training. Without them there
             is no verdict.
         schema: The schema, for linked tables a ``DatabaseSchema``. Columns with the role ``sensitive`` are the secrets
             that an intruder infers (default: every column in turn). Columns with the role ``quasi_identifier`` are used
@@ -147,7 +147,7 @@ def _report(
     shadows: dict[str, Any],
     seed: int,
 ) -> AuditReport:
-    """Correct the tests for their number, judge them, and return the report."""
+    """Correct the p-values for multiple testing, derive the verdict, and return the report."""
     names = [item.name for item in tests]
     shares = share_level(names)
     corrected_p = holm_correction([1.0 if item.p is None else item.p for item in tests], list(shares.values()))

@@ -1,6 +1,6 @@
 """DP-SGD with Opacus: one object defines sampling, clipping and noise, and the event that is charged for them.
 
-``DpSgdConfig`` holds the sampling rate, the clipping norm, the noise and the number of steps, fixed before training.
+``DpSgdConfig`` contains the sampling rate, the clipping norm, the noise and the number of steps, fixed before training.
 Charge and training use the same numbers, so they cannot differ. Rate and divisor come from a public or noisy number of
 rows. There is no early stopping and no selection by a score, and the loss is never reported.
 

@@ -163,7 +163,7 @@ def _timestamps(frames: Mapping[str, pd.DataFrame], rows: pd.DataFrame, when: st
 def fuse_sources(
     frames: Mapping[str, pd.DataFrame], entities: Mapping[str, Integers], overlap: pd.DataFrame | None, seed: int
 ) -> Combined:
-    """Draw the columns that only the second source has for the rows of the first.
+    """Sample the columns that only the second source has for the rows of the first.
 
     Raises:
         InputError: There are not exactly two sources, or they share no column.

@@ -2,7 +2,8 @@
 
 It models the dependence between columns of two tables beyond their common columns. A donor's odds for a row are
 log-linear in pairs of their classes (McFadden, "Conditional logit analysis of qualitative choice behavior", 1974): in
-the sample, the true partner is the choice among donors drawn by the common columns. Cross-validation sets the
+the sample, the true partner is the choice among donors that are sampled by the common columns. Cross-validation sets
+the
 shrinkage.
 """
 
@@ -87,7 +88,7 @@ def fit_odds(
 
 
 def calibrate_odds(odds: DonorOdds, rows: slice, picked: Integers) -> DonorOdds:
-    """Calibrate odds so that the drawn donors' classes have the shares of all donors.
+    """Calibrate odds so that the classes of sampled donors have the shares of all donors.
 
     Args:
         odds: The fitted odds.
@@ -113,7 +114,7 @@ def calibrate_odds(odds: DonorOdds, rows: slice, picked: Integers) -> DonorOdds:
 def _undo_shrinkage(weights: Floats, y: Integers, choices: Integers, across: list[int], down: list[int]) -> Floats:
     """Scale weights to the sample's association, which shrinkage reduces.
 
-    Each pair of columns is scaled until donors drawn for the sample's rows have the sample's mean square contingency,
+    Each pair of columns is scaled until donors that are sampled for the linked rows have their mean square contingency,
     bias-corrected (Bergsma, "A bias-correction for Cramér's V and Tschuprow's T",
     Journal of the Korean Statistical Society 42, 2013, equation 8). Pairs without association are unchanged.
     """

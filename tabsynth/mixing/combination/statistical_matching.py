@@ -1,8 +1,9 @@
 """Statistical matching: fuse two tables that share columns but no key.
 
-The second table's columns are drawn for the first table's rows. Without a key, only Fréchet bounds are known of columns
-never observed together: the drawn rows assume conditional independence given the common columns, and shares of such a
-pair are refused if the bounds are wide. A small linked sample replaces this assumption by learned donor odds.
+The second table's columns are sampled for the first table's rows. Without a key, the joint distribution of columns that
+were never observed together is known only within Fréchet bounds: sampled rows assume conditional independence given the
+common columns, and joint shares of such a pair are refused if the bounds are wide. A small linked sample replaces this
+assumption by learned donor odds.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class FuseResult:
     Attributes:
         frame: The first table's rows with the second's columns.
         report: ``method``, and under ``pairs`` for each pair of columns never observed together: ``cells`` with the
-            Fréchet bounds ``low`` and ``high`` and the drawn ``share``; ``width``, the widest bounds; ``cramers_v``;
+            Fréchet bounds ``low`` and ``high`` and the sampled ``share``; ``width``, the widest bounds; ``cramers_v``;
             ``refused``, the reason against a claim, or None.
     """
 
@@ -78,11 +79,11 @@ def fuse(
     overlap: pd.DataFrame | None = None,
     seed: int = 0,
 ) -> FuseResult:
-    """Draw the columns of ``b`` for the rows of ``a``.
+    """Sample the columns of ``b`` for the rows of ``a``.
 
     Each row takes all of ``b``'s own columns from one donor, a row of ``b`` that a random forest finds similar in the
-    common columns, so dependences within ``b`` are preserved. With a linked sample, donors are drawn with odds learned
-    by a conditional logit.
+    common columns, so dependences within ``b`` are preserved. With a linked sample, donors are sampled with odds
+    learned by a conditional logit.
 
     Args:
         a: The table to complete.
@@ -172,7 +173,7 @@ class _DonorPool:
         self.sorted = np.take_along_axis(leaves, self.order, axis=0)
 
     def draw(self, rows: Floats, rng: np.random.Generator) -> Integers:
-        """Draw donors of each row, shape (rows, N_DONORS): a random row of the leaf of a random tree each."""
+        """Sample donors of each row, shape (rows, N_DONORS): random rows of the row's leaf in random trees."""
         leaves = self.forest.apply(rows)
         low, high = (
             np.column_stack([np.searchsorted(self.sorted[:, t], leaves[:, t], side) for t in range(leaves.shape[1])])

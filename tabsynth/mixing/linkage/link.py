@@ -108,7 +108,7 @@ def find_alarms(
         "of the input"
         for item in heavy[:MAX_REPORTED_KEYS]
     ]
-    if clusters is None or spec.engine == "exact":  # equal keys make no chains
+    if clusters is None or spec.engine == "exact":  # equal keys form no chains
         return out
     linked = sum(size * number for size, number in clusters["cluster_sizes"].items() if size > 1)
     if clusters["overlinked_records"] > MAX_OVERLINKED_SHARE * linked:
@@ -138,7 +138,7 @@ def _number_records(source: str, frame: pd.DataFrame, key: Sequence[str]) -> tup
     if not key:
         return np.arange(len(frame)), np.arange(len(frame)), None
     number = exact.number_keys({source: frame}, {source: key})[source]
-    # A row without a key is a record of its own.
+    # A row without a key is a separate record.
     separate = np.where(number < 0, len(frame) + np.arange(len(frame)), number)
     record = pd.factorize(separate)[0].astype(np.int64)
     return record, np.unique(record, return_index=True)[1].astype(np.int64), number

@@ -18,9 +18,9 @@ class SharedKey:
 
     Attributes:
         column: The column of the mixed table.
-        sources: The two sources, the one with fewer different values first.
+        sources: The two sources, the one with fewer distinct values first.
         shared: Values that occur in both.
-        different: Different values of the first source.
+        different: Number of distinct values of the first source.
     """
 
     column: str

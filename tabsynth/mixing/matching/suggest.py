@@ -28,11 +28,10 @@ MIN_SURE_SCORE, MIN_SURE_MARGIN = 0.7, 0.15
 """Minimum score, and lead over the runner-up, of a certain match; any other match is a question."""
 
 MIN_LEFTOVER_SCORE = 0.15
-"""Minimum score for matching, by elimination, columns that remain on both sides and have similar names; otherwise the
-match is only asked about."""
+"""Minimum score for matching the remaining columns with similar names; below it, the match is a question."""
 
 MAX_STRANGE_DATES = 0.05
-"""Maximum share of values that are no dates in a column that is read as dates without asking for its kind."""
+"""Maximum share of values that are not dates in a column that is parsed as dates without a question on its kind."""
 
 ELIMINATED = "nothing else was left"
 
@@ -49,7 +48,7 @@ def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | No
         target: Schema of the mixed table; by default names and codes are those of the most complete source.
 
     Raises:
-        InputError: No source, a name that cannot be used, or a table that cannot be used.
+        InputError: There is no source, or a name or a table is not usable.
 
     Example:
         >>> a = pd.DataFrame({"age": range(20, 80), "sex": ["f", "m"] * 30})
@@ -93,7 +92,7 @@ def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | No
 
 
 def _with_errors(match: Match, plan: Plan, frames: Mapping[str, pd.DataFrame]) -> Match:
-    """Return a match that asks about the errors that applying its proposals would raise."""
+    """Return a match with a question on the errors that applying its proposals would raise."""
     errors = preview(match, plan, frames)[1]
     question = "; ".join([*filter(None, [match.question]), *(f"as proposed, it fails: {error}" for error in errors)])
     return replace(match, question=question)
@@ -213,7 +212,7 @@ def _match_entry(
             if contradiction := group.contradiction(source):
                 questions.append(f"is {source}.{member.name} {group.name!r}? {contradiction}")
             elif not _is_certain(group, source) and member.words == group.first.words:
-                if (group.name, source) not in dated:  # else the rule asks about what is no date
+                if (group.name, source) not in dated:  # otherwise the rule asks about values that are no dates
                     other = f"{next(iter(group.members))}.{group.first.name} is {group.first.kind}"
                     questions.append(f"is {source}.{member.name} {group.name!r}? It is {member.kind}, but {other}")
             elif not _is_certain(group, source):
