@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.codec.number_endings import frequent_endings
+from tabsynth.codec.numbers.gap_bins import Bins
+from tabsynth.codec.numbers.inner_numbers import describe_inner_numbers
 from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
-from tabsynth.codec.rounding_units import measure_rounding
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.schema.rounding import common_step, is_decimal, is_sparse, roundest_number
 
@@ -70,23 +70,28 @@ def measure_quantiles(
         values = np.clip(values, *_round_ends(raw, who, values, floor, step, decimals))
     start, is_value, row = _cut_bins(values, who, floor, tokens, sparse)
     bin_low, bin_high = _bin_bounds(values, start, is_value, row, step)
-    inside = np.repeat(bin_low < bin_high, np.diff(np.append(start, len(values))))
-    endings = frequent_endings(values[inside], None if who is None else who[inside], floor, step, units_per_day)
-    rounding = measure_rounding(
-        values, who, start, bin_low, bin_high, floor=floor, step=step, units_per_day=units_per_day, endings=endings
+    mass = np.diff(np.append(start, len(values))).astype(np.float64)
+    bins, rounding = describe_inner_numbers(
+        Bins(bin_low, bin_high, mass, _assign_tokens(mass, tokens)),
+        values,
+        who,
+        start,
+        floor=floor,
+        step=step,
+        units_per_day=units_per_day,
+        has_gaps=not sparse,
     )
+    bin_low, bin_high = bins.low, bins.high
     if low is not None:
         bin_low, bin_high = np.maximum(bin_low, low), np.maximum(bin_high, low)
     if high is not None:
         bin_low, bin_high = np.minimum(bin_low, high), np.minimum(bin_high, high)
-    mass = np.diff(np.append(start, len(values))).astype(np.float64)
-    token = _assign_tokens(mass, tokens)
-    n_tokens = int(token[-1]) + 1
+    n_tokens = int(bins.token[-1]) + 1
     coder = QuantileCoder(
         low=bin_low,
         high=bin_high,
-        mass=mass,
-        token=token,
+        mass=bins.mass,
+        token=bins.token,
         edges=_bin_edges(bin_low, bin_high),
         counts=np.zeros(n_tokens + 2, np.int64),
         allowed_tokens=np.ones(n_tokens + 2, bool),

@@ -21,7 +21,7 @@ from tabsynth.codec.quantile_bins import measure_quantiles, shared_decimals
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 
 MIN_RECURRING_SHARE = 0.05
-"""Minimum share of rows whose difference recurs exactly."""
+"""Minimum share of rows whose difference recurs exactly, above that in shuffled rows."""
 
 MIN_DIFFERENCE_SHARE = 0.01
 """A difference is recurring if at least this share of the rows of its part have it."""
@@ -127,13 +127,16 @@ def discover_differences(
     names = list(columns)
     step = max(1, len(next(iter(columns.values()))) // MAX_SCAN_ROWS)
     subsample = {name: _within_wide_tokens(coders[name], columns[name][::step]) for name in names}
-    pairs = []
+    pairs, shuffle = [], np.random.default_rng(0)
     scan = np.stack([own[:: max(1, len(own) // SCREEN_ROWS)] for own in subsample.values()])
     for i, own in enumerate(names):
         screened = np.sort(np.round(scan[:i] - scan[i], 9), axis=1)
         repeats = (np.diff(screened, axis=1) == 0).sum(axis=1) >= MIN_SCREEN_REPEATS
         for other in (names[at] for at in np.flatnonzero(repeats)):
             share = _recurring_share(subsample[own] - subsample[other])
+            # Differences of round numbers recur by chance; those in shuffled rows do not count.
+            if share >= MIN_RECURRING_SHARE:
+                share -= _recurring_share(subsample[own] - shuffle.permutation(subsample[other]))
             if share >= MIN_RECURRING_SHARE:
                 pairs.append((share, own, other))
     out: dict[str, RecurringDifference] = {}

@@ -65,31 +65,42 @@ class Rounding:
             here = open_rows[level[open_rows] <= at]
             if not len(here):
                 continue
-            near = _rounded(value[here], units[: at + 1], atoms)
+            low, high = self.low[block[here]], self.high[block[here]]
+            near, free = _rounded(value[here], units[: at + 1], atoms)
+            beyond = np.flatnonzero((near < low) | (near > high))
+            if len(beyond) and units[at][0]:  # at the end of a block, the next multiple inside
+                moved = value[here[beyond]] + np.where(near[beyond] < low[beyond], 1, -1) * units[at][0]
+                near[beyond], free[beyond] = _rounded(moved, units[: at + 1], atoms)
             last = at == len(units) - 1
-            inside = (near >= self.low[block[here]]) & (near <= self.high[block[here]])
+            inside = free & (near >= low) & (near <= high)
             done = here[inside | last]
             out[done] = near[inside | last]
             open_rows = np.setdiff1d(open_rows, done, assume_unique=True)
         return out
 
 
-def _rounded(value: Floats, units: list[tuple[float, float]], atoms: Floats) -> Floats:
-    """Return the nearest numbers of the last unit and ending, if possible none of the others and no point masses."""
+def _rounded(value: Floats, units: list[tuple[float, float]], atoms: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return the nearest numbers of the last unit, and whether each is of no other unit and no point mass."""
     unit, ending = units[-1]
     if not unit:
-        return value
-    near = nearest_with_ending(value, unit, ending)
+        return value, np.ones(len(value), bool)
+    nearest = near = nearest_with_ending(value, unit, ending)
     side = np.where(value >= near, 1.0, -1.0)
-    for move in (side, -side):
-        taken = _isin_sorted(near, atoms)
-        for coarser, other in units[:-1]:
-            taken |= nearest_with_ending(near, coarser, other) == near
-        if not taken.any():
+    for steps in (1, -1, 2, -2):
+        # Two steps only past rounder numbers: 70 and 80, next to 75, are multiples of 10.
+        again = _is_multiple(near, units[:-1]) | (_isin_sorted(near, atoms) & (abs(steps) == 1))
+        if not again.any():
             break
-        moved = nearest_with_ending(nearest_with_ending(value, unit, ending) + move * unit, unit, ending)
-        near = np.where(taken, moved, near)
-    return near
+        near = np.where(again, nearest_with_ending(nearest + steps * side * unit, unit, ending), near)
+    return near, ~(_is_multiple(near, units[:-1]) | _isin_sorted(near, atoms))
+
+
+def _is_multiple(value: Floats, units: list[tuple[float, float]]) -> npt.NDArray[np.bool_]:
+    """Return whether each number is a multiple of one of the units, shape (n,)."""
+    out = np.zeros(len(value), bool)
+    for unit, ending in units:
+        out |= nearest_with_ending(value, unit, ending) == value
+    return out
 
 
 def common_step(values: Floats, who: Integers | None, floor: int, decimals: int | None) -> int:

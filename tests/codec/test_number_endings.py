@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabsynth.codec.number_endings import frequent_endings
+from tabsynth.codec.numbers.number_endings import frequent_endings
 
 from .round_trips import numeric, round_trip, schema_of
 

@@ -50,3 +50,11 @@ def test_columns_that_merely_go_together_are_not_tied() -> None:
     x = rng.normal(0, 1, 3000)
     table = Table.of(pd.DataFrame({"x": x, "y": x + rng.normal(0, 0.1, 3000)}), schema_of(x=numeric(), y=numeric()))
     assert Relations.discover(table, Codec.measure(table)).differences == {}
+
+
+def test_round_numbers_whose_differences_recur_by_chance_are_not_tied() -> None:
+    rng = np.random.default_rng(0)
+    odd, amounts = rng.random((2, 3000)) < 0.04, rng.lognormal(8, 0.5, (2, 3000))
+    rent, savings = np.where(odd, amounts.round(), amounts.round(-2))
+    table = Table.of(pd.DataFrame({"rent": rent, "savings": savings}))
+    assert Relations.discover(table, Codec.measure(table)).differences == {}

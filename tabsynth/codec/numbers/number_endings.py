@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from tabsynth.codec.rounding_units import candidate_units
+from tabsynth.codec.numbers.rounding_units import candidate_units
 from tabsynth.common.arrays import Floats, Integers
 
 MIN_ENDING_SHARE, MIN_ENDING_ROWS = 0.03, 10

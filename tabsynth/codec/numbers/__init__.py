@@ -1,0 +1,1 @@
+"""Rounding units, frequent endings and rare numbers of a numeric column."""
