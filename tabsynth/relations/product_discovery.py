@@ -9,13 +9,23 @@ import numpy.typing as npt
 
 from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.common.arrays import Floats
-from tabsynth.relations.arithmetic import MIN_ROWS, ArithmeticRelation, can_compute, is_exact
+from tabsynth.relations.arithmetic import (
+    FLOAT32_PRECISION,
+    MIN_COMPUTED_DECIMALS,
+    MIN_ROWS,
+    ArithmeticRelation,
+    can_compute,
+    is_exact,
+)
 
 MAX_PAIR_ROWS = 96
 """Maximum rows on which all pairs of terms are compared; the best candidates are confirmed on all rows."""
 
 MAX_CANDIDATE_PAIRS = 8
 """Maximum pairs that are confirmed on all rows, for each column and kind of product."""
+
+MAX_SCREEN_ROWS = 500
+"""Maximum rows on which a pair is fitted before all rows are."""
 
 MAX_LOG_SPREAD = 0.05
 """Maximum standard deviation of a quotient's logarithm for the quotient to count as constant up to rounding."""
@@ -97,7 +107,11 @@ def _fit_product(
     name: str, terms: tuple[tuple[str, float], ...], columns: Mapping[str, Floats]
 ) -> ArithmeticRelation | None:
     """Fit a column as a product, its constant rounded to the fewest digits that are exact."""
-    values, plain = columns[name], ArithmeticRelation(name, 1.0, terms, product=True).predict(columns)
+    values, relation = columns[name], ArithmeticRelation(name, 1.0, terms, product=True)
+    few = slice(None, None, max(1, len(values) // MAX_SCREEN_ROWS))
+    if not _may_be_proportional(values[few], relation.predict({term: columns[term][few] for term, _ in terms})):
+        return None
+    plain = relation.predict(columns)
     complete = np.isfinite(plain) & ~np.isnan(values)
     square = float(plain[complete] @ plain[complete])
     if square == 0:
@@ -109,6 +123,24 @@ def _fit_product(
         if is_exact(values, relation.predict(columns)):
             return relation
     return None
+
+
+def _may_be_proportional(values: Floats, plain: Floats) -> bool:
+    """Return whether one factor takes all numbers of a sample to those of a column, up to its rounding."""
+    complete = np.isfinite(plain) & ~np.isnan(values) & (plain != 0)
+    values, plain = values[complete] * np.sign(plain[complete]), np.abs(plain[complete])
+    if not len(values):
+        return True
+    slack = _rounding_slack(values)
+    return bool(((values - slack) / plain).max() <= ((values + slack) / plain).min())
+
+
+def _rounding_slack(values: Floats) -> float:
+    """Return the largest deviation of an exact prediction from the numbers of a column or of a sample of it."""
+    decimals, size = shared_decimals(values), 2 * float(np.abs(values).max())
+    unit = 0.0 if decimals is None else 10.0**-decimals
+    single = FLOAT32_PRECISION * size if decimals is None or decimals >= MIN_COMPUTED_DECIMALS else 0.0
+    return max(0.502 * unit, single, 1e-8 * size)
 
 
 def _solved_for_finest(

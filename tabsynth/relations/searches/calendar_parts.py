@@ -10,7 +10,10 @@ from tabsynth.common.arrays import Floats
 from tabsynth.relations.decided_columns import PARTS, CalendarRule, calendar_part
 from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS
 from tabsynth.relations.rule_columns import Columns
-from tabsynth.relations.searches.lookups import MIN_COVERED_SHARE, row_shares, value_table
+from tabsynth.relations.searches.lookups import MIN_COVERED_SHARE, row_shares, single_valued, value_table
+
+SCREEN_ROWS = 300
+"""Rows on which all columns are compared with each part before more rows are."""
 
 
 def discover_calendar_rules(
@@ -29,11 +32,12 @@ def discover_calendar_rules(
     for moment in moments:
         data, unit = columns.numbers[moment], columns.units[moment].removeprefix("datetime ")
         step = max(1, len(data) // MAX_SCAN_ROWS)
+        names, few = list(open_), np.array([own[::step][:SCREEN_ROWS] for own in open_.values()])
         for part in PARTS:
             scan = calendar_part(data[::step], unit, part)
             whole: Floats | None = None
-            for name in list(open_):
-                if value_table(scan, open_[name][::step], 1, min_rows=min(len(scan), 50)) is None:
+            for name in (names[at] for at in single_valued(scan[:SCREEN_ROWS], few)):
+                if name not in open_ or value_table(scan, open_[name][::step], 1, min_rows=min(len(scan), 50)) is None:
                     continue
                 whole = calendar_part(data, unit, part) if whole is None else whole
                 rule = _rule(moment, unit, part, whole, name, open_[name], columns.min_group)

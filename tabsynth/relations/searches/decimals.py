@@ -32,7 +32,8 @@ def discover_decimals(columns: Columns, decided: Collection[str]) -> Iterator[De
         if columns.units[name] != "number" or name in decided or columns.steps[name] >= 1:
             continue
         own = _decimals(data)
-        if len(np.unique(own[own >= 0])) < 2:
+        present = own[own >= 0]
+        if not len(present) or present.min() == present.max():
             continue
         few = own[scan_rows(len(own))]
         found = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,9 @@ MAX_DATES = 8
 
 MIN_VALUES = 4
 """Minimum different numbers."""
+
+AGES, MAX_AGE = ("years", "years of 365.25 days"), 200
+"""Measures of ages on a fixed day, and the maximum age."""
 
 
 def discover_elapsed(columns: Columns, decided: Collection[str], bound: Collection[str]) -> Iterator[ElapsedRule]:
@@ -63,6 +67,8 @@ def discover_elapsed(columns: Columns, decided: Collection[str], bound: Collecti
 
 def _is_whole(data: Floats) -> bool:
     """Return whether a column has several whole numbers and nothing else."""
+    if (data[:SCREEN_ROWS] % 1 > 0).any():
+        return False
     present = data[~np.isnan(data)]
     return len(present) >= MIN_ROWS and not (present % 1).any() and len(np.unique(present[:1000])) >= MIN_VALUES
 
@@ -111,16 +117,28 @@ def _until(
     name: str, start: str, first: Moments, numbers: Floats, units: dict[str, str], moves: str
 ) -> ElapsedRule | None:
     """Return the rule that a number is an age in years on a fixed day, None if there is no such day."""
-    here = ~np.isnat(first) & ~np.isnan(numbers)
-    if here.sum() < MIN_ROWS or len(np.unique(numbers[here])) < MIN_VALUES or np.abs(numbers[here]).max() > 200:
+    few = slice(None, None, max(1, len(numbers) // SCREEN_ROWS))
+    sample = first[few], numbers[few]
+    known = ~np.isnat(sample[0]) & ~np.isnan(sample[1]) & (np.abs(sample[1]) <= MAX_AGE)
+    if not known.any() or all(_fixed_day(sample[0][known], sample[1][known], own) is None for own in AGES):
         return None
-    for measure in ("years", "years of 365.25 days"):
-        least = moved(first[here], numbers[here], measure).max()
-        most = moved(first[here], numbers[here] + 1, measure).min()
-        for day in (least + (most - least) // 2, least):
-            fixed = str(day.astype("datetime64[D]"))
+    here = ~np.isnat(first) & ~np.isnan(numbers)
+    if here.sum() < MIN_ROWS or len(np.unique(numbers[here])) < MIN_VALUES or np.abs(numbers[here]).max() > MAX_AGE:
+        return None
+    for measure in AGES:
+        day = _fixed_day(first[here], numbers[here], measure)
+        if day is None:
+            continue
+        for moment in day:
+            fixed = str(moment.astype("datetime64[D]"))
             end = np.full(len(first), np.datetime64(fixed, "ns"))
-            if least < most and bool((elapsed(first, end, measure) == numbers)[here].all()):
+            if bool((elapsed(first, end, measure) == numbers)[here].all()):
                 text = f"{name} counts the {measure} from {start} to {fixed}"
                 return ElapsedRule(name, start, units[start], "", fixed, measure, 0.0, moves, text, float(here.sum()))
     return None
+
+
+def _fixed_day(first: Moments, numbers: Floats, measure: str) -> tuple[Any, Any] | None:
+    """Return the middle and the first of the moments until which numbers are ages, None if there are none."""
+    least, most = moved(first, numbers, measure).max(), moved(first, numbers + 1, measure).min()
+    return (least + (most - least) // 2, least) if least < most else None

@@ -37,15 +37,21 @@ def discover_lookups(columns: Columns, computed: Collection[str]) -> Iterator[Lo
 def _candidates(group: str, values: Floats, names: Sequence[str], columns: Columns) -> list[str]:
     """Return the numeric columns with one number for each value of a column, in a sample of the rows."""
     names = [name for name in names if name != group]
-    scan = slice(None, None, max(1, len(values) // MAX_SCAN_ROWS))
-    own = values[scan]
-    order = np.argsort(own, kind="stable")[: int((~np.isnan(own)).sum())]
-    if not len(order) or not names:
+    if not names:
         return []
-    start = np.flatnonzero(np.diff(own[order], prepend=np.nan) != 0)
-    block = np.stack([columns.numbers[name][scan][order] for name in names])
+    scan = slice(None, None, max(1, len(values) // MAX_SCAN_ROWS))
+    return [names[at] for at in single_valued(values[scan], np.stack([columns.numbers[name][scan] for name in names]))]
+
+
+def single_valued(values: Floats, numbers: Floats) -> list[int]:
+    """Return the columns, as rows of a matrix, that have at most one number for each value."""
+    order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]
+    if not len(order) or not len(numbers):
+        return []
+    start = np.flatnonzero(np.diff(values[order], prepend=np.nan) != 0)
+    block = numbers[:, order]
     most, least = np.fmax.reduceat(block, start, axis=1), np.fmin.reduceat(block, start, axis=1)
-    return [names[at] for at in np.flatnonzero(~(most > least).any(axis=1))]
+    return np.flatnonzero(~(most > least).any(axis=1)).tolist()
 
 
 def value_table(

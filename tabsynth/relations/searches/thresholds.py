@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import numpy as np
 
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
-from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.relations.conditional.conditions import Condition
 from tabsynth.relations.conditional.rules import ThresholdRule
 from tabsynth.relations.order_evidence import smooth_violations
@@ -22,6 +22,9 @@ from tabsynth.schema.rounding import roundest_number
 
 MIN_EVIDENCE_ROWS = 30.0
 """Minimum rows that would violate a bound by chance: many states and columns are compared."""
+
+MAX_END_ROWS = 2000
+"""Maximum rows at the end of a column in which a condition must not hold before all rows are compared."""
 
 MIN_VALUES = 4
 """Minimum different numbers of the bounded column."""
@@ -48,29 +51,26 @@ def discover_thresholds(
         return []
     scan = scan_rows(len(next(iter(columns.values.values()))))
     holds = state_rows(tried, columns, scan)
+    states_of = _StatesOfRows(tried, columns)
     out: list[ThresholdRule] = []
     for name, data in columns.numbers.items():
         order = np.argsort(data[scan], kind="stable")[: int((~np.isnan(data[scan])).sum())]
         if len(order) < MIN_ROWS or len(np.unique(data[scan][order])) < MIN_VALUES:
             continue
-        own = holds[:, order]
-        count = own.sum(axis=1)
-        beyond = {1.0: own.argmax(axis=1), -1.0: own[:, ::-1].argmax(axis=1)}
         # By chance a sample may contain half of the expected evidence.
         needed = MIN_EVIDENCE_ROWS / 2 * len(holds[0]) / len(data)
-        ends = _end_rows(data)
         found: list[ThresholdRule] = []
-        for sign, outside in beyond.items():
-            for at in np.flatnonzero((count > 0) & (count * outside / len(order) >= needed)):
+        for sign in (1.0, -1.0):
+            open_ = states_of.absent_from_end(sign * data)
+            own = holds[open_][:, order[:: int(sign)]]
+            count = own.sum(axis=1)
+            for at in open_[(count > 0) & (count * own.argmax(axis=1) / len(order) >= needed)]:
                 condition = tried[at]
                 pair = frozenset((name, condition.column))
                 if len(pair) < 2 or pair in related or not is_free(name, condition.column, computed):
                     continue
                 if any(frozenset((name, other)) in related for other in deciders.get(condition.column, ())):
                     continue  # the two rules say the same
-                own_column = columns.values[condition.column]
-                if condition.of({condition.column: own_column[ends[sign]]}).any():
-                    continue  # fewer rows are beyond the bound than are needed as evidence
                 rule = _threshold(name, sign, condition, columns)
                 if rule is not None:
                     found.append(rule)
@@ -91,12 +91,50 @@ def _conditions(states: Sequence[Condition]) -> list[Condition]:
     return out
 
 
-def _end_rows(data: Floats) -> dict[float, Integers]:
-    """Return the rows of the least and of the largest numbers, as few as a bound needs beyond it."""
-    present = np.flatnonzero(~np.isnan(data))
-    order = present[np.argsort(data[present], kind="stable")]
-    count = min(int(MIN_EVIDENCE_ROWS), len(present) // 2)
-    return {1.0: order[:count], -1.0: order[len(order) - count :]}
+class _StatesOfRows:
+    """Which of several conditions hold in some of the rows."""
+
+    def __init__(self, conditions: Sequence[Condition], columns: Columns) -> None:
+        """Arrange the conditions by column, and count their rows."""
+        names = {name: at for at, name in enumerate(dict.fromkeys(own.column for own in conditions))}
+        self.values = [columns.values[name] for name in names]
+        self.column = np.array([names[own.column] for own in conditions])
+        self.least = np.array([[np.nan if own.least is None else own.least] for own in conditions])
+        self.most = np.array([[np.nan if own.most is None else own.most] for own in conditions])
+        self.negated = np.array([[own.negated] for own in conditions])
+        self.count = np.array([own.of(columns.values).sum() for own in conditions])
+
+    def hold(self, which: Integers, rows: Integers) -> Bools:
+        """Return whether conditions hold in rows, shape (conditions, rows)."""
+        used, at = np.unique(self.column[which], return_inverse=True)
+        own = np.stack([self.values[column][rows] for column in used])[at]
+        missing, least = np.isnan(own), self.least[which]
+        inside = np.where(np.isnan(least), missing, (own >= least) & (own <= self.most[which]))
+        outside = ~inside & (np.isnan(least) | ~missing)
+        return np.asarray(np.where(self.negated[which], outside, inside))
+
+    def absent_from_end(self, data: Floats) -> Integers:
+        """Return the conditions with as many rows below their least number as a bound needs beyond it."""
+        present = np.flatnonzero(~np.isnan(data))
+        open_ = np.arange(len(self.column))
+        for most_rows in (int(MIN_EVIDENCE_ROWS), MAX_END_ROWS):
+            rows = present[_least_rows(data[present], min(most_rows, len(present) // 2))]
+            if not len(open_) or not len(rows):
+                break
+            count = np.clip(self.count[open_], 1, len(present))
+            needed = np.minimum(MIN_EVIDENCE_ROWS / count, 0.5) * len(present)
+            held = self.hold(open_, rows)
+            first = np.where(held.any(axis=1), held.argmax(axis=1), len(rows))
+            open_ = open_[first >= np.minimum(needed, len(rows))]
+        return open_
+
+
+def _least_rows(data: Floats, count: int) -> Integers:
+    """Return the positions of the least numbers, in ascending order."""
+    if not count:
+        return np.zeros(0, np.int64)
+    rows = np.argpartition(data, count - 1)[:count]
+    return np.asarray(rows[np.argsort(data[rows], kind="stable")])
 
 
 def _threshold(name: str, sign: float, condition: Condition, columns: Columns) -> ThresholdRule | None:
