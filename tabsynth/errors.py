@@ -16,7 +16,7 @@
     ├── PrivacyError                       a privacy guarantee could not be kept; nothing was done
     └── TrainingError                      a fit failed (for example a loss that is not finite)
 
-A message names what is wrong (column, value, file) and the remedy.
+A message names the column, value or file that is wrong, and the remedy.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def tune(
         target: The column to predict, for ``utility``; by default the one with that role.
         schema: The schema; inferred by default.
         space: Search space by option: ``("log" | "whole" | "log real" | "real", low, high)``.
-        minutes: Start no further trial after so many minutes, and stop the training of the current one. The defaults
+        minutes: Start no further trial after this many minutes, and stop the training of the current one. The defaults
             are always fitted. The result then depends on the speed of the machine. By default there is no limit.
         seed: Seed of split, proposals, fits and samples.
         say: Called with one line per trial.

@@ -85,7 +85,7 @@ def test_progress_that_is_no_function_is_refused(verb: object) -> None:
     ids=["intervals", "complex"],
 )
 def test_what_a_file_cannot_hold_is_refused(values: pd.Series, suffix: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Parquet cannot hold"):
+    with pytest.raises(DataError, match="Parquet cannot represent"):
         ts.write(pd.DataFrame({"x": values}), tmp_path / f"x{suffix}")
     assert list(tmp_path.iterdir()) == []
 

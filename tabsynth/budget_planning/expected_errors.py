@@ -135,7 +135,7 @@ def public_structure(schema: Schema) -> PublicStructure:
 
 @dataclass(frozen=True)
 class StructureSavings:
-    """What the constraints of a schema contribute to a fit at no cost.
+    """Facts that follow from the constraints of a schema and use no budget.
 
     Attributes:
         determined: Columns that follow from another by a lookup and are not measured.

@@ -88,7 +88,7 @@ class PlannedNoise:
         return noise_sigma(self.rho, share, self.unit) ** 2
 
     def distance(self, variance: float, cells: int) -> float:
-        """Return the expected distance of a table of so many cells whose noise has variances with this sum.
+        """Return the expected distance of a table of counts, by its number of cells and the sum of noise variances.
 
         Where noise exceeds the differences between cells, a fit shrinks it. As these differences are not known in
         advance, every distribution is taken to be equally likely (a Dirichlet prior).
@@ -166,7 +166,7 @@ class PlannedNoise:
         return out
 
     def _groups(self, most: int) -> tuple[Integers, ...]:
-        """Return the group of each token of each column, with at most so many groups beside missing values."""
+        """Return the group of each token of each column, with at most this many groups besides missing values."""
         columns = ((grid, self.sizes[name]) for name, grid in self.grids.items())
         return tuple(
             group_tokens(np.full(size, 1 / size), most, size - grid.nullable if grid.line else 0)

@@ -100,7 +100,7 @@ def heat_map(errors: ExpectedErrors) -> dict[str, Any] | None:
 
 
 def summarise(plan: PrivacyPlan) -> str:
-    """Return one paragraph on what was simulated."""
+    """Describe the simulation in one paragraph."""
     larger = (
         "" if plan.simulated >= plan.rows else f" (simulated at {plan.simulated:,}; errors decrease with more rows)"
     )
@@ -112,7 +112,7 @@ def summarise(plan: PrivacyPlan) -> str:
 
 
 def summarise_assumptions(plan: PrivacyPlan) -> str:
-    """Return what was assumed where the schema is open; empty if it was complete."""
+    """Return the assumptions for facts that the schema does not declare; empty if it is complete."""
     if not plan.assumed:
         return ""
     return (

@@ -84,7 +84,7 @@ class PrivacyPlan:
         expected: Every mechanism at every epsilon.
         epsilons: The budgets.
         errors: The expected error of each column and pair at each epsilon, from the noise of the marginal mechanism.
-        structure: What the schema's constraints save; None if they save nothing.
+        structure: Budget that the schema's constraints save; None if they save none.
         assumed: Facts that the schema leaves open, as they were assumed.
     """
 

@@ -76,7 +76,7 @@ def _create(args: Namespace) -> int:
     if args.epsilon is None:
         raise InputError("a ledger is created with its budget: give --epsilon")
     if Path(args.file).exists():
-        raise InputError(f"{args.file!r} exists already; a ledger is never replaced, because it holds what was spent")
+        raise InputError(f"{args.file!r} exists already; a ledger is never replaced; choose another name")
     check_writable(args.file)
     delta, unit = 1e-6 if args.delta is None else args.delta, args.unit or "row"
     ledger = PrivacyLedger(args.epsilon, delta, unit=unit, path=args.file)

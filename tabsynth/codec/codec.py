@@ -281,7 +281,7 @@ class Codec:
 
 
 def default_tokens(rows: int) -> int:
-    """Return about how many tokens a numeric column gets in a table of so many rows."""
+    """Return the approximate number of tokens of a numeric column in a table with this number of rows."""
     return int(np.clip(1.4 * math.sqrt(rows), 16, 256))
 
 

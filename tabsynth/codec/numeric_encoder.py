@@ -18,7 +18,7 @@ class QuantileCoder:
     """A piecewise-linear quantile function whose bins are grouped into tokens.
 
     A bin is one value shared by enough persons (``low == high``), or an interval of at least ``min_group`` persons that
-    is described only by its mean and spread, so that no released number rests on fewer persons.
+    is described only by its mean and spread, so that every released number is based on enough persons.
 
     Attributes:
         low, high: Ends of each bin, ascending, shape (bins,).
@@ -138,7 +138,7 @@ class QuantileCoder:
         return np.isin(data, often)
 
     def has_point_masses(self) -> bool:
-        """Return whether single numbers hold a twentieth of the mass of the tokens that hold more than one number."""
+        """Return whether single numbers have a twentieth of the mass of the tokens with more than one number."""
         low, high = self.token_bounds()
         wide = (high > low)[self.token]
         return bool(self.mass[wide & (self.low == self.high)].sum() > 0.05 * max(self.mass[wide].sum(), 1))

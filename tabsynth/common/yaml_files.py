@@ -23,7 +23,7 @@ def read_yaml(path: str | Path, what: str) -> Any:
 
     Args:
         path: The file.
-        what: What it holds, for messages ("pipeline").
+        what: Kind of content, for messages ("pipeline").
 
     Raises:
         SourceError: The file cannot be read, or is not YAML.

@@ -39,7 +39,7 @@ OTHER_CONTENT = {
     b"\x1f\x8b": "a gzip archive", b"PAR1": "Parquet", b"%PDF": "PDF", b"SQLite format 3": "an SQLite database",
     b"<!doctype": "HTML", b"<html": "HTML", b"<table": "HTML", b"<?xml": "XML", b"[{": "JSON", b'{"': "JSON",
 }  # fmt: skip
-"""First bytes of files that are no CSV, whatever their suffix."""
+"""First bytes of files that are not CSV files, even if the suffix says so."""
 MIN_NUL_SHARE = 0.2
 """Of the even or odd bytes, if ASCII is written in two bytes a character."""
 
@@ -76,7 +76,7 @@ class Dialect:
 
 
 def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, usual: str) -> Dialect:
-    """Detect what is not given; a warning names an unusual encoding or separator.
+    """Detect the properties that are not given; a warning names an unusual encoding or separator.
 
     Args:
         path: The file, possibly compressed.
@@ -226,7 +226,7 @@ def _count_fields(lines: list[str], separator: str) -> int:
         return 1
     widths = {len(record) for record in records[:-1] or records}
     if len(records) > 1 and len(records[0]) > 1 and separator == ",":
-        return len(records[0])  # a ragged row is an error of its own
+        return len(records[0])  # a ragged row has a separate error
     return widths.pop() if len(widths) == 1 else 1
 
 

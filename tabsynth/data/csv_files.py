@@ -194,9 +194,7 @@ def read_header(path: Path, dialect: Dialect) -> list[str]:
         raise EmptyTableError(f"{str(path)!r} has a header but no rows")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise DataError(
-            f"{str(path)!r} has duplicate column names: {quote(twice)}; give every column a name of its own"
-        )
+        raise DataError(f"{str(path)!r} has duplicate column names: {quote(twice)}; give every column a unique name")
     return names
 
 

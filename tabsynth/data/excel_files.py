@@ -126,7 +126,9 @@ def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False)
         )
     wide = [name for name in frame.columns if exceeds_float64(frame[name])]
     if wide:
-        raise DataError(f"Excel cannot hold the integers of {quote(wide)} exactly; make them text, or write Parquet")
+        raise DataError(
+            f"Excel cannot represent the integers of {quote(wide)} exactly; make them text, or write Parquet"
+        )
     for name in frame.columns:
         fault = _unsupported(frame[name], ILLEGAL_CHARACTERS_RE)
         if fault:
@@ -203,7 +205,7 @@ def _read_header(names: list[Any], rows: list[list[Any]], where: str) -> list[st
     header = [str(name) for name in names]
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise DataError(f"{where} has duplicate column names: {quote(twice)}; give every column a name of its own")
+        raise DataError(f"{where} has duplicate column names: {quote(twice)}; give every column a unique name")
     return header
 
 

@@ -29,7 +29,7 @@ def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
         raise SourceError(f"{str(path)!r} is not Parquet, or is damaged or cut short: {error}") from error
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     nested = [field.name for field in schema if pa.types.is_nested(field.type)]
-    fault = f"has duplicate column names: {quote(twice)}; give every column a name of its own" if twice else ""
+    fault = f"has duplicate column names: {quote(twice)}; give every column a unique name" if twice else ""
     fault = fault or (f"has nested columns: {quote(nested)}; flatten or drop them" if nested else "")
     empty = not fault and not file.metadata.num_rows
     fault = "has columns but no rows" if empty else fault

@@ -16,7 +16,7 @@ from tabsynth.schema.columns import Identifier, Text
 def split(table: TableLike, share: float = 0.2, *, seed: int = 0, target: str | None = None) -> tuple[Table, Table]:
     """Split a table in two.
 
-    Systematic sampling: units are sorted by target, shuffled within equal targets, and drawn at equal steps. So each
+    Systematic sampling: units are sorted by target, shuffled within equal targets, and sampled at equal steps. So each
     class, or each range of a numeric target, has its share to within one unit, and each unit has the same chance.
 
     Args:
@@ -60,7 +60,7 @@ def split(table: TableLike, share: float = 0.2, *, seed: int = 0, target: str | 
 
 
 def split_independently(table: Table, share: float, *, seed: int = 0, unit: str = "row") -> tuple[Table, Table]:
-    """Split a table for a private fit: each row, or each person, is held out by a draw of its own.
+    """Split a table for a private fit: each row, or each person, is held out independently at random.
 
     Which rows are learned then depends on no value and no other row, as it would in a stratified split of a fixed size;
     a guarantee of the training rows is one of the whole table.

@@ -54,7 +54,7 @@ def write(
     Raises:
         SourceError: An unknown suffix, or a folder that is not there or not writable; or the database's table exists
             (``create``), does not (``append``), or refuses a row.
-        DataError: The file's kind, or the database's table, cannot hold the table.
+        DataError: The file format, or the table of the database, cannot represent the table.
     """
     frame = data.frame if isinstance(data, Table) else data
     schema = data.schema if isinstance(data, Table) and schema is None else schema
@@ -79,7 +79,7 @@ def write(
             try:
                 pyarrow.parquet.write_table(table_of_arrow, temporary)
             except pa.ArrowException as error:
-                raise DataError(f"Parquet cannot hold the table: {error}; convert the column to text") from error
+                raise DataError(f"Parquet cannot represent the table: {error}; convert the column to text") from error
         elif kind == "arrow":
             rows = to_arrow(frame)
             with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as file:
@@ -183,7 +183,7 @@ def _is_gzip(path: Path) -> bool:
 def _check_names(frame: pd.DataFrame) -> None:
     twice = frame.columns[frame.columns.duplicated()].unique()
     if len(twice):
-        raise DataError(f"duplicate column names: {quote(twice)}; give every column a name of its own")
+        raise DataError(f"duplicate column names: {quote(twice)}; give every column a unique name")
     odd = [name for name in frame.columns if not isinstance(name, str)]
     if odd or not len(frame.columns):
         raise DataError(f"column names must be text, not {quote(odd)}" if odd else "the table has no columns")

@@ -1,4 +1,4 @@
-"""Executors: where shards are written. Each yields the shards of a job as they are finished, in any order."""
+"""Executors that write shards; each yields the shards of a job in the order in which they are finished."""
 
 from __future__ import annotations
 

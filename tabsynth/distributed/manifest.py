@@ -102,7 +102,7 @@ def _read_recorded(folder: Path, plan: ShardPlan) -> dict[int, str]:
     differing = [name for name in wanted if known.get(name) != wanted[name]]
     if differing:
         raise SourceError(
-            f"the folder {str(folder)!r} holds a sample of another run ({', '.join(differing)} differ); "
+            f"the folder {str(folder)!r} contains a sample of another run ({', '.join(differing)} differ); "
             "name a new folder, or repeat the run with the same model, rows, seed, shard size and versions"
         )
     return recorded

@@ -31,8 +31,8 @@ def sample_to(
 ) -> Manifest:
     """Sample into a folder of Parquet files, ``part-000000.parquet`` and so on.
 
-    Shard i is drawn with a seed derived from ``(seed, i)``, so the files are the same bytes for every executor and any
-    number of workers. A run that was interrupted goes on when it is repeated: only the shards that are missing are
+    Shard i is sampled with a seed derived from ``(seed, i)``, so the files are the same bytes for every executor and
+    any number of workers. A run that was interrupted goes on when it is repeated: only the shards that are missing are
     drawn. ``_manifest.json`` states rows and SHA-256 of each file.
 
     Args:

@@ -1,4 +1,4 @@
-"""Shards of a sample: which rows each has, and how one is drawn and written.
+"""Shards of a sample: their rows, and sampling and writing of one shard.
 
 A shard is a chunk of ``sample_chunks``: its rows depend on the model, the seed and its number alone, so any worker may
 write it, in any order, as often as it takes.
@@ -29,7 +29,7 @@ from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.registry import synthesizer_class
 
 N_PROBE_ROWS = 1_000
-"""Rows drawn to find the types of the columns, which all shards share."""
+"""Number of rows that are sampled to determine the column types, which all shards share."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def fit_federated(plan: FederatedPlan, transport: Transport, *, progress: bool |
         progress: Whether to show a progress bar; by default one on a terminal, for work of over two seconds.
 
     Raises:
-        SiteLostError: Too few sites are left; their ledgers hold the rounds that they answered.
+        SiteLostError: Too few sites are left; their ledgers contain the rounds that they answered.
         PrivacyError: A site refuses: another plan, or a budget that is spent.
     """
     secure = SecureSum(plan, transport)

@@ -58,7 +58,7 @@ class SecureSum:
         raise SiteLostError("a round was lost at every attempt")
 
     def end(self) -> None:
-        """Notify the sites that the fit has ended, so that their ledgers release what was not charged."""
+        """Notify the sites that the fit has ended, so that their ledgers release uncharged reservations."""
         message = encode_message({"plan": self._hash, "step": "end"})
         self._send(dict.fromkeys(self.roster, message))
 
@@ -124,6 +124,6 @@ class SecureSum:
         if len(answers) < fewest:
             raise SiteLostError(
                 f"{quote(self.lost)} stopped answering in round {base['round']}; {len(answers)} sites are left and "
-                f"{fewest} are needed. The fit has ended; every site's ledger holds the rounds that it answered"
+                f"{fewest} are needed. The fit has ended; every site's ledger contains the rounds that it answered"
             )
         return answers

@@ -201,7 +201,7 @@ class Site:
         return {"charges": len(self.ledger)}
 
     def close(self) -> None:
-        """End the fit at this site, also where the coordinator is lost: what was not charged is released."""
+        """End the fit at this site, also if the coordinator is lost, and release uncharged reservations."""
         if not self._ended:
             self._ended = True
             self.ledger.settle()

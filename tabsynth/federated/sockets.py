@@ -1,4 +1,4 @@
-"""Transport over Unix sockets: a site in a process of its own, reached directly or through a relay.
+"""Transport over Unix sockets to sites in separate processes, directly or through a relay.
 
 A message is one byte string in each direction, framed by ``multiprocessing.connection``; nothing is pickled.
 """

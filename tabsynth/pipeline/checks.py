@@ -108,7 +108,7 @@ def _check_apart(job: Job, paths: Mapping[str, Path]) -> None:
 
 
 def _check_folder(path: str | Path) -> None:
-    """Raise SourceError if a folder of tables could not be written; what is in it is checked when tables are known."""
+    """Raise SourceError if a folder of tables could not be written; its content is checked later."""
     if Path(path).exists() and not Path(path).is_dir():
         raise SourceError(f"cannot write the folder {str(path)!r}: a file of this name exists")
     if not os.access(Path(path).parent, os.W_OK):

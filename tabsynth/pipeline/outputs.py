@@ -78,10 +78,10 @@ def write_sample(
         seed: The seed.
         keep: Number of rows to return.
         table: Table of a database.
-        mode: How a table of a database is written.
+        mode: Write mode of a table of a database.
         keep_formulas: Write text that a spreadsheet would take for a formula as it is.
     """
-    # Chunks are drawn independently, so that declared keys would repeat between them.
+    # Chunks are sampled independently, so that declared keys would repeat between them.
     size = max(rows, 1) if RuleSet.of(model.schema_).repeatable_keys else CHUNK_ROWS
     chunks = model.sample_chunks(rows, given=given, chunk=size, seed=seed)
     if is_written_whole(path):

@@ -56,10 +56,10 @@ class Steps(ABC):
     Attributes:
         job: The pipeline.
         seeds: The seed of each step.
-        aside: Where each output is written.
+        aside: Temporary path of each output.
         say: Called with a line about each step.
         progress: Whether to show progress bars.
-        files: Where each output of a finished step is.
+        files: Path of each output of a finished step.
         hashes: SHA-256 of each output of a finished step.
         sources: Hashes of the inputs of each finished step.
         facts: Facts of each finished step.

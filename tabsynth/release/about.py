@@ -26,12 +26,12 @@ class About:
     Attributes:
         name: A short name, which also names the data files: lower-case letters, digits, ``-``, ``_`` and ``.``.
         title: The title for people.
-        description: What the table is, what it is for and what it is not for.
+        description: Content of the table, its intended uses, and uses for which it is not suitable.
         license: Name or address of the licence.
         publisher: Who vouches for the release.
         version: The release's version.
         date: The day of the release; all dates in the bundle are this one.
-        url: Where the release is found, if anywhere.
+        url: Address of the release, if it has one.
     """
 
     name: str

@@ -105,7 +105,7 @@ def build(
             synthetic rows.
         evaluation: The evaluation of these rows, or its JSON file.
         audit: The audit of these rows, or its JSON file.
-        ledger: The data set's ledger, which must hold the model's charges.
+        ledger: The data set's ledger, which must contain the model's charges.
         gates: Limits of scores, as for ``tabsynth evaluate --gates``.
         waivers: Gates that may be missed: mappings of gate, who, why and until.
         recipients: Public keys of age (``age1...``) or SSH to which the zip is encrypted.

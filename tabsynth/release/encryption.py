@@ -82,7 +82,7 @@ def _read_identities(path: str | Path) -> list[Any]:
     except pyrage.IdentityError:
         keys = []  # the message may quote the key
     if not keys:
-        raise InputError(f"{str(path)!r} holds no identity of age (AGE-SECRET-KEY-...) or SSH")
+        raise InputError(f"{str(path)!r} contains no identity of age (AGE-SECRET-KEY-...) or SSH")
     return keys
 
 

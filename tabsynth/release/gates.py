@@ -25,7 +25,7 @@ class GateError(TabsynthError):
     """A release was refused: gates are missed and not waived.
 
     Attributes:
-        unmet: A sentence for each of them; internal, for they may hold figures.
+        unmet: A sentence for each of them; internal, because it may contain figures.
     """
 
     def __init__(self, unmet: Sequence[str]) -> None:
@@ -71,7 +71,7 @@ def check_gates(
         evaluation: Their evaluation.
         audit: Their audit.
         ledger: The model's ledger.
-        dataset: The data set's ledger, which must hold the model's charges.
+        dataset: The data set's ledger, which must contain the model's charges.
         gates: Limits of scores, as in ``tabsynth evaluate --gates``.
         waivers: Mappings of gate, who, why and until.
         date: The day on which waivers must be in force.

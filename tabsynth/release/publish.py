@@ -41,7 +41,7 @@ def check_output(target: Path, recipients: Sequence[str]) -> None:
 
 
 def is_release(folder: Path) -> bool:
-    """Return whether a folder holds a release, or nothing."""
+    """Return whether a folder contains a release, or is empty."""
     if folder.is_symlink() or not folder.is_dir():
         return False
     with suppress(OSError, ValueError, KeyError, TypeError):

@@ -24,7 +24,7 @@ MAX_PARQUET_BYTES = 1 << 28
 
 
 def recheck_documents(files: BundleFiles) -> Iterator[Line]:
-    """Compare keys, columns, epsilon and waivers; each line says what was found."""
+    """Compare keys, columns, epsilon and waivers; each line is one result."""
     documents: dict[str, Any] = {}
     found = {name for name in files.names if document_kind(name) is not None}
     linked = sorted(name for name in found if name.startswith(CONTRACTS))

@@ -159,7 +159,7 @@ def parse_rule(data: Any, column: Column, schema: Schema, where: str) -> Rule:
     """Read and check one column's rule.
 
     Raises:
-        InputError: A key, value or formula that cannot be used; the message names it and what is allowed.
+        InputError: A key, value or formula is not usable; the message names it, and the allowed ones.
     """
     if not isinstance(data, Mapping):
         raise InputError(f"{where}: a rule is a mapping such as {{distribution: normal, mean: 5, sd: 1}}, not {data!r}")

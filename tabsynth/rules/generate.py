@@ -41,7 +41,7 @@ def generate(
 
     each optionally with ``missing: 0.1``, the share of missing cells. A column without a rule is uniform within its
     declared values or bounds, with 5 % missing if it is nullable. Cells are blanked last, so formulas use the values
-    before that. A row outside the bounds, or one that violates a constraint, is redrawn. Identifiers are unique.
+    before that. A row outside the bounds, or one that violates a constraint, is sampled again. Identifiers are unique.
 
     Args:
         schema: The columns and their constraints.
@@ -86,7 +86,7 @@ def generate(
 
 
 def parse_rules(rules: Mapping[str, Any] | str | Path | None, schema: Schema) -> dict[str, Rule]:
-    """Return the rules of all learned columns, in an order in which each can be drawn.
+    """Return the rules of all learned columns, each after the columns on which it depends.
 
     Raises:
         InputError: A rule cannot be used, or columns depend on each other in a cycle.

@@ -29,7 +29,7 @@ class Column:
         role: A special use of the column.
         origin: ``declared`` by a person, ``measured`` under differential privacy (and charged), or
             ``inferred`` from the data, which a private fit refuses.
-        description: What the column means, for readers.
+        description: Meaning of the column, for readers.
         why: Evidence on which ``Schema.infer`` decided.
         question: A decision that ``Schema.infer`` leaves to a person; empty if there is none.
         sdv: The column's entry in SDV metadata, where it came from there; it keeps what the other facts do not

@@ -99,10 +99,10 @@ class Formula:
         Args:
             text: The formula.
             columns: The columns that it may read; None for any.
-            where: Name of its owner in messages.
+            where: Name of the owner in messages.
 
         Raises:
-            InputError: It cannot be parsed, or uses what is not in the language.
+            InputError: It cannot be parsed, or uses an unsupported construct.
         """
         if isinstance(text, (int, float)) and np.isfinite(text):
             text = repr(text)

@@ -40,7 +40,7 @@ from tabsynth.schema.text_inference import (
 from tabsynth.schema.validation import check_frame
 
 MAX_CODE_VALUES = 12
-"""Up to so many distinct integers may be codes; a question asks."""
+"""Maximum number of distinct integers that may be codes; whether they are is a question."""
 MIN_ROWS = 20
 """In fewer rows, distinct values are no evidence of a key."""
 SERIAL_DATES = (20_000, 60_000)

@@ -55,7 +55,7 @@ class NumberFormat:
         most: Decimals that are written at most.
         zero: Whether a zero comes before the separator of decimals (0.5, not .5).
         lakh: Whether groups after the first have two digits, as in India.
-        negative: How negative numbers differ, one of ``NEGATIVES``; empty for a minus in front.
+        negative: Notation of negative numbers, one of ``NEGATIVES``; empty for a leading minus sign.
     """
 
     prefix: str = ""

@@ -46,7 +46,7 @@ class Rounding:
     endings: Floats | None = None
 
     def round(self, value: Floats, run: Integers, draw: Floats, atoms: Floats) -> Floats:
-        """Round each number to a unit drawn with the frequencies of its block, shape (n,).
+        """Round each number to a unit that is sampled with the frequencies of its block, shape (n,).
 
         Args:
             value: The numbers.
@@ -140,7 +140,7 @@ def is_sparse(values: Floats, rows: Integers, floor: int) -> bool:
 
 
 def is_decimal(data: Floats, decimals: int, largest: float) -> npt.NDArray[np.bool_]:
-    """Return whether numbers have at most so many decimals, but for the error of a few operations, shape (n,).
+    """Return which numbers have at most this many decimals, up to the rounding error of a few operations, shape (n,).
 
     Args:
         data: The numbers, none missing.

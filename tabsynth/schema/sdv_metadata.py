@@ -51,7 +51,7 @@ OWN_KEYS = frozenset(
         "pii",
     ]
 )
-"""Keys of an SDV column that column facts decide; others are kept as they are."""
+"""Keys of an SDV column that follow from the column's facts; other keys are unchanged."""
 
 
 def to_sdv(schema: Schema) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _expressible_facts(column: Column) -> list[str]:
 
 
 def _entry(column: Column, version: str) -> dict[str, Any]:
-    """Return an SDV entry made of our facts alone."""
+    """Return an SDV entry from the schema's facts alone."""
     out: dict[str, Any] = {}
     if isinstance(column, Numeric):
         out = {

@@ -53,7 +53,7 @@ def check_frame(frame: pd.DataFrame) -> None:
         raise DataError(f"column names must be valid Unicode, not {quote(broken)}; rename them")
     twice = frame.columns[frame.columns.duplicated()].unique()
     if len(twice):
-        raise DataError(f"duplicate column names: {quote(twice)}; give every column a name of its own")
+        raise DataError(f"duplicate column names: {quote(twice)}; give every column a unique name")
     for name in frame:
         check_cells(frame[name])
 

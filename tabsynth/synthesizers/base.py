@@ -173,7 +173,7 @@ class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
     def sample_chunk(
         self, number: int, n: int, *, given: Mapping[str, Any] | None = None, chunk: int = 65_536, seed: int
     ) -> pd.DataFrame:
-        """Draw one chunk of ``sample_chunks`` alone: the same rows, whichever other chunks are drawn and where.
+        """Sample one chunk of ``sample_chunks`` alone; its rows do not depend on the sampling of other chunks.
 
         Args:
             number: Number of the chunk, from 0.
@@ -228,7 +228,7 @@ class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
             model._ledger = PrivacyLedger.from_dict(file.config["ledger"]) if file.config.get("ledger") else None
             model._restore(file.config["model"], file.arrays)
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
-            raise ModelFileError(f"the model file does not hold a {cls.__name__}: {error!r}") from error
+            raise ModelFileError(f"the model file does not contain a {cls.__name__}: {error!r}") from error
         return model
 
     def card(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ NeighbouringTables = tuple[pd.DataFrame, pd.DataFrame]
 def worst_case_tables(
     schema: Schema, *, alone: bool = False, unit: str = "row", rows_per_person: int = 1
 ) -> NeighbouringTables:
-    """Return a table made of public facts only, and a canary with the last values and highest numbers.
+    """Return a table that is based on public facts only, and a canary with the last values and highest numbers.
 
     Args:
         schema: The columns, with declared values and bounds.

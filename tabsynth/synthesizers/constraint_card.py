@@ -18,7 +18,7 @@ N_ROWS = 1000
 
 
 def count_repairs(model: Synthesizer) -> list[float]:
-    """Return the share of drawn rows in which each constraint on single rows must be repaired."""
+    """Return the share of sampled rows in which each constraint on single rows must be repaired."""
     rules = RuleSet.of(model.schema_)
     if not rules.rules:
         return []

@@ -43,7 +43,7 @@ class GanFit:
     Attributes:
         net: The generator, with its encoder.
         critic: The critic.
-        order: The slots in the order in which they are drawn.
+        order: The slots in sampling order.
         sizing: Sizes of the warm start.
         parts: Training and validation rows.
         epochs: Epochs of the warm start.

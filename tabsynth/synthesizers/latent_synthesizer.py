@@ -61,7 +61,7 @@ class LatentSynthesizer(NetworkSynthesizer):
         return self._network(0)
 
     def _fill(self, tokens: Tensor, options: RowOptions) -> Tensor:
-        """Return the rows with the tokens that were -1 drawn, in place."""
+        """Sample the tokens that are -1, in place, and return the rows."""
         return LatentSampler(self.net_, self._slot_sampler(options), self.order_).draw(tokens)
 
     def card(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class NetworkSynthesizer(TokenSynthesizer):
     """A token model with a network, whose rows a tree discriminator may select.
 
     Attributes:
-        order_: The slots in the order in which they are drawn.
+        order_: The slots in sampling order.
         parents_: For each slot, the slots by which rows are sorted when it is sampled.
         net_: The network.
         precision_: Type in which the fit ran its matrix products, ``bfloat16`` or ``float32``; None in files of

@@ -48,7 +48,7 @@ class SampleContext:
         rng: Random generator.
         progress: Whether to show a progress bar; None shows one on a terminal.
         keys: Seed of the identifiers, shared by the chunks of one sample.
-        start: Rows drawn before with the same ``keys``.
+        start: Number of rows sampled before with the same ``keys``.
         calibrate: Whether to calibrate each slot's mean prediction to its training marginal, where there are rows
             enough.
         stratify: Whether to stratify the random numbers of similar rows.
@@ -104,7 +104,7 @@ def resolve_rows(n: int | None, given: Given | None, default: int) -> int:
 
 
 def chunk_context(schema: Schema, number: int, n: int, chunk: int, seed: int) -> tuple[int, SampleContext]:
-    """Return the rows of a chunk of a sample of ``n`` rows, and the context in which it is drawn.
+    """Return the rows of a chunk of a sample of ``n`` rows, and the context in which it is sampled.
 
     Raises:
         InputError: There is no such chunk, or a key would repeat between chunks.
@@ -118,7 +118,7 @@ def chunk_context(schema: Schema, number: int, n: int, chunk: int, seed: int) ->
 
 
 def check_keys_in_chunks(schema: Schema, n: int, chunk: int) -> None:
-    """Raise InputError if a declared key would repeat between chunks, which are drawn independently."""
+    """Raise InputError if a declared key would repeat between chunks, which are sampled independently."""
     if n > chunk and (keys := RuleSet.of(schema).repeatable_keys):
         raise InputError(
             f"the key ({', '.join(keys[0].of)}) would repeat between chunks of {chunk} rows; draw all {n} rows in one "

@@ -88,7 +88,7 @@ def from_file(file: model_file.ModelFile, path: str | Path) -> Synthesizer:
         raise ModelFileError(f"{str(path)!r} is a model of linked tables; read it with RelationalSynthesizer.load")
     if file.kind not in KINDS:
         raise ModelFileError(
-            f"{str(path)!r} holds a {file.kind!r}, which this version of tabsynth does not support; "
+            f"{str(path)!r} contains a {file.kind!r}, which this version of tabsynth does not support; "
             f"it supports {', '.join(KINDS)}"
         )
     return synthesizer_class(file.kind).from_file(file)

@@ -28,7 +28,7 @@ MIN_SECONDS_TO_KILL = 10
 
 
 def start(root: Path, project: Project, action: str) -> None:
-    """Start a job in a process of its own.
+    """Start a job in a separate process.
 
     Args:
         root: The folder of all projects, which has one lock.

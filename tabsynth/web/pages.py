@@ -109,7 +109,7 @@ class Pages:
         return _see(project, f"columns#column-{number}")
 
     def confirm_columns(self, request: Request, form: FormData) -> Response:
-        """Accept the columns as they are, and simulate the planned loss of quality meanwhile."""
+        """Accept the columns unchanged, and start the simulation of the loss of quality."""
         project = self._project(request)
         project.update(confirmed=True)
         if read_plan(project) is None and jobs.running(self.root) is None:

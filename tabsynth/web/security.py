@@ -49,7 +49,7 @@ class Access:
     """
 
     def __init__(self, on_token: Callable[[str], None] = lambda token: None) -> None:
-        # All ports of a host share their cookies: each server has a name of its own.
+        # All ports of a host share their cookies, so each server uses a different name.
         self.cookie = f"tabsynth-{secrets.token_hex(4)}"
         self._on_token = on_token
         self._key = secrets.token_bytes(32)
@@ -159,7 +159,7 @@ def _limited(receive: Receive, max_bytes: int) -> Receive:
 
 
 def _with_headers(send: Send) -> Send:
-    """Add the security headers to a response that has none of its own."""
+    """Add the security headers to a response that does not set them."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":

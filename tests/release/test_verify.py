@@ -208,7 +208,7 @@ class TestEncryption:
         with pytest.raises(InputError, match="is encrypted; give the identity"):
             verify(path, keys / "public.pem")
         (tmp_path / "bad.txt").write_text("AGE-SECRET-KEY-1TOPSECRET\n")
-        with pytest.raises(InputError, match="holds no identity") as caught:
+        with pytest.raises(InputError, match="contains no identity") as caught:
             verify(path, keys / "public.pem", identity=tmp_path / "bad.txt")
         assert "TOPSECRET" not in str(caught.value)
 

@@ -101,8 +101,8 @@ def split_by_root(
         schema: Their schema.
         share: Share of held-out root rows.
         seed: Fixes the split.
-        independent: Hold out each root row by a draw of its own, for a private fit: who is learned then depends on no
-            other person, as in ``split_independently``.
+        independent: Hold out each root row independently at random, for a private fit: who is learned then depends on
+            no other person, as in ``split_independently``.
 
     Raises:
         InputError: A side would have no root row.

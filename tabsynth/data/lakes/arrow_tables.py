@@ -15,7 +15,7 @@ def frame_to_arrow(frame: pd.DataFrame, target: str) -> pa.Table:
 
     Args:
         frame: The frame.
-        target: What is to hold the table; the message has it.
+        target: Name of the output format, for the message.
 
     Raises:
         DataError: A column has values of several types, or of one that Arrow does not have.
@@ -24,7 +24,7 @@ def frame_to_arrow(frame: pd.DataFrame, target: str) -> pa.Table:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise DataError(
-            f"{target} cannot hold the table: {error}; give each column one type of plain values"
+            f"{target} cannot represent the table: {error}; give each column one type of plain values"
         ) from error
 
 

@@ -37,7 +37,7 @@ def new_definition(database: Database, rows: pa.Schema, schema: Schema | None) -
     the rows. NOT NULL, the primary key, bounds and lists of values are those of the schema.
 
     Args:
-        database: Where the table will be.
+        database: Database of the new table.
         rows: The rows' Arrow types.
         schema: The schema of the table.
     """

@@ -99,7 +99,7 @@ class Database(Protocol):
     """An open database, in one transaction until ``commit``.
 
     Attributes:
-        enums_have_names: Whether an enum is a type of its own.
+        enums_have_names: Whether an enum is a named type.
     """
 
     enums_have_names: bool
@@ -150,7 +150,7 @@ class Database(Protocol):
 
 
 ENUM_TYPE = "ENUM"
-"""The type of an enum that has no name of its own."""
+"""Type of an enum without a name."""
 
 DECIMAL_FIELD = {b"tabsynth": b"decimal"}
 """Metadata of a field of text that holds exact decimals."""

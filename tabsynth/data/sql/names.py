@@ -51,7 +51,7 @@ def quote_identifier(name: str) -> str:
     """Quote a name as standard SQL does.
 
     Raises:
-        SourceError: No database can hold the name.
+        SourceError: The name is not valid in any database.
     """
     if not name or "\0" in name:
         raise SourceError(f"{name!r} cannot be the name of a table or column in a database; rename it")
@@ -66,5 +66,5 @@ def quote_literal(value: object) -> str:
         return repr(value)
     text = str(value)
     if "\0" in text:
-        raise SourceError(f"{text!r} cannot be in a database: it holds a zero byte")
+        raise SourceError(f"{text!r} cannot be in a database: it contains a zero byte; rename it")
     return "'" + text.replace("'", "''") + "'"

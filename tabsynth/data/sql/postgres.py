@@ -223,7 +223,7 @@ def _read_expression(field: pa.Field, enums: set[str]) -> str:
 
 
 def _type_name(kind: pa.DataType) -> str:
-    """Return the type of PostgreSQL that holds the values of an Arrow type."""
+    """Return the PostgreSQL type for the values of an Arrow type."""
     if pa.types.is_dictionary(kind):
         return _type_name(kind.value_type)
     if pa.types.is_integer(kind):

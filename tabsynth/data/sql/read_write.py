@@ -30,7 +30,7 @@ MAX_EXACT_DIGITS = 15
 
 @contextmanager
 def open_database(url: DatabaseUrl, *, writable: bool = False) -> Iterator[Database]:
-    """Open a database; what is not committed is undone at the end.
+    """Open a database; changes that are not committed are rolled back at the end.
 
     Raises:
         SourceError: It cannot be opened.
@@ -235,7 +235,7 @@ def write_batches(
 
 
 def has_token(name: str, token: str) -> bool:
-    """Return whether the database holds the rows of a write that was marked with a token."""
+    """Return whether the database contains the rows of a write that was marked with a token."""
     url = parse_url(name)
     with open_database(url) as database:
         if url.attempt("read", lambda: database.definition(MARKS)) is None:

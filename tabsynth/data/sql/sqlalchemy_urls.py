@@ -25,7 +25,7 @@ class SqlAlchemy:
         except ImportError as error:
             raise missing_package("reading this database", "sqlalchemy", "sql") from error
         self._sql = sqlalchemy
-        # Without parameters, its messages hold no values of rows.
+        # Without parameters, its messages contain no values of rows.
         self._engine = url.attempt("connect to", lambda: sqlalchemy.create_engine(url.address, hide_parameters=True))
         self._connection = url.attempt("connect to", self._engine.connect)
         self._created: list[Any] = []
@@ -181,7 +181,7 @@ class SqlAlchemy:
         self._created = []
 
     def close(self) -> None:
-        """Close the connection; what was not committed is undone, also a table that the database had kept."""
+        """Close the connection; roll back uncommitted changes, also a table that the database committed."""
         self._connection.rollback()
         for table in self._created:
             table.drop(self._connection, checkfirst=True)

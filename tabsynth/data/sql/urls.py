@@ -43,7 +43,7 @@ class DatabaseUrl:
     """A parsed URL.
 
     Attributes:
-        dialect: How the database is opened.
+        dialect: Driver with which the database is opened.
         label: The URL without secrets, for messages.
         table: The table named by the URL's fragment, if any.
         address: The address for the driver; it may contain a password and is never shown.
@@ -82,7 +82,7 @@ class DatabaseUrl:
             raise
         except Exception as error:
             reason = redact(f"{type(error).__name__}: {error}", self.secrets)
-        # Raised outside the handler: the driver's exception, which may hold the address, is not its context.
+        # Raised outside the handler, so that the driver's exception, which may contain the address, is not its context.
         raise SourceError(f"cannot {action} {self.label}: {reason}")
 
 
@@ -142,7 +142,9 @@ def parse_url(name: str) -> DatabaseUrl:
     url = values[0] if whole else _VARIABLE.sub(lambda found: quote(_environment(found[1]), safe=""), location)
     scheme = _SCHEME.match(url)
     if scheme is None:
-        raise SourceError(f"the environment variable {location} does not hold a URL such as postgresql://host/database")
+        raise SourceError(
+            f"the environment variable {location} does not contain a URL such as postgresql://host/database"
+        )
     rest = url[scheme.end() :]
     if whole and sign == "" and "#" in rest and "@" not in rest.partition("#")[2]:
         rest, _, table = rest.partition("#")
@@ -157,7 +159,7 @@ def parse_url(name: str) -> DatabaseUrl:
         return DatabaseUrl(dialect, label, unquote(table) or None, path)
     userinfo, at, place = rest.rpartition("@")
     if not _HOSTS.fullmatch(re.split(r"[/?]", place, maxsplit=1)[0]):
-        raise SourceError(f"{label}: what follows the host is not the number of a port; write user@host:port/database")
+        raise SourceError(f"{label}: the text after the host is not a port number; write user@host:port/database")
     user, _, password = userinfo.partition(":")
     password = unquote(password)
     address = f"{scheme[1]}://{place}"
@@ -172,7 +174,7 @@ def parse_url(name: str) -> DatabaseUrl:
 
 
 def relative_to(name: str, folder: Path) -> str:
-    """Return the URL of a file of SQLite or DuckDB, its relative path starting at a folder; other URLs as they are."""
+    """Return the URL of an SQLite or DuckDB file with its path resolved against a folder; others are unchanged."""
     scheme = _SCHEME.match(name)
     if scheme is None or DIALECTS.get(scheme[1].lower()) not in (SQLITE, DUCKDB):
         return name

@@ -58,7 +58,7 @@ def search_again(
 ) -> Relations:
     """Search for relations until no row violates them, and return them.
 
-    Rows are read again only for relations that are new: those of an earlier search that hold are kept as they are.
+    Rows are read again only for new relations; confirmed relations of an earlier search remain.
 
     Args:
         source: The rows.

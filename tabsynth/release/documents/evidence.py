@@ -88,7 +88,7 @@ def public_audit(report: AuditReport, private: bool) -> dict[str, Any]:
 
 
 def public_privacy(ledger: PrivacyLedger | None, dataset: PrivacyLedger | None) -> dict[str, Any]:
-    """Return the privacy statement: unit, epsilon, delta, mechanisms, what is not covered, in words too."""
+    """Return the privacy statement: unit, epsilon, delta, mechanisms and limits, also in words."""
     if ledger is None or not is_private(ledger):
         return {
             "format": "tabsynth-release-privacy",

@@ -48,7 +48,7 @@ class Constraint:
     A rule counts as satisfied in rows in which a value that it reads is missing, unless it refers to missing cells.
 
     Attributes:
-        on_violation: What happens to training rows that violate the rule: ``error`` refuses the table, ``exclude``
+        on_violation: Treatment of training rows that violate the rule: ``error`` refuses the table, ``exclude``
             trains on them without the rule, ``repair`` changes the cells that violate it, ``drop`` leaves the rows out.
             A private fit ignores it.
     """

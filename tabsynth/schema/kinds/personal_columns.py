@@ -42,7 +42,7 @@ PHONE = re.compile(
 MIN_CHECKED_VALUES = 8
 """Distinct values that must all have a valid check digit, which one number in ten has by chance."""
 MIN_PERSONAL_SHARE = 0.5
-"""Of a column with more e-mail addresses than this no value is learned, whatever the others are."""
+"""Share of e-mail addresses from which a column is not learned, even if it has other values."""
 YES_NO_WORDS = frozenset({"yes", "no", "y", "n", "true", "false", "none", "unknown", "ja", "nein", "si", "non", "oui"})
 
 

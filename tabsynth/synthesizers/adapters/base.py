@@ -38,7 +38,7 @@ CHUNK_ROWS = 1 << 16
 """Rows of a chunk of a sample."""
 
 N_CALIBRATION_ROWS = 1 << 13
-"""Rows that are drawn to estimate how often the model returns missing values."""
+"""Number of rows that are sampled to estimate the model's rate of missing values."""
 
 
 class WrappedSynthesizer(Synthesizer):
@@ -123,7 +123,7 @@ class WrappedSynthesizer(Synthesizer):
         if self._model is None:
             return pd.DataFrame(index=range(n))
         drawn: list[pd.DataFrame] = []
-        # At least one row is drawn, because not every package can draw none.
+        # At least one row is sampled, because some packages cannot sample 0 rows.
         for start in range(0, max(n, 1), CHUNK_ROWS):
             with seeded_globals(int(rng.integers(2**63))), silenced(), torch.no_grad():
                 drawn.append(self._sample_plain(self._model, min(CHUNK_ROWS, max(n, 1) - start)))

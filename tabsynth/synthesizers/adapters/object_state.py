@@ -59,7 +59,7 @@ def to_state(value: Any, arrays: Arrays) -> Any:
     """Return plain data of a value; its arrays are added to ``arrays`` and named in the data.
 
     Raises:
-        TypeError: The value holds an object of a class that is not in ``CLASSES``.
+        TypeError: The value contains an object of a class that is not in ``CLASSES``.
     """
     if value is None or type(value) in (bool, int, str):
         return value
@@ -110,7 +110,7 @@ def from_state(data: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
     try:
         return _READERS[data[TYPE_KEY]](data, arrays)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelFileError(f"the model file holds a damaged {data[TYPE_KEY]}: {error!r}") from error
+        raise ModelFileError(f"the model file contains a damaged {data[TYPE_KEY]}: {error!r}") from error
 
 
 def _array_to_state(value: npt.NDArray[Any], arrays: Arrays) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def _fitted_transformers(transformers: Mapping[str, Any]) -> list[tuple[str, Any
 
 
 def _reverse_transform(transformers: list[tuple[str, Any]], drawn: pd.DataFrame) -> pd.DataFrame:
-    """Return a drawn frame in the plain columns' own values."""
+    """Return a sampled frame with the values of the plain columns."""
     out = drawn.copy()
     for name, transformer in transformers:
         out[name] = transformer.reverse_transform(out[[name]])[name]

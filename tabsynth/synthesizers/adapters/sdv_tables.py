@@ -65,7 +65,7 @@ class SdvDatabaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
         Raises:
             InputError: Tables or keys do not fit the schema.
-            SchemaError: The model cannot hold the schema.
+            SchemaError: The model does not support the schema.
             PrivacyError: ``privacy`` was given.
             MissingDependencyError: sdv is not installed.
         """
@@ -152,7 +152,7 @@ class SdvDatabaseSynthesizer(BaseEstimator):  # type: ignore[misc]
 
     @abstractmethod
     def _check_schema(self, schema: DatabaseSchema) -> None:
-        """Raise SchemaError where the model cannot hold the schema."""
+        """Raise SchemaError if the model does not support the schema."""
 
     @abstractmethod
     def _fit_frames(self, tables: dict[str, pd.DataFrame], schema: DatabaseSchema, show_progress: bool) -> None:

@@ -206,7 +206,7 @@ def n_trees(rows: float, rho: float) -> int:
 
 
 def independent(rows: float, rho: float, pairs: int, dependence: float = REFERENCE_DEPENDENCE) -> bool:
-    """Return whether counts of so many pairs would be mostly noise; single columns then get the whole budget.
+    """Return whether counts of this many pairs would be mostly noise; single columns then get the whole budget.
 
     Args:
         rows: The noisy number of units.
@@ -248,7 +248,7 @@ def products_share(rows: float, rho: float, pairs: int, target_pairs: int) -> tu
 
 
 def product_threshold(products: int) -> float:
-    """Return the standard deviations of noise that none of so many products exceeds by noise, with high probability.
+    """Return the standard deviations that the noise of none of this many products exceeds, with high probability.
 
     This is the universal threshold (Donoho and Johnstone 1994).
     """

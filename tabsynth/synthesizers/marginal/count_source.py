@@ -54,7 +54,7 @@ class MeasuredRows:
     """Rows of tokens that are read only to count them, and the source that charges each count.
 
     Attributes:
-        tokens: Reads the tokens of all rows, shape (n, columns).
+        tokens: Function that reads the tokens of all rows, shape (n, columns).
         rows: The noisy number of rows.
         source: The source of counts.
         names: The columns' names, for the ledger.

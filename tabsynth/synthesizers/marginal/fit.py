@@ -123,7 +123,7 @@ def fit_model(
 
     Args:
         slots: The learned slots.
-        tokens: Reads the tokens of all rows, shape (n, slots).
+        tokens: Function that reads the tokens of all rows, shape (n, slots).
         source: The source of counts, which charges them.
         share: Share of the budget to spend.
         method: ``mixture``, ``aim`` or ``mst``.
@@ -192,7 +192,7 @@ def measure_pairs(
 
     Args:
         slots: The learned slots.
-        tokens: Reads the tokens of all rows, shape (n, slots).
+        tokens: Function that reads the tokens of all rows, shape (n, slots).
         source: The source of counts, which charges them.
         share: Share of the budget to spend.
         components: Components of the mixture; by default chosen from the rows and the budget.

@@ -88,7 +88,7 @@ def measure_one_ways(
 
     Args:
         grids: The public cells of each column.
-        cells: Reads the cell of every row of a column.
+        cells: Function that reads the cell of every row of a column.
         source: The source of counts, which charges them.
         share: Share of the budget to spend, allotted to columns in proportion to the square root of their number of
             cells, or of blocks for a wide numeric column.

@@ -75,7 +75,7 @@ def release_model(
     Args:
         method: ``aim`` or ``mst``.
         sizes: Tokens of each column.
-        tokens: Reads the tokens of all rows, shape (n, columns).
+        tokens: Function that reads the tokens of all rows, shape (n, columns).
         source: The source whose ledger is charged.
         share: Share of the budget to spend.
         names: The columns' names, for the ledger.

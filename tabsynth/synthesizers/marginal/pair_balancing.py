@@ -1,4 +1,4 @@
-"""Balancing of drawn rows: exchange tokens within components so that pairs are as frequent as the mixture expects.
+"""Balancing of sampled rows: exchange tokens within components so that pairs are as frequent as the mixture expects.
 
 The columns of a component are independent, so two of its rows may exchange their tokens of a column: every arrangement
 is equally probable. A random arrangement adds sampling noise to the counts of pairs. An exchange is made where it
@@ -14,7 +14,7 @@ import numpy as np
 from tabsynth.common.arrays import Floats, Integers, Tokens
 
 N_BATCHES = 8
-"""The exchanges of a column are decided in so many batches; the counts of pairs are updated after each."""
+"""Number of batches in which the exchanges of a column are decided; counts of pairs are updated after each."""
 
 MAX_ROWS = 200_000
 """More rows are not balanced: their sampling noise is small beside a model's error."""

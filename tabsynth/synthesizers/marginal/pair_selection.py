@@ -41,7 +41,7 @@ MAX_COLUMNS_ALL_PAIRS = 30
 """Without noise, tables of up to this many columns have all pairs counted on all tokens."""
 
 N_TREES_WIDE = 4
-"""Without noise, wider tables have so many spanning trees of pairs counted, and the pairs with the target."""
+"""Number of spanning trees whose pairs are counted without noise in wide tables, besides pairs with the target."""
 
 
 def strongest_pairs(mixture: Mixture, pairs: Sequence[Pair], trees: int) -> tuple[Pair, ...]:

@@ -39,7 +39,7 @@ class CellRows:
     """Lazy access to the cells and tokens of private rows; no row is read before a method is called.
 
     Args:
-        read: Reads the rows, with values inside their declared domains.
+        read: Function that reads the rows, with values inside their declared domains.
         rules: The declared constraints of the public schema.
         grids: The cells of each learned column.
     """

@@ -183,7 +183,7 @@ class Mixture:
         Args:
             fixed: Shape (rows, columns), -1 where a token is free.
             allowed: The allowed share of each token of a column, None where all are. Two-dimensional where it depends
-                on the token of the column before, which is drawn first.
+                on the token of the column before, which is sampled first.
             rng: Random generator.
             stratify: Stratify the random numbers over the rows, and over the rows of each component, and balance the
                 pairs of tokens.

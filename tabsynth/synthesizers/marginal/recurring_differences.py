@@ -56,7 +56,7 @@ def measure_recurring_differences(
         schema: The public schema.
         grids: The public cells of each column.
         codec: The codec of the public schema.
-        read_column: Reads a column's numbers, missing as NaN, shape (n,).
+        read_column: Function that reads a column's numbers, missing as NaN, shape (n,).
         rows: The noisy number of rows.
         source: The source of noisy counts, which charges them.
     """

@@ -66,7 +66,7 @@ class AutoregressiveSampler:
         tokens.copy_(many[resample_per_group(weight, N_CANDIDATES, self.slot_sampler.options.noise)])
 
     def predict(self, tokens: Tensor, means: Sequence[Floats | None]) -> tuple[Tensor, dict[int, Tensor]]:
-        """Fill the tokens that are -1 with the most probable one, each given only what was known.
+        """Fill the tokens that are -1 with the most probable one, each given only the known tokens.
 
         Args:
             tokens: Shape (rows, slots), -1 where unknown.

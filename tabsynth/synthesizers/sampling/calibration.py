@@ -30,7 +30,7 @@ def fit_calibration_weights(probabilities: Tensor, target: Tensor, counts: Tenso
 
     Args:
         probabilities: Shape (rows, size).
-        target: Shape (size,), sums to one over the tokens that may be drawn.
+        target: Shape (size,), sums to one over the tokens that may be sampled.
         counts: Multiplicity of each row of probabilities, shape (rows,); 1 by default.
     """
     counts = torch.ones_like(probabilities[:, 0]) if counts is None else counts.to(probabilities)

@@ -249,7 +249,7 @@ def _number(name: str, column: Column, end: Any, default: float) -> float:
 
 
 def _round_to_decimals(value: float, decimals: int, whole: Any) -> float:
-    """Return the nearest number of so many decimals inside a range that ends here."""
+    """Return the nearest number with this many decimals inside a range that ends here."""
     if math.isinf(value) or abs(value) * 10.0**decimals >= 2.0**53:
         return value
     scaled = value * 10.0**decimals

@@ -22,7 +22,7 @@ MIN_MATCH_SHARE = 0.05
 """Minimum share of an unconditional sample that meets the condition, for filtering of large samples."""
 
 MAX_TRAINING_SIZES = 2
-"""Unconditional samples of the training table's size that may be drawn for any condition."""
+"""Maximum number of unconditional samples of the training table's size for a condition."""
 
 TRIAL_ROWS = 64, 1000
 """Minimum and maximum rows for estimating that share."""
@@ -48,10 +48,10 @@ def sample_conditionally(
 
     Args:
         drawing: Samples rows, unconditionally or conditionally.
-        budget: Unconditional rows that may be drawn for any condition.
+        budget: Maximum number of unconditional rows for a condition.
         fixed: Tokens, -1 where free; filtering applies only if all rows have the same fixed tokens.
         limits: The allowed share of each token of a slot, None where unrestricted.
-        draw: The sampling context; rows that are drawn under the condition are not calibrated.
+        draw: The sampling context; rows that are sampled under the condition are not calibrated.
     """
     rows = len(fixed)
     if not (fixed >= 0).any() and all(limit is None for limit in limits):

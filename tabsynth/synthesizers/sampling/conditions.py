@@ -194,7 +194,7 @@ class Conditions:
         share = share * coder.allowed_tokens[: coder.n_ordered_tokens]
         if not share.sum() > 0:
             raise ConditionError(
-                f"given[{name!r}]: no value in the range {span!r} can be drawn; "
+                f"given[{name!r}]: no value in the range {span!r} can be sampled; "
                 f"{describe_learned_range(codec, name, coder)}"
             )
         self.allowed[name] = np.append(share, [0.0, 0.0])
@@ -223,7 +223,7 @@ class Conditions:
         allowed[tokens] = 1.0
         allowed *= coder.allowed_tokens
         if not (allowed * coder.counts).sum() > 0:
-            raise ConditionError(f"given[{name!r}]: none of {quote(values)} can be drawn: no training row has them")
+            raise ConditionError(f"given[{name!r}]: none of {quote(values)} can be sampled: no training row has them")
         self.allowed[name] = allowed
 
 

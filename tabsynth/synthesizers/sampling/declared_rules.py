@@ -38,10 +38,10 @@ def sample_satisfying(
     Args:
         schema: The schema.
         codec: The vocabulary of the model.
-        discovered: Returns the rows in which what was discovered holds.
+        discovered: Function that returns the rows in which all discovered relations hold.
         conditions: Conditions on each row.
         draw: Draws the rows of given numbers, at an attempt counted from 0.
-        rng: Chooses among repairs.
+        rng: Random generator of the repairs.
 
     Raises:
         ConditionError: The conditions contradict the constraints.
@@ -79,12 +79,12 @@ def discovered_hold(
     learned: Sequence[int],
     rows: pd.DataFrame,
 ) -> Bools:
-    """Return the rows in which what was discovered holds, shape (n,).
+    """Return the rows in which all discovered relations hold, shape (n,).
 
     Args:
         codec: The vocabulary of the model.
         relations: Exact relations and rules.
-        functions: Functional dependencies, which hold in the drawn tokens; a relation or constraint may break them.
+        functions: Functional dependencies, which hold in the sampled tokens; a relation or constraint may break them.
         learned: Positions of the slots that the dependencies count.
         rows: The rows.
     """

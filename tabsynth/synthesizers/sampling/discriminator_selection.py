@@ -161,7 +161,7 @@ class DiscriminatorSelection:
             options: Options of sampling rows.
         """
         many = len(tokens) // rows
-        # No row weighs more than so many times the mean, so that none is taken twice.
+        # The weight of a row is limited to a multiple of the mean, so that no row is selected twice.
         weights = cap_weights(_row_weights(self.log_odds(tokens)), many)
         if options.calibrate:
             weights = rake_weights(weights, tokens, self._targets(tokens.device), many)
@@ -209,7 +209,7 @@ def sample_rows(
         fixed: Tokens, -1 where free.
         limits: The allowed share of each token of a slot, None where unrestricted.
         draw: The sampling context.
-        device: Where to draw.
+        device: Device of the sampling.
     """
     noise = torch.Generator(device).manual_seed(int(draw.rng.integers(2**63)))
     if any(limit is not None for limit in limits) or bool((fixed >= 0).any()):

@@ -31,7 +31,7 @@ class LatentSampler:
     Args:
         net: The trained network, in evaluation mode.
         slot_sampler: Sampler of a slot from its logits.
-        order: The slots in the order in which they are drawn.
+        order: The slots in sampling order.
     """
 
     def __init__(self, net: LatentNet, slot_sampler: SlotSampler, order: Sequence[int]) -> None:

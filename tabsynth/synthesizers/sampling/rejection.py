@@ -1,4 +1,4 @@
-"""Rejection sampling: rows that violate a discovered rule are drawn again."""
+"""Rejection sampling: rows that violate a discovered rule are sampled again."""
 
 from __future__ import annotations
 

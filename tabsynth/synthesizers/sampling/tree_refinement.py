@@ -98,7 +98,7 @@ def fit_tree_conditionals(
 
     Args:
         chain: The trained model.
-        order: The slots in the order in which they are drawn.
+        order: The slots in sampling order.
         allowed: Allowed tokens of each slot; two-dimensional for a low digit.
         parts: The rows of the fit.
         seed: Seed of the fit.

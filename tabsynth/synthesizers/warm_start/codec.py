@@ -143,7 +143,7 @@ def measure_tail(
 
 
 def join_tails(coder: QuantileCoder, below: QuantileCoder | None, above: QuantileCoder | None) -> QuantileCoder:
-    """Return an encoder with the bins of two more before and after its own, each with tokens of its own."""
+    """Return an encoder with the bins of two more before and after its own, each with separate tokens."""
     out = coder
     if below is not None:
         out = _joined(below, out, float(coder.low[0]))

@@ -44,7 +44,7 @@ def preview(values: pd.Series, column: Column) -> dict[str, Any]:
 
 
 def _histogram(data: npt.NDArray[np.float64], *, dates: bool) -> dict[str, Any] | None:
-    """Return equal bins with open outer ones; bins of fewer than ``MIN_GROUP`` rows are drawn empty."""
+    """Return equal-width bins with open outer ones; bins of fewer than ``MIN_GROUP`` rows are shown as empty."""
     ordered = np.sort(data[np.isfinite(data)])
     inner = max(MIN_GROUP, len(ordered) // 100)
     if len(ordered) < 4 * inner:

@@ -169,7 +169,7 @@ def explain(epsilon: float, rows_public: int | None, unit: str) -> dict[str, Any
 
 
 def planning_schema(schema: Schema) -> Schema:
-    """Return the public columns of the same kinds, with neutral names and placeholders for what is not declared."""
+    """Return the public columns with neutral names, and placeholders for facts that are not declared."""
     columns: dict[str, Column] = {}
     for column in schema.values():
         if isinstance(column, (Identifier, Text)):
@@ -211,7 +211,9 @@ def read_plan(project: Project) -> dict[float, dict[str, Any]] | None:
     expected: dict[float, float] = {}
     least = math.inf
     for one in sorted(kept["plan"]["expected"], key=lambda one: one["epsilon"]):
-        least = min(least, one["pairs"])  # a larger budget costs no quality, whatever the noise of the simulation
+        least = min(
+            least, one["pairs"]
+        )  # a larger budget never reduces the quality, even if the noise of the simulation suggests it
         expected[one["epsilon"]] = least
     top = max(*expected.values(), 1e-9)
     return {epsilon: {"error": error, "bar": round(100 * error / top)} for epsilon, error in expected.items()}

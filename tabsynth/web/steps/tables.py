@@ -47,7 +47,7 @@ def take_source(root: Path, source: str, name_in_database: str = "") -> Project:
 
     Args:
         root: The folder of all projects.
-        source: The path, URL or name. A URL holds no password.
+        source: The path, URL or name. A URL contains no password.
         name_in_database: The table of a database.
     """
     if is_shipped(source):

@@ -244,7 +244,7 @@ def test_create_names_what_it_does_not_know() -> None:
 
 def test_load_refuses_an_unknown_kind(tmp_path: Path) -> None:
     model_file.save(tmp_path / "m.tabsynth", model_file.ModelFile("quantum", {}, {"a": np.zeros(1)}))
-    with pytest.raises(ModelFileError, match="holds a 'quantum'"):
+    with pytest.raises(ModelFileError, match="contains a 'quantum'"):
         registry.load(tmp_path / "m.tabsynth")
 
 

@@ -13,10 +13,10 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 
 TAIL_SIGMAS = 3.0
-"""A tail is kept where its rows exceed so many standard deviations of noise; a larger value would cut heavy tails."""
+"""Standard deviations of noise that the rows of a tail must exceed to be kept; a larger value would cut heavy tails."""
 
 TAIL_DRIFT = 2.0
-"""A cell at an end of the range is kept if its count exceeds so many standard deviations of its noise."""
+"""Standard deviations of noise that the count of a cell at an end of the range must exceed to be kept."""
 
 MAX_SINGLE_SHARE = 0.95
 """Maximum expected share of a bin's rows at single numbers, if the bin contains intervals too."""

@@ -69,7 +69,7 @@ class Grid:
 
     @cached_property
     def edges(self) -> Floats:
-        """Upper edges of the cells but the last, shape (cells - 1,); a single number has a cell of its own."""
+        """Upper edges of the cells but the last, shape (cells - 1,); a single number has a separate cell."""
         between = (self.high[:-1] + self.low[1:]) / 2
         touches = self.high[:-1] == self.low[1:]
         single = self.low[:-1] == self.high[:-1]

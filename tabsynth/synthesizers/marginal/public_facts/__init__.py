@@ -1,1 +1,1 @@
-"""What is known of a table before any row is read: what the schema's constraints imply, and published statistics."""
+"""Public facts about a table: consequences of the schema's constraints, and published statistics."""

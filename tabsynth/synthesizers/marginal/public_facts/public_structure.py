@@ -73,7 +73,7 @@ class PublicStructure:
             schema: The schema of the learned columns.
             grids: Their cells.
             published: Tables in the form of ``read_published``.
-            lookups: Whether columns that lookups determine are left out of what is measured.
+            lookups: Whether columns that lookups determine are not measured.
         """
         tables = read_published(published, schema, grids)
         determined = determined_columns(rules.schema, grids) if lookups else {}

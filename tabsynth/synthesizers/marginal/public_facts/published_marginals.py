@@ -43,7 +43,7 @@ def read_published(given: Any, schema: Schema, grids: Mapping[str, Grid]) -> dic
         grids: The cells of each column.
 
     Raises:
-        InputError: A table is of another form, or holds a value that is not declared.
+        InputError: A table is of another form, or contains a value that is not declared.
     """
     if given is None:
         return {}

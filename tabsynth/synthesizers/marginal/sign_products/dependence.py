@@ -31,7 +31,7 @@ def measure_dependence(
     Args:
         grids: The public cells of each column.
         estimates: Estimated rows of each cell, from noisy counts.
-        cells: Reads the cell of every row of a column.
+        cells: Function that reads the cell of every row of a column.
         rows: The noisy number of rows.
         source: The source of counts, which charges them.
         share: Share of the budget to spend.

@@ -40,7 +40,7 @@ TRIPLE_SHARE = 0.03
 
 
 def affordable(columns: int, measured: MeasuredRows) -> bool:
-    """Return whether the products of all triples of so many columns would be precise enough to select from."""
+    """Return whether the products of all triples of this many columns would be precise enough for a selection."""
     triples = comb(columns, 3)
     return triples > 0 and measured.relative_sigma(SEARCH_SHARE / triples) <= MAX_PRODUCT_NOISE
 
