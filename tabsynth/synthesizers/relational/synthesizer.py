@@ -282,7 +282,7 @@ class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
         given = conditions_by_table(given, self.schema_)
         self._forms.linked.check_conditions(given)
         moved, model = self._forms.move_conditions(given), self._model
-        check_table_conditions(moved, self.schema_, model.visible, model.timelines, self._forms.steps)
+        check_table_conditions(moved, self.schema_, model.visible, model.timelines, self._forms.relative)
         return requested_rows(self.schema_, self.rows_, n, scale), moved
 
     def _check_fitted(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import pandas as pd
@@ -13,6 +13,7 @@ from tabsynth.relations.linked.parent_orders import ParentOrder
 from tabsynth.relations.linked.slow_numbers import Totals, add_steps, join_steps, read_totals
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.synthesizers.relational.forms.determinants import Determinant, discover_determinants
+from tabsynth.synthesizers.relational.forms.levels import Level, add_levels, join_levels
 from tabsynth.synthesizers.relational.forms.moved_columns import (
     MovedColumn,
     move_columns,
@@ -49,6 +50,7 @@ class TableForms:
         moved: Columns that are learned in a table above.
         orders: Orders between columns of a table and those that were moved from it.
         determinants: Columns of a table whose categories determine one that was moved from it.
+        levels: Numbers of series that are learned relative to their means.
     """
 
     series: tuple[Series, ...] = ()
@@ -58,6 +60,7 @@ class TableForms:
     moved: tuple[MovedColumn, ...] = ()
     orders: tuple[ParentOrder, ...] = ()
     determinants: tuple[Determinant, ...] = ()
+    levels: tuple[Level, ...] = ()
 
     @classmethod
     def prepare(
@@ -82,7 +85,13 @@ class TableForms:
         within, inner, totals, steps = add_steps(
             within, inner, history_totals(linked, schema, series), min_group=min_group
         )
-        return cls(series, steps, columns, linked, moved, orders, determinants), LearnedTables(within, inner, totals)
+        summed = [one for own in totals.values() for one in own]
+        taken = {*linked.computed, *((one.table, one.column) for one in moved)}
+        taken |= {(one.table, one.column) for one in orders}
+        taken |= {(one.table, name) for one in summed for name in (one.column, one.opening, *dict(one.terms))}
+        within, inner, levels = add_levels(within, inner, series, taken, min_group=min_group)
+        forms = cls(series, steps, columns, linked, moved, orders, determinants, levels)
+        return forms, LearnedTables(within, inner, totals)
 
     def restore(
         self,
@@ -99,7 +108,7 @@ class TableForms:
             schema: The schema of the training tables.
             conditions: Conditions by table; relations do not change their columns.
         """
-        drawn = join_steps(drawn, learned, self.steps)
+        drawn = join_steps(join_levels(drawn, learned, schema, self.levels), learned, self.steps)
         whole = restore_columns(drawn, learned, self.moved, self.orders)
         rows_of = {split.between: split.table for split in self.series}
         for one in self.determinants:
@@ -119,6 +128,14 @@ class TableForms:
                 out.setdefault(one.above, {})[one.name] = own.pop(one.column)
         return {name: own for name, own in out.items() if own}
 
+    @property
+    def relative(self) -> dict[str, set[str]]:
+        """Numbers of each table that are learned as steps, or relative to the mean of their series."""
+        out = {name: {n for one in own for n in (one.column, *dict(one.terms))} for name, own in self.steps.items()}
+        for one in self.levels:
+            out.setdefault(one.table, set()).add(one.column)
+        return out
+
     def describe(self) -> list[str]:
         """Return the relations between rows and tables as formulas."""
         return [*self.linked.describe(), *map(str, self.orders), *map(str, self.determinants)]
@@ -133,6 +150,7 @@ class TableForms:
             "moved": [one.to_dict() for one in self.moved],
             "moved_orders": [one.to_dict() for one in self.orders],
             "determinants": [one.to_dict() for one in self.determinants],
+            "levels": [asdict(one) for one in self.levels],
         }
 
     @classmethod
@@ -146,4 +164,5 @@ class TableForms:
             tuple(MovedColumn(**item) for item in data.get("moved", ())),
             tuple(ParentOrder.from_dict(item) for item in data.get("moved_orders", ())),
             tuple(Determinant.from_dict(item) for item in data.get("determinants", ())),
+            tuple(Level(**item) for item in data.get("levels", ())),
         )

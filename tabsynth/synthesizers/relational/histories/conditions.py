@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from tabsynth.relations.categories.determined_tokens import propagate
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy
 from tabsynth.relations.enforcement import Relations
-from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.history import History
@@ -44,7 +43,7 @@ def check_table_conditions(
     schema: DatabaseSchema,
     visible: Mapping[str, Schema],
     timelines: Mapping[str, Timeline | None],
-    steps: Mapping[str, Sequence[RunningTotal]],
+    relative: Mapping[str, Collection[str]],
 ) -> None:
     """Check the conditions of each table.
 
@@ -53,7 +52,7 @@ def check_table_conditions(
         schema: The database.
         visible: Schema of each learned table, keys apart.
         timelines: How the times of each child table are expressed.
-        steps: Numbers of each table that are sampled as sums of their steps.
+        relative: Numbers of each table that are sampled as steps, or relative to the mean of their series.
 
     Raises:
         ConditionError: An unknown table, or a column of a child table that does not support conditions.
@@ -63,21 +62,21 @@ def check_table_conditions(
             known = [other for other in schema.tables if other in visible]
             raise ConditionError(f"given names the table {name!r}; conditions are on {quote(known)}")
         if name not in schema.roots:
-            _check_child_columns(name, own, visible[name], timelines.get(name), steps.get(name, ()))
+            _check_child_columns(name, own, visible[name], timelines.get(name), relative.get(name, ()))
 
 
 def _check_child_columns(
-    name: str, given: Mapping[str, Any], visible: Schema, timeline: Timeline | None, steps: Sequence[RunningTotal]
+    name: str, given: Mapping[str, Any], visible: Schema, timeline: Timeline | None, relative: Collection[str]
 ) -> None:
     """Raise ConditionError if a condition is on a column that is not sampled with the row."""
-    summed = {column for one in steps for column in (one.column, *dict(one.terms))}
     dated = set() if timeline is None else {timeline.axis.column.name, *timeline.offsets}
-    free = [column for column in visible if column not in dated | summed]
+    free = [column for column in visible if column not in dated and column not in relative]
     refused = [column for column in given if column not in free]
     if refused:
         raise ConditionError(
             f"conditions on the child table {name!r} are on {quote(free) or 'no column'}, not on {quote(refused)}: "
-            "keys and dates are drawn with the plan of each history, and slow numbers by their steps"
+            "keys and dates are drawn with the plan of each history, slow numbers by their steps, and "
+            "numbers of series relative to their mean"
         )
 
 
