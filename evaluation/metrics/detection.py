@@ -196,7 +196,6 @@ def logistic_score(result: DetectionResult) -> Score:
     names = result.sides[0].encoding.names
     each = np.zeros(len(names))
     np.maximum.at(each, encoder.sources, weight)
-    order = np.argsort(-each, kind="stable")
     return Score(
         name="detection_logistic_auc",
         value=auc,
@@ -208,7 +207,7 @@ def logistic_score(result: DetectionResult) -> Score:
         description="AUC of a logistic regression that separates synthetic from real rows; it detects shifts only.",
         method=f"{len(result.folds)}-fold cross-validation, {len(result.rows):,} rows of each table; DeLong interval, "
         "widened for the folds; the floor is exact. Detail: the largest standardised coefficient of each column.",
-        detail=tuple(Part(columns=(names[j],), value=float(each[j]), floor=0.0) for j in order),
+        detail=_parts(names, each, 0.0),
     )
 
 

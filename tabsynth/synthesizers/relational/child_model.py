@@ -20,7 +20,7 @@ from tabsynth.synthesizers.relational.histories.calibration import calibrate
 from tabsynth.synthesizers.relational.histories.conditions import decode_rows, restrict
 from tabsynth.synthesizers.relational.histories.history import GAP, History
 from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
-from tabsynth.synthesizers.relational.histories.stepper import Drawn, draw_histories
+from tabsynth.synthesizers.relational.histories.sampling import Drawn, draw_histories
 from tabsynth.synthesizers.relational.histories.training import train_history
 from tabsynth.synthesizers.relational.histories.training_rows import ChildRows, Siblings, prepare
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import earlier_rows

@@ -12,7 +12,7 @@ from tabsynth.relations.categories.determined_tokens import excluded_tokens, pro
 from tabsynth.relations.functional_dependencies import FunctionalDependency, hold
 from tabsynth.schema import Schema
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
-from tabsynth.synthesizers.relational.histories.stepper import barred_tokens
+from tabsynth.synthesizers.relational.histories.sampling import barred_tokens
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 CODES = 14

@@ -9,7 +9,7 @@ from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.history import History
 from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
-from tabsynth.synthesizers.relational.histories.stepper import draw_histories
+from tabsynth.synthesizers.relational.histories.sampling import draw_histories
 from tabsynth.synthesizers.relational.histories.training_rows import Siblings
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, earlier_rows
 from tabsynth.synthesizers.relational.occurrences.novelty import novelty_correction

@@ -17,8 +17,8 @@ from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.private_fit import guarantee_statement
 from tabsynth.synthesizers.relational.database_keys import DatabaseKeys, Sample
 from tabsynth.synthesizers.relational.keys import KeyNumbers
-from tabsynth.synthesizers.relational.private.drawing import DrawnTable, draw_children
 from tabsynth.synthesizers.relational.private.history_model import HistoryMarginals
+from tabsynth.synthesizers.relational.private.sampling import DrawnTable, draw_children
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 N_SIMULATED = 4000

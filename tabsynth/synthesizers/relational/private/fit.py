@@ -23,11 +23,11 @@ from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.relational.database_keys import DatabaseKeys
 from tabsynth.synthesizers.relational.plan import plan_columns
 from tabsynth.synthesizers.relational.private.database_model import N_SIMULATED, PrivateDatabase
-from tabsynth.synthesizers.relational.private.drawing import DrawnTable
 from tabsynth.synthesizers.relational.private.history_model import HistoryMarginals, HistoryRows, ParentContext
 from tabsynth.synthesizers.relational.private.learned_tables import LearnedTables
 from tabsynth.synthesizers.relational.private.linked_rows import read_linked_rows, truncate
 from tabsynth.synthesizers.relational.private.public_tables import PublicTables
+from tabsynth.synthesizers.relational.private.sampling import DrawnTable
 from tabsynth.synthesizers.relational.private.structure import measure_caps, measure_timelines
 
 CAP_SHARE, TIMELINE_SHARE, ROOT_SHARE = 0.04, 0.03, 0.4
