@@ -151,9 +151,9 @@ def _bin_numbers(values: Floats, edges: Floats) -> Integers:
 def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Integers], tuple[str, ...]]:
     """Return the codes of a category in every table, and the labels of the codes from 1.
 
-    Codes follow the schema's order for ordered categories, otherwise the frequency over all tables, so that a tree can
-    separate frequent from rare categories. An order by one table alone would give large codes to the categories that it
-    does not have, and a classifier would detect real rows by them.
+    Codes follow the schema's order for ordered categories, otherwise the frequency in all rows, so that a tree can
+    separate frequent from rare categories. Each row counts once, whatever table it is in. An order by the shares in
+    each table would give a rare category a code that reveals which table has it, and a classifier would use it.
     """
     parts = [_factorise(item, column) for item in series]
     kinds = [kind for _, _, kind in parts if kind]
@@ -162,16 +162,16 @@ def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Integ
             f"column {column.name!r} holds {kinds[0]} in one table and {next(k for k in kinds if k != kinds[0])} in "
             "another; convert it to one type in all of them"
         )
-    shares: dict[str, float] = {}
+    rows: dict[str, int] = {}
     for codes, labels, _ in parts:
         counts = np.bincount(codes + 1, minlength=len(labels) + 1)[1:]
-        for label, count in zip(labels, counts, strict=True):
-            shares[label] = shares.get(label, 0.0) + count / len(codes)
+        for label, count in zip(labels, counts.tolist(), strict=True):
+            rows[label] = rows.get(label, 0) + count
     if isinstance(column, Categorical) and column.ordered and column.values is not None:
         order = [_label(value) for value in column.values]
     else:
         order = []
-    order += sorted(set(shares) - set(order), key=lambda label: (-shares[label], label))
+    order += sorted(set(rows) - set(order), key=lambda label: (-rows[label], label))
     number = {label: i + 1 for i, label in enumerate(order)}
     coded = []
     for codes, labels, _ in parts:

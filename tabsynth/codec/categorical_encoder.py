@@ -18,6 +18,7 @@ import pandas as pd
 from tabsynth.codec.json_values import from_plain, plain_value, to_plain
 from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
 from tabsynth.common.arrays import Arrays, Tokens
+from tabsynth.common.release_floor import release_floor
 from tabsynth.schema.columns import Value
 
 
@@ -32,6 +33,7 @@ class ValueCoder:
         public: Values that RARE may be decoded to: rare ones that the schema declares, or substitutes for rare ones.
         ordered: Whether neighbouring tokens mean neighbouring values.
         public_shares: Shares of the public values among decoded RARE tokens; equal by default.
+        raised_floor: Minimum persons of a value, if it is more than ``min_group``; see ``release_floor``.
     """
 
     values: tuple[Value, ...]
@@ -40,6 +42,7 @@ class ValueCoder:
     public: tuple[Value, ...] = ()
     ordered: bool = False
     public_shares: tuple[float, ...] = ()
+    raised_floor: int = 0
 
     @property
     def size(self) -> int:
@@ -94,6 +97,8 @@ class ValueCoder:
         config |= {"values": list(map(to_plain, self.values)), "public": list(map(to_plain, self.public))}
         if self.public_shares:
             config["public_shares"] = list(self.public_shares)
+        if self.raised_floor:
+            config["raised_floor"] = self.raised_floor
         return config, {"counts": self.counts, "emit": self.allowed_tokens}
 
     @classmethod
@@ -106,6 +111,7 @@ class ValueCoder:
             public=tuple(map(from_plain, config["public"])),
             ordered=bool(config["ordered"]),
             public_shares=tuple(config.get("public_shares", ())),
+            raised_floor=int(config.get("raised_floor", 0)),
         )
 
     @classmethod
@@ -124,7 +130,7 @@ class ValueCoder:
             values: The column, shape (n,).
             declared: Public values, which may be released however rare they are.
             ordered: Keep the values sorted (or in their declared order).
-            min_group: A value of fewer persons than this is pooled into RARE.
+            min_group: A value of fewer persons than this is pooled into RARE; see ``release_floor``.
             persons: Person of each row, shape (n,); by default each row is its own person.
         """
         codes, uniques = pd.factorize(values, use_na_sentinel=True)
@@ -135,7 +141,9 @@ class ValueCoder:
             declared_order = [plain_value(value) for value in values.dtype.categories]
         else:
             declared_order = list(declared or ())
-        keep = np.flatnonzero(n_persons >= max(min_group, 1))
+        floor = max(min_group, 1)
+        own_floor = floor if declared else release_floor(n_persons, floor)
+        keep = np.flatnonzero(n_persons >= own_floor)
         if ordered:
             rank = {value: i for i, value in enumerate(declared_order)}
             keep = np.array(sorted(keep, key=lambda i: rank.get(plain[i], plain[i])), dtype=np.int64)
@@ -149,9 +157,9 @@ class ValueCoder:
         tokens = coder.encode(values)
         counts = np.bincount(tokens, minlength=coder.size).astype(np.int64)
         groups = counts if persons is None else count_persons(tokens, persons, coder.size)
-        allowed = groups >= max(min_group, 1)
+        allowed = groups >= floor
         allowed[coder.rare] &= bool(public)
-        return cls(ordinary, counts, allowed, public, ordered)
+        return cls(ordinary, counts, allowed, public, ordered, raised_floor=own_floor if own_floor > floor else 0)
 
 
 Coder = ValueCoder | QuantileCoder

@@ -145,9 +145,10 @@ def pooling_advice(coders: Mapping[str, Coder], schema: Schema, min_group: int) 
             outcome = f"synthetic rows have {coder.public[0]!r} in their place"
         else:
             outcome = "synthetic rows have made-up values of the same form in their place"
+        floor = getattr(coder, "raised_floor", 0) or min_group
         rows = "persons" if schema.with_role("person") else "rows"
         out.append(
-            f"column {name!r}: {share:.1%} of its values are shared by fewer than {min_group} {rows}, so {outcome}; "
+            f"column {name!r}: {share:.1%} of its values are shared by fewer than {floor} {rows}, so {outcome}; "
             + ADVICE
         )
     return out

@@ -31,10 +31,10 @@ from tabsynth.schema.text_inference import (
     MAX_RARE_SHARE,
     MIN_GROUP,
     N_SAMPLED_VALUES,
+    count_rare,
     infer_category,
     infer_text,
     is_person_key,
-    rare_share,
     repeated_identifier,
 )
 from tabsynth.schema.validation import check_frame
@@ -128,10 +128,10 @@ def _resolution(moments: pd.Series) -> Any:
 
 def _rare_question(present: pd.Series) -> str:
     """Ask about columns with many rare values."""
-    share = rare_share(present)
+    share, floor = count_rare(present)
     if share <= MAX_RARE_SHARE:
         return ""
-    return f"{share:.1%} of the cells have values that fewer than {MIN_GROUP} rows share, and are replaced{RARE_ADVICE}"
+    return f"{share:.1%} of the cells have values that fewer than {floor} rows share, and are replaced{RARE_ADVICE}"
 
 
 def _may_repeat(present: pd.Series) -> bool:

@@ -9,6 +9,7 @@ from string import digits
 import numpy as np
 import pandas as pd
 
+from tabsynth.common.release_floor import release_floor
 from tabsynth.schema.column_names import (
     KEY_WORDS,
     is_code,
@@ -123,8 +124,14 @@ def infer_category(name: str, kind: pd.CategoricalDtype, present: pd.Series) -> 
 
 def rare_share(present: pd.Series) -> float:
     """Return the share of values in fewer rows than synthesizers release by default."""
-    counts = present.value_counts()
-    return float(counts[counts < MIN_GROUP].sum()) / len(present)
+    return count_rare(present)[0]
+
+
+def count_rare(present: pd.Series) -> tuple[float, int]:
+    """Return the share of values that synthesizers do not release by default, and the minimum rows of the others."""
+    counts = present.value_counts().to_numpy(dtype=np.int64)
+    floor = release_floor(counts, MIN_GROUP)
+    return float(counts[counts < floor].sum()) / len(present), floor
 
 
 def _infer_date(name: str, distinct: list[str]) -> Datetime | None:

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from tabsynth.codec import Codec
+from tabsynth.codec.categorical_encoder import ValueCoder
+from tabsynth.common.release_floor import release_floor
 from tabsynth.data import Table
 from tabsynth.errors import DataError
 from tabsynth.schema import Schema
@@ -104,3 +106,48 @@ def test_replacements_of_rare_postcodes_have_as_many_digits() -> None:
     made = set(out) - set(known)
     assert len(made) > 100
     assert {len(value) for value in out} == {4}
+
+
+def long_tail(rows: int, seed: int = 0) -> pd.Series:
+    """A column of places, most of which a few rows share."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.gamma(0.7, size=rows // 4)
+    return pd.Series([f"place {at}" for at in rng.choice(len(sizes), rows, p=sizes / sizes.sum())])
+
+
+def test_a_long_tail_of_rare_values_raises_the_floor() -> None:
+    values = long_tail(4000)
+    with pytest.warns(UserWarning, match=r"fewer than (6|7|8|9|1\d) rows"):
+        codec = Codec.measure(Table.of(pd.DataFrame({"x": values}), schema_of(x={"kind": "categorical"})), warn=True)
+    coder = codec.coders["x"]
+    assert isinstance(coder, ValueCoder)
+    assert coder.raised_floor > 5
+    assert min(coder.counts[: coder.rare]) >= coder.raised_floor
+    assert ValueCoder.from_state(*coder.state()).raised_floor == coder.raised_floor
+    declared = {"kind": "categorical", "values": sorted(set(values)), "origin": "declared"}
+    public = Codec.measure(Table.of(pd.DataFrame({"x": values}), schema_of(x=declared)))
+    assert min(public.coders["x"].counts[:-2]) == 5
+
+
+def test_rows_are_released_about_as_often_if_they_were_not_in_the_training_table() -> None:
+    gaps = {5: 0.0, 0: 0.0}
+    for seed in range(5):
+        values = long_tail(6000, seed)
+        train, fresh = values.iloc[:3000], values.iloc[3000:]
+        counts = train.value_counts()
+        for least in gaps:
+            floor = least or release_floor(counts.to_numpy(), 5)
+            kept = counts.index[counts >= floor]
+            gaps[least] += (train.isin(kept).mean() - fresh.isin(kept).mean()) / 5
+    assert gaps[5] > 0.05, gaps
+    assert gaps[0] < 0.035
+
+
+@pytest.mark.parametrize(
+    "persons",
+    [[5] * 200, [5] * 7 + [4] * 200 + [100], [5] * 8 + [4] * 8 + [10_000], [300, 5, 4, 3]],
+    ids=["equal groups", "few values", "few rows", "short tail"],
+)
+def test_other_columns_keep_the_floor(persons: list[int]) -> None:
+    assert release_floor(np.array(persons), 5) == 5
+    assert release_floor(np.array(persons), 1) == 1

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
+from tabsynth.evaluation.stats.auc import delong_auc
 from tabsynth.evaluation.stats.encoded_table import encode_tables
 from tabsynth.privacy.attacks.copies import count_kmap
-from tabsynth.privacy.attacks.membership import score_exposure
+from tabsynth.privacy.attacks.membership import score_exposure, score_targets
 from tabsynth.privacy.attacks.membership_game import split_targets
 from tabsynth.privacy.attacks.nearest_neighbours import DistanceSpace, find_nearest
 from tabsynth.privacy.attacks.rate_tests import holm_correction
@@ -40,6 +41,21 @@ def test_a_bootstrap_of_the_training_rows_is_found_by_every_attack(draw: Draw, s
     assert missed == ["interpolated_rows"]
     groups = {item.group for item in found.tests}
     assert groups == {"membership", "singling_out", "linkability", "inference", "copies"}
+
+
+def test_codes_of_rare_categories_do_not_reveal_the_table_of_a_row() -> None:
+    # Most values occur in one row; three tables of different sizes have other rows of the same population.
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"place": [f"p{i}" for i in rng.permutation(60_000)[:2900]], "x": rng.normal(size=2900)})
+    known = Schema.from_dict({"columns": {"place": {"kind": "categorical"}, "x": {"kind": "numeric"}}})
+    parts = [part.reset_index(drop=True) for part in (rows[:1200], rows[1200:2300], rows[2300:])]
+    train, made, holdout = encode_tables(parts, known)
+    game = split_targets(train, made, holdout, rng)
+    scores = score_targets(game, rng).scores["classifier"]
+    auc, (low, high) = delong_auc(game.is_member, scores)
+    assert low < 0.5 < high, auc
+    again = encode_tables([pd.concat(parts[::-1], ignore_index=True)], known)
+    assert again[0].encoding.labels == train.encoding.labels
 
 
 @pytest.mark.slow
