@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tabsynth.schema.columns import Column, Datetime, Numeric
-from tabsynth.schema.datetime_formats import ZONE, days_in_zone, format_dates
+from tabsynth.schema.datetime_formats import ZONE, days_in_zone, format_dates, has_offset
 from tabsynth.schema.number_formats import NumberFormat, format_numbers
 
 TEXT_DTYPES = frozenset({"object", "string"})
@@ -86,7 +86,7 @@ def time_zone(dtype: str, column: Datetime) -> str | None:
     offset = ZONE.search(column.format or "")
     if offset is not None and offset[0] != "Z":
         return offset[0] if ":" in offset[0] else f"{offset[0][:3]}:{offset[0][3:]}"
-    return "UTC" if offset is not None or "%z" in (column.format or "") else None
+    return "UTC" if offset is not None or has_offset(column.format) else None
 
 
 def numeric_series(data: npt.NDArray[np.float64], dtype: str, column: Column | None = None) -> pd.Series:
@@ -177,7 +177,7 @@ def _datetime_objects(instants: pd.Series, dtype: str, zone: str | None) -> pd.S
 def _format_datetimes(instants: pd.Series, column: Datetime) -> pd.Series:
     """Return the naive UTC datetimes as text in the column's format."""
     form = column.format or ("%Y-%m-%d" if column.resolution == "D" else "%Y-%m-%dT%H:%M:%S")
-    moments = instants.dt.tz_localize("UTC") if "%z" in form else instants
+    moments = instants.dt.tz_localize("UTC") if has_offset(form) else instants
     return pd.Series(format_dates(moments, form, column.resolution).to_pandas(), dtype=object).where(
         instants.notna(), None
     )

@@ -24,6 +24,8 @@ SPELLED = re.compile(r"%\^[bB]|%-\w|%[Pe]")
 """Directives written field by field: capitals (``%^b``), no leading zeros (``%-d``), lower case (``%P``), ``%e``."""
 FRACTION = re.compile(r"%S\.(%f)?(0+|(?<=%f))")
 DIGITS_OF_A_SECOND: dict[str, int] = {"ms": 3, "us": 6, "ns": 9}
+COLON_OFFSET = "%:z"
+"""An offset from UTC with a colon, such as +00:00."""
 PADDED_DAY = "%e"
 """A day of the month with a space in place of a leading zero."""
 
@@ -69,13 +71,18 @@ def parse_iso(text: pd.Series) -> tuple[pd.Series, str] | None:
 def parse_dates(text: pd.Series, format: str) -> pd.Series:
     """Parse text or integers in a format; NaT for values that do not fit."""
     zone = ZONE.search(format)
-    if "%z" in format:
+    if has_offset(format):
         return parse_text(text, format, utc=True)
     moments = parse_text(text, format)
     if zone and pd.api.types.is_datetime64_dtype(moments.dtype):
         offset = "UTC" if zone[0] == "Z" else zone[0] if ":" in zone[0] else f"{zone[0][:3]}:{zone[0][3:]}"
         moments = moments.dt.tz_localize(offset)
     return moments
+
+
+def has_offset(format: str | None) -> bool:
+    """Return whether a format reads an offset from UTC in each value."""
+    return format is not None and ("%z" in format or COLON_OFFSET in format)
 
 
 def parse_text(text: pd.Series, format: str, *, utc: bool = False) -> pd.Series:
@@ -102,6 +109,7 @@ def parse_text(text: pd.Series, format: str, *, utc: bool = False) -> pd.Series:
 def parseable_format(format: str) -> str:
     """Return the format that reads the same text without directives that only writers know."""
     readable = format.replace("%-", "%").replace("%^", "%").replace("%P", "%p").replace(PADDED_DAY, "%d")
+    readable = readable.replace(COLON_OFFSET, "%z")
     return FRACTION.sub("%S.%f", readable)
 
 
@@ -134,8 +142,9 @@ def format_dates(moments: pd.Series, format: str, resolution: Resolution | None 
         zone = ZONE.search(format)
         if zone and zone[0] == "Z":
             moments = moments.dt.tz_convert("UTC")
-        if "%z" in format:
-            text = moments.dt.strftime(format)
+        if has_offset(format):
+            text = moments.dt.strftime(format.replace(COLON_OFFSET, "%z"))
+            text = text.str.replace(r"([+-]\d\d)(\d\d)$", r"\1:\2", regex=True) if COLON_OFFSET in format else text
             return pa.array(text.where(moments.notna(), None), pa.string(), from_pandas=True)
         moments = moments.dt.tz_localize(None)
     if "%f" in format.replace("%S.%f", ""):

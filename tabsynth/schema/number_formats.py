@@ -25,7 +25,7 @@ UNITS = (
     r"mmol/[lL]|m?I?U/m?[lL])|[ \u00a0](?:g|m|[lL]|h|s|in|mi|min|sec|hours?|days?|weeks?|months?|years?|yrs?))"
 )
 """Units of measurement after a number; short ones only after a space."""
-SPACES = "  \u202f"  # plain, no-break, narrow no-break
+SPACES = "\u0020\u00a0\u202f\u2009"  # plain, no-break, narrow no-break, thin
 UNIT_SUFFIX = re.compile(rf"[{SPACES}]?{UNITS}")
 NUMBER_PATTERN = re.compile(
     rf"(?P<sign>-?)(?P<prefix>(?:{CURRENCY}[{SPACES}]?)?)(?P<body>-?[\d.,'’{SPACES}]*\d)(?P<suffix>(?:[{SPACES}]?(?:{CURRENCY}|{UNITS}))?)"

@@ -20,7 +20,7 @@ from tabsynth.schema.column_names import (
     split_words,
 )
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
-from tabsynth.schema.datetime_formats import infer_resolution, parse_dates
+from tabsynth.schema.datetime_formats import has_offset, infer_resolution, parse_dates
 from tabsynth.schema.kinds.datetime_detection import find_formats, infer_padding, is_date_like
 from tabsynth.schema.kinds.personal_columns import are_web_addresses, infer_personal, personal_question
 from tabsynth.schema.number_formats import CURRENCY, MAX_DECIMALS, SPACES, NumberFormat, find_number_format
@@ -42,7 +42,12 @@ MAX_YEARS = 50
 """Dates with two-digit years over a longer time may be read in the wrong century."""
 
 NUMBER = re.compile(r" *-?\d*(?:\.\d*)?(?:[eE][+-]?\d+)? *", re.ASCII)
-NUMBER_WITH_UNIT = re.compile(r" *\(?[€$£¥]? ?-?\d{1,3}(?:[ ,.']?\d{3})*(?:[.,]\d+)? ?[%€$£¥]?[)-]? *", re.ASCII)
+NUMBER_WITH_UNIT = re.compile(
+    r" *\(?[€$£¥]? ?-?\d{1,3}(?:[ ,.'\u00a0\u202f]?\d{3})*(?:[.,]\d+)? ?(?:[%€$£¥kKMBT]|Mio\.?|Mrd\.?|bn|mln)?[)-]? *",
+    re.ASCII,
+)
+NUMBER_PAIR = re.compile(r"\d+(?:[.,]\d+)? ?[/x×] ?\d+(?:[.,]\d+)?")
+"""Two numbers in a cell, such as a blood pressure of 120/80."""
 AMOUNT = re.compile(rf"[^\w\s]{{0,2}}(?:{CURRENCY}[{SPACES}]?)?[^\w\s]?\d[\d.,'’٫٬ ]*[.,٫]\d+[^\w\s]?")
 """A number with decimals, its sign, separators and digits in any script."""
 SOME_DIGITS = re.compile(r"[-−+]?\d[\d.,٫٬٪%]*")
@@ -143,6 +148,8 @@ def _infer_date(name: str, distinct: list[str]) -> Datetime | None:
     question = ""
     if len(formats) > 1:
         question = f"does day or month come first? It is read as {formats[0]!r}, but {formats[1]!r} is also possible"
+    if has_offset(formats[0]):
+        question = "its values have several offsets from UTC, but synthetic ones are in UTC: is that right?"
     years = moments.dt.year
     if "%y" in formats[0] and not question and (years.max() - years.min() > MAX_YEARS or is_quasi_identifier(name)):
         question = "its years have two digits and are read as 1969 to 2068: is that right? Else write four digits"
@@ -267,6 +274,8 @@ def _number_or_date_question(numeric: float, sample: list[str]) -> str:
         return (
             "the values resemble numbers with units or separators: remove these to have the values learned as numbers"
         )
+    if len(sample) > MIN_ROWS and all(NUMBER_PAIR.fullmatch(value) for value in sample):
+        return f"each value has two numbers, such as {sample[0]!r}: split it into two columns to have them learned"
     head = sample[:200]
     dated = [value for value in head if is_date_like(value)]
     if len(head) >= MIN_ROWS and MIN_NUMERIC_SHARE * len(head) <= len(dated):

@@ -62,6 +62,16 @@ def test_months_in_other_languages_are_read_and_come_back(format, example):
     assert Table.of(text.to_frame(), {"columns": {"seen": {"kind": "datetime", "format": format}}})
 
 
+@pytest.mark.parametrize("colon", [":", ""])
+def test_several_offsets_are_written_in_utc_in_the_same_form(colon):
+    text = [f"2020-01-{day:02d}T{10 + day % 2}:00:00+0{1 + day % 2}{colon}00" for day in range(1, 16)]
+    frame = pd.DataFrame({"seen": text * 40})
+    codec = Codec.measure(Table.of(frame))
+    back = codec.decode(codec.encode(frame), np.random.default_rng(0))["seen"]
+    assert back.str.endswith(f"T09:00:00+00{colon}00").all()
+    assert list(back.str[:10]) == list(frame["seen"].str[:10])
+
+
 def test_conditions_name_months_as_the_column_does():
     text = format_dates(pd.Series(pd.date_range("2014-01-01", periods=40, freq="9D")), "[fr]%-d %B %Y").to_pandas()
     model = ts.MarginalSynthesizer().fit(pd.DataFrame({"seen": text.repeat(5), "x": 1}), seed=0)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tabsynth.schema.columns import Resolution
 from tabsynth.schema.datetime_formats import (
+    COLON_OFFSET,
     PADDED_DAY,
     ZONE,
     format_dates,
@@ -162,7 +163,7 @@ def candidate_formats(text: Sequence[str]) -> list[str]:
     if not len(text) or len(text[0]) > MAX_DATE_CHARACTERS or not any(char.isdigit() for char in text[0]):
         return []
     iso = infer_iso_format(text[0])
-    zoned = ZONE.sub("%z", iso) if iso else None
+    zoned = ZONE.sub(COLON_OFFSET if iso.endswith("Z") or iso[-3] == ":" else "%z", iso) if iso else None
     own = [known for known in (iso, zoned) if known and all(infer_iso_format(value) for value in text)]
     others = (known for known in _formats_of(text[0]) if known != iso)
     return own + [known for known in others if all(_pattern(known).fullmatch(value) for value in text)]

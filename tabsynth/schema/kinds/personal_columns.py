@@ -26,7 +26,7 @@ COMPANY = re.compile(
 )
 """Names that end in the legal form of a company."""
 IBAN = re.compile(r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?", re.ASCII)
-IP_ADDRESS = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)", re.ASCII)
+IP_ADDRESS = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?::\d{1,5})?", re.ASCII)
 MAC_ADDRESS = re.compile(r"[0-9A-F]{2}(?:([:-])[0-9A-F]{2})(?:\1[0-9A-F]{2}){4}")
 AHV = re.compile(r"756\.\d{4}\.\d{4}\.\d\d", re.ASCII)
 CPF = re.compile(r"\d{3}\.\d{3}\.\d{3}-\d\d", re.ASCII)

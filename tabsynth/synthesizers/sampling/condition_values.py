@@ -17,7 +17,7 @@ from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, time_zone
 from tabsynth.errors import ConditionError, DataError, quote, shorten
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
-from tabsynth.schema.datetime_formats import parse_dates
+from tabsynth.schema.datetime_formats import has_offset, parse_dates
 from tabsynth.schema.validation import to_moments, to_numbers
 
 SNAP = 1e-9
@@ -162,7 +162,7 @@ def _instants(codec: Codec, name: str, values: pd.Series) -> pd.Series:
     # Text that ends in one zone for all rows is read as local time throughout.
     text = not codec.dtypes[name].startswith(("datetime64", "object:date"))
     local = column.resolution == "D" and codec.dtypes[name].startswith(("datetime64", "arrow:timestamp"))
-    home = zone if local or (text and "%z" not in (column.format or "")) else "UTC"
+    home = zone if local or (text and not has_offset(column.format)) else "UTC"
     known: dict[Any, Any] = {}
     out = []
     for value in values.astype(object):
