@@ -18,8 +18,8 @@ import pandas as pd
 from tabsynth.codec.json_values import from_plain, plain_value, to_plain
 from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
 from tabsynth.common.arrays import Arrays, Tokens
-from tabsynth.common.release_floor import release_floor
 from tabsynth.schema.columns import Value
+from tabsynth.schema.kinds.release_floor import release_floor
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ from string import digits
 import numpy as np
 import pandas as pd
 
-from tabsynth.common.release_floor import release_floor
 from tabsynth.schema.column_names import (
     KEY_WORDS,
     is_code,
@@ -23,6 +22,7 @@ from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, N
 from tabsynth.schema.datetime_formats import has_offset, infer_resolution, parse_dates
 from tabsynth.schema.kinds.datetime_detection import find_formats, infer_padding, is_date_like
 from tabsynth.schema.kinds.personal_columns import are_web_addresses, infer_personal, personal_question
+from tabsynth.schema.kinds.release_floor import release_floor
 from tabsynth.schema.number_formats import CURRENCY, MAX_DECIMALS, SPACES, NumberFormat, find_number_format
 from tabsynth.schema.validation import is_missing_marker
 

@@ -8,10 +8,10 @@ import pytest
 
 from tabsynth.codec import Codec
 from tabsynth.codec.categorical_encoder import ValueCoder
-from tabsynth.common.release_floor import release_floor
 from tabsynth.data import Table
 from tabsynth.errors import DataError
 from tabsynth.schema import Schema
+from tabsynth.schema.kinds.release_floor import release_floor
 
 from .round_trips import round_trip, schema_of
 
