@@ -9,7 +9,6 @@ Whole fits of a small table with and without one row; the score is the log likel
 from __future__ import annotations
 
 import argparse
-import math
 import platform
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ from typing import Any
 from _common import print_result
 
 from tabsynth.privacy.audit import canaries
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy, gaussian_mu
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.canary_exposure import likelihood_ratio_pipeline, worst_case_tables
 
@@ -32,7 +31,7 @@ def audited(epsilon: float, runs: int, seed: int) -> Any:
     """One audit against the mu that was claimed."""
     privacy, known = Privacy(epsilon=epsilon, delta=1e-6), worst_case_tables(SCHEMA)
     canary = {str(name): value for name, value in known[1].iloc[0].items()}
-    mu = math.sqrt(2 * zcdp_rho(epsilon, 1e-6))
+    mu = gaussian_mu(epsilon, 1e-6)
     fit = likelihood_ratio_pipeline(SCHEMA, privacy, known)
     return canaries(fit, known[0], privacy, canary=canary, score=float, mu=mu, runs=runs, seed=seed, progress=False)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.accountant import largest_rho
+from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.noise import Noise
 
@@ -101,7 +102,7 @@ class Privacy:
             )
         reservation = None
         if parent is not None:
-            reservation = {"type": "ZCDpEvent", "rho": zcdp_rho(self.epsilon, delta), "xi": 0.0}
+            reservation = {"type": "GaussianDpEvent", "noise_multiplier": 1 / gaussian_mu(self.epsilon, delta)}
         ledger = PrivacyLedger(self.epsilon, delta, unit=self.unit, parent=parent, whole=reservation)
         return replace(self, delta=delta, ledger=ledger)
 
@@ -130,17 +131,44 @@ def default_delta(n_public: int | None) -> float:
     return MAX_DEFAULT_DELTA if n_public is None else min(MAX_DEFAULT_DELTA, 1 / (10 * n_public))
 
 
+def gaussian_mu(epsilon: float, delta: float) -> float:
+    """Return the largest mu of Gaussian DP that amounts to at most ``epsilon`` in the ledger.
+
+    Raises:
+        PrivacyError: No Gaussian noise gives such an epsilon and delta.
+    """
+    _check_budget(epsilon, delta)
+    # Slightly smaller, so that rounded shares never sum to more than requested.
+    return gdp_mu(float(epsilon), float(delta)) * (1 - 1e-9)
+
+
+def gaussian_rho(epsilon: float, delta: float) -> float:
+    """Return the budget of a fit that adds Gaussian noise only, as rho = mu^2 / 2, which adds up over its counts.
+
+    At equal epsilon and delta it is larger than ``zcdp_rho``, because the composition is exact: by 15 % at epsilon 1
+    and delta 1e-6.
+
+    Raises:
+        PrivacyError: No Gaussian noise gives such an epsilon and delta.
+    """
+    return gaussian_mu(epsilon, delta) ** 2 / 2
+
+
 def zcdp_rho(epsilon: float, delta: float) -> float:
     """Return the largest rho whose zCDP events amount to at most ``epsilon`` in the ledger.
 
     Raises:
         PrivacyError: No zCDP guarantee gives such an epsilon and delta.
     """
+    _check_budget(epsilon, delta)
+    return largest_rho(float(epsilon), float(delta))
+
+
+def _check_budget(epsilon: float, delta: float) -> None:
     if not _is_number(epsilon) or not 0 < epsilon < math.inf:
         raise PrivacyError(f"epsilon must be a finite number above 0, not {epsilon!r}")
     if not _is_number(delta) or not 0 < delta < 1:
         raise PrivacyError(f"Gaussian noise needs a delta above 0 and below 1, not {delta!r}")
-    return largest_rho(float(epsilon), float(delta))
 
 
 def _is_number(value: Any) -> bool:

@@ -18,13 +18,13 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.errors import PrivacyError, quote
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.accounting.measured_spending import check_same_dataset, compose_ledgers, get_measurement_ledger
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy, gaussian_rho
 from tabsynth.privacy.mechanisms.canonical_cells import MAX_EXACT_INTEGER, to_numbers
 from tabsynth.privacy.mechanisms.clamping import OTHER, private_table, to_dates
 from tabsynth.privacy.mechanisms.contribution_bounding import bound_contributions, check_person_column
 from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
+from tabsynth.privacy.mechanisms.noisy_counts import gaussian_scale, noisy_counts
 from tabsynth.privacy.mechanisms.partition_selection import discover
 from tabsynth.privacy.public_schema import private_schema
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
@@ -120,7 +120,7 @@ class _DomainMeasurement:
         opened = privacy.opened()
         categories = sum(isinstance(column, Categorical) for column in columns)
         each = opened.resolved_delta / (10 * categories) if categories else 0.0
-        rho = zcdp_rho(opened.epsilon, opened.resolved_delta - each * categories) / len(columns)
+        rho = gaussian_rho(opened.epsilon, opened.resolved_delta - each * categories) / len(columns)
         return cls(opened, opened.open_ledger, opened.noise(), rho, each)
 
     def measure(self, frame: pd.DataFrame, column: Column) -> Column:
@@ -136,7 +136,7 @@ class _DomainMeasurement:
                 noise=self.noise,
             )
             return replace(column, values=(*(value for value in values if value != OTHER), OTHER))
-        sigma = self.privacy.max_rows_per_unit / math.sqrt(2 * self.rho)
+        sigma = gaussian_scale(self.rho, self.privacy.max_rows_per_unit)
         if isinstance(column, Numeric):
             cells, ends = _power_of_two_cells()
             read = self.cell_counter(frame, column, cells + MAX_DECIMALS + 3, _numeric_cells)

@@ -1,7 +1,7 @@
 """Composition of privacy events: the smaller epsilon of Renyi and privacy-loss-distribution (PLD) accounting.
 
-Both are upper bounds. Events are plain data. Events that dp-accounting does not support, or that are not listed here,
-are rejected.
+Both are upper bounds. Gaussian events are first composed to one, which is exact. Events are plain data. Events that
+dp-accounting does not support, or that are not listed here, are rejected.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting.gaussian_dp import gdp_epsilon
 
 NEIGHBOURS = "add_or_remove_one"
 """The neighbouring relation: one data set is the other with one unit (row or person) added."""
@@ -140,7 +141,12 @@ def _epsilon(events: str, delta: float, quick: bool) -> float:
         return math.inf
     from dp_accounting import dp_event, pld, rdp
 
-    parts = [event_from_data(data) for data in json.loads(events)]
+    mu, others = _split_gaussians(json.loads(events))
+    if not others:
+        return gdp_epsilon(mu, delta) if delta > 0 else math.inf
+    parts = [event_from_data(data) for data in others]
+    if mu:
+        parts.append(dp_event.GaussianDpEvent(1 / mu))
     whole = dp_event.ComposedDpEvent(parts)
     expensive = "PoissonSampledDpEvent" in events or "RepeatAndSelectDpEvent" in events
     bounds = []
@@ -158,6 +164,24 @@ def _epsilon(events: str, delta: float, quick: bool) -> float:
             f"no accountant composes {' with '.join(kinds)}; charge the mechanism as a ZCDpEvent instead"
         )
     return min(bounds)
+
+
+def _split_gaussians(events: Sequence[Mapping[str, Any]]) -> tuple[float, list[Mapping[str, Any]]]:
+    """Return the mu of the composed Gaussian events (Dong, Roth and Su, corollary 2), and the other events."""
+    squares, others = 0.0, []
+    for event in events:
+        if event["type"] == "GaussianDpEvent":
+            squares += event["noise_multiplier"] ** -2.0
+        elif event["type"] == "ComposedDpEvent":
+            mu, rest = _split_gaussians(event["events"])
+            squares, others = squares + mu**2, [*others, *rest]
+        elif event["type"] == "SelfComposedDpEvent":
+            mu, rest = _split_gaussians([event["event"]])
+            squares += event["count"] * mu**2
+            others += [{**event, "event": part} for part in rest]
+        elif event["type"] != "NoOpDpEvent":
+            others.append(event)
+    return math.sqrt(squares), others
 
 
 def _epsilon_from_renyi(orders: npt.NDArray[np.float64], curve: npt.NDArray[np.float64], delta: float) -> float:

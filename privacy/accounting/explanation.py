@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from tabsynth.privacy.accounting.accountant import compose_epsilon
+from tabsynth.privacy.accounting.gaussian_dp import gdp_epsilon
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 
 DELTAS = (1e-12, 1e-9, 1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)
@@ -48,19 +48,19 @@ def profile_of(ledger: PrivacyLedger) -> list[tuple[float, float]]:
     return [(ledger.epsilon(delta), delta) for delta in sorted({ledger.delta, *_above(ledger.delta)})]
 
 
-def explain_zcdp(epsilon: float, delta: float, rho: float, unit: str = "row") -> str:
-    """Explain a budget of rho-zCDP."""
-    return _explain(_zcdp_profile(epsilon, delta, rho), unit)
+def explain_gaussian(epsilon: float, delta: float, mu: float, unit: str = "row") -> str:
+    """Explain a budget of Gaussian DP."""
+    return _explain(_gaussian_profile(epsilon, delta, mu), unit)
 
 
-def zcdp_bounds(epsilon: float, delta: float, rho: float) -> tuple[float, float]:
-    """Return what an attacker achieves at most against a budget of rho-zCDP.
+def gaussian_bounds(epsilon: float, delta: float, mu: float) -> tuple[float, float]:
+    """Return what an attacker achieves at most against a budget of Gaussian DP.
 
     Returns:
         The share of the records in the training table that the attacker recognises at a false-positive rate of ``FPR``,
         and the probability of guessing a secret of which each value has probability ``PRIOR``.
     """
-    profile = _zcdp_profile(epsilon, delta, rho)
+    profile = _gaussian_profile(epsilon, delta, mu)
     return max_tpr(profile, FPR), max_tpr(profile, PRIOR)
 
 
@@ -69,9 +69,8 @@ def explain_claim(epsilon: float, delta: float, unit: str = "row") -> str:
     return _explain([(epsilon, delta)], unit)
 
 
-def _zcdp_profile(epsilon: float, delta: float, rho: float) -> list[tuple[float, float]]:
-    event = {"type": "ZCDpEvent", "rho": rho, "xi": 0.0}
-    return [(epsilon, delta), *((compose_epsilon([event], d), d) for d in _above(delta))]
+def _gaussian_profile(epsilon: float, delta: float, mu: float) -> list[tuple[float, float]]:
+    return [(epsilon, delta), *((gdp_epsilon(mu, d), d) for d in _above(delta))]
 
 
 def _above(delta: float) -> list[float]:

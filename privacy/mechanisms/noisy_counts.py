@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tabsynth.common.arrays import Integers
 from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting.gaussian_dp import discrete_gaussian_mu, discrete_gaussian_sigma
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.noise import MAX_SCALE, MIN_SCALE, Noise
 
@@ -34,7 +35,7 @@ def noisy_counts(
     columns: Iterable[str],
     noise: Noise,
 ) -> Integers:
-    """Return counts with discrete Gaussian noise, charged as sensitivity^2 / (2 sigma^2)-zCDP.
+    """Return counts with discrete Gaussian noise, charged as Gaussian DP (see ``discrete_gaussian_mu``).
 
     Args:
         read: Returns the counts, whole numbers of a public shape.
@@ -90,7 +91,7 @@ def noisy_count_vectors(
             raise PrivacyError(f"the scale of noise must be from {MIN_SCALE:.0e} to {MAX_SCALE:.0e}, not {sigma!r}")
     if not reads:
         return []
-    event = _gaussian_event([float(sigma) for sigma in sigmas], float(sensitivity))
+    event = gaussian_event([float(sigma) for sigma in sigmas], float(sensitivity))
     entry = ledger.charge(event, purpose=purpose, columns=columns, sensitivity=sensitivity, rng=noise.kind)
     out = [_add_noise(read(), float(sigma), noise) for read, sigma in zip(reads, sigmas, strict=True)]
     ledger.record(entry, hash_arrays(out))
@@ -106,14 +107,19 @@ def hash_arrays(outputs: Iterable[npt.NDArray[Any]]) -> str:
     return total.hexdigest()
 
 
-def _gaussian_event(sigmas: list[float], sensitivity: float) -> Any:
-    """Return the zCDP event of discrete Gaussian noise (Theorem 4 of arXiv 2004.00010v4); equal scales are merged."""
+def gaussian_scale(rho: float, sensitivity: float) -> float:
+    """Return the scale of discrete Gaussian noise that costs ``rho``, half the squared mu of Gaussian DP."""
+    return discrete_gaussian_sigma(math.sqrt(2 * rho) / sensitivity)
+
+
+def gaussian_event(sigmas: Sequence[float], sensitivity: float) -> Any:
+    """Return the event of discrete Gaussian noise of several scales; equal scales are merged."""
     from dp_accounting import dp_event
 
     parts = []
     for sigma in dict.fromkeys(sigmas):
-        event = dp_event.ZCDpEvent(rho=sensitivity**2 / (2 * sigma**2))
-        count = sigmas.count(sigma)
+        event = dp_event.GaussianDpEvent(1 / (sensitivity * discrete_gaussian_mu(sigma)))
+        count = list(sigmas).count(sigma)
         parts.append(event if count == 1 else dp_event.SelfComposedDpEvent(event, count))
     return parts[0] if len(parts) == 1 else dp_event.ComposedDpEvent(parts)
 

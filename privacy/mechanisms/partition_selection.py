@@ -16,7 +16,7 @@ from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.canonical_cells import UNREADABLE, encode_text, to_text
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.privacy.mechanisms.noisy_counts import hash_arrays
+from tabsynth.privacy.mechanisms.noisy_counts import gaussian_event, gaussian_scale, hash_arrays
 
 
 def discover(
@@ -33,11 +33,11 @@ def discover(
 
     The count of each value in the data gets discrete Gaussian noise; a value is released if its noisy count reaches
     ``threshold``. Unless a value of a single unit is released, which happens with probability at most ``delta``, this
-    is rho-zCDP (approximate zCDP, Bun and Steinke, arXiv 1605.02065, section 8).
+    is Gaussian DP with mu = sqrt(2 rho).
 
     Args:
         read: Returns the column.
-        rho: The zCDP to spend.
+        rho: The budget to spend, half the squared mu of Gaussian DP.
         delta: The probability to spend.
         ledger: The ledger that is charged.
         column: The column's name.
@@ -47,12 +47,10 @@ def discover(
     Raises:
         PrivacyError: The budget does not allow it; nothing was read.
     """
-    from dp_accounting.dp_event import ZCDpEvent
-
-    sigma = max_rows_per_unit / math.sqrt(2 * rho)
+    sigma = gaussian_scale(rho, max_rows_per_unit)
     min_count = threshold(sigma, delta, max_rows_per_unit)
     entry = ledger.charge(
-        ZCDpEvent(rho=rho),
+        gaussian_event([sigma], max_rows_per_unit),
         purpose=f"the categories of {column!r}",
         columns=[column],
         sensitivity=max_rows_per_unit,

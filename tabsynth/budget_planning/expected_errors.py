@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tabsynth.budget_planning.planned_noise import Pair, PlannedNoise
-from tabsynth.privacy.budget import zcdp_rho
+from tabsynth.privacy.budget import gaussian_rho
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.budget_allocation import REFERENCE_DEPENDENCE
@@ -96,7 +96,7 @@ def expected_errors(
     out: dict[int, ExpectedErrors] = {}
     least: ExpectedErrors | None = None
     for place in sorted(range(len(epsilons)), key=lambda at: epsilons[at]):
-        plan = PlannedNoise(zcdp_rho(epsilons[place], delta), rows, rows_per_person, public.counted())
+        plan = PlannedNoise(gaussian_rho(epsilons[place], delta), rows, rows_per_person, public.counted())
         errors = _errors(plan, public, target, learned)
         if plan.counts_pairs:
             errors = errors.limited(_errors(replace(plan, joint=False), public, target, learned))

@@ -40,7 +40,7 @@ class PlannedNoise:
     """The noise of the counts that a fit of the marginal synthesizer will make, from public facts.
 
     Attributes:
-        rho: The zCDP budget.
+        rho: The budget, half the squared mu of Gaussian DP.
         rows: Number of rows.
         unit: Maximum number of rows of a person.
         grids: The cells of each counted column.

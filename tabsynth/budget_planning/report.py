@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from tabsynth.budget_planning.expected_errors import ExpectedErrors
 from tabsynth.budget_planning.simulation import Expected, PrivacyPlan
-from tabsynth.privacy.accounting.explanation import FPR, PRIOR, zcdp_bounds
-from tabsynth.privacy.budget import zcdp_rho
+from tabsynth.privacy.accounting.explanation import FPR, PRIOR, gaussian_bounds
+from tabsynth.privacy.budget import gaussian_mu
 from tabsynth.reporting.charts import HEAT_STEPS, heat
 from tabsynth.reporting.html import environment
 
@@ -140,7 +140,7 @@ def explain_attackers(plan: PrivacyPlan) -> str:
 def attacker_rows(plan: PrivacyPlan) -> list[tuple[str, float, float]]:
     """Return each epsilon as text, with the share recognised and the probability of guessing a secret."""
     return [
-        (f"{epsilon:g}", *zcdp_bounds(epsilon, plan.delta, zcdp_rho(epsilon, plan.delta)))
+        (f"{epsilon:g}", *gaussian_bounds(epsilon, plan.delta, gaussian_mu(epsilon, plan.delta)))
         for epsilon in sorted(set(plan.epsilons))
     ]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from argparse import Namespace
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -63,7 +62,7 @@ def run(args: Namespace) -> int:
     from tabsynth.common.atomic_files import check_outputs, check_writable
     from tabsynth.errors import InputError
     from tabsynth.privacy.audit.canary import canaries as measure
-    from tabsynth.privacy.budget import Privacy, zcdp_rho
+    from tabsynth.privacy.budget import Privacy, gaussian_mu
     from tabsynth.privacy.public_schema import private_schema
     from tabsynth.schema.schema import Schema
     from tabsynth.synthesizers.canary_exposure import likelihood_ratio_pipeline, worst_case_tables
@@ -81,8 +80,7 @@ def run(args: Namespace) -> int:
     )
     options: dict[str, Any] = {"canary": known[1], "runs": args.runs, "seed": args.seed}
     if args.model == "marginal":
-        # zCDP of rho by Gaussian noise is mu = sqrt(2 rho): Dong, Roth and Su, 2022
-        mu = math.sqrt(2 * zcdp_rho(privacy.epsilon, privacy.resolved_delta))
+        mu = gaussian_mu(privacy.epsilon, privacy.resolved_delta)
         report = measure(
             likelihood_ratio_pipeline(schema, privacy, known), known[0], privacy, score=float, mu=mu, **options
         )

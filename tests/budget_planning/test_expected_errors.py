@@ -13,7 +13,7 @@ from tabsynth.budget_planning.expected_errors import ExpectedErrors, expected_er
 from tabsynth.budget_planning.planned_noise import PlannedNoise
 from tabsynth.budget_planning.simulation import from_cardinalities, simulate_table
 from tabsynth.errors import PrivacyError
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy, gaussian_rho
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.registry import create
 
@@ -73,7 +73,7 @@ def test_simulated_fits_have_the_expected_errors_within_a_factor(epsilon: float)
 
 def test_the_distance_is_the_mean_of_noisy_tables() -> None:
     """The mean of 4,000 tables of 24 cells has a standard error below half a percent."""
-    plan = PlannedNoise(zcdp_rho(1.0, DELTA), 20_000, 1, {})
+    plan = PlannedNoise(gaussian_rho(1.0, DELTA), 20_000, 1, {})
     sigma, cells = 7.0, 24
     noise = np.random.default_rng(0).normal(0, sigma, (4000, cells))
     realised = float(np.abs(noise).sum(1).mean() / 2 / 20_000)
@@ -82,7 +82,7 @@ def test_the_distance_is_the_mean_of_noisy_tables() -> None:
 
 def test_noise_that_hides_everything_errs_as_much_as_equal_shares() -> None:
     """The mean over 20,000 random distributions has a standard error below half a percent."""
-    plan, cells = PlannedNoise(zcdp_rho(1.0, DELTA), 20_000, 1, {}), 24
+    plan, cells = PlannedNoise(gaussian_rho(1.0, DELTA), 20_000, 1, {}), 24
     shares = np.random.default_rng(0).dirichlet(np.ones(cells), 20_000)
     realised = float(np.abs(shares - 1 / cells).sum(1).mean() / 2)
     assert plan.distance(1e15, cells) == pytest.approx(realised, rel=0.1)  # exponential, not normal, differences
@@ -105,7 +105,7 @@ def test_a_budget_too_small_for_pairs_is_reported() -> None:
 @pytest.mark.parametrize("rows", [300, 1000, 10_000])
 def test_more_epsilon_is_never_expected_to_err_more(rows: int) -> None:
     """Also where pairs begin to be counted, which takes most of the budget of single columns."""
-    epsilons = np.geomspace(0.05, 20, 40).tolist()
+    epsilons = np.geomspace(0.02, 20, 40).tolist()
     plans = expected_errors(SCHEMA, rows, epsilons, DELTA)
     assert {plan.counts_pairs for plan in plans} == {False, True}
     for larger, smaller in zip(plans[1:], plans, strict=False):

@@ -16,7 +16,7 @@ from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.audit import canaries
 from tabsynth.privacy.audit.canary import CanaryReport
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy, gaussian_mu, gaussian_rho
 from tabsynth.privacy.mechanisms import dp_sgd
 from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig, DpSgdStep
 from tabsynth.privacy.mechanisms.noise import Noise
@@ -98,7 +98,7 @@ def discovered() -> Audited:
 
     def fit(frame: pd.DataFrame, number: int) -> float:
         facts: dict[str, Any] = {"ledger": PrivacyLedger(9.0, 1e-3), "column": "k", "noise": Noise.secure()}
-        found = discover(lambda: frame["k"], rho=zcdp_rho(0.5, DELTA / 2), delta=DELTA / 2, **facts)
+        found = discover(lambda: frame["k"], rho=gaussian_rho(0.5, DELTA / 2), delta=DELTA / 2, **facts)
         return float("rare" in found)
 
     return Audited(fit, pd.DataFrame({"k": ["usual"] * 3}), {"k": "rare"}, privacy, None, 400)
@@ -126,7 +126,7 @@ def descended(others: float, canary: float, steps: int, rate: float, epsilon: fl
 
 
 def _mu(epsilon: float) -> float:
-    return math.sqrt(2 * zcdp_rho(epsilon, DELTA))
+    return gaussian_mu(epsilon, DELTA)
 
 
 def _released_facts(frame: pd.DataFrame, privacy: Privacy) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dp_accounting import dp_event
 import tabsynth
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.budget import Privacy, default_delta, zcdp_rho
+from tabsynth.privacy.budget import Privacy, default_delta, gaussian_mu, zcdp_rho
 from tabsynth.privacy.mechanisms.dp_sgd import DpSgdConfig
 
 
@@ -53,19 +53,24 @@ def test_delta_comes_from_public_rows_alone() -> None:
 def test_no_gaussian_noise_without_a_delta() -> None:
     with pytest.raises(PrivacyError, match="delta above 0"):
         zcdp_rho(1.0, 0.0)
+    with pytest.raises(PrivacyError, match="delta above 0"):
+        gaussian_mu(1.0, 0.0)
 
 
 def test_spent_is_at_most_what_was_asked_for_and_within_one_percent_below() -> None:
     rng = np.random.default_rng(0)
-    for _ in range(1000):
+    for _ in range(500):
         epsilon, delta = float(np.exp(rng.uniform(np.log(0.01), np.log(20)))), float(10 ** rng.uniform(-12, -3))
-        privacy = Privacy(epsilon, delta).opened()
-        rho = zcdp_rho(epsilon, delta)
         shares = rng.dirichlet(np.ones(rng.integers(1, 6)))
-        for share in shares:
-            event = dp_event.ZCDpEvent(rho=share * rho)
-            privacy.open_ledger.charge(event, purpose="p", columns=[], sensitivity=1.0)
-        assert 0.99 * epsilon <= privacy.open_ledger.epsilon() <= epsilon
+        rho, mu = zcdp_rho(epsilon, delta), gaussian_mu(epsilon, delta)
+        for events in (
+            [dp_event.ZCDpEvent(rho=share * rho) for share in shares],
+            [dp_event.GaussianDpEvent(1 / (mu * share**0.5)) for share in shares],
+        ):
+            privacy = Privacy(epsilon, delta).opened()
+            for event in events:
+                privacy.open_ledger.charge(event, purpose="p", columns=[], sensitivity=1.0)
+            assert 0.99 * epsilon <= privacy.open_ledger.epsilon() <= epsilon
 
 
 @pytest.mark.parametrize(("epsilon", "before"), [(0.3, 0.1), (1.0, 0.0), (8.0, 0.1)])

@@ -1,7 +1,7 @@
 """Allocation of the privacy budget and size of the mixture, from public facts and the noisy number of rows.
 
-Both follow from the *signal*, the number of rows times the square root of the zCDP budget: the signal-to-noise ratio of
-the number of rows if the whole budget were spent on that count.
+Both follow from the *signal*, the number of rows times the square root of the budget (rho): the signal-to-noise ratio
+of the number of rows if the whole budget were spent on that count.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def mixture_config(rows: float, rho: float, components: int | None = None, cells
 
     Args:
         rows: The noisy number of units.
-        rho: The zCDP budget.
+        rho: The budget, as rho.
         components: Components of the pooled mixture, if the user sets them.
         cells: Number of cells that each step predicts.
     """
@@ -210,7 +210,7 @@ def independent(rows: float, rho: float, pairs: int, dependence: float = REFEREN
 
     Args:
         rows: The noisy number of units.
-        rho: The zCDP budget.
+        rho: The budget, as rho.
         pairs: Number of pairs.
         dependence: Root mean square product of signs of the pairs, beyond that of independent columns.
     """

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tabsynth.common.arrays import Floats
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.privacy.mechanisms.noisy_counts import noisy_count_vectors
+from tabsynth.privacy.mechanisms.noisy_counts import gaussian_scale, noisy_count_vectors
 
 Reader = Callable[[], npt.NDArray[Any]]
 
@@ -25,8 +25,8 @@ EXACT_RHO = 4.0
 
 
 def noise_sigma(rho: float, share: float, max_rows_per_unit: int) -> float:
-    """Return sigma such that sensitivity^2 / (2 sigma^2) = share * rho."""
-    return max_rows_per_unit / math.sqrt(2 * SPENDABLE_SHARE * share * rho)
+    """Return the scale of the noise of a count that costs a share of the budget."""
+    return gaussian_scale(SPENDABLE_SHARE * share * rho, max_rows_per_unit)
 
 
 class CountSource(Protocol):
@@ -34,7 +34,7 @@ class CountSource(Protocol):
 
     @property
     def rho(self) -> float:
-        """The zCDP budget of the whole fit."""
+        """The budget of the whole fit, half the squared mu of Gaussian DP, or as zCDP."""
 
     @property
     def max_rows_per_unit(self) -> int:
@@ -79,7 +79,7 @@ class NoisyCounts:
     """Counts with discrete Gaussian noise, charged before they are read.
 
     Attributes:
-        rho: The zCDP budget of the whole fit.
+        rho: The budget of the whole fit, half the squared mu of Gaussian DP.
         ledger: The ledger that is charged.
         noise: The source of noise.
         max_rows_per_unit: Maximum number of rows of a unit, which may all fall into one cell.

@@ -20,7 +20,7 @@ from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.common.validation import check_positive_integers
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy, gaussian_rho, zcdp_rho
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.enforcement import Relations
 from tabsynth.schema.schema import Schema
@@ -104,7 +104,9 @@ class MarginalSynthesizer(TokenSynthesizer):
         """Learn from noisy counts only; the ledger is charged before every read of the frame."""
         rules = RuleSet.of(schema)
         grids, noise = public_grids(rules.model_schema()), privacy.noise()
-        rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
+        # OpenDP's algorithms also select by the exponential mechanism, which is charged as zCDP.
+        budget = zcdp_rho if self.method in ALGORITHMS else gaussian_rho
+        rho = budget(privacy.epsilon, privacy.resolved_delta)
         rows = PrivateRows(frame, rules, grids, privacy, noise.branch(0))
         source = NoisyCounts(rho, privacy.open_ledger, noise, privacy.max_rows_per_unit)
         self._check_options(source)

@@ -14,7 +14,7 @@ import pandas as pd
 from tabsynth.common.arrays import Tokens
 from tabsynth.common.validation import check_positive_integers
 from tabsynth.errors import InputError
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy, gaussian_rho
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.schema import Schema
@@ -76,7 +76,7 @@ def fit_teacher(
     *,
     budget_share: float = 1.0,
 ) -> Teacher:
-    """Fit a mixture with a share of the zCDP budget, set the model's vocabulary, and sample the mixture.
+    """Fit a mixture with a share of the budget, set the model's vocabulary, and sample the mixture.
 
     The sample has as many rows as the noisy row count, and at least ``MIN_ROWS``.
     """
@@ -84,7 +84,7 @@ def fit_teacher(
     noise = privacy.noise()
     rules = RuleSet.of(schema)
     rows = PrivateRows(frame, rules, public_grids(rules.model_schema()), privacy, noise.branch(0))
-    rho = budget_share * zcdp_rho(privacy.epsilon, privacy.resolved_delta)
+    rho = budget_share * gaussian_rho(privacy.epsilon, privacy.resolved_delta)
     mixture = MarginalSynthesizer()
     mixture._fit_rows(
         rows, NoisyCounts(rho, privacy.open_ledger, noise, privacy.max_rows_per_unit), privacy.n_public, run

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
 TEACHER_BUDGET_SHARE = 0.5
-"""Share of the zCDP budget for the mixture."""
+"""Share of the budget (as rho) for the mixture."""
 
 WEIGHT_AVERAGE_DECAY = 0.98
 """Decay of the weight average over the noisy steps."""

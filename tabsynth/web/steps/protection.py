@@ -11,9 +11,9 @@ from typing import Any
 from tabsynth.budget_planning.assumptions import PLACEHOLDER_VALUES
 from tabsynth.errors import InputError, PrivacyError
 from tabsynth.privacy.accounting.accountant import compose_epsilon
-from tabsynth.privacy.accounting.explanation import explain_zcdp, zcdp_bounds
+from tabsynth.privacy.accounting.explanation import explain_gaussian, gaussian_bounds
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.budget import Privacy, default_delta, zcdp_rho
+from tabsynth.privacy.budget import Privacy, default_delta, gaussian_mu
 from tabsynth.privacy.domains import has_open_facts
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
@@ -88,7 +88,7 @@ def _check_ledger(protection: Protection, path: Path) -> None:
     ledger = PrivacyLedger.open(path)
     if ledger.unit != protection.unit:
         raise PrivacyError(f"the ledger of this table protects each {ledger.unit!r}; keep that choice")
-    if not ledger.epsilon_with(_event(zcdp_rho(epsilon, ledger.delta) * SLACK)) <= ledger.epsilon_budget:
+    if not ledger.epsilon_with(_event(gaussian_mu(epsilon, ledger.delta), SLACK)) <= ledger.epsilon_budget:
         raise PrivacyError(
             f"the budget of this table is {ledger.epsilon_budget:g}, of which {ledger.epsilon():.2g} is spent; "
             "choose a smaller epsilon"
@@ -140,9 +140,9 @@ def _part(protection: Protection, path: Path, share: float) -> Privacy:
     if not path.exists():
         PrivacyLedger(protection.budget or protection.epsilon, protection.delta, unit=protection.unit, path=path)
     delta = PrivacyLedger.open(path).delta
-    rho = zcdp_rho(protection.epsilon, delta) * SLACK * share
+    mu = gaussian_mu(protection.epsilon, delta)
     return Privacy(
-        compose_epsilon([_event(rho)], delta),
+        compose_epsilon([_event(mu, SLACK * share)], delta),
         delta,
         unit=protection.unit,
         rows_per_person=protection.rows_per_person,
@@ -150,21 +150,22 @@ def _part(protection: Protection, path: Path, share: float) -> Privacy:
     )
 
 
-def _event(rho: float) -> dict[str, Any]:
-    return {"type": "ZCDpEvent", "rho": rho, "xi": 0.0}
+def _event(mu: float, share: float) -> dict[str, Any]:
+    """Return the event of a share of a budget, as rho."""
+    return {"type": "GaussianDpEvent", "noise_multiplier": 1 / (mu * math.sqrt(share))}
 
 
 def explain(epsilon: float, rows_public: int | None, unit: str) -> dict[str, Any]:
     """Return how many of 100 members an attacker recognises at most at an epsilon, and a sentence for it."""
     delta = default_delta(rows_public)
-    rho = zcdp_rho(epsilon, delta)
-    recognised = 100 * zcdp_bounds(epsilon, delta, rho)[0]
+    mu = gaussian_mu(epsilon, delta)
+    recognised = 100 * gaussian_bounds(epsilon, delta, mu)[0]
     return {
         "epsilon": epsilon,
         "word": WORDS.get(epsilon, ""),
         "recognised": f"{math.ceil(10 * recognised) / 10:g}",
         "dots": max(1, round(recognised)),
-        "text": explain_zcdp(epsilon, delta, rho, "row" if unit == "row" else "person"),
+        "text": explain_gaussian(epsilon, delta, mu, "row" if unit == "row" else "person"),
     }
 
 

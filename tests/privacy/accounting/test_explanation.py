@@ -12,12 +12,12 @@ from tabsynth.privacy.accounting.accountant import compose_epsilon
 from tabsynth.privacy.accounting.explanation import (
     DELTAS,
     explain_claim,
+    explain_gaussian,
     explain_ledger,
-    explain_zcdp,
     max_tpr,
 )
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.budget import zcdp_rho
+from tabsynth.privacy.budget import gaussian_mu
 
 
 @pytest.mark.parametrize("mu", [0.1, 0.5, 1.0, 2.0])
@@ -39,10 +39,11 @@ def test_randomised_response_is_met_exactly() -> None:
 def test_the_words_follow_the_mechanism() -> None:
     ledger = PrivacyLedger(1.0, 1e-6)
     assert explain_ledger(ledger) == ""
-    rho = zcdp_rho(1.0, 1e-6)
-    ledger.charge({"type": "ZCDpEvent", "rho": rho, "xi": 0.0}, purpose="p", columns=["a"], sensitivity=1.0)
-    assert explain_ledger(ledger) == explain_zcdp(1.0, 1e-6, rho)
-    assert "recognises at most 1.9% of the rows in the training table" in explain_ledger(ledger)
+    mu = gaussian_mu(1.0, 1e-6)
+    event = {"type": "GaussianDpEvent", "noise_multiplier": 1 / mu}
+    ledger.charge(event, purpose="p", columns=["a"], sensitivity=1.0)
+    assert explain_ledger(ledger) == explain_gaussian(1.0, 1e-6, mu)
+    assert "recognises at most 1.8% of the rows in the training table" in explain_ledger(ledger)
     assert "recognises at most 2.7% of the rows in the training table if 1%" in explain_claim(1.0, 1e-6)
     assert "of the persons in the training table" in explain_claim(1.0, 1e-6, "patient")
     assert explain_ledger(PrivacyLedger.not_private(["a"])) == ""

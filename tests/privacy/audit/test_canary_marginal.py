@@ -17,7 +17,7 @@ import pytest
 from tabsynth.common.arrays import Floats
 from tabsynth.privacy.audit import canaries
 from tabsynth.privacy.audit.canary import CanaryReport
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy, gaussian_rho
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal.bins.public_bins import column_grid
 from tabsynth.synthesizers.marginal.count_source import MeasuredRows, NoisyCounts, Reader
@@ -36,7 +36,7 @@ TABLE = pd.DataFrame({"k": ["a", "a", "b"], "flag": [True, True, False]})
 CANARY = {"k": "c", "flag": False}
 GRIDS = {name: column_grid(column) for name, column in SCHEMA.items()}
 CLAIM = Privacy(epsilon=1.0, delta=1e-6)
-RHO = zcdp_rho(1.0, 1e-6)
+RHO = gaussian_rho(1.0, 1e-6)
 MU = math.sqrt(2 * RHO)
 
 Seen = list[tuple[Floats, float, Reader]]

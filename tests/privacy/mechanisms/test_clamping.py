@@ -168,7 +168,7 @@ def test_the_cap_is_what_is_charged() -> None:
         columns=["x"],
         noise=Noise.secure(),
     )
-    assert ledger.entries[0].event["rho"] == pytest.approx(25 / 800)
+    assert ledger.entries[0].event["noise_multiplier"] == pytest.approx(20 / 5, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from scipy.stats import binomtest, chi2
 
 from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting.gaussian_dp import discrete_gaussian_mu
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
@@ -23,7 +24,7 @@ def ledger() -> PrivacyLedger:
 
 
 def test_the_noise_is_what_was_charged_for() -> None:
-    # The variance of 1e5 draws against sensitivity^2 / (2 rho), two-sided at 1e-6.
+    # The variance of 1e5 draws against the charged scale, two-sided at 1e-6.
     for sigma, sensitivity in ((3.0, 1), (12.5, 4), (7.0, math.sqrt(2))):
         own = ledger()
         zeros = np.zeros(100_000, np.int64)
@@ -31,8 +32,9 @@ def test_the_noise_is_what_was_charged_for() -> None:
             lambda zeros=zeros: zeros, sigma=sigma, sensitivity=sensitivity, ledger=own, noise=Noise.insecure(1), **HOW
         )
         event = own.entries[0].event
-        assert event["rho"] == pytest.approx(sensitivity**2 / (2 * sigma**2))
-        bound = chi2.ppf([5e-7, 1 - 5e-7], len(drawn)) / len(drawn) * sensitivity**2 / (2 * event["rho"])
+        scale = event["noise_multiplier"] * sensitivity
+        assert scale == pytest.approx(sigma / (1 + 1 / (24 * sigma**2)), rel=1e-4)
+        bound = chi2.ppf([5e-7, 1 - 5e-7], len(drawn)) / len(drawn) * scale**2
         assert bound[0] < (drawn.astype(float) ** 2).mean() < bound[1]
 
 
@@ -44,9 +46,10 @@ def test_many_vectors_are_one_charge_that_sums_them() -> None:
     )
     assert [part.shape for part in out] == [(2, 3)] * 7
     together = ledger()
-    from dp_accounting.dp_event import ZCDpEvent
+    from dp_accounting.dp_event import GaussianDpEvent
 
-    together.charge(ZCDpEvent(sum(4 / (2 * s * s) for s in sigmas)), purpose="p", columns=[], sensitivity=2)
+    mu = 2 * sum(discrete_gaussian_mu(sigma) ** 2 for sigma in sigmas) ** 0.5
+    together.charge(GaussianDpEvent(1 / mu), purpose="p", columns=[], sensitivity=2)
     assert len(own) == 1
     assert own.epsilon() == pytest.approx(together.epsilon())
 
@@ -94,10 +97,10 @@ def test_counts_of_every_whole_type_are_exact() -> None:
     for kind in (np.int8, np.uint8, np.int64, np.uint64, bool):
         value = np.ones(3, kind)
         out = noisy_counts(
-            lambda value=value: value, sigma=1e-3, sensitivity=1, ledger=ledger(), noise=Noise.secure(), **HOW
+            lambda value=value: value, sigma=0.05, sensitivity=1, ledger=ledger(), noise=Noise.secure(), **HOW
         )
         assert out.dtype == np.int64
         assert out.tolist() == [1, 1, 1]
     huge = np.array([2**64 - 1], np.uint64)
-    out = noisy_counts(lambda: huge, sigma=1e-3, sensitivity=1, ledger=ledger(), noise=Noise.secure(), **HOW)
+    out = noisy_counts(lambda: huge, sigma=0.05, sensitivity=1, ledger=ledger(), noise=Noise.secure(), **HOW)
     assert out.tolist() == [2**61]

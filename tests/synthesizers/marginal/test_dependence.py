@@ -7,7 +7,7 @@ import pytest
 
 from tabsynth.common.arrays import Integers
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.budget import zcdp_rho
+from tabsynth.privacy.budget import gaussian_rho
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid, numeric_grid
 from tabsynth.synthesizers.marginal.budget_allocation import dependence_share, independent
@@ -31,7 +31,7 @@ def table(strength: float, seed: int = 0) -> tuple[dict[str, Grid], dict[str, In
 def measured(strength: float, epsilon: float, seed: int) -> tuple[OneWayMarginals, PrivacyLedger]:
     grids, cells = table(strength)
     ledger = PrivacyLedger(epsilon, 1e-6)
-    source = NoisyCounts(zcdp_rho(epsilon, 1e-6), ledger, Noise.insecure(seed))
+    source = NoisyCounts(gaussian_rho(epsilon, 1e-6), ledger, Noise.insecure(seed))
     return measure_one_ways(grids, cells.__getitem__, source, 0.2, may_spend_all=True, target_pairs=0), ledger
 
 
@@ -56,7 +56,7 @@ def test_pairs_are_counted_where_columns_depend_on_each_other(seed: int) -> None
 
 
 def test_the_measure_is_paid_only_where_it_can_change_the_choice() -> None:
-    rho = zcdp_rho(1.0, 1e-6)
+    rho = gaussian_rho(1.0, 1e-6)
     assert dependence_share(100.0, rho, 105) == 0  # too few rows whatever they say
     assert dependence_share(1e6, rho, 105) == 0  # enough for any table
     assert 0 < dependence_share(3000.0, rho, 105) <= 0.03

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.budget import zcdp_rho
+from tabsynth.privacy.budget import gaussian_rho
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.marginal.bins.adaptive_bins import merge_cells
 from tabsynth.synthesizers.marginal.bins.count_estimates import project_to_simplex, reconcile_blocks, shrink_to_uniform
@@ -30,7 +30,7 @@ numbers = st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=40)
 
 def charged(epsilon: float, seed: int = 0, max_rows_per_unit: int = 1) -> NoisyCounts:
     ledger = PrivacyLedger(epsilon, 1e-6)
-    return NoisyCounts(zcdp_rho(epsilon, 1e-6), ledger, Noise.insecure(seed), max_rows_per_unit)
+    return NoisyCounts(gaussian_rho(epsilon, 1e-6), ledger, Noise.insecure(seed), max_rows_per_unit)
 
 
 @given(numbers, st.floats(1.0, 1e5))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.budget import zcdp_rho
+from tabsynth.privacy.budget import gaussian_rho
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.marginal.budget_allocation import mixture_config, n_trees
 from tabsynth.synthesizers.marginal.count_source import ExactCounts, MeasuredRows, NoisyCounts
@@ -41,7 +41,7 @@ def test_all_levels_spend_their_share_and_detail_goes_to_the_strongest_pairs(tar
     for at in range(1, columns, 2):  # each even column has a partner
         tokens[:, at] = np.where(rng.random(rows) < 0.7, tokens[:, at - 1], tokens[:, at])
     marginals = [np.full(10, 0.1)] * columns
-    rho = zcdp_rho(1.0, 1e-6)
+    rho = gaussian_rho(1.0, 1e-6)
     source = NoisyCounts(rho, PrivacyLedger(1.0, 1e-6), Noise.insecure(0))
     config = mixture_config(rows, rho, 64)
     names = [f"c{i}" for i in range(columns)]

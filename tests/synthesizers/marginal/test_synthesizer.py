@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.errors import InputError, PrivacyError
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy, gaussian_rho
 from tabsynth.schema import Schema
 from tabsynth.synthesizers import registry
 from tabsynth.synthesizers.marginal.budget_allocation import n_trees
@@ -225,7 +225,7 @@ def test_the_pairs_of_a_wide_table_that_are_counted_in_detail_are_few() -> None:
     schema = Schema.from_dict({"columns": dict.fromkeys(frame, column)})
     model = MarginalSynthesizer(components=16).fit(frame, schema=schema, privacy=Privacy(5.0, 1e-6, insecure_seed=0))
     purpose = model.ledger_.entries[-1].purpose
-    assert int(purpose.split()[0]) <= n_trees(2000, zcdp_rho(5.0, 1e-6)) * 49
+    assert int(purpose.split()[0]) <= n_trees(2000, gaussian_rho(5.0, 1e-6)) * 49
     assert 4.95 < model.ledger_.epsilon() <= 5.0
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.privacy.accounting.measured_spending import check_same_dataset, compose_ledgers, get_measurement_ledger
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy, gaussian_rho
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.columns import Identifier, Text
 from tabsynth.schema.schema import Schema
@@ -76,7 +76,7 @@ class _PrivateFit:
         self, tables: Mapping[str, pd.DataFrame], public: PublicTables, privacy: Privacy, run: FitOptions
     ) -> None:
         self.public, self.privacy, self.options, self.noise = public, privacy, run, privacy.noise()
-        self.rho = zcdp_rho(privacy.epsilon, privacy.resolved_delta)
+        self.rho = gaussian_rho(privacy.epsilon, privacy.resolved_delta)
         self.choice = self.noise.branch(0)
         self.linked = cache(lambda: read_linked_rows(tables, public, self.choice))
         self.tables = {name: tables[name].reset_index(drop=True) for name in public.schema.reference}

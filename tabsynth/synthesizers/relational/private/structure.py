@@ -12,7 +12,7 @@ import pandas as pd
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.noise import Noise
-from tabsynth.privacy.mechanisms.noisy_counts import noisy_counts
+from tabsynth.privacy.mechanisms.noisy_counts import gaussian_scale, noisy_counts
 from tabsynth.privacy.public_schema import public_dtypes
 from tabsynth.schema.columns import Datetime
 from tabsynth.synthesizers.marginal.bins.adaptive_bins import kept_stretch
@@ -59,7 +59,7 @@ def measure_caps(
     caps, candidates = dict(declared), cap_candidates()
     opened = [name for name in public.children if name not in caps]
     for name in opened:
-        sigma = 1 / math.sqrt(2 * rho / len(opened))
+        sigma = gaussian_scale(rho / len(opened), 1)
         counts = noisy_counts(
             lambda name=name: np.bincount(  # type: ignore[misc]
                 np.searchsorted(candidates[:-1], read().most_children(name, public.parent(name))),
@@ -108,7 +108,7 @@ def measure_timelines(
             lambda name=name, timeline=timeline, dates=dates: _count_persons(  # type: ignore[misc]
                 read(), public, name, timeline, dates, choice
             ),
-            sigma=sensitivity / math.sqrt(2 * rho / len(ordered)),
+            sigma=gaussian_scale(rho / len(ordered), sensitivity),
             sensitivity=sensitivity,
             ledger=ledger,
             purpose=f"persons whose rows of {name} are between dates of {public.parent(name)}",
