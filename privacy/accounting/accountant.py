@@ -143,7 +143,7 @@ def _epsilon(events: str, delta: float, quick: bool) -> float:
 
     mu, others = _split_gaussians(json.loads(events))
     if not others:
-        return gdp_epsilon(mu, delta) if delta > 0 else math.inf
+        return 0.0 if mu == 0 else gdp_epsilon(mu, delta) if delta > 0 else math.inf
     parts = [event_from_data(data) for data in others]
     if mu:
         parts.append(dp_event.GaussianDpEvent(1 / mu))

@@ -48,9 +48,9 @@ def noise_is_what_was_charged(patch: Patch, folder: Path) -> None:
     own, draws, sensitivity = ledger(), 40_000, 2.0
     facts: dict[str, Any] = {"purpose": "p", "columns": [], "noise": Noise.insecure(1)}
     drawn = noisy_counts(lambda: np.zeros(draws, int), sigma=9.0, sensitivity=sensitivity, ledger=own, **facts)
-    charged = own.entries[0].event["rho"]
+    charged = own.entries[0].event["noise_multiplier"]
     # 2 % is three standard deviations of a variance of 40,000 draws; the seed is fixed.
-    assert (drawn.astype(float) ** 2).mean() > 0.98 * sensitivity**2 / (2 * charged)
+    assert (drawn.astype(float) ** 2).mean() > 0.98 * (sensitivity * charged) ** 2
     again = noisy_counts(lambda: np.zeros(draws, int), sigma=9.0, sensitivity=sensitivity, ledger=own, **facts)
     assert abs(np.corrcoef(drawn, again)[0, 1]) < 5 / math.sqrt(draws)
 

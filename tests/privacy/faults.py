@@ -37,8 +37,8 @@ def no_sigma(patch: Patch) -> None:
 
 
 def wrong_sensitivity(patch: Patch) -> None:
-    own = noisy_counts._gaussian_event
-    patch.setattr(noisy_counts, "_gaussian_event", lambda sigmas, sensitivity: own(sigmas, sensitivity / math.sqrt(2)))
+    own = noisy_counts.gaussian_event
+    patch.setattr(noisy_counts, "gaussian_event", lambda sigmas, sensitivity: own(sigmas, sensitivity / math.sqrt(2)))
 
 
 def reused_noise(patch: Patch) -> None:
