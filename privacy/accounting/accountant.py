@@ -168,7 +168,7 @@ def _epsilon(events: str, delta: float, quick: bool) -> float:
 
 def _split_gaussians(events: Sequence[Mapping[str, Any]]) -> tuple[float, list[Mapping[str, Any]]]:
     """Return the mu of the composed Gaussian events (Dong, Roth and Su, corollary 2), and the other events."""
-    squares, others = 0.0, []
+    squares, others = 0.0, list[Mapping[str, Any]]()
     for event in events:
         if event["type"] == "GaussianDpEvent":
             squares += event["noise_multiplier"] ** -2.0
