@@ -119,7 +119,7 @@ def public_privacy(ledger: PrivacyLedger | None, dataset: PrivacyLedger | None) 
         "recognised_at_most": max_tpr(profile, FPR),
         "recognised_at_false_alarms": FPR,
         "guessed_at_most": max_tpr(profile, PRIOR),
-        "accountant": "the smaller of Renyi and privacy-loss accounting (dp-accounting)",
+        "accountant": "exact for Gaussian noise, otherwise the smaller of Renyi and PLD accounting (dp-accounting)",
         "mechanisms": [
             {
                 "purpose": entry.purpose,
