@@ -6,6 +6,7 @@ report stand the figures of the yardstick's scorer, where it is.
 
     python benchmarks/series.py                 both, of 120 roots
     python benchmarks/series.py --short         48 roots, one pass
+    python benchmarks/series.py --databases chain --roots 90 --departments 5 --weeks 60
 """
 
 from __future__ import annotations
@@ -53,11 +54,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--roots", type=int, default=120)
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--departments", type=int, default=12, help="of the chain")
+    parser.add_argument("--weeks", type=int, default=26, help="of the chain")
     parser.add_argument("--databases", default="chain,bank")
     parser.add_argument("--short", action="store_true")
     args = parser.parse_args()
     for title in args.databases.split(","):
-        tables, schema = {"chain": chain, "bank": bank}[title](48 if args.short else args.roots)
+        roots = 48 if args.short else args.roots
+        tables, schema = bank(roots) if title == "bank" else chain(roots, args.departments, args.weeks)
         learned = np.arange(len(tables[schema.roots[0]])) % 2 == 0
         train, other = (take_roots(tables, schema, chosen) for chosen in (learned, ~learned))
         start = time.process_time()
@@ -98,7 +102,7 @@ def judged(train: Tables, drawn: Tables, schema: DatabaseSchema) -> dict[str, An
     return {**{name: out["summary"][name] for name in JUDGED}, "repeated": out.get("repeated", {})}
 
 
-def chain(shops: int) -> tuple[Tables, DatabaseSchema]:
+def chain(shops: int, departments: int, weeks: int) -> tuple[Tables, DatabaseSchema]:
     """Weekly sales of the departments of shops of three sizes: seasons, levels of shops and departments."""
     rng = np.random.default_rng(0)
     shop = pd.DataFrame({"shop": np.arange(shops), "size": rng.choice(["A", "B", "C"], shops, p=[0.5, 0.3, 0.2])})
@@ -106,13 +110,11 @@ def chain(shops: int) -> tuple[Tables, DatabaseSchema]:
     level = shop["size"].map({"A": 2.0, "B": 1.0, "C": 0.4}).to_numpy() * rng.lognormal(0, 0.3, shops)
     parts = []
     for number in range(shops):
-        for code in np.flatnonzero(rng.random(12) < (0.9 if level[number] > 0.6 else 0.5)) * 3 + 1:
-            weeks = np.arange(0 if rng.random() < 0.9 else rng.integers(1, 9), 26)
-            season = 1 + 0.3 * np.sin(weeks / 26 * 2 * np.pi + code)
-            sales = (
-                level[number] * (20 + 9 * code) * rng.lognormal(0, 0.4) * season * rng.lognormal(0, 0.15, len(weeks))
-            )
-            days = pd.Timestamp("2010-02-05") + pd.to_timedelta(7 * weeks, unit="D")
+        for code in np.flatnonzero(rng.random(departments) < (0.9 if level[number] > 0.6 else 0.5)) * 3 + 1:
+            week = np.arange(0 if rng.random() < 0.9 else rng.integers(1, 9), weeks)
+            season = 1 + 0.3 * np.sin(week / 26 * 2 * np.pi + code)
+            sales = level[number] * (20 + 9 * code) * rng.lognormal(0, 0.4) * season * rng.lognormal(0, 0.15, len(week))
+            days = pd.Timestamp("2010-02-05") + pd.to_timedelta(7 * week, unit="D")
             parts.append(pd.DataFrame({"shop": number, "department": code, "week": days, "sales": sales.round(2)}))
     sales = pd.concat(parts, ignore_index=True)
     sales["holiday"] = sales.week.dt.day < 7
