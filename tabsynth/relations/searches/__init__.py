@@ -1,1 +1,1 @@
-"""Searches for rules that hold under a condition."""
+"""Searches for rules between the columns of a table, one module for each kind of rule."""
