@@ -40,7 +40,7 @@ def make_unique(
         values: The columns of all rows.
         free: Cells that may change.
         grids: The possible values of numeric columns.
-        check: Returns which rows satisfy all other rules.
+        check: Function that returns the rows that satisfy all other rules.
         rng: Random generator.
         strict: Raise if keys are still repeated.
 

@@ -32,7 +32,7 @@ class Repair:
         rules: The rules.
         grids: The values of each column.
         rng: Random generator.
-        context: Returns the other columns of the rows, which define their similarity.
+        context: Function that returns the other columns of the rows, which define their similarity.
         more: Samples more rows with all columns under the same conditions, as donors; None if it is not possible.
         repaired: Number of rows that violated each rule after arithmetic, in the order of the rules.
     """
@@ -139,7 +139,7 @@ class _ComponentRepair:
             left &= ~met
 
     def _take_from_donors(self, values: Columns, rows: Integers, state: Bools) -> Integers:
-        """Repair rows with cells of rows that satisfy the rules, in place; return the rows that are left.
+        """Repair rows with cells of rows that satisfy the rules, in place; return the rows that still fail.
 
         First the columns of one violated rule are replaced, then all columns of the component by one donor's, then
         single cells by those of several donors.
@@ -164,7 +164,7 @@ class _ComponentRepair:
         return self._move_into_ranges(values, rows, free, check)
 
     def _move_into_ranges(self, values: Columns, rows: Integers, free: Mapping[str, Bools], check: Check) -> Integers:
-        """Clip columns to their declared ranges, in place; return the rows that are left."""
+        """Clip columns to their declared ranges, in place; return the rows that still fail."""
         for rule in self.component.rules:
             if not len(rows) or not isinstance(rule, Range) or rule.by:
                 continue

@@ -103,8 +103,8 @@ def satisfy_linked(
     Args:
         schema: The schema of the rows.
         frame: The rows with their dates.
-        order: The column by which histories are ordered, which stays; None without order.
-        given: Columns under a condition, which stay.
+        order: The column by which histories are ordered, which does not change; None without order.
+        given: Columns under a condition, which do not change.
         rng: Random generator.
 
     Raises:
@@ -155,14 +155,14 @@ def _copy_from_others(
 def repair_frame(
     rules: RuleSet, frame: pd.DataFrame, broken: Bools, rng: np.random.Generator, held: Collection[str] = ()
 ) -> pd.DataFrame:
-    """Repair rows of a frame without derived columns as far as possible; the other rows stay, and serve as donors.
+    """Repair rows of a frame without derived columns as far as possible; the other rows are donors.
 
     Args:
         rules: The rules.
         frame: The rows.
         broken: The rows to repair, shape (n,).
         rng: Random generator.
-        held: Columns that stay.
+        held: Columns that do not change.
     """
     values = row_values(frame, rules.schema, rules.columns)
     before = {name: cells.copy() for name, cells in values.items()}
