@@ -194,7 +194,7 @@ def _sample_cells(model: Synthesizer, plan: pd.DataFrame, seeds: list[int]) -> p
 
 
 def _append_rows(table: Table, drawn: pd.DataFrame, plan: pd.DataFrame, rng: np.random.Generator) -> Augmented:
-    """Return the real rows, then synthetic rows with fresh identifiers."""
+    """Return the real rows, then synthetic rows with new identifiers."""
     drawn = replace_identifiers(drawn.reset_index(drop=True)[list(table.frame.columns)], table.schema, table.frame, rng)
     frame = _concat([table.frame, drawn]) if len(drawn) else table.frame.copy()
     return Augmented(frame, np.arange(len(frame)) >= len(table), plan)

@@ -242,7 +242,7 @@ def _reject_violations(
 def replace_identifiers(
     rows: pd.DataFrame, schema: Schema, known: pd.DataFrame, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Return the rows with distinct fresh identifiers, of the known ones' pattern and none of them."""
+    """Return the rows with new distinct identifiers that have the pattern of the known ones."""
     rows = rows.copy()
     for name, column in schema.items():
         if isinstance(column, Identifier) and len(rows):

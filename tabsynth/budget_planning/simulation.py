@@ -166,8 +166,8 @@ def plan_privacy(
     ]
     size = min(int(rows), MAX_SIMULATED_ROWS)
     simulated = simulate_table(schema, size, rules, seed) if table is None else table
-    fresh = simulated.sample(len(simulated), replace=True, random_state=seed)
-    floor = Expected("sampling", math.inf, *mean_distances(simulated, fresh, schema), 0.0)
+    resampled = simulated.sample(len(simulated), replace=True, random_state=seed)
+    floor = Expected("sampling", math.inf, *mean_distances(simulated, resampled, schema), 0.0)
     expected = []
     with progress_bar(len(mechanisms) * len(budgets), "simulate", "fit", progress) as shown:
         for name in mechanisms:

@@ -200,7 +200,7 @@ class Datetime(Column):
 
 @dataclass(frozen=True, kw_only=True)
 class Identifier(Column):
-    """A key. Never learned: synthetic rows get fresh unique ones of the same ``pattern`` (a regular expression)."""
+    """A key. Never learned: synthetic rows get new unique keys of the same ``pattern`` (a regular expression)."""
 
     kind: ClassVar[str] = "identifier"
     pattern: str | None = None
