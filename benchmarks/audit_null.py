@@ -2,7 +2,7 @@
 
     python benchmarks/audit_null.py                1,000 trials of every estimator
     python benchmarks/audit_null.py --runs 200     fewer
-    python benchmarks/audit_null.py --short        20
+    python benchmarks/audit_null.py --short        4
 
 *Attacks* are run on fresh rows as the synthetic table, with a new population's rows in each trial: how many trials find
 anything after correction, and for each attack by itself how often its p-value is at most 5 % and how often its interval
@@ -116,9 +116,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--output", type=Path, help="append the lines to a file as well")
-    parser.add_argument("--short", action="store_true", help="20 trials")
+    parser.add_argument("--short", action="store_true", help="4 trials")
     args = parser.parse_args()
-    runs = 20 if args.short else args.runs
+    runs = 4 if args.short else args.runs
     for make in (bounds, models, lambda count: [attacks(count)]):
         began = time.process_time()
         for line in make(runs):

@@ -1,7 +1,7 @@
 """The worst-case audit of a private mixture: how much of its epsilon is measured, and that correct code is not accused.
 
     python benchmarks/canaries.py                  10,000 runs a side at epsilon 1, and 100 audits of 100 runs a side
-    python benchmarks/canaries.py --short          200 runs a side, 3 audits
+    python benchmarks/canaries.py --short          40 runs a side, 1 audit
 
 Whole fits of a small table with and without one row; the score is the log likelihood ratio of all that a fit reads.
 """
@@ -43,9 +43,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--audits", type=int, default=100)
     parser.add_argument("--output", type=Path, help="append the lines to a file as well")
-    parser.add_argument("--short", action="store_true", help="200 runs a side, 3 audits")
+    parser.add_argument("--short", action="store_true", help="40 runs a side, 1 audit")
     args = parser.parse_args()
-    runs, audits = (200, 3) if args.short else (args.runs, args.audits)
+    runs, audits = (40, 1) if args.short else (args.runs, args.audits)
     began = time.process_time()
     report = audited(args.epsilon, runs, 0)
     shares = {f"{key}_of_claim": round(report.mu[key] / report.mu["claim"], 3) for key in ("estimate", "low")}

@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _common import DATA
-from sklearn.datasets import load_breast_cancer
+from _common import DATA, small_frame
 
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.privacy.audit import audit
@@ -34,7 +33,7 @@ def real_tables(short: bool) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Rows to learn from, held-out rows and the target."""
     rng = np.random.default_rng(0)
     if short:
-        frame = load_breast_cancer(as_frame=True).frame
+        frame = small_frame()
         order = rng.permutation(len(frame))
         half = len(frame) // 2
         return (
@@ -74,7 +73,7 @@ def main() -> None:
     args = parser.parse_args()
     train, holdout, target = real_tables(args.short or not DATA.is_dir())
     close = MarginalSynthesizer().fit(train, seed=0, progress=False).sample(len(train), seed=1, progress=False)
-    for name, made in (("marginal", close), ("shuffled", shuffled(train))):
+    for name, made in (("marginal", close), ("shuffled", shuffled(train)))[: 1 if args.short else None]:
         tables: Frames = (train, made, holdout)
 
         def full(progress: Callable[[str, float], None], tables: Frames = tables) -> Any:

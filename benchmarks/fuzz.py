@@ -3,7 +3,7 @@
 Each case has its own seed: `--first SEED --cases 1` repeats one.
 
     python benchmarks/fuzz.py                   10,000 cases
-    python benchmarks/fuzz.py --short           100 cases
+    python benchmarks/fuzz.py --short           20 cases
 """
 
 from __future__ import annotations
@@ -185,12 +185,12 @@ def run_case(seed: int, folder: Path) -> dict[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="100 cases")
+    parser.add_argument("--short", action="store_true", help="20 cases")
     parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0, help="seed of the first case")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start no further case after so many")
     asked = parser.parse_args()
-    cases = 100 if asked.short else asked.cases
+    cases = 20 if asked.short else asked.cases
     warnings.simplefilter("ignore")
     began, verbs, foreign, done = time.monotonic(), Counter[str](), {}, 0
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ coefficients. A coverage found on r repeats is itself known to 1.96 sqrt(0.95 * 
 
     python benchmarks/intervals.py                     500 repeats on 600 rows of Adult and of a table made here
     python benchmarks/intervals.py --what models --repeats 200       the scores of models alone, which take longer
-    python benchmarks/intervals.py --short             10 repeats of the table made here
+    python benchmarks/intervals.py --short             3 repeats of the table made here
 """
 
 from __future__ import annotations
@@ -181,13 +181,13 @@ def main() -> None:
     parser.add_argument(
         "--what", choices=["all", "tables", "models"], default="all", help="the scores of which of them"
     )
-    parser.add_argument("--short", action="store_true", help="10 repeats of the table made here")
+    parser.add_argument("--short", action="store_true", help="3 repeats of the table made here")
     args = parser.parse_args()
     names = ["made"] if args.short or not DATA.is_dir() else args.tables.split(",")
     for name in names:
         began = time.process_time()
         kinds = {"models": args.what != "tables", "tables": args.what != "models"}
-        found = coverage(population(name), 10 if args.short else args.repeats, args.seed, **kinds)
+        found = coverage(population(name), 3 if args.short else args.repeats, args.seed, **kinds)
         cpu = round(time.process_time() - began, 1)
         print(json.dumps({"table": name, "rows": ROWS, "seed": args.seed, "cpu_s": cpu, "scores": found}), flush=True)
 

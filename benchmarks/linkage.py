@@ -6,7 +6,7 @@ that of the whole process, the two tables included.
 
     python benchmarks/linkage.py                     the Febrl registers by every engine, then 100,000 invented
     python benchmarks/linkage.py --rows 1000000      a million records against a million
-    python benchmarks/linkage.py --short             2,000 against 2,000
+    python benchmarks/linkage.py --short             500 against 500
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, help="only invented registers, with so many records each")
     parser.add_argument("--overlap", type=float, default=0.5, help="the share of people who are in both")
-    parser.add_argument("--short", action="store_true", help="only 2,000 invented records each")
+    parser.add_argument("--short", action="store_true", help="only 500 invented records each")
     parser.add_argument("--output", type=Path, help="write the lines to a file as well")
     args = parser.parse_args()
     lines = []
-    rows = 2_000 if args.short else args.rows or 100_000
+    rows = 500 if args.short else args.rows or 100_000
     if not args.short and not args.rows and (DATA / "febrl4a.csv.gz").is_file():
         frames = {s: pd.read_csv(DATA / f"febrl4{s}.csv.gz", dtype=str) for s in "ab"}
         truth = {s: f.pop("rec_id").str.extract(r"rec-(\d+)-")[0].to_numpy(np.int64) for s, f in frames.items()}

@@ -23,10 +23,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import prepare_yardstick, print_result, yardstick_module, yardstick_scores
-from sklearn.datasets import load_breast_cancer
+from _common import adult, prepare_yardstick, print_result, yardstick_module, yardstick_scores
 
-from tabsynth.data import Table, read, split, write
+from tabsynth.data import read, split, write
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.synthesizers.registry import create
 
@@ -62,7 +61,7 @@ def main() -> None:
 def run(name: str, model: str, seed: int, epochs: int | None, folder: Path, short: bool) -> dict[str, Any]:
     """Fit, sample as many rows as there were, score."""
     if short:
-        train, holdout = split(Table.of(load_breast_cancer(as_frame=True).frame), 0.2, seed=0, target="target")
+        train, holdout = split(adult(short=True), 0.2, seed=0, target="target")
     else:
         train = read(folder / f"{name}.train.csv")
     options = {} if epochs is None else {"epochs": epochs}

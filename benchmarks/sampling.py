@@ -3,7 +3,7 @@
 python benchmarks/sampling.py                Adult: rows per second, then a million rows to Parquet in chunks
 python benchmarks/sampling.py --selected     Shoppers: rows per CPU second by the number of candidates of a selected row
 python benchmarks/sampling.py --shards       Adult: rows per CPU second of folders of Parquet files, by rows and workers
-python benchmarks/sampling.py --short        Adult's part on a small table of scikit-learn's, 50,000 rows
+python benchmarks/sampling.py --short        Adult's part on a small table of scikit-learn's, 20,000 rows
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tabsynth.synthesizers.registry import create
 def main() -> None:
     """Print a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--short", action="store_true", help="a small table and 50,000 rows")
+    parser.add_argument("--short", action="store_true", help="a small table and 20,000 rows")
     parser.add_argument("--selected", action="store_true", help="Shoppers, whose rows are selected")
     parser.add_argument("--shards", action="store_true", help="Adult, in folders of Parquet files")
     parser.add_argument("--model", default="masked", help="of --shards: the kind of synthesizer")
@@ -47,7 +47,7 @@ def main() -> None:
         return
     table = adult(short=args.short)
     model = MaskedSynthesizer(epochs=2).fit(table, seed=0, progress=False)
-    rows, many = (5_000, 50_000) if args.short else (len(table), 1_000_000)
+    rows, many = (5_000, 20_000) if args.short else (len(table), 1_000_000)
     model.sample(2_000, seed=0)
     began = time.perf_counter()
     synthetic = model.sample(rows, seed=1, progress=False)
