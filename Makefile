@@ -12,8 +12,9 @@ STAMP := $(VENV)/.tabsynth-installed
 
 # One thread for each test worker: more would only fight over the cores.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
-# By group: tests that share a fitted model run in one worker, so that it is fitted once (tests/conftest.py).
-PYTEST := $(ONE_THREAD) $(PY) -m pytest -n $(WORKERS) --dist loadgroup --doctest-modules
+# By group: tests that share a fitted model run in one worker, so that it is fitted once, and in the order of
+# tests/conftest.py: what takes long first.
+PYTEST := $(ONE_THREAD) $(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder --doctest-modules
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all check format docs notebooks bench bench-short licences vulnerabilities clean

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, settings
 
+from .programs import Programs
+
 if TYPE_CHECKING:
     from tabsynth.privacy.mechanisms.noise import Noise
 
@@ -20,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = {"masked", "vae", "gan", "evidence", "postgres"}
 """Fixtures of a whole session that take seconds, each used in several files: models, a release, a server."""
 SLOW_TOGETHER = (
+    "tests/common/test_data_parallel.py",
     "tests/contracts/",
     "tests/synthesizers/relational/test_many_tables.py",
     "tests/synthesizers/test_row_weights.py",
@@ -30,6 +35,8 @@ ONE_WORKER = ("tests/cli/",)
 """Folders whose files share a fixture that takes seconds."""
 PLAIN_ID = pytest.StashKey[str]()
 """A test's id without its group."""
+GROUP = pytest.StashKey[str]()
+"""The group of a test that runs in one worker with others."""
 
 
 # The same examples in every run, so that no change fails by an example that has nothing to do with it;
@@ -76,7 +83,8 @@ def _seeded_noise(cls: type[Noise], read: object = None) -> Noise:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs in one worker with ``--dist loadgroup``: all tests of a shared model, in whatever file, and each file.
 
-    So each model is fitted once. Slow tests that share little spread evenly over the workers.
+    So each model is fitted once. Slow tests that share little spread evenly over the workers. They come first and the
+    smallest groups last, so that all workers end at nearly the same time (with ``--no-loadscope-reorder``).
 
     The scheduler reads the group behind the ``@`` of a test's id. pytest-xdist 3.8 puts it into an attribute that
     pytest does not read from 9.2 on, so that every test was a group of its own, and most fixtures were made twice.
@@ -89,11 +97,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if shared or item.get_closest_marker("slow") is None or item.nodeid.startswith(SLOW_TOGETHER):
             item.stash[PLAIN_ID] = item.nodeid
             folder = next((name for name in ONE_WORKER if item.nodeid.startswith(name)), None)
-            grouped = f"{item.nodeid}@{shared[0] if shared else folder or item.nodeid.split('::')[0]}"
+            item.stash[GROUP] = shared[0] if shared else folder or item.nodeid.split("::")[0]
+            grouped = f"{item.nodeid}@{item.stash[GROUP]}"
             item._nodeid = grouped
             if hasattr(item, "_id"):
                 item._id = type(item._id).parse(grouped)
             assert item.nodeid == grouped, "the ids of tests have no group: fixtures would be made in each worker"
+    sizes = Counter(item.stash.get(GROUP, "") for item in items)
+    items.sort(key=lambda item: (GROUP in item.stash, -sizes[item.stash.get(GROUP, "")]))
 
 
 def _parameters(item: pytest.Item) -> set[str]:
@@ -115,6 +126,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the example tables (../shared/data) are not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
+    """Runs programs in processes of their own."""
+    running = Programs(tmp_path_factory.mktemp("programs"))
+    yield running
+    running.close()
 
 
 @pytest.fixture

@@ -6,24 +6,37 @@ A block in ``python`` or ``bash`` runs; one in ``yaml`` with a title is written 
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from .programs import Programs
+
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^( *)```(\w+)(?: +title=\"([^\"]+)\")?\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-EXAMPLE = [sys.executable, str(ROOT / "examples" / "patients.py")]
 IN_PROCESS = """import pathlib, shlex, subprocess
 from tabsynth.cli import main
 def run_commands(lines):
     for line in lines:
-        assert main(shlex.split(line)[1:]) == 0, line"""
+        words = shlex.split(line)
+        if "--workers" in words:
+            subprocess.run(words, check=True)
+        else:
+            assert main(words[1:]) == 0, line"""
 """A command starts in no time where the packages are imported; workers are processes that would run the page."""
+
+
+SHORTENED = {
+    "MaskedSynthesizer()": "MaskedSynthesizer(epochs=2)",
+    "-n 50_000 --seed 1 --output large": "-n 6_000 --seed 1 --output large",
+    "memory_rows=20_000": "memory_rows=5_000",
+    'tune("train.csv",': 'tune(ts.read("train.csv").frame.head(200),',
+    '("log", 5, 9)': '("log", 1, 2)',
+    '{"epochs": [2, 4]}': '{"epochs": [1, 2]}',
+}
+"""What takes long on a page, and the like of it that does not."""
 
 
 def program(text: str) -> str:
@@ -43,15 +56,15 @@ def program(text: str) -> str:
 
 def shortened(code: str) -> str:
     """The code with fits of at most two epochs, and a large table that just exceeds the rows kept in memory."""
-    code = code.replace("MaskedSynthesizer()", "MaskedSynthesizer(epochs=2)")
-    code = code.replace("-n 50_000 --seed 1 --output large", "-n 22_000 --seed 1 --output large")
+    for long, short in SHORTENED.items():
+        code = code.replace(long, short)
     return re.sub(r"\b(epochs[= ])([3-9]|[1-9][0-9]+)\b", r"\g<1>2", code)
 
 
 def commands(block: str) -> str:
     """A bash block as Python: lines that only call tabsynth run in the page's process."""
     lines = [line for line in block.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
-    if all(re.fullmatch(r"tabsynth [^|&;<>$`]+", line) and "--workers" not in line for line in lines):
+    if all(re.fullmatch(r"tabsynth [^|&;<>$`]+", line) for line in lines):
         return f"run_commands({lines!r})"
     return f"subprocess.run(['bash', '-euo', 'pipefail', '-c', {block!r}], check=True)"
 
@@ -63,34 +76,28 @@ PAGES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def patients(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def patients(tmp_path_factory: pytest.TempPathFactory, programs: Programs) -> Path:
     """The folder of the table that the pages use."""
     folder = tmp_path_factory.mktemp("patients")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    subprocess.run([*EXAMPLE, str(folder)], env=environment, check=True, timeout=900)
+    done = programs.run(ROOT / "examples" / "patients.py", [folder], folder)
+    assert done.returncode == 0, done.stderr
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [str(path.relative_to(ROOT)) for path in PAGES])
-def test_blocks_of_a_page_run(page: str, patients: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+def test_blocks_of_a_page_run(page: str, patients: Path, programs: Programs, tmp_path: Path) -> None:
     shutil.copytree(patients, tmp_path, dirs_exist_ok=True)
     (tmp_path / "_page.py").write_text(program((ROOT / page).read_text("utf-8")), "utf-8")
-    line = [sys.executable, "_page.py"]
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    done = programs.run(tmp_path / "_page.py", [], tmp_path)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
 
 @pytest.mark.slow
-def test_readme_example_runs(tmp_path: Path) -> None:
+def test_readme_example_runs(programs: Programs, tmp_path: Path) -> None:
     (block,) = (body for _, kind, _, body in BLOCK.findall((ROOT / "README.md").read_text("utf-8")) if kind == "python")
-    code = shortened(block)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    (tmp_path / "readme.py").write_text(code, "utf-8")
-    line = [sys.executable, "readme.py"]
-    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    (tmp_path / "readme.py").write_text(shortened(block), "utf-8")
+    done = programs.run(tmp_path / "readme.py", [], tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "report.html").is_file()

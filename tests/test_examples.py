@@ -5,11 +5,8 @@ from __future__ import annotations
 import ast
 import configparser
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
@@ -23,6 +20,8 @@ import yaml
 from tabsynth.cli.main import build_parser
 from tabsynth.pipeline.config import read_job
 from tabsynth.pipeline.schema_file import schema_text
+
+from .programs import Programs
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -77,15 +76,9 @@ def test_pipeline_file_is_valid() -> None:
     assert job.output == EXAMPLES / "../output/pipeline"
 
 
-def demo(*args: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, str(EXAMPLES / "demo.py"), *map(str, args)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=900, check=False)
-
-
 @pytest.mark.slow
-def test_demo_on_the_shipped_tables(tmp_path: Path) -> None:
-    done = demo("--epochs", 1, cwd=tmp_path)
+def test_demo_on_the_shipped_tables(programs: Programs, tmp_path: Path) -> None:
+    done = programs.run(EXAMPLES / "demo.py", ["--epochs", 1], tmp_path)
     assert done.returncode == 0, done.stderr
     for name in ("diabetes", "breast_cancer"):
         folder = tmp_path / "output" / name
@@ -102,23 +95,23 @@ def test_demo_on_the_shipped_tables(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_demo_on_a_table_of_ones_own(tmp_path: Path) -> None:
+def test_demo_on_a_table_of_ones_own(programs: Programs, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"age": rng.integers(20, 90, 80), "outcome": rng.choice(["ill", "well"], 80)})
     frame.to_csv(tmp_path / "mine.csv", index=False)
-    done = demo("--data", "mine.csv", "--target", "outcome", "--epochs", 1, cwd=tmp_path)
+    line = ["--data", "mine.csv", "--target", "outcome", "--epochs", 1]
+    done = programs.run(EXAMPLES / "demo.py", line, tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "output" / "mine" / "report.html").is_file()
-    done = demo("--data", "mine.csv", "--target", "result", cwd=tmp_path)
+    done = programs.run(EXAMPLES / "demo.py", ["--data", "mine.csv", "--target", "result"], tmp_path)
     assert done.returncode == 2
     assert "no column 'result'" in done.stderr
 
 
 @pytest.mark.slow
-def test_digits_are_drawn_and_read(tmp_path: Path) -> None:
-    line = [sys.executable, str(EXAMPLES / "digits.py"), "--output", str(tmp_path / "digits.html"), "--epochs", "4"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=900, check=False)
+def test_digits_are_drawn_and_read(programs: Programs, tmp_path: Path) -> None:
+    line = ["--output", tmp_path / "digits.html", "--epochs", 4]
+    done = programs.run(EXAMPLES / "digits.py", line, tmp_path)
     assert done.returncode == 0, done.stderr
     assert "of the real table's" in done.stdout
     assert (tmp_path / "digits.html").read_text().count("<svg") == 2
