@@ -131,6 +131,7 @@ class TestErrors:
         assert "tabsynth: error: two lines\n" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
 def test_interrupted_fit_keeps_its_checkpoint(fitted: Path, tmp_path: Path) -> None:
     # Shells make their background jobs deaf to the signal.

@@ -131,17 +131,28 @@ def left_behind(path: Path, folder: Path) -> tuple[dict[str, bytes], str]:
     return members(model, folder), said.getvalue()
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], str]:
+    """What the fit to a file without another line leaves and says."""
+    folder = tmp_path_factory.mktemp("alone")
+    table().to_csv(folder / "t.csv", index=False)
+    with pytest.MonkeyPatch.context() as patch:
+        blind(patch)
+        return left_behind(folder / "t.csv", folder)
+
+
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(line=st.one_of(st.binary(max_size=40), st.sampled_from([b'"', b",,,,,,,,", b"K," * 20, b"\xff\xfe" * 9])))
-def test_neighbouring_files_leave_the_same_model(line: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_neighbouring_files_leave_the_same_model(
+    line: bytes, alone: tuple[dict[str, bytes], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     blind(monkeypatch)
     path = tmp_path / "t.csv"
     table().to_csv(path, index=False)
-    first = left_behind(path, tmp_path)
     head, rest = path.read_bytes().split(b"\n", 1)
     path.write_bytes(head + b"\n" + line + b"\n" + rest)
-    assert left_behind(path, tmp_path) == first
-    assert first[1] == ""
+    assert left_behind(path, tmp_path) == alone
+    assert alone[1] == ""
 
 
 def test_csv_and_parquet_are_read_as_a_frame_is(tmp_path: Path) -> None:

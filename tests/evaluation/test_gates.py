@@ -119,6 +119,8 @@ def test_command_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     frame, schema = wine
+    frame = frame[["alcohol", "ash", "hue", "proline", "flavanoids", "target"]]  # each takes seconds
+    schema = Schema({name: schema[name] for name in frame})
     frame[:90].to_csv("train.csv", index=False)
     frame[90:].to_csv("made.csv", index=False)
     schema.to_json("schema.json")

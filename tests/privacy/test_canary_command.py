@@ -75,6 +75,7 @@ def test_a_person_of_several_rows(
     assert main(asked) == 3
 
 
+@pytest.mark.slow
 def test_a_fit_of_many_columns_is_scored_with_what_it_chose() -> None:
     schema = Schema.from_dict({"columns": {f"c{i}": {"kind": "boolean"} for i in range(31)}})
     known = worst_case_tables(schema)

@@ -29,6 +29,7 @@ def test_a_taken_port_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert f"port {port} of 127.0.0.1 cannot be opened" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_link_opens_the_page_until_the_server_is_interrupted(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tabsynth", "serve", "--quiet", "--folder", str(tmp_path), "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:

@@ -122,7 +122,8 @@ def axe() -> Path | None:
 
 
 @pytest.mark.skipif(CHROMIUM is None or axe() is None, reason="chromium or axe-core-python is not installed")
-@pytest.mark.parametrize("dark", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing(report: Report, tmp_path: Path, dark: bool) -> None:
     script = axe()
     assert script is not None
@@ -146,16 +147,7 @@ def test_axe_finds_nothing(report: Report, tmp_path: Path, dark: bool) -> None:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_it_prints(report: Report, tmp_path: Path) -> None:
-    page, paper = tmp_path / "report.html", tmp_path / "report.pdf"
-    report.save(page)
-    browse(page, tmp_path, f"--print-to-pdf={paper}", dark=False)
-    assert paper.read_bytes().startswith(b"%PDF")
-    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes())) <= 20
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_closed_sections_are_printed_open(report: Report, tmp_path: Path) -> None:
+def test_it_prints_with_closed_sections_open(report: Report, tmp_path: Path) -> None:
     """As much text reaches the paper as with every section opened, and more than by a browser's own style."""
     page = report.to_html()
     rule = "details::details-content{"
@@ -168,6 +160,8 @@ def test_closed_sections_are_printed_open(report: Report, tmp_path: Path) -> Non
         file.write_text(text, encoding="utf-8")
         browse(file, tmp_path, f"--print-to-pdf={paper}", "--no-pdf-header-footer", dark=False)
         drawn[name] = _texts(paper.read_bytes())
+        assert paper.read_bytes().startswith(b"%PDF")
+        assert 2 <= len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes())) <= 20
     assert drawn["own"] == drawn["open"] > 1.3 * drawn["plain"] > 0
 
 

@@ -40,6 +40,7 @@ def test_people_are_found_without_their_number_and_strangers_are_not(
     assert (found.pairs["probability"] >= 0.5).all()
 
 
+@pytest.mark.slow
 def test_three_sources_are_linked_with_one_record_of_each_in_a_person() -> None:
     three = registers({"a": 250, "b": 220, "c": 200}, shared=150, seed=1)
     found = link(three, {}, LinkSpec("splink", FIELDS))

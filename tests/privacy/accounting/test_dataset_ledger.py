@@ -111,6 +111,7 @@ for _ in range(3):
 """
 
 
+@pytest.mark.slow
 def test_of_concurrent_fits_the_budget_bears_whole_ones(tmp_path: Path) -> None:
     path = tmp_path / "set.ledger"
     PrivacyLedger(1.0, DELTA, path=path)

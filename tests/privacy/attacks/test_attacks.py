@@ -60,7 +60,7 @@ def test_codes_of_rare_categories_do_not_reveal_the_table_of_a_row() -> None:
 
 @pytest.mark.slow
 def test_fresh_rows_raise_no_more_alarms_than_the_level(draw: Draw, schema: Schema) -> None:
-    runs, alarms, single, low = 40, 0, Counter[str](), Counter[str]()
+    runs, alarms, single, low = 20, 0, Counter[str](), Counter[str]()
     for seed in range(runs):
         rows = draw(600, seed)
         found = attacked(rows[:200], rows[200:400], rows[400:], schema, seed).tests
@@ -76,11 +76,11 @@ def test_fresh_rows_raise_no_more_alarms_than_the_level(draw: Draw, schema: Sche
 def test_a_generator_that_copies_some_rows_is_caught_on_the_records_it_copied(
     repeated: int, draw: Draw, schema: Schema
 ) -> None:
-    rows = draw(30_000, 2)
-    train, holdout, fresh = rows[:10_000], rows[10_000:20_000], rows[20_000:]
-    copied = np.random.default_rng(0).permutation(10_000)[:500]  # 5 %
+    rows = draw(15_000, 2)
+    train, holdout, fresh = rows[:5_000], rows[5_000:10_000], rows[10_000:]
+    copied = np.random.default_rng(0).permutation(5_000)[:250]  # 5 %
     met = holdout[:repeated]  # rows that repeat in the population meet a synthetic row without having been copied
-    found = attacked(train, pd.concat([train.iloc[copied], fresh[: 9_500 - repeated], met]), holdout, schema)
+    found = attacked(train, pd.concat([train.iloc[copied], fresh[: 4_750 - repeated], met]), holdout, schema)
     named = {item.name: item for item in found.tests}
     pointed = named["neighbourhood_exposed_tpr"]
     assert pointed.interval[0] > 30

@@ -167,19 +167,20 @@ def test_a_seed_gives_the_same_fit(short: MaskedSynthesizer) -> None:
     pd.testing.assert_frame_equal(again.sample(500, seed=5), short.sample(500, seed=5))
 
 
-def test_a_private_fit_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_private_fit_has_none(short: MaskedSynthesizer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Not even those of a fit before it."""
     monkeypatch.setattr(masked, "N_PRETRAINING_EPOCHS", 1)
-    frame = parity(4000)
+    short.save(tmp_path / "m")
     columns: dict[str, object] = {
         "kind": {"kind": "categorical", "values": ["x", "y", "z", "u"]},
         "odd": {"kind": "categorical", "values": ["no", "yes"]},
     }
     columns |= {name: {"kind": "numeric", "low": -6.0, "high": 6.0, "decimals": 1} for name in "abc"}
-    model = MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
+    model = load(tmp_path / "m")
+    assert isinstance(model, MaskedSynthesizer)
     assert model.tree_conditionals_.trees
     assert model.tree_conditionals_.calibration_weights
-    model.fit(frame, schema=Schema.from_dict({"columns": columns}), privacy=Privacy(3.0, 1e-5), progress=False)
+    model.fit(parity(600), schema=Schema.from_dict({"columns": columns}), privacy=Privacy(3.0, 1e-5), progress=False)
     assert model.tree_conditionals_.trees == ()
     assert not model.tree_conditionals_.calibration_weights
     assert model.card()["drawn_by_trees"] == []
