@@ -18,8 +18,9 @@ def frame() -> pd.DataFrame:
     return toy_table()
 
 
-KINDS = [pytest.param(kind, marks=pytest.mark.slow) if kind == "copula_gan" else kind for kind in QUICK]
-"""CopulaGAN is the CTGAN behind the transformations of the Gaussian copula."""
+SLOW = {"tvae", "copula_gan"}
+"""Of the packages of CTGAN and of the Gaussian copula, behind the same adapters."""
+KINDS = [pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind for kind in QUICK]
 
 
 @pytest.fixture(scope="module", params=KINDS)

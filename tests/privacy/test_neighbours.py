@@ -31,7 +31,10 @@ SOME = {"vae": 0, "gan": 1, "vae by dp-sgd": 2, "gan by dp-sgd": 3, "masked": 3}
 CHANGED = list(CHANGES)
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if "gan" in name else name for name in MAKE])
+SLOW = {"gan", "vae by dp-sgd", "gan by dp-sgd"}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MAKE])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

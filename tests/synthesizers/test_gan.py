@@ -41,13 +41,9 @@ def whole(frame: pd.DataFrame) -> tuple[GANSynthesizer, list[Progress]]:
     return GANSynthesizer(epochs=4).fit(frame.head(160), seed=5, callbacks=(every.append,)), every
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "stages_done",
-    [
-        pytest.param(1, marks=pytest.mark.slow, id="warm"),
-        pytest.param(2, marks=pytest.mark.slow, id="between"),
-        pytest.param(3, id="generator"),
-    ],
+    "stages_done", [pytest.param(1, id="warm"), pytest.param(2, id="between"), pytest.param(3, id="generator")]
 )
 def test_a_fit_that_broke_off_resumes_and_ends_the_same(
     tmp_path: Path, frame: pd.DataFrame, whole: tuple[GANSynthesizer, list[Progress]], stages_done: int
@@ -73,9 +69,9 @@ def test_a_fit_that_broke_off_resumes_and_ends_the_same(
         assert (weights == resumed.net_.state_dict()[name]).all(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("rate", "kept"),
-    [pytest.param(1e-3, True, marks=pytest.mark.slow, id="better"), pytest.param(0.05, False, id="ruinous")],
+    ("rate", "kept"), [pytest.param(1e-3, True, id="better"), pytest.param(0.05, False, id="ruinous")]
 )
 def test_what_makes_rows_less_alike_is_taken_back(
     tmp_path: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, rate: float, kept: bool

@@ -113,6 +113,7 @@ def audited(factor: float, runs: int, seed: int = 0) -> CanaryReport:
     return canaries(pipeline(factor), TABLE, CLAIM, canary=CANARY, score=likelihood(), mu=MU, runs=runs, seed=seed)
 
 
+@pytest.mark.slow
 def test_the_counts_of_the_marginal_fit_keep_their_budget() -> None:
     report = audited(1.0, 300)
     assert report.verdict != "VIOLATION"

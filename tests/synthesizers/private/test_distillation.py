@@ -58,7 +58,7 @@ def test_at_epsilon_three_it_beats_columns_drawn_alone_by_half(kind: str, option
     assert distance(real, model.sample(len(real), seed=0, progress=False)) < 0.5 * distance(real, alone)
 
 
-@pytest.mark.parametrize("kind", ["vae", "gan"])
+@pytest.mark.parametrize("kind", [pytest.param("vae", marks=pytest.mark.slow), "gan"])
 def test_a_dp_sgd_fit_trains_no_discriminator_that_it_would_discard(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*rest: object) -> None:
         raise AssertionError("a discriminator was fitted")
