@@ -63,8 +63,7 @@ bench: setup ## Every benchmark, in full
 	@set -e; for file in benchmarks/[!_]*.py; do echo "== $$file"; $(PY) "$$file"; done
 
 bench-short: setup ## One short pass of every benchmark
-	@printf '%s\n' benchmarks/[!_]*.py | $(ONE_THREAD) xargs -P $(WORKERS) -I{} \
-		sh -c 'shown=$$($(PY) {} --short 2>&1); status=$$?; printf "== %s\n%s\n" {} "$$shown"; exit $$status'
+	@$(ONE_THREAD) $(PY) benchmarks/_short.py --workers $(WORKERS)
 
 licences: setup ## The licence of every installed package
 	$(PY) -c 'import importlib.metadata as m; [print("\t".join((d.name, d.version, d.metadata.get("License-Expression") or next((c.split(" :: ")[-1] for c in d.metadata.get_all("Classifier", []) if c.startswith("License")), "") or (d.metadata.get("License") or "not stated").splitlines()[0]))) for d in sorted(m.distributions(), key=lambda d: d.name.lower())]'

@@ -83,8 +83,9 @@ def _seeded_noise(cls: type[Noise], read: object = None) -> Noise:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs in one worker with ``--dist loadgroup``: all tests of a shared model, in whatever file, and each file.
 
-    So each model is fitted once. Slow tests that share little spread evenly over the workers. They come first and the
-    smallest groups last, so that all workers end at nearly the same time (with ``--no-loadscope-reorder``).
+    So each model is fitted once. Slow tests that share little spread evenly over the workers. They and the groups of
+    slow tests come first and the smallest groups last, so that all workers end at nearly the same time (with
+    ``--no-loadscope-reorder``).
 
     The scheduler reads the group behind the ``@`` of a test's id. pytest-xdist 3.8 puts it into an attribute that
     pytest does not read from 9.2 on, so that every test was a group of its own, and most fixtures were made twice.
@@ -103,8 +104,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if hasattr(item, "_id"):
                 item._id = type(item._id).parse(grouped)
             assert item.nodeid == grouped, "the ids of tests have no group: fixtures would be made in each worker"
-    sizes = Counter(item.stash.get(GROUP, "") for item in items)
-    items.sort(key=lambda item: (GROUP in item.stash, -sizes[item.stash.get(GROUP, "")]))
+    groups = [item.stash.get(GROUP, "") for item in items]
+    sizes = Counter(groups)
+    long = {group for group, item in zip(groups, items, strict=True) if item.get_closest_marker("slow") is not None}
+    items.sort(key=lambda item: (item.stash.get(GROUP, "") not in long, -sizes[item.stash.get(GROUP, "")]))
 
 
 def _parameters(item: pytest.Item) -> set[str]:

@@ -35,7 +35,7 @@ def schema(tmp_path: Path) -> str:
 @pytest.mark.slow
 def test_a_claim_that_is_kept(schema: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = str(tmp_path / "canaries.json")
-    assert main(["canaries", "--schema", schema, "--epsilon", "8", "--runs", "60", "-o", report]) == 0
+    assert main(["canaries", "--schema", schema, "--epsilon", "8", "--runs", "40", "-o", report]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data == json.loads(Path(report).read_text("utf-8"))
     assert data["verdict"] in ("CONSISTENT, powered", "INCONCLUSIVE")

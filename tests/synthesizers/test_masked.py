@@ -55,10 +55,10 @@ def test_conditions_that_cannot_be_met_are_named(masked: MaskedSynthesizer, give
 
 def test_independent_draws_have_the_right_marginals(masked: MaskedSynthesizer) -> None:
     """Samples of 10 rows drawn one by one, as a bootstrap would: each sex as often as in one long sample."""
-    draws = [masked.sample(10, seed=i, calibrate=False, stratify=False)["sex"] for i in range(80)]
+    draws = [masked.sample(10, seed=i, calibrate=False, stratify=False)["sex"] for i in range(150)]
     women = sum((draw == "f").sum() for draw in draws)
     long = (masked.sample(20_000, seed=0, calibrate=False, stratify=False)["sex"] == "f").mean()
-    assert chisquare([women, 800 - women], [800 * long, 800 * (1 - long)]).pvalue > 1e-3  # false alarms: 1 in 1,000
+    assert chisquare([women, 1500 - women], [1500 * long, 1500 * (1 - long)]).pvalue > 1e-3  # false alarms: 1 in 1,000
 
 
 def test_gaps_are_filled_better_than_by_the_commonest_value(masked: MaskedSynthesizer, persons: Persons) -> None:
