@@ -31,7 +31,8 @@ def adult(*, short: bool) -> Table:
 
 def small_frame() -> pd.DataFrame:
     """Eight numbers of the breast cancer table and its target, 569 rows."""
-    return load_breast_cancer(as_frame=True).frame.iloc[:, -9:]
+    frame: pd.DataFrame = load_breast_cancer(as_frame=True).frame
+    return frame.iloc[:, -9:]
 
 
 def prepare_yardstick(folder: Path) -> None:

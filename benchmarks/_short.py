@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 FOLDER = Path(__file__).resolve().parent
 FIRST = (
@@ -32,7 +32,7 @@ FIRST = (
 MODULES = ("tabsynth.evaluation.evaluate", "tabsynth.synthesizers.masked", "tabsynth.synthesizers.marginal.synthesizer")
 
 
-def start(path: Path, shown: TextIO) -> int:
+def start(path: Path, shown: IO[str]) -> int:
     """Start the short pass of a benchmark and return its process."""
     if sys.platform != "linux":
         return subprocess.Popen([sys.executable, str(path), "--short"], stdout=shown, stderr=shown).pid
@@ -56,7 +56,7 @@ def main() -> None:
     waiting = args.names or sorted(every, key=lambda name: (name not in FIRST, name))
     for module in MODULES:
         importlib.import_module(module)
-    running: dict[int, tuple[str, TextIO]] = {}
+    running: dict[int, tuple[str, IO[str]]] = {}
     failed = []
     while waiting or running:
         while waiting and len(running) < args.workers:

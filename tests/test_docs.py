@@ -32,7 +32,6 @@ SHORTENED = {
     "MaskedSynthesizer()": "MaskedSynthesizer(epochs=2)",
     "-n 50_000 --seed 1 --output large": "-n 6_000 --seed 1 --output large",
     "memory_rows=20_000": "memory_rows=5_000",
-    'tune("train.csv",': 'tune(ts.read("train.csv").frame.head(200),',
     '("log", 5, 9)': '("log", 1, 2)',
     '{"epochs": [2, 4]}': '{"epochs": [1, 2]}',
 }

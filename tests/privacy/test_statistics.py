@@ -97,7 +97,7 @@ def test_who_takes_synthetic_rows_for_real_ones_is_wrong_more_often_than_he_says
     for seed in range(30):
         model = fitted(seed, 3.0)
         slope = np.mean([statistic(model.sample(seed=each))["dose on age"] for each in range(3)])
-        right += abs(slope - TRUTH["dose on age"]) < 1.96 * 1.5 / (3.16 * np.sqrt(ROWS))
+        right += bool(abs(slope - TRUTH["dose on age"]) < 1.96 * 1.5 / (3.16 * np.sqrt(ROWS)))
     assert right <= 24
 
 
