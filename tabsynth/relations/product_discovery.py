@@ -30,6 +30,9 @@ MAX_SCREEN_ROWS = 500
 MAX_LOG_SPREAD = 0.05
 """Maximum standard deviation of a quotient's logarithm for the quotient to count as constant up to rounding."""
 
+MAX_GROUPS = 32
+"""Maximum different numbers of a column that was probably not computed."""
+
 MAX_FINER_SHARE = 0.1
 """Maximum share of numbers with more decimals than those assumed for the column."""
 
@@ -146,10 +149,15 @@ def _rounding_slack(values: Floats) -> float:
 def _solved_for_finest(
     relation: ArithmeticRelation, columns: Mapping[str, Floats], known: Sequence[ArithmeticRelation]
 ) -> ArithmeticRelation:
-    """Return the relation solved for the term of most decimals, if it has more than the column and that is exact."""
+    """Return the relation solved for the term of most decimals, if it has more than the column and that is exact.
+
+    A column of few numbers, such as a tariff or the length of a race, was not computed.
+    """
     decimals = {name: _decimals(columns[name]) for name in relation.columns}
+    few = {name: len(np.unique(columns[name])) <= MAX_GROUPS for name in relation.columns}
     for name, power in sorted(relation.terms, key=lambda term: -decimals[term[0]]):
-        if decimals[name] <= decimals[relation.column] or abs(power) != 1:
+        finer = decimals[name] - decimals[relation.column] + few[relation.column]
+        if finer <= 0 or few[name] or abs(power) != 1:
             continue
         others = tuple((other, -k * power) for other, k in relation.terms if other != name)
         terms = ((relation.column, power), *others)

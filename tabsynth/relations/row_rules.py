@@ -15,6 +15,11 @@ Values = Mapping[str, Any]
 """Numbers of numeric columns and tokens of categorical ones, shape (n,) each."""
 
 
+def whole_ticks(values: Floats, ticks: int) -> Floats:
+    """Return datetimes in whole ticks of a coarser resolution that has ``ticks`` of theirs, shape (n,)."""
+    return values if ticks == 1 else np.floor(values / ticks)
+
+
 @dataclass(frozen=True)
 class OrderRule:
     """``high - low >= gap`` wherever both are present.
@@ -24,6 +29,8 @@ class OrderRule:
         gap: The minimum difference, 0 for plain order; for datetimes in units of their resolution.
         text: The rule as users read it.
         evidence: Rows expected to violate the rule by chance; none does.
+        low_ticks, high_ticks: For datetimes of two resolutions, ticks of each column in one tick of the coarser one,
+            such as 1440 for minutes beside days. The whole coarser ticks are compared.
     """
 
     low: str
@@ -31,6 +38,8 @@ class OrderRule:
     gap: float
     text: str
     evidence: float
+    low_ticks: int = 1
+    high_ticks: int = 1
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -40,7 +49,8 @@ class OrderRule:
     def holds(self, values: Values) -> Bools:
         """Return whether each row satisfies the rule, shape (n,)."""
         slack = 1e-9 * abs(self.gap)
-        return np.asarray(~(values[self.high] - values[self.low] < self.gap - slack))
+        high, low = whole_ticks(values[self.high], self.high_ticks), whole_ticks(values[self.low], self.low_ticks)
+        return np.asarray(~(high - low < self.gap - slack))
 
     def repair(
         self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
@@ -57,7 +67,11 @@ class OrderRule:
         low, high = (
             bound[np.minimum(coder.encode(values), coder.n_ordered_tokens - 1)] for bound in coder.token_bounds()
         )
-        edge = other + self.gap if column == self.high else other - self.gap
+        if column == self.high:
+            edge = (whole_ticks(other, self.low_ticks) + self.gap) * self.high_ticks
+        else:  # up to the last tick of the other's coarser tick
+            edge = (whole_ticks(other, self.high_ticks) - self.gap + 1) * self.low_ticks - 1
+            edge = edge if self.low_ticks > 1 else whole_ticks(other, self.high_ticks) - self.gap
         least, most = (np.maximum(low, edge), high) if column == self.high else (low, np.minimum(high, edge))
         inside = _between(coder, least, most, seed)
         reflected = coder.round_to_step(2 * edge - values)

@@ -14,6 +14,7 @@ from tabsynth.relations.rule_columns import Columns
 from tabsynth.relations.rule_repair import RowRule
 from tabsynth.relations.searches.calendar_parts import discover_calendar_rules
 from tabsynth.relations.searches.causes import discover_causes, discover_counts
+from tabsynth.relations.searches.date_orders import discover_date_orders
 from tabsynth.relations.searches.decimals import discover_decimals
 from tabsynth.relations.searches.distinct_values import discover_distinct
 from tabsynth.relations.searches.elapsed import discover_elapsed
@@ -40,7 +41,9 @@ def discover_all(
     decided = {*computed, *(rule.column for rule in ages)}
     calendar = tuple(discover_calendar_rules(columns, categories, decided))
     decided |= {rule.column for rule in calendar}
-    others = (*discover_rules(columns, computed), *discover_lookups(columns, decided))
+    rules = (*discover_rules(columns, computed), *discover_date_orders(columns, computed))
+    moved = {name for rule in rules if isinstance(rule, OrderRule) for name in rule.columns}
+    others = (*rules, *discover_lookups(columns, decided, moved))
     # A year that a date determines is also a step function of the date.
     others = tuple(rule for rule in others if not (isinstance(rule, BandRule) and rule.column in decided))
     known = (*ages, *calendar, *others)

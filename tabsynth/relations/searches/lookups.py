@@ -15,16 +15,18 @@ MIN_COVERED_SHARE = 0.8
 """Minimum share of rows whose value is frequent enough to decide a number."""
 
 
-def discover_lookups(columns: Columns, computed: Collection[str]) -> Iterator[LookupRule]:
+def discover_lookups(columns: Columns, computed: Collection[str], moved: Collection[str] = ()) -> Iterator[LookupRule]:
     """Find numeric columns that are a function of another column, one rule for each.
 
-    Columns without missing values whose tokens are single numbers are left to functional dependencies between tokens.
+    Columns without missing values whose tokens are single numbers are left to functional dependencies between tokens,
+    unless the repair of another rule may move them.
 
     Args:
         columns: The table.
         computed: Columns that an exact relation computes.
+        moved: Columns that the repair of another rule may move.
     """
-    open_ = [name for name in columns.numbers if name in columns.varied and name not in computed]
+    open_ = [name for name in columns.numbers if name not in computed and (name in columns.varied or name in moved)]
     # Of several columns the one with the fewest values is chosen: the country, not the city.
     for group, values in sorted(columns.keys.items(), key=lambda item: len(np.unique(item[1]))):
         for name in _candidates(group, values, open_, columns):

@@ -1,0 +1,69 @@
+"""Rules hold together: the repair of one leaves alone what another column determines or what was not computed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tabsynth.codec import Codec
+from tabsynth.data import Table
+from tabsynth.relations.enforcement import Relations
+
+ROWS = 2000
+
+
+def drawn(frame: pd.DataFrame, *shuffled: str) -> tuple[list[str], pd.DataFrame]:
+    """The relations of a table, and its rows decoded with the tokens of some columns shuffled."""
+    table = Table.of(frame)
+    codec = Codec.measure(table)
+    relations = Relations.from_state(*Relations.discover(table, codec).state())
+    tokens, rng = codec.encode(frame), np.random.default_rng(1)
+    for at, slot in enumerate(codec.slots):
+        if slot.column in shuffled:
+            tokens[:, at] = rng.permutation(tokens[:, at])
+    return relations.describe(), relations.decode(codec, tokens, rng)
+
+
+def test_the_attendance_gives_way_and_not_the_capacity_of_its_stadium() -> None:
+    rng = np.random.default_rng(0)
+    seats = rng.integers(80, 800, 20) * 100
+    stadium = rng.integers(0, 20, ROWS)
+    frame = pd.DataFrame({"stadium": [f"s{own:02d}" for own in stadium], "capacity": seats[stadium]})
+    frame["attendance"] = (frame["capacity"] * rng.beta(5, 1.3, ROWS)).astype(int)
+    rules, rows = drawn(frame, "attendance")
+    assert "attendance <= capacity" in rules
+    assert (rows["attendance"] <= rows["capacity"]).all()
+    assert (rows["capacity"] == rows["stadium"].str[1:].astype(int).map(dict(enumerate(seats)))).all()
+
+
+def test_a_day_follows_a_time_of_day() -> None:
+    rng = np.random.default_rng(0)
+    sent = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 500 * 1440, ROWS), "min"))
+    arrived = sent.dt.normalize() + pd.to_timedelta(rng.integers(0, 15, ROWS), "D")
+    rules, rows = drawn(pd.DataFrame({"sent": sent, "arrived": arrived}), "sent")
+    assert "sent <= arrived in D" in rules
+    assert (rows["sent"].dt.normalize() <= rows["arrived"]).all()
+    assert (rows["sent"].dt.normalize() == rows["arrived"]).any()
+
+
+def test_a_time_of_day_follows_a_day() -> None:
+    rng = np.random.default_rng(0)
+    booked = pd.Series(pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 500, ROWS), "D"))
+    begin = booked + pd.to_timedelta(rng.integers(0, 20 * 1440, ROWS), "min")
+    _, rows = drawn(pd.DataFrame({"booked": booked, "begin": begin}), "begin")
+    assert (rows["begin"] >= rows["booked"]).all()
+
+
+def test_a_cost_is_computed_and_not_its_tariff() -> None:
+    rng = np.random.default_rng(0)
+    tariffs = {"flat": 0.31, "green": 0.345, "night": 0.28}
+    plan = rng.choice(list(tariffs), ROWS)
+    frame = pd.DataFrame(
+        {"kwh": rng.gamma(3, 90, ROWS).round(), "plan": plan, "tariff": [tariffs[own] for own in plan]}
+    )
+    frame["cost"] = (frame["kwh"] * frame["tariff"]).round(2)
+    rules, rows = drawn(frame, "kwh")
+    assert any(rule.startswith("cost = ") for rule in rules)
+    assert (rows["tariff"] == rows["plan"].map(tariffs)).all()
+    # Where the shuffled product is beyond the largest cost, the cost is at its bound.
+    assert (np.abs(rows["cost"] - rows["kwh"] * rows["tariff"]) > 0.0051).mean() < 0.02
