@@ -64,9 +64,9 @@ def main() -> None:
             running[start(FOLDER / f"{name}.py", shown)] = name, shown
         process, status = os.wait()
         if process in running:
-            name, shown = running.pop(process)
-            shown.seek(0)
-            print(f"== benchmarks/{name}.py\n{shown.read()}", end="", flush=True)
+            name, output = running.pop(process)
+            output.seek(0)
+            print(f"== benchmarks/{name}.py\n{output.read()}", end="", flush=True)
             if status:
                 failed.append(name)
     if failed:
