@@ -265,7 +265,7 @@ def _create_study(seed: int) -> optuna.Study:
         import optuna
     except ImportError as error:
         raise missing_package("tuning", "optuna", "tune") from error
-    with quiet_logger("optuna.study.study").made():
+    with quiet_logger("optuna").made():
         return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=5))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from tabsynth.cli import main
 from tabsynth.errors import DataError, InputError, MissingDependencyError
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.registry import create
-from tabsynth.tune import tune
+from tabsynth.tune import _create_study, tune
 
 COMPONENTS = {"components": ("whole", 1, 3)}
 SPACE = {"epochs": ("log", 1, 6)}
@@ -104,6 +105,19 @@ def test_too_few_rows_to_choose_by(toy: pd.DataFrame) -> None:
     pytest.importorskip("optuna")
     with pytest.raises(DataError, match="20 held-out rows are too few, at least 40"):
         tune(toy, holdout=0.05)
+
+
+def test_a_new_study_is_not_logged() -> None:
+    pytest.importorskip("optuna")
+    logged: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = logged.append  # type: ignore[method-assign]
+    logging.getLogger("optuna").addHandler(handler)
+    try:
+        _create_study(0)
+    finally:
+        logging.getLogger("optuna").removeHandler(handler)
+    assert logged == []
 
 
 def test_without_optuna_its_name_is_said(toy: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
