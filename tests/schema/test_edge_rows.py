@@ -57,3 +57,18 @@ def test_a_repeated_header_is_asked_about():
 def test_a_category_that_is_called_total_in_many_rows_is_none():
     frame = FRAME.assign(site=["total", "partial"] * 15)
     assert not any("sum of other rows" in text for text in _questions(frame).values())
+
+
+@pytest.mark.parametrize("dtype", ["int64", "Int64", "int64[pyarrow]", "float32", "Float64"])
+def test_numbers_of_any_type_are_summed(dtype):
+    frame = _with_row([None, int(FRAME["height"].sum()), 3])
+    frame["height"] = frame["height"].astype("int64").astype(dtype)
+    assert "sum of all others" in infer_schema(frame.assign(count=1)).questions["height"]
+    big = frame.assign(count=1, height=(pd.Series(range(len(frame))) + 2**62).astype("int64").astype(dtype))
+    assert not any("sum of all" in text for text in infer_schema(big).questions.values())
+
+
+def test_rows_of_large_integers_beside_arrow_columns_are_inferred():
+    big = pd.Series(range(30), dtype="int64") + 2**62
+    frame = pd.DataFrame({"a": pd.array([1, None] * 15, "int32[pyarrow]"), "b": big, "c": big.astype("float32")})
+    assert infer_schema(frame)["b"].kind == "identifier"

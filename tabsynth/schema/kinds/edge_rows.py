@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from tabsynth.schema.cell_types import is_text
+from tabsynth.schema.cell_types import exceeds_float64, is_text
 from tabsynth.schema.columns import Column
 from tabsynth.schema.validation import is_missing_marker
 
@@ -80,11 +80,13 @@ def _last_rows(frame: pd.DataFrame) -> dict[str, str]:
                 return {str(name): f"one of the last rows has {cell!r}: is it the sum of other rows? {REMOVE}"}
     if texts and frame[texts].iloc[-1].isna().all() and (summed := _summed_column(frame)) is not None:
         return {summed: f"the last row is the sum of all others: is it a row of totals? {REMOVE}"}
-    last = frame.iloc[-1].dropna()
-    if len(frame.columns) > 1 and len(last) == 1 and isinstance(last.iloc[0], str):
+    # Cell by cell, since a row of several types would be converted to one type.
+    last = [name for name in frame.columns if not frame[name].iloc[-1:].isna().any()]
+    if len(frame.columns) > 1 and len(last) == 1 and last[0] in texts:
         several = frame.notna().sum(axis=1) > 1
         if several.mean() >= MIN_COMPLETE_SHARE and several.iloc[:-N_LAST_ROWS].all():
-            return {str(last.index[0]): f"the last row has only {last.iloc[0][:40]!r}: is it a note? {REMOVE}"}
+            note = str(frame[last[0]].iloc[-1])[:40]
+            return {str(last[0]): f"the last row has only {note!r}: is it a note? {REMOVE}"}
     return {}
 
 
@@ -92,7 +94,9 @@ def _summed_column(frame: pd.DataFrame) -> str | None:
     """Return a column of numbers whose last one is the sum of the others, and larger than each."""
     for name in frame.columns:
         kind = frame[name].dtype
-        if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind):
+        if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind) or kind.kind == "c":
+            continue
+        if exceeds_float64(frame[name].dropna()):
             continue
         data = np.nan_to_num(frame[name].to_numpy(dtype=np.float64, na_value=np.nan))
         others = data[:-1]
