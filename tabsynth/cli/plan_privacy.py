@@ -61,7 +61,7 @@ def run(args: Namespace) -> int:
     from tabsynth.schema.schema import Schema
 
     if args.output:
-        if not args.output.endswith((".html", ".svg")):
+        if not args.output.lower().endswith((".html", ".svg")):
             raise InputError(f"--output {args.output}: the name must end in .html or .svg")
         check_outputs([args.output], [args.schema, args.rules])
         check_writable(args.output)
@@ -78,7 +78,7 @@ def run(args: Namespace) -> int:
         seed=args.seed,
     )
     if args.output:
-        render = report.render_page if args.output.endswith(".html") else report.render_svg
+        render = report.render_page if args.output.lower().endswith(".html") else report.render_svg
         write_text(args.output, render(plan))
     parts = [report.summarise(plan), report.summarise_assumptions(plan)]
     parts += [format_table(report.HEADER, report.table_rows(plan)), report.summarise_pairs(plan)]

@@ -16,7 +16,7 @@ from tabsynth.common.formula_cells import mark_formulas, unmark_formula, unmark_
 from tabsynth.common.process_state import large_csv_fields
 from tabsynth.data.csv_dialects import TWICE, Dialect, check_quotes
 from tabsynth.data.csv_types import cast_to_column, has_decimal_comma, infer_series
-from tabsynth.data.file_formats import EmptyTableError, open_binary, open_text
+from tabsynth.data.file_formats import EmptyTableError, arrow_stream, open_binary, open_text
 from tabsynth.data.lakes.arrow_tables import text_to_arrow
 from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Column, Datetime, Numeric
@@ -53,7 +53,7 @@ def read_csv(
     """
     names = read_header(path, dialect)
     try:
-        table = pyarrow.csv.read_csv(path, **_arrow_options(names, dialect, missing))
+        table = pyarrow.csv.read_csv(arrow_stream(path), **_arrow_options(names, dialect, missing))
     except (pa.ArrowInvalid, UnicodeError) as error:
         raise _explain_failure(path, dialect, len(names), error) from error
     except OSError as error:
@@ -90,7 +90,7 @@ def text_batches(path: Path, dialect: Dialect) -> Iterator[pa.Table]:
     names = read_header(path, dialect)
     rows, last = 0, None
     try:
-        with pyarrow.csv.open_csv(path, **_arrow_options(names, dialect, MISSING_SPELLINGS)) as reader:
+        with pyarrow.csv.open_csv(arrow_stream(path), **_arrow_options(names, dialect, MISSING_SPELLINGS)) as reader:
             for batch in reader:
                 if not batch.num_rows:
                     continue
@@ -239,7 +239,7 @@ def _check_closed(path: Path, table: pa.Table) -> None:
     if last is None or "\n" not in last:
         return
     count = 0
-    with open_binary(path, "rb", packed=path.name.endswith(".gz")) as file:
+    with open_binary(path, "rb", packed=path.name.lower().endswith(".gz")) as file:
         while block := file.read(1 << 22):
             count += block.count(b'"')
     if count % 2:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal, cast
 
+import pyarrow as pa
+
 from tabsynth.errors import DataError, SourceError
 
 SUFFIXES = {
@@ -49,6 +51,11 @@ def open_binary(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Itera
             return
         with gzip.GzipFile(filename="", mode=mode, fileobj=file, compresslevel=6, mtime=0) as unpacked:
             yield cast("IO[bytes]", unpacked)
+
+
+def arrow_stream(path: Path) -> pa.NativeFile:
+    """Open a plain or gzip file for Arrow, which itself tells them apart by a suffix in lower case only."""
+    return pa.input_stream(str(path), compression="gzip" if path.name.lower().endswith(".gz") else None)
 
 
 @contextmanager

@@ -44,14 +44,15 @@ def read_private(path: Path, declared: Iterable[str]) -> pd.DataFrame:
         SchemaError: The first line of a CSV file does not name the declared columns.
         SourceError: The file is not there or not readable.
     """
-    if path.suffix not in (".parquet", ".csv", ".gz"):
+    suffix = path.suffix.lower()
+    if suffix not in (".parquet", ".csv", ".gz"):
         raise DataError(f"a private fit reads CSV and Parquet, not {str(path)!r}; read it yourself and pass the frame")
     check_regular_file(path)
-    if path.suffix == ".parquet":
+    if suffix == ".parquet":
         return _read_parquet(path, set(declared))
     try:
         data = path.read_bytes()
-        if path.suffix == ".gz":
+        if suffix == ".gz":
             data = gzip.decompress(data)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{str(path)!r} cannot be decompressed; compress the table again") from error

@@ -168,7 +168,7 @@ def export_token(output: Path, content: str, step: SampleStep) -> str:
 def read_head(path: Path, rows: int, schema: Schema) -> pd.DataFrame:
     """Return the first rows of a synthetic table; of a large Parquet file, no others are read."""
     rows = max(rows, CHUNK_ROWS)
-    if path.suffix not in (".parquet", ".pq"):
+    if path.suffix.lower() not in (".parquet", ".pq"):
         return read(path, schema=schema).frame.iloc[:rows]
     parts, count = [], 0
     with open_parquet(path) as file:

@@ -17,10 +17,10 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays
 from tabsynth.common.html_tables import html_summary
 from tabsynth.common.model_file import ModelFile, save
-from tabsynth.common.validation import CheckedArguments, random_seed, validate_seed
+from tabsynth.common.validation import CheckedArguments, check_required_integers, random_seed, validate_seed
 from tabsynth.data.provenance import get_provenance
 from tabsynth.data.table import Table, TableLike
-from tabsynth.errors import DataError, ModelFileError, NotFittedError
+from tabsynth.errors import DataError, InputError, ModelFileError, NotFittedError
 from tabsynth.privacy.accounting.explanation import explain_ledger
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.relations.declared.feasibility import check_feasible
@@ -167,6 +167,7 @@ class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
             InputError: A declared key would repeat between chunks.
         """
         seed = random_seed() if seed is None else validate_seed(seed)
+        check_required_integers(chunk=chunk)
         for number in range(-(-self._rows(n, None) // chunk)):
             yield self.sample_chunk(number, n, given=given, chunk=chunk, seed=seed)
 
@@ -185,6 +186,10 @@ class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
         self._check_fitted()
         rows, draw = chunk_context(self.schema_, number, self._rows(n, None), chunk, seed)
         return self._sample(rows, given, draw)
+
+    def impute(self, data: pd.DataFrame | Table, *, seed: int | None = None, draw: bool = False) -> pd.DataFrame:
+        """Raise InputError: only the masked and the marginal synthesizer impute missing cells."""
+        raise InputError(f"{type(self).__name__} cannot impute; use MaskedSynthesizer or MarginalSynthesizer")
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file that ``tabsynth.load`` reads.
@@ -252,15 +257,13 @@ class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
         if not self.__sklearn_is_fitted__():
             return html_summary(repr(self), {"state": "not fitted"})
         kinds = Counter(column.kind for column in self.schema_.columns.values())
-        return html_summary(
-            repr(self),
-            {
-                "rows": f"{self.rows_:,}",
-                "columns": f"{len(self.schema_)} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})",
-                "precision": getattr(self, "precision_", None) or "float32",
-                "privacy": guarantee_statement(self.ledger_),
-            },
-        )
+        facts = {
+            "rows": f"{self.rows_:,}",
+            "columns": f"{len(self.schema_)} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})",
+            "precision": getattr(self, "precision_", None) or "float32",
+            "privacy": guarantee_statement(self.ledger_),
+        }
+        return html_summary(repr(self), facts)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "schema_")

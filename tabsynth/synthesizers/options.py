@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.common.validation import validate_rows, validate_seed
+from tabsynth.common.validation import check_required_integers, validate_rows, validate_seed
 from tabsynth.errors import ConditionError, InputError
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.schema import Schema
@@ -107,11 +107,13 @@ def chunk_context(schema: Schema, number: int, n: int, chunk: int, seed: int) ->
     """Return the rows of a chunk of a sample of ``n`` rows, and the context in which it is sampled.
 
     Raises:
-        InputError: There is no such chunk, or a key would repeat between chunks.
+        InputError: There is no such chunk, its size is invalid, or a key would repeat between chunks.
     """
+    check_required_integers(chunk=chunk)
+    chunks = -(-n // chunk)
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < chunks:
+        raise InputError(f"there is no chunk {number!r}: {n} rows in chunks of {chunk} have {chunks}, counted from 0")
     start = number * chunk
-    if not 0 <= start < n:
-        raise InputError(f"there is no chunk {number}: {n} rows in chunks of {chunk} have {-(-n // chunk)}")
     check_keys_in_chunks(schema, n, chunk)
     keys = int(np.random.default_rng(seed).integers(2**63))
     return min(chunk, n - start), SampleContext(np.random.default_rng([seed, number]), False, keys, start)

@@ -130,6 +130,28 @@ def test_chunks_add_up(fitted: Synthesizer) -> None:
     assert [len(part) for part in fitted.sample_chunks(25, chunk=10, seed=0)] == [10, 10, 5]
 
 
+@pytest.mark.parametrize("chunk", [0, -1, 2.5, "10", True])
+def test_a_size_of_chunks_that_is_none(fitted: Synthesizer, chunk: Any) -> None:
+    with pytest.raises(InputError, match=r"chunk must be a whole number of at least 1, not"):
+        next(iter(fitted.sample_chunks(25, chunk=chunk, seed=0)))
+    with pytest.raises(InputError, match=r"chunk must be"):
+        fitted.sample_chunk(0, 25, chunk=chunk, seed=0)
+
+
+@pytest.mark.parametrize("number", [-1, 3, 1.0, None])
+def test_a_chunk_that_is_not_there(fitted: Synthesizer, number: Any) -> None:
+    with pytest.raises(InputError, match=r"there is no chunk .*: 25 rows in chunks of 10 have 3, counted from 0"):
+        fitted.sample_chunk(number, 25, chunk=10, seed=0)
+
+
+def test_missing_cells_are_imputed_or_the_call_is_refused(fitted: Synthesizer, frame: pd.DataFrame) -> None:
+    if fitted.kind in ("masked", "marginal"):
+        assert len(fitted.impute(frame.head(3), seed=0)) == 3
+    else:
+        with pytest.raises(InputError, match=r"cannot impute; use MaskedSynthesizer or MarginalSynthesizer"):
+            fitted.impute(frame.head(3), seed=0)
+
+
 def test_one_seed_gives_one_model_and_one_sample_of_a_frame_and_of_a_table(
     make: Callable[[], Synthesizer], frame: pd.DataFrame, synthetic: pd.DataFrame
 ) -> None:

@@ -32,6 +32,15 @@ def test_a_column_is_what_all_its_values_are(tmp_path, text, dtype):
     assert str(read(path).frame["a"].dtype) == dtype
 
 
+@pytest.mark.parametrize("name", ["t.csv.gz", "t.CSV.GZ", "t.csv.Gz", "T.CSV", "t.Parquet", "t.TSV.GZ"])
+def test_a_suffix_in_capitals_is_the_suffix(tmp_path, name):
+    frame = pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y, z", None]})
+    write(frame, tmp_path / name)
+    assert_frame_equal(read(tmp_path / name).frame, frame)
+    with (tmp_path / name).open("rb") as file:
+        assert (file.read(2) == b"\x1f\x8b") is name.lower().endswith(".gz")
+
+
 def test_one_late_word_keeps_the_whole_column_text(tmp_path):
     path = write_text(tmp_path, "a\n" + "1\n" * 100_000 + "x\n")
     assert read(path).frame["a"].iloc[0] == "1"
