@@ -265,12 +265,12 @@ class Codec:
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Codec:
-        """Rebuild a codec from its state."""
+        """Rebuild a codec from its state; a state that cannot decode raises here rather than in ``sample``."""
         coders = {
             plain["column"]: coder_from_state(plain, _with_prefix(f"codec.{i}.", arrays))
             for i, plain in enumerate(config["coders"])
         }
-        return cls(
+        codec = cls(
             schema=Schema.from_dict(config["schema"]),
             coders=coders,
             dtypes=dict(config["dtypes"]),
@@ -278,6 +278,8 @@ class Codec:
             rows=int(config["rows"]),
             min_group=int(config["min_group"]),
         )
+        codec.decode(np.array([[0] * len(codec.sizes), codec.sizes], np.int32) - [[0], [1]], np.random.default_rng(0))
+        return codec
 
 
 def default_tokens(rows: int) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tabsynth.codec.categorical_encoder import Coder
-from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.common.arrays import Arrays, Floats, Tokens
 
 MAX_SLOT_TOKENS = 1024
 """A column with more tokens is written as two digits."""
@@ -70,3 +71,15 @@ def digit_share(coder: Coder, share: Floats, high: int, base: int, digit: int | 
     if digit == 1:
         return table
     return np.asarray((table * counts).sum(1) / np.maximum(counts.sum(1), 1))
+
+
+def stored_counts(arrays: Arrays, sizes: Sequence[int]) -> list[npt.NDArray[np.int64]]:
+    """Return the rows of each token of each slot from the arrays of a model file.
+
+    Raises:
+        ValueError: They are those of other slots.
+    """
+    counts = [arrays[f"count.{i}"] for i in range(len(sizes))]
+    if f"count.{len(sizes)}" in arrays or [count.shape for count in counts] != [(size,) for size in sizes]:
+        raise ValueError("the counts of tokens do not match the columns")
+    return counts

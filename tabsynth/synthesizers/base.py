@@ -232,7 +232,7 @@ class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
             model.mixed_, model.source_rows_ = file.config.get("mixed"), file.config.get("source_rows")
             model._ledger = PrivacyLedger.from_dict(file.config["ledger"]) if file.config.get("ledger") else None
             model._restore(file.config["model"], file.arrays)
-        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
             raise ModelFileError(f"the model file does not contain a {cls.__name__}: {error!r}") from error
         return model
 

@@ -112,6 +112,10 @@ class NetworkSynthesizer(TokenSynthesizer):
         """Restore order and parents; subclasses build the network and load its weights."""
         self.order_ = [int(slot) for slot in config["order"]]
         self.parents_ = [[int(slot) for slot in parents] for parents in config["parents"]]
+        slots = range(len(self.active_))
+        known = all(slot in slots for parents in self.parents_ for slot in parents)
+        if sorted(self.order_) != [*slots] or len(self.parents_) != len(slots) or not known:
+            raise ValueError("the order and the parents are not those of the columns")
         self.precision_ = config.get("precision")
 
     def _device(self) -> torch.device:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.codec import Codec
+from tabsynth.codec.token_slots import stored_counts
 from tabsynth.common.arrays import Arrays, Floats, Integers, Tokens
 from tabsynth.common.validation import check_positive_integers
 from tabsynth.data.table import Table
@@ -265,7 +266,7 @@ class TokenSynthesizer(Synthesizer):
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.codec_ = Codec.from_state(config["codec"], arrays)
         self.relations_ = Relations.from_state(config["codec"], arrays)
-        self._prepare([arrays[f"count.{i}"] for i in range(len(self.codec_.slots))], list(config["partial"]))
+        self._prepare(stored_counts(arrays, self.codec_.sizes), list(config["partial"]))
         self.functions_ = dependencies_from_state(config.get("functions", []), arrays)
         if "critic_gain" in config:
             forest = Forest.from_arrays(arrays, "critic", self.layout_)

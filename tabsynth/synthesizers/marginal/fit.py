@@ -239,6 +239,11 @@ def from_arrays(config: dict[str, Any], arrays: Arrays) -> Model:
     return GraphicalModel(tuple(int(size) for size in config["sizes"]), columns, tables)
 
 
+def token_sizes(model: Model) -> tuple[int, ...]:
+    """Return the number of tokens of each slot of a model."""
+    return tuple(part.shape[1] for part in model.parts) if isinstance(model, Mixture) else tuple(model.sizes)
+
+
 def _expand_tokens(part: npt.NDArray[Any], learned_tokens: npt.NDArray[np.int64], size: int) -> npt.NDArray[Any]:
     """Scatter columns to their positions among ``size``, zero elsewhere."""
     whole = np.zeros((len(part), size), part.dtype)

@@ -33,7 +33,15 @@ from tabsynth.synthesizers.marginal.budget_allocation import (
     products_share,
 )
 from tabsynth.synthesizers.marginal.count_source import CountSource, ExactCounts, NoisyCounts
-from tabsynth.synthesizers.marginal.fit import LearnedSlots, Model, fit_model, from_arrays, independent_model, to_arrays
+from tabsynth.synthesizers.marginal.fit import (
+    LearnedSlots,
+    Model,
+    fit_model,
+    from_arrays,
+    independent_model,
+    to_arrays,
+    token_sizes,
+)
 from tabsynth.synthesizers.marginal.one_way_marginals import measure_one_ways
 from tabsynth.synthesizers.marginal.opendp_adapter import ALGORITHMS, check_source, require_opendp
 from tabsynth.synthesizers.marginal.private_rows import CellRows, PrivateRows, public_grids
@@ -262,3 +270,5 @@ class MarginalSynthesizer(TokenSynthesizer):
     def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
         if self.active_:
             self.model_ = from_arrays(config, arrays)
+            if token_sizes(self.model_) != self.layout_.sizes:
+                raise ValueError("the marginal model does not match the tokens of the columns")

@@ -1,0 +1,85 @@
+"""Model files whose content was edited, with hashes that fit: refused when they are loaded, or as good as before."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabsynth.common.model_file import ModelFile, save
+from tabsynth.errors import ModelFileError, TabsynthError
+from tabsynth.synthesizers import registry
+
+VALUES: tuple[Any, ...] = (None, -1, 10**9, "x", [], {}, True, 1.5)
+
+
+@pytest.fixture(scope="module", params=["marginal", "masked"])
+def file(request: pytest.FixtureRequest) -> ModelFile:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=120).round(2), "b": rng.choice(list("xyz"), 120)})
+    options = {"epochs": 1} if request.param == "masked" else {}
+    return registry.create(request.param, **options).fit(frame, seed=0).to_file()
+
+
+def places(data: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every value inside nested dictionaries and lists."""
+    inner = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    return [path for key, value in inner for path in [(*above, key), *places(value, (*above, key))]]
+
+
+def edited(config: dict[str, Any], path: tuple[Any, ...], value: Any = None, *, delete: bool = False) -> dict[str, Any]:
+    config = copy.deepcopy(config)
+    part: Any = config
+    for key in path[:-1]:
+        part = part[key]
+    if delete:
+        del part[path[-1]]
+    else:
+        part[path[-1]] = value
+    return config
+
+
+def sampled(file: ModelFile, config: dict[str, Any], folder: Path) -> pd.DataFrame:
+    save(folder / "m.tabsynth", ModelFile(file.kind, config, file.arrays))
+    return registry.load(folder / "m.tabsynth").sample(3, seed=0)
+
+
+def test_an_edit_raises_our_error_or_none(file: ModelFile, tmp_path: Path) -> None:
+    rng, paths, refused = np.random.default_rng(5), places(file.config), 0
+    for _ in range(120):
+        path, how = paths[rng.integers(len(paths))], int(rng.integers(len(VALUES) + 1))
+        delete = how == len(VALUES)
+        try:
+            sampled(file, edited(file.config, path, None if delete else VALUES[how], delete=delete), tmp_path)
+        except TabsynthError:
+            refused += 1
+    assert refused > 40
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("model", "codec", "coders", 1, "values"),
+        ("model", "codec", "coders"),
+        ("model", "codec", "dtypes"),
+        ("model", "codec", "dtypes", "a"),
+        ("model", "codec", "patterns"),
+    ],
+)
+def test_a_vocabulary_of_other_columns_is_refused_at_once(
+    file: ModelFile, path: tuple[Any, ...], tmp_path: Path
+) -> None:
+    assert len(sampled(file, file.config, tmp_path)) == 3
+    with pytest.raises(ModelFileError, match="does not contain a"):
+        sampled(file, edited(file.config, path, []), tmp_path)
+
+
+def test_networks_of_any_size_are_not_built(file: ModelFile, tmp_path: Path) -> None:
+    if file.kind == "masked":
+        path = ("model", "learned", "sizing", "blocks")
+        with pytest.raises(ModelFileError, match="weights of 1000000000 blocks"):
+            sampled(file, edited(file.config, path, 10**9), tmp_path)
