@@ -278,7 +278,8 @@ class Codec:
             rows=int(config["rows"]),
             min_group=int(config["min_group"]),
         )
-        codec.decode(np.array([[0] * len(codec.sizes), codec.sizes], np.int32) - [[0], [1]], np.random.default_rng(0))
+        ends = np.array([np.zeros(len(codec.sizes)), np.array(codec.sizes) - 1], np.int32)
+        codec.decode(ends, np.random.default_rng(0))
         return codec
 
 
