@@ -54,7 +54,7 @@ def open_binary(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Itera
 
 
 def arrow_stream(path: Path) -> pa.NativeFile:
-    """Open a plain or gzip file for Arrow, which itself tells them apart by a suffix in lower case only."""
+    """Open a plain or gzip file for Arrow, which itself recognises gzip only by a suffix in lower case."""
     return pa.input_stream(str(path), compression="gzip" if path.name.lower().endswith(".gz") else None)
 
 

@@ -270,5 +270,9 @@ class MarginalSynthesizer(TokenSynthesizer):
     def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
         if self.active_:
             self.model_ = from_arrays(config, arrays)
-            if token_sizes(self.model_) != self.layout_.sizes:
-                raise ValueError("the marginal model does not match the tokens of the columns")
+            self._check_model()
+
+    def _check_model(self) -> None:
+        """Raise ValueError if a stored model is one of other slots."""
+        if token_sizes(self.model_) != self.layout_.sizes:
+            raise ValueError("the marginal model does not match the tokens of the columns")

@@ -270,3 +270,6 @@ class HistoryMarginals(MarginalSynthesizer):
     def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
         super()._restore_model(config, arrays)
         self.parent_sizes_ = [int(size) for size in config["parents"]]
+
+    def _check_model(self) -> None:
+        """Check no sizes: the model also has the slots of the previous sibling and of the parent."""
