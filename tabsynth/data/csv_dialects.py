@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from charset_normalizer import from_bytes
 
 from tabsynth.common.process_state import large_csv_fields
-from tabsynth.data.file_formats import open_text
+from tabsynth.data.file_formats import is_gzip, open_text
 from tabsynth.errors import DataError, SourceError, quote
 
 N_SAMPLED_BYTES = 1 << 18
@@ -120,8 +120,7 @@ def _read_sample(path: Path) -> tuple[bytes, bool]:
     """Return the first bytes of a file, and whether they are all of it."""
     try:
         with path.open("rb") as file:
-            packed = path.name.lower().endswith(".gz")
-            unpacked = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if packed else file
+            unpacked = cast("IO[bytes]", gzip.GzipFile(fileobj=file)) if is_gzip(path) else file
             sample = unpacked.read(N_SAMPLED_BYTES)
             return sample, not unpacked.read(1)
     except (OSError, EOFError) as error:

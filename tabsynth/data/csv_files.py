@@ -16,7 +16,7 @@ from tabsynth.common.formula_cells import mark_formulas, unmark_formula, unmark_
 from tabsynth.common.process_state import large_csv_fields
 from tabsynth.data.csv_dialects import TWICE, Dialect, check_quotes
 from tabsynth.data.csv_types import cast_to_column, has_decimal_comma, infer_series
-from tabsynth.data.file_formats import EmptyTableError, arrow_stream, open_binary, open_text
+from tabsynth.data.file_formats import EmptyTableError, arrow_stream, is_gzip, open_binary, open_text
 from tabsynth.data.lakes.arrow_tables import text_to_arrow
 from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Column, Datetime, Numeric
@@ -239,7 +239,7 @@ def _check_closed(path: Path, table: pa.Table) -> None:
     if last is None or "\n" not in last:
         return
     count = 0
-    with open_binary(path, "rb", packed=path.name.lower().endswith(".gz")) as file:
+    with open_binary(path, "rb", packed=is_gzip(path)) as file:
         while block := file.read(1 << 22):
             count += block.count(b'"')
     if count % 2:

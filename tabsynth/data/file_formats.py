@@ -53,16 +53,21 @@ def open_binary(path: Path, mode: Literal["rb", "wb"], *, packed: bool) -> Itera
             yield cast("IO[bytes]", unpacked)
 
 
+def is_gzip(path: Path) -> bool:
+    """Return whether the suffix says that a file is compressed, in capitals too."""
+    return path.name.lower().endswith(".gz")
+
+
 def arrow_stream(path: Path) -> pa.NativeFile:
     """Open a plain or gzip file for Arrow, which itself recognises gzip only by a suffix in lower case."""
-    return pa.input_stream(str(path), compression="gzip" if path.name.lower().endswith(".gz") else None)
+    return pa.input_stream(str(path), compression="gzip" if is_gzip(path) else None)
 
 
 @contextmanager
 def open_text(path: Path, encoding: str) -> Iterator[IO[str]]:
     """Open a CSV file, possibly compressed, as text with its own line ends and without a byte order mark."""
     with (
-        open_binary(path, "rb", packed=path.name.lower().endswith(".gz")) as file,
+        open_binary(path, "rb", packed=is_gzip(path)) as file,
         io.TextIOWrapper(file, encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as text,
     ):
         yield text

@@ -20,6 +20,7 @@ import pyarrow.parquet
 
 from tabsynth.common.formula_cells import unmark_formula
 from tabsynth.common.input_files import check_regular_file
+from tabsynth.data.file_formats import is_gzip
 from tabsynth.data.provenance import attach_provenance, from_metadata, read_sidecar
 from tabsynth.errors import DataError, SchemaError, SourceError, quote
 
@@ -52,7 +53,7 @@ def read_private(path: Path, declared: Iterable[str]) -> pd.DataFrame:
         return _read_parquet(path, set(declared))
     try:
         data = path.read_bytes()
-        if suffix == ".gz":
+        if is_gzip(path):
             data = gzip.decompress(data)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{str(path)!r} cannot be decompressed; compress the table again") from error

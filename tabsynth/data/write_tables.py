@@ -17,7 +17,7 @@ from tabsynth.common.text import is_unicode
 from tabsynth.common.validation import checked_arguments
 from tabsynth.data.csv_files import write_csv
 from tabsynth.data.excel_files import write_excel
-from tabsynth.data.file_formats import default_separator, file_format, open_binary
+from tabsynth.data.file_formats import default_separator, file_format, is_gzip, open_binary
 from tabsynth.data.lakes.arrow_tables import frame_to_arrow
 from tabsynth.data.lakes.stream_files import write_json_lines
 from tabsynth.data.provenance import add_to_metadata, get_provenance
@@ -71,7 +71,7 @@ def write(
     frame = _to_dense(frame)
     with replace_atomically(target) as temporary:
         if kind == "csv":
-            with open_binary(temporary, "wb", packed=_is_gzip(target)) as sink:
+            with open_binary(temporary, "wb", packed=is_gzip(target)) as sink:
                 separator = default_separator(target)
                 write_csv(frame, sink, separator=separator, schema=schema, header=True, keep_formulas=keep_formulas)
         elif kind == "parquet":
@@ -133,7 +133,7 @@ def write_chunks(
     first: list[pd.Index] = []
     with replace_atomically(target) as temporary, ExitStack() as stack:
         if kind in ("csv", "json"):
-            sink = stack.enter_context(open_binary(temporary, "wb", packed=_is_gzip(target)))
+            sink = stack.enter_context(open_binary(temporary, "wb", packed=is_gzip(target)))
         writer: list[pyarrow.parquet.ParquetWriter] = []
 
         def append(frame: pd.DataFrame) -> None:
@@ -174,10 +174,6 @@ def write_chunks(
 def _check_file_options(path: str | Path, table: str | None, mode: str | None) -> None:
     if table is not None or mode is not None:
         raise SourceError(f"{str(path)!r} is a file; table and mode are for databases")
-
-
-def _is_gzip(path: Path) -> bool:
-    return path.name.lower().endswith(".gz")
 
 
 def _check_names(frame: pd.DataFrame) -> None:

@@ -270,9 +270,10 @@ class MarginalSynthesizer(TokenSynthesizer):
     def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
         if self.active_:
             self.model_ = from_arrays(config, arrays)
-            self._check_model()
+            if token_sizes(self.model_) != self._model_sizes:
+                raise ValueError("the marginal model does not match the tokens of the columns")
 
-    def _check_model(self) -> None:
-        """Raise ValueError if a stored model is one of other slots."""
-        if token_sizes(self.model_) != self.layout_.sizes:
-            raise ValueError("the marginal model does not match the tokens of the columns")
+    @property
+    def _model_sizes(self) -> tuple[int, ...]:
+        """Number of tokens of each slot of the model."""
+        return self.layout_.sizes

@@ -268,8 +268,10 @@ class HistoryMarginals(MarginalSynthesizer):
         return {**config, "parents": self.parent_sizes_}, arrays
 
     def _restore_model(self, config: dict[str, Any], arrays: Arrays) -> None:
-        super()._restore_model(config, arrays)
         self.parent_sizes_ = [int(size) for size in config["parents"]]
+        super()._restore_model(config, arrays)
 
-    def _check_model(self) -> None:
-        """Check no sizes: the model also has the slots of the previous sibling and of the parent."""
+    @property
+    def _model_sizes(self) -> tuple[int, ...]:
+        """Number of tokens of the slots of a row, of its previous sibling, which may be missing, and of its parent."""
+        return (*self.layout_.sizes, *(size + 1 for size in self.layout_.sizes), *self.parent_sizes_)
