@@ -2,8 +2,8 @@
 
 The sum of n discrete Gaussians of scale s is close to a discrete Gaussian of scale s sqrt(n): Kairouz, Liu and Steinke,
 "The Distributed Discrete Gaussian Mechanism for Federated Learning with Secure Aggregation" (arXiv 2102.06387),
-Proposition 14. The ledger is charged with their bound; for parts of scale 3 or more it exceeds that of a single
-Gaussian by less than the rounding of a double.
+theorem 9. The ledger is charged with a bound on the Gaussian DP of the sum; for parts of scale 3 or more it exceeds
+that of a single discrete Gaussian by less than the rounding of a double.
 """
 
 from __future__ import annotations
@@ -13,30 +13,32 @@ from collections.abc import Iterable, Sequence
 
 from tabsynth.common.arrays import Integers
 from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting.gaussian_dp import discrete_gaussian_mu, discrete_gaussian_sigma
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.accounting.ledger_entry import Entry
 from tabsynth.privacy.mechanisms.noise import MAX_SCALE, Noise
-from tabsynth.privacy.mechanisms.noisy_counts import Read, as_exact_integers, hash_arrays
+from tabsynth.privacy.mechanisms.noisy_counts import Read, as_exact_integers, gaussian_event, hash_arrays
 
 MIN_PART_SCALE = 0.5
-"""The proposition holds for parts of at least this scale."""
+"""The theorem holds for parts of at least this scale."""
 
-
-MAX_CELLS = 1 << 20
-"""Number of cells for which the noise is sized; the excess of a sum of parts grows with it."""
-
-ROUNDING = 4e-10
+ROUNDING = 2e-10
 """Tolerated relative excess over a budget; the shares of a budget leave more than this unspent."""
 
 
-def summed_gaussian_rho(sensitivity: float, sigma: float, parts: int, size: int) -> float:
-    """Return the zCDP of a sum whose noise is a sum of discrete Gaussians.
+def summed_gaussian_mu(sigma: float, parts: int) -> float:
+    """Return a mu for which a count that a unit changes by one is mu-GDP if its noise is a sum of discrete Gaussians.
+
+    By theorem 9, applied ``parts - 1`` times, the log of the probability of every value is within
+    t = 10 sum_k exp(-2 pi^2 s^2 k / (k + 1)) of that of one discrete Gaussian of scale ``sigma``, with s the scale of a
+    part. The same holds for the log of a cumulative probability P up to 1/2, whose normal quantile changes with log P
+    at a rate of P / density <= sqrt(pi / 2); above 1/2 it holds by symmetry. Neighbouring quantiles therefore differ by
+    at most the mu of one discrete Gaussian and 2 sqrt(pi / 2) t. A sum of log-concave distributions is log-concave, so
+    the best tests are thresholds and this difference bounds the mu (see ``discrete_gaussian_mu``).
 
     Args:
-        sensitivity: Maximum change of the sum by one unit, in Euclidean norm.
         sigma: Standard deviation of the noise of all parts together.
         parts: Number of parts, each of scale sigma / sqrt(parts).
-        size: Number of cells.
 
     Raises:
         PrivacyError: The parts are too small for the bound.
@@ -47,34 +49,31 @@ def summed_gaussian_rho(sensitivity: float, sigma: float, parts: int, size: int)
             f"each of {parts} parts of the noise would have scale {scale:.3g}; the bound on their sum needs at least "
             f"{MIN_PART_SCALE}: use a smaller epsilon"
         )
-    excess = 10 * sum(math.exp(-2 * math.pi**2 * scale**2 * k / (k + 1)) for k in range(1, parts))
-    ratio = sensitivity / sigma
-    return min(ratio**2 / 2 + excess * size, (ratio + excess * math.sqrt(size)) ** 2 / 2)
+    distance = 10 * sum(math.exp(-2 * math.pi**2 * scale**2 * k / (k + 1)) for k in range(1, parts))
+    return discrete_gaussian_mu(sigma) + math.sqrt(2 * math.pi) * distance
 
 
-def summed_gaussian_sigma(sensitivity: float, rho: float, parts: int) -> float:
-    """Return the smallest standard deviation of noise in parts that costs at most ``rho`` for usual vector sizes.
+def summed_gaussian_sigma(mu: float, parts: int) -> float:
+    """Return the smallest standard deviation of noise in parts that has at most ``mu``.
 
-    It is that of a single Gaussian, unless the parts are so small that the excess matters.
+    It is that of a single discrete Gaussian, unless the parts are small.
     """
-    sigma = max(sensitivity / math.sqrt(2 * rho), MIN_PART_SCALE * math.sqrt(parts))
-    max_rho = rho * (1 + ROUNDING)
-    if summed_gaussian_rho(sensitivity, sigma, parts, MAX_CELLS) <= max_rho:
+    sigma = max(discrete_gaussian_sigma(mu), MIN_PART_SCALE * math.sqrt(parts) * (1 + ROUNDING))
+    max_mu = mu * (1 + ROUNDING)
+    if summed_gaussian_mu(sigma, parts) <= max_mu:
         return sigma
     low, high = sigma, 2 * sigma
-    while summed_gaussian_rho(sensitivity, high, parts, MAX_CELLS) > max_rho:
+    while summed_gaussian_mu(high, parts) > max_mu:
         low, high = high, 2 * high
     while high - low > 1e-6 * high:
         middle = (low + high) / 2
-        within_budget = summed_gaussian_rho(sensitivity, middle, parts, MAX_CELLS) <= max_rho
-        low, high = (low, middle) if within_budget else (middle, high)
+        low, high = (low, middle) if summed_gaussian_mu(middle, parts) <= max_mu else (middle, high)
     return high
 
 
 def charge_summed_counts(
     *,
     sigmas: Sequence[float],
-    sizes: Sequence[int],
     parts: int,
     sensitivity: float,
     ledger: PrivacyLedger,
@@ -86,7 +85,6 @@ def charge_summed_counts(
 
     Args:
         sigmas: Standard deviation of the noise of all parts together, for each vector.
-        sizes: Cells of each vector.
         parts: Number of parts of the noise that an adversary does not know.
         sensitivity: Maximum change of any one vector by one unit, in Euclidean norm.
         ledger: The ledger to charge.
@@ -97,14 +95,7 @@ def charge_summed_counts(
     Raises:
         PrivacyError: The budget does not allow it, or the parts are too small for the bound.
     """
-    from dp_accounting import dp_event
-
-    rhos = [summed_gaussian_rho(sensitivity, sigma, parts, size) for sigma, size in zip(sigmas, sizes, strict=True)]
-    events = []
-    for rho in dict.fromkeys(rhos):
-        event_of_one, count = dp_event.ZCDpEvent(rho=rho), rhos.count(rho)
-        events.append(event_of_one if count == 1 else dp_event.SelfComposedDpEvent(event_of_one, count))
-    event = events[0] if len(events) == 1 else dp_event.ComposedDpEvent(events)
+    event = gaussian_event([sensitivity * summed_gaussian_mu(sigma, parts) for sigma in sigmas])
     return ledger.charge(event, purpose=purpose, columns=columns, sensitivity=sensitivity, rng=rng)
 
 
@@ -126,7 +117,7 @@ def noisy_parts(
         reads: Functions that return one vector of whole numbers each.
         charged: The charge.
         sigmas: As charged.
-        sizes: As charged.
+        sizes: Agreed number of cells of each vector.
         parts: Number of parts in the sum that an adversary does not know; at most the charged number.
         ledger: The ledger that was charged.
         noise: Source of the noise.

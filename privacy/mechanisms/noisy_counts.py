@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -91,7 +92,7 @@ def noisy_count_vectors(
             raise PrivacyError(f"the scale of noise must be from {MIN_SCALE:.0e} to {MAX_SCALE:.0e}, not {sigma!r}")
     if not reads:
         return []
-    event = gaussian_event([float(sigma) for sigma in sigmas], float(sensitivity))
+    event = gaussian_event([sensitivity * discrete_gaussian_mu(float(sigma)) for sigma in sigmas])
     entry = ledger.charge(event, purpose=purpose, columns=columns, sensitivity=sensitivity, rng=noise.kind)
     out = [_add_noise(read(), float(sigma), noise) for read, sigma in zip(reads, sigmas, strict=True)]
     ledger.record(entry, hash_arrays(out))
@@ -112,14 +113,13 @@ def gaussian_scale(rho: float, sensitivity: float) -> float:
     return discrete_gaussian_sigma(math.sqrt(2 * rho) / sensitivity)
 
 
-def gaussian_event(sigmas: Sequence[float], sensitivity: float) -> Any:
-    """Return the event of discrete Gaussian noise of several scales; equal scales are merged."""
+def gaussian_event(mus: Sequence[float]) -> Any:
+    """Return the event of several mechanisms of Gaussian DP, given each one's mu; equal ones are merged."""
     from dp_accounting import dp_event
 
     parts = []
-    for sigma in dict.fromkeys(sigmas):
-        event = dp_event.GaussianDpEvent(1 / (sensitivity * discrete_gaussian_mu(sigma)))
-        count = list(sigmas).count(sigma)
+    for mu, count in Counter(mus).items():
+        event = dp_event.GaussianDpEvent(1 / mu)
         parts.append(event if count == 1 else dp_event.SelfComposedDpEvent(event, count))
     return parts[0] if len(parts) == 1 else dp_event.ComposedDpEvent(parts)
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.errors import PrivacyError
+from tabsynth.privacy.accounting.gaussian_dp import discrete_gaussian_mu
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.mechanisms.canonical_cells import UNREADABLE, encode_text, to_text
 from tabsynth.privacy.mechanisms.noise import Noise
@@ -50,7 +51,7 @@ def discover(
     sigma = gaussian_scale(rho, max_rows_per_unit)
     min_count = threshold(sigma, delta, max_rows_per_unit)
     entry = ledger.charge(
-        gaussian_event([sigma], max_rows_per_unit),
+        gaussian_event([max_rows_per_unit * discrete_gaussian_mu(sigma)]),
         purpose=f"the categories of {column!r}",
         columns=[column],
         sensitivity=max_rows_per_unit,

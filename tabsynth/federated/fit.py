@@ -40,7 +40,6 @@ def fit_federated(plan: FederatedPlan, transport: Transport, *, progress: bool |
         sizes = [len(read()) for read in query.reads]  # of an empty table
         charge_summed_counts(
             sigmas=query.sigmas(plan),
-            sizes=sizes,
             parts=plan.parts,
             sensitivity=plan.max_rows_per_unit,
             ledger=privacy.open_ledger,

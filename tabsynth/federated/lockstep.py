@@ -61,7 +61,8 @@ class Query:
 
 def target_sigma(plan: FederatedPlan, share: float) -> float:
     """Return the standard deviation of the noise that a share of the budget buys."""
-    return summed_gaussian_sigma(plan.max_rows_per_unit, SPENDABLE_SHARE * share * plan.rho, plan.parts)
+    mu = math.sqrt(2 * SPENDABLE_SHARE * share * plan.rho) / plan.max_rows_per_unit
+    return summed_gaussian_sigma(mu, plan.parts)
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class SummedCounts:
 
     @property
     def rho(self) -> float:
-        """The zCDP budget of the whole fit."""
+        """The budget of the whole fit, half the squared mu of Gaussian DP."""
         return self.plan.rho
 
     @property

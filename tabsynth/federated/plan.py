@@ -11,7 +11,7 @@ from typing import Any
 from tabsynth.common.installed_versions import installed_versions
 from tabsynth.common.validation import check_positive_integers, validate_seed
 from tabsynth.errors import InputError, PrivacyError, quote
-from tabsynth.privacy.budget import Privacy, zcdp_rho
+from tabsynth.privacy.budget import Privacy, gaussian_rho
 from tabsynth.privacy.public_schema import private_schema, to_public_schema
 from tabsynth.schema.schema import Schema
 
@@ -83,8 +83,8 @@ class FederatedPlan:
 
     @property
     def rho(self) -> float:
-        """The zCDP budget of the fit."""
-        return zcdp_rho(self.epsilon, self.delta)
+        """The budget of the fit, half the squared mu of Gaussian DP."""
+        return gaussian_rho(self.epsilon, self.delta)
 
     @property
     def max_rows_per_unit(self) -> int:

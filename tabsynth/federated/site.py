@@ -166,7 +166,7 @@ class Site:
             sealed = request["shares"][name]
             attempt.shares[name] = masking.unseal(self._share_seed(name), sealed, f"{name}>{self.name}")
         attempt.masked = True
-        facts: dict[str, Any] = {"sigmas": self._query.sigmas(self.plan), "sizes": self._sizes, "ledger": self.ledger}
+        facts: dict[str, Any] = {"sigmas": self._query.sigmas(self.plan), "ledger": self.ledger}
         if self._charged is None:
             self._charged = charge_summed_counts(
                 **facts,
@@ -177,7 +177,8 @@ class Site:
                 rng=self._noise.kind,
             )
         own_parts = len(attempt.roster) - self.plan.curious_sites
-        parts = noisy_parts(self._query.reads, charged=self._charged, parts=own_parts, noise=self._noise, **facts)
+        facts |= {"charged": self._charged, "sizes": self._sizes, "parts": own_parts, "noise": self._noise}
+        parts = noisy_parts(self._query.reads, **facts)
         vector = np.concatenate(parts).astype(np.int64).view(np.uint64)
         vector = vector + masking.mask_stream(attempt.self_seed, len(vector))
         place = attempt.roster.index(self.name)

@@ -38,7 +38,7 @@ def no_sigma(patch: Patch) -> None:
 
 def wrong_sensitivity(patch: Patch) -> None:
     own = noisy_counts.gaussian_event
-    patch.setattr(noisy_counts, "gaussian_event", lambda sigmas, sensitivity: own(sigmas, sensitivity / math.sqrt(2)))
+    patch.setattr(noisy_counts, "gaussian_event", lambda mus: own([mu / math.sqrt(2) for mu in mus]))
 
 
 def reused_noise(patch: Patch) -> None:
