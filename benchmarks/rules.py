@@ -1,4 +1,4 @@
-"""Declared rules at scale: every kind, random compositions of three, contradictions, and what rules cost.
+"""Rules at scale: declared ones of every kind, random compositions of three, contradictions, and what rules cost.
 
     python benchmarks/rules.py --short
     python benchmarks/rules.py --compositions 300 --rows 1000000
@@ -7,7 +7,7 @@
 Prints a JSON object for each part: rows that violate a rule (expected: 0) when drawn with and without a condition, in a
 mixture, in filled rows and under differential privacy with public rules; contradictions that a fit did not name; the
 mean of a stay, the share over 20 days and the speed, and the detection of a table with all rules, each with and without
-the rules.
+the rules; and the rules that are discovered in tables without any, with the share of fresh rows that violate them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from _random_tables import chance
 from _rule_tables import CONDITIONS, CONTRADICTIONS, MIXTURE, RULES, Rule, patients, public_schema_of, schema_of
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
@@ -196,12 +197,13 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", default="marginal")
-    parser.add_argument("--parts", default="kinds,compositions,contradictions,stay,detection")
+    parser.add_argument("--parts", default="kinds,compositions,contradictions,stay,detection,chance")
     parser.add_argument("--compositions", type=int, default=300)
     parser.add_argument("--span", default=":", help="which of the compositions, as in 0:100")
     parser.add_argument("--rows", type=int, default=1_000_000, help="of all compositions together")
     parser.add_argument("--private-every", type=int, default=5, help="fit every so many compositions with privacy")
     parser.add_argument("--stay-rows", type=int, default=1500)
+    parser.add_argument("--tables", type=int, default=200, help="random tables in which rules are searched")
     parser.add_argument("--short", action="store_true", help="a pass of a few seconds")
     args = parser.parse_args()
     short, kind = args.short, args.kind
@@ -216,6 +218,7 @@ def main() -> None:
         "contradictions": lambda: contradictions(2 if short else 60),
         "stay": lambda: stays(kind, 300 if short else args.stay_rows, 300 if short else 20_000),
         "detection": lambda: detection(kind, 200 if short else 3000),
+        "chance": lambda: chance(2 if short else args.tables),
     }
     for part in args.parts.split(","):
         start = time.process_time()

@@ -16,6 +16,8 @@ from tabsynth.relations.conditional.conditions import condition_from_state
 from tabsynth.relations.conditional.elapsed import ElapsedRule
 from tabsynth.relations.conditional.rules import CauseRule, CountRule, DecimalsRule, ThresholdRule
 from tabsynth.relations.decided_columns import CalendarRule, LookupRule
+from tabsynth.relations.formulas.expressions import formula_from_state
+from tabsynth.relations.formulas.rule import FormulaRule
 from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule, Values
 
 MAX_SWEEPS = 3
@@ -34,6 +36,7 @@ RowRule = (
     | ElapsedRule
     | DistinctRule
     | GroupBoundsRule
+    | FormulaRule
 )
 
 KINDS: dict[str, type[RowRule]] = {
@@ -49,11 +52,10 @@ KINDS: dict[str, type[RowRule]] = {
     "elapsed": ElapsedRule,
     "distinct": DistinctRule,
     "group_bounds": GroupBoundsRule,
+    "formula": FormulaRule,
 }
 
-DECIDING = (LookupRule, CalendarRule, CountRule, ElapsedRule)
-
-
+DECIDING = (LookupRule, CalendarRule, CountRule, ElapsedRule, FormulaRule)
 """Rules in which other columns determine a column."""
 
 
@@ -142,6 +144,8 @@ def rule_from_state(data: Mapping[str, Any]) -> RowRule:
         plain["terms"] = tuple((str(name), float(sign)) for name, sign in plain["terms"])
     if data["kind"] in ("lookup", "calendar"):
         plain |= {key: tuple(plain[key]) for key in ("values", "numbers")}
+    if data["kind"] == "formula":
+        plain["formula"] = formula_from_state(plain["formula"])
     if data["kind"] == "threshold":
         plain["condition"] = condition_from_state(plain["condition"])
     for key in ("causes", "terms"):

@@ -212,7 +212,8 @@ def test_relations_that_read_one_column_are_all_found_in_order_and_saved() -> No
     found = Relations.discover(table, codec)
     texts = found.describe()
     assert {"lwage = log(wage)", "lexper = log1p(exper)", "expersq = exper^2"} <= set(texts)
-    assert {"femexper == exper if female == 1", "percentile = 100 * size^-1 * rank"} <= set(texts)
+    interaction = "femexper is a linear function of exper for each of 2 values of female"
+    assert {interaction, "percentile = 100 * size^-1 * rank"} <= set(texts)
     config, arrays = found.state()
     assert Relations.from_state(json.loads(json.dumps(config)), arrays).describe() == texts
 

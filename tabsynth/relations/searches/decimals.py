@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from tabsynth.common.arrays import Floats
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.conditional.rules import DecimalsRule
 from tabsynth.relations.row_rule_discovery import MIN_EVIDENCE_ROWS
 from tabsynth.relations.rule_columns import Columns
@@ -27,7 +27,7 @@ def discover_decimals(columns: Columns, decided: Collection[str]) -> Iterator[De
         columns: The table.
         decided: Columns that a relation or another rule decides.
     """
-    scanned = {name: own[scan_rows(len(own))] for name, own in columns.groups.items()}
+    scanned = {name: _codes(own[scan_rows(len(own))]) for name, own in columns.groups.items()}
     for name, data in columns.numbers.items():
         if columns.units[name] != "number" or name in decided or columns.steps[name] >= 1:
             continue
@@ -44,13 +44,17 @@ def discover_decimals(columns: Columns, decided: Collection[str]) -> Iterator[De
             yield best
 
 
-def _differ(decimals: Floats, values: Floats) -> bool:
+def _codes(values: Floats) -> Integers:
+    """Return a code for each value, the last one for missing cells."""
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
+
+
+def _differ(decimals: Floats, codes: Integers) -> bool:
     """Return whether the numbers of some values of a column have fewer decimals, in a sample of the rows."""
-    here = (decimals >= 0) & ~np.isnan(values)
-    code = np.unique(values[here], return_inverse=True)[1]
-    most = np.full(int(code.max(initial=-1)) + 1, -1.0)
-    np.maximum.at(most, code, decimals[here])
-    return bool((most < decimals.max()).any())
+    highest = int(decimals.max())
+    present = np.bincount(codes[decimals >= 0], minlength=1)
+    finest = np.bincount(codes[decimals == highest], minlength=len(present))
+    return bool(((present > 0) & (finest == 0)).any())
 
 
 def _decimals(data: Floats) -> Floats:

@@ -8,6 +8,7 @@ from itertools import combinations
 from tabsynth.common.arrays import Floats
 from tabsynth.relations.conditional.elapsed import ElapsedRule
 from tabsynth.relations.decided_columns import CalendarRule, LookupRule
+from tabsynth.relations.formulas.rule import FormulaRule
 from tabsynth.relations.row_rule_discovery import MIN_ROWS, discover_rules
 from tabsynth.relations.row_rules import BandRule, OrderRule
 from tabsynth.relations.rule_columns import Columns
@@ -18,6 +19,7 @@ from tabsynth.relations.searches.date_orders import discover_date_orders
 from tabsynth.relations.searches.decimals import discover_decimals
 from tabsynth.relations.searches.distinct_values import discover_distinct
 from tabsynth.relations.searches.elapsed import discover_elapsed
+from tabsynth.relations.searches.formulas import discover_formulas
 from tabsynth.relations.searches.group_bounds import discover_group_bounds
 from tabsynth.relations.searches.lookups import discover_lookups
 from tabsynth.relations.searches.states import find_states
@@ -36,6 +38,8 @@ def discover_all(
     """
     if not columns.values or len(next(iter(columns.values.values()))) < MIN_ROWS:
         return ()
+    formulas = discover_formulas(columns, computed)
+    computed = {**computed, **{rule.column: frozenset(rule.formula.columns) for rule in formulas}}
     bound = {*computed, *(name for read in computed.values() for name in read)}
     ages = tuple(discover_elapsed(columns, computed, bound))
     decided = {*computed, *(rule.column for rule in ages)}
@@ -46,8 +50,8 @@ def discover_all(
     others = (*rules, *discover_lookups(columns, decided, moved))
     # A year that a date determines is also a step function of the date.
     others = tuple(rule for rule in others if not (isinstance(rule, BandRule) and rule.column in decided))
-    known = (*ages, *calendar, *others)
-    deciding = (BandRule, CalendarRule, ElapsedRule, LookupRule)
+    known = (*ages, *calendar, *others, *formulas)
+    deciding = (BandRule, CalendarRule, ElapsedRule, FormulaRule, LookupRule)
     deciders = {rule.column: set(rule.columns) - {rule.column} for rule in known if isinstance(rule, deciding)}
     states = find_states(columns)
     counts = tuple(discover_counts(columns, states, {*computed, *deciders}))

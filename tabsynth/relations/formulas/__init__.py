@@ -1,0 +1,1 @@
+"""Rules by which a formula of other columns determines a number: maxima, tariffs, formulas by group."""

@@ -1,0 +1,198 @@
+"""Formulas of several columns are discovered, and hold in rows whose columns were shuffled independently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tabsynth
+from tabsynth.codec import Codec
+from tabsynth.data import Table
+from tabsynth.relations.enforcement import Relations
+from tabsynth.relations.formulas.rule import FormulaRule
+from tabsynth.schema import Schema
+from tabsynth.synthesizers.masked import MaskedSynthesizer
+
+N = 500
+FEES = {"basic": (1.0, 0.02), "free": (0.0, 0.0), "plus": (2.5, 0.015), "pro": (10.0, 0.005)}
+OFFSETS = {"basic": 14, "free": 30, "plus": 60, "pro": 7}
+PRICES = {(own, size): 7.25 + 3 * i + 1.5 * j for i, own in enumerate(FEES) for j, size in enumerate("SML")}
+
+
+def of_plan(rows: pd.DataFrame, at: int) -> pd.Series:
+    return rows["plan"].astype(str).map({name: own[at] for name, own in FEES.items()})
+
+
+def brackets(income: pd.Series) -> np.ndarray:
+    return np.select([income <= 10_000, income <= 40_000], [0 * income, 0.2 * income - 2000], 0.4 * income - 10_000)
+
+
+def wage(rows: pd.DataFrame) -> pd.Series:
+    return rows["rate"] * (np.minimum(rows["hours"], 40) + 1.5 * np.maximum(rows["hours"] - 40, 0))
+
+
+def list_price(rows: pd.DataFrame) -> pd.Series:
+    return pd.Series([PRICES[key] for key in zip(rows["plan"], rows["size"], strict=True)])
+
+
+Compute = Callable[[pd.DataFrame], object]
+
+FORMULAS: dict[str, tuple[tuple[str, ...], Compute, int | None, str]] = {
+    "max of two": (("a", "b"), lambda d: np.maximum(d["a"], d["b"]), None, "y = max(a, b)"),
+    "max of three": (("a", "b", "c"), lambda d: d[["a", "b", "c"]].max(axis=1), None, "y = max(a, b, c)"),
+    "min of two": (("a", "b"), lambda d: np.minimum(d["a"], d["b"]), None, "y = min(a, b)"),
+    "last of two days": (("begin", "end"), lambda d: d[["begin", "end"]].max(axis=1), None, "y = max(begin, end)"),
+    "least charge": (("count",), lambda d: np.maximum(5, 0.35 * d["count"]), 2, "y = max(5, 0.35 * count)"),
+    "least product": (("count", "rate"), lambda d: np.maximum(5, d["rate"] * d["count"] / 50), 2,
+                      "y = max(5, 0.02 * count * rate)"),
+    "excess": (("a", "b"), lambda d: np.maximum(0, d["a"] - d["b"]), None, "y = max(0, a - b)"),
+    "capped sum": (("a", "b"), lambda d: np.minimum(120, d["a"] + d["b"]), None, "y = min(120, a + b)"),
+    "tax": (("income",), lambda d: brackets(d["income"]), 2,
+            "y = where(income < 10000, 0, where(income < 40000, 0.2 * income - 2000, 0.4 * income - 10000))"),
+    "overtime": (("hours", "rate"), wage, 2, "y = where(hours < 40, rate * hours, 1.5 * rate * hours - 20 * rate)"),
+    "fee": (("plan", "price"), lambda d: of_plan(d, 0) + of_plan(d, 1) * d["price"], 2,
+            "y is a linear function of price for each of 4 values of plan"),
+    "due day": (("plan", "begin"), lambda d: d["begin"] + pd.to_timedelta(d["plan"].astype(str).map(OFFSETS), "D"),
+                None, "y is a linear function of begin for each of 4 values of plan"),
+    "price list": (("plan", "size"), list_price, 2,
+                   "y is a number for each of 12 values of size and plan"),
+    "discount": (("price", "count", "discount"), lambda d: d["price"] * d["count"] * (1 - d["discount"]), 2,
+                 "y = price * count * (1 - discount)"),
+    "percentage off": (("price", "percent"), lambda d: d["price"] * (100 - d["percent"]) / 100, 2,
+                       "y = 0.01 * price * (100 - percent)"),
+    "share won": (("count", "c"), lambda d: d["count"] / (d["count"] + d["c"]), 3, "y = count / (count + c)"),
+    "boxes": (("count", "per_box"), lambda d: np.ceil(d["count"] / d["per_box"]), None,
+              "y = count / per_box rounded up"),
+    "whole boxes": (("a", "per_box"), lambda d: d["a"] // d["per_box"], None, "y = a / per_box rounded down"),
+    "five cents": (("price",), lambda d: 1.077 * d["price"], 2, "y = 1.077 * price"),
+    "distance": (("x", "z"), lambda d: np.hypot(d["x"], d["z"]), 2, "y = sqrt(x^2 + z^2)"),
+    "gap": (("x", "z"), lambda d: np.abs(d["x"] - d["z"]), 1, "y = abs(x - z)"),
+    "growth": (("price", "rate"), lambda d: 100 * (d["price"] - d["rate"]) / d["rate"], 1,
+               "y = 100 * price / rate - 100"),
+}  # fmt: skip
+
+
+def inputs(n: int = N) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    start = pd.Timestamp("2021-01-01")
+    return pd.DataFrame(
+        {
+            **{name: np.round(rng.normal(60, 15, n)).clip(1, 100) for name in "abc"},
+            "count": rng.integers(1, 60, n),
+            "per_box": rng.integers(2, 12, n),
+            "rate": np.round(rng.uniform(10, 40, n), 2),
+            "hours": np.round(rng.normal(40, 8, n)).clip(5, 80),
+            "income": np.round(rng.lognormal(10, 0.7, n)),
+            "price": np.round(rng.lognormal(3, 0.6, n), 2),
+            "discount": rng.choice([0, 0.05, 0.1, 0.2, 0.25], n),
+            "percent": rng.choice([0, 5, 10, 15, 20, 50], n),
+            "x": np.round(rng.normal(0, 5, n), 1),
+            "z": np.round(rng.normal(0, 5, n), 1),
+            "plan": rng.choice(list(FEES), n),
+            "size": rng.choice(list("SML"), n),
+            "begin": start + pd.to_timedelta(rng.integers(0, 700, n), "D"),
+            "end": start + pd.to_timedelta(rng.integers(0, 700, n), "D"),
+        }
+    )
+
+
+def table_of(kind: str, n: int = N) -> pd.DataFrame:
+    names, compute, decimals, _ = FORMULAS[kind]
+    frame = inputs(n)[list(names)]
+    own = compute(frame)
+    own = np.round(own / 0.05) * 0.05 if kind == "five cents" else own
+    return frame.assign(y=own if decimals is None else np.round(own, decimals), noise=np.arange(len(frame)) % 7)
+
+
+def broken(kind: str, rows: pd.DataFrame) -> int:
+    _, compute, decimals, _ = FORMULAS[kind]
+    own = compute(rows.reset_index(drop=True))
+    if decimals is None:
+        return int((rows["y"].to_numpy() != own).sum())
+    step = 0.05 if kind == "five cents" else 10.0**-decimals
+    return int((np.abs(rows["y"].to_numpy(dtype=float) - np.asarray(own, dtype=float)) > 0.5001 * step).sum())
+
+
+@pytest.mark.parametrize("kind", FORMULAS)
+def test_a_formula_is_found_and_holds_in_shuffled_rows(kind: str) -> None:
+    frame = table_of(kind)
+    table = Table.of(frame)
+    codec = Codec.measure(table)
+    relations = Relations.from_state(*Relations.discover(table, codec).state())
+    assert FORMULAS[kind][3] in relations.describe()
+    rng = np.random.default_rng(1)
+    shuffled = np.stack([rng.permutation(tokens) for tokens in codec.encode(frame).T], axis=1)
+    rows = relations.decode(codec, shuffled, rng)
+    assert broken(kind, rows) == 0
+    assert relations.hold(rows, codec).all()
+
+
+@pytest.mark.parametrize("kind", ["max of two", "least product", "tax", "fee", "boxes"])
+def test_one_row_that_breaks_a_formula_is_enough(kind: str) -> None:
+    frame = table_of(kind)
+    frame.loc[17, "y"] += 3
+    table = Table.of(frame)
+    relations = Relations.discover(table, Codec.measure(table))
+    assert not any(rule.column == "y" for rule in relations.rules if isinstance(rule, FormulaRule))
+
+
+def test_a_missing_attempt_is_ignored_by_the_best() -> None:
+    frame = inputs()[["a", "b", "c"]]
+    frame["b"] = frame["b"].where(np.arange(N) % 3 > 0)
+    frame["best"] = frame.max(axis=1)
+    table = Table.of(frame)
+    assert "best = max(a, b, c)" in Relations.discover(table, Codec.measure(table)).describe()
+
+
+def test_the_column_that_was_rounded_is_computed_wherever_it_stands() -> None:
+    frame = table_of("discount")
+    table = Table.of(frame[["y", "discount", "count", "price"]])
+    assert Relations.discover(table, Codec.measure(table)).describe() == ["y = count * price * (1 - discount)"]
+
+
+@pytest.fixture(scope="module")
+def model() -> MaskedSynthesizer:
+    frame = table_of("fee").assign(best=inputs()["a"], first=inputs()["a"], second=inputs()["b"])
+    frame["best"] = np.maximum(frame["first"], frame["second"])
+    return MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
+
+
+def test_a_saved_model_keeps_formulas_also_under_conditions(model: MaskedSynthesizer, tmp_path: Path) -> None:
+    model.save(tmp_path / "model")
+    loaded = tabsynth.load(tmp_path / "model")
+    for given in (None, {"best": 70.0}, {"best": (40, 60), "plan": "plus"}, {"y": (2.5, 4.0)}):
+        rows = loaded.sample(200, given=given, seed=1, progress=False)
+        assert broken("fee", rows) == 0
+        assert (rows["best"] == rows[["first", "second"]].max(axis=1)).all()
+    assert rows["y"].between(2.5, 4).all()
+    assert "best = max(first, second)" in str(model.relations_.card())
+
+
+def test_a_formula_can_be_refused() -> None:
+    frame = table_of("max of two")
+    plain = Schema.infer(frame).to_dict()
+    schema = Schema.from_dict({**plain, "constraints": [{"kind": "refused", "rule": "y = max(a, b)"}]})
+    table = Table.of(frame, schema=schema)
+    assert "y = max(a, b)" not in Relations.discover(table, Codec.measure(table)).describe()
+
+
+def test_no_formula_is_found_in_columns_that_only_nearly_agree() -> None:
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(100, 600))
+        shared, group = rng.normal(size=n), rng.integers(0, 3, n)
+        frame = pd.DataFrame({"group": np.array(list("abc"))[group]})
+        for at in range(5):
+            frame[f"c{at}"] = np.round(20 + 5 * shared + rng.normal(0, 1.5, n), at % 3)
+        frame["score"] = np.clip(np.round(shared + 3), 1, 5)
+        frame["near_max"] = np.maximum(frame["c0"], frame["c3"]) + (rng.random(n) < 0.1)
+        frame["near_fee"] = np.round((1 + group) * frame["c1"] + rng.normal(0, 0.2, n), 1)
+        frame["near_product"] = np.round(frame["c1"] * frame["c2"] * np.exp(rng.normal(0, 0.01, n)), 1)
+        frame["many_zeros"] = np.where(rng.random(n) < 0.4, 0, np.round(frame["c1"] + rng.normal(0, 1, n), 2))
+        table = Table.of(frame)
+        rules = Relations.discover(table, Codec.measure(table)).rules
+        assert [rule.text for rule in rules if isinstance(rule, FormulaRule)] == []
