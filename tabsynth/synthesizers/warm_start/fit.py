@@ -27,7 +27,7 @@ from tabsynth.training.variable_order import mutual_information, strongest_prede
 if TYPE_CHECKING:
     from tabsynth.synthesizers.masked import MaskedSynthesizer
 
-EPOCHS_SHARE, RATE_SHARE = 0.5, 0.5
+EPOCHS_SHARE, RATE_SHARE = 0.9, 0.5
 """Epochs and peak learning rate, relative to those of a fit from the start."""
 
 
