@@ -51,6 +51,11 @@ LANGUAGES: dict[str, tuple[str, ...]] = {
         "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
         "янв фев мар апр май июн июл авг сен окт ноя дек",
     ),
+    "hi": (
+        "जनवरी फ़रवरी मार्च अप्रैल मई जून जुलाई अगस्त सितंबर अक्टूबर नवंबर दिसंबर",
+        "जन फ़र मार्च अप्रै मई जून जुल अग सित अक्टू नव दिस",
+        "जनवरी फरवरी मार्च अप्रैल मई जून जुलाई अगस्त सितम्बर अक्टूबर नवम्बर दिसम्बर",
+    ),
     "tr": (
         "Ocak Şubat Mart Nisan Mayıs Haziran Temmuz Ağustos Eylül Ekim Kasım Aralık",
         "Oca Şub Mar Nis May Haz Tem Ağu Eyl Eki Kas Ara",
@@ -59,7 +64,8 @@ LANGUAGES: dict[str, tuple[str, ...]] = {
 """Names from January to December: in full, then lists of abbreviations."""
 
 TAG = re.compile(r"\[([A-Za-z]{2})(?:-(\d))?(\.?)\]")
-WORD = re.compile(r"[^\W\d_]+\.?")
+WORD = re.compile(r"(?:[^\W\d_]|[\u0900-\u0963])+\.?")
+"""A word; the vowel signs of Devanagari are no letters of regular expressions."""
 
 
 @dataclass(frozen=True)

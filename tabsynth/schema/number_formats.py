@@ -1,8 +1,9 @@
 """Detect, parse and write number formats, so that text comes back identical.
 
 A format is written as in spreadsheets, with the column's own separators: ``$#,##0.00``, ``#.##0,## €``, ``0.0#%``. A
-zero is a digit that is always there, a # one that may be. A second part shows how negative numbers are written if not
-with a minus in front, a third part how zero is: ``#,##0.00;(#,##0.00)``, ``0.0;0.0-``, ``+0%;-0%;0%``.
+zero is a digit that is always there, a # one that may be, and ``0.00E+00`` is scientific. A second part shows how
+negative numbers are written if not with a minus in front, a third part how zero is: ``#,##0.00;(#,##0.00)``,
+``0.0;0.0-``, ``+0%;-0%;0%``.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ NUMBER_PATTERN = re.compile(
 )
 FORMAT_PATTERN = re.compile(
     r"(?P<prefix>[^#0]*)(?P<whole>#(?P<thousands>[^#0])(?P<lakh>##\3)?##0|0|#)"
-    r"(?:(?P<decimal>[.,])(?P<least>0*)(?P<more>#*))?(?P<suffix>[^#0]*)"
+    r"(?:(?P<decimal>[.,])(?P<least>0*)(?P<more>#*))?(?P<exponent>(?:[eE]\+00)?)(?P<suffix>[^#0]*)"
 )
+SCIENTIFIC = re.compile(r"-?\d(?:(?P<decimal>[.,])(?P<places>\d+))?(?P<letter>[eE])[+-]\d\d+", re.ASCII)
 SEPARATORS = (("", "."), (",", "."), (".", ","), *((space, ",") for space in SPACES), ("'", "."), ("’", "."), ("", ","))
 SEPARATORS = (*SEPARATORS, *((space, ".") for space in SPACES))
 MAX_DECIMALS = 15
@@ -56,6 +58,7 @@ class NumberFormat:
         zero: Whether a zero comes before the separator of decimals (0.5, not .5).
         lakh: Whether groups after the first have two digits, as in India.
         negative: Notation of negative numbers, one of ``NEGATIVES``; empty for a leading minus sign.
+        exponent: Notation of the power of ten, ``E+00`` or ``e+00``; empty for none.
     """
 
     prefix: str = ""
@@ -67,6 +70,7 @@ class NumberFormat:
     zero: bool = True
     lakh: bool = False
     negative: str = ""
+    exponent: str = ""
 
     def __str__(self) -> str:
         base = self._positive()
@@ -84,7 +88,7 @@ class NumberFormat:
         group = f"#{self.thousands}##{self.thousands}##0" if self.lakh else f"#{self.thousands}##0"
         whole = group if self.thousands else "0" if self.zero else "#"
         places = "0" * self.least + ("#" if self.most > self.least else "")
-        return f"{self.prefix}{whole}{self.decimal + places if places else ''}{self.suffix}"
+        return f"{self.prefix}{whole}{self.decimal + places if places else ''}{self.exponent}{self.suffix}"
 
     @classmethod
     def parse(cls, text: str) -> NumberFormat | None:
@@ -106,6 +110,7 @@ class NumberFormat:
             most=MAX_DECIMALS if match["more"] else least,
             zero=match["whole"] != "#",
             lakh=match["lakh"] is not None,
+            exponent=match["exponent"],
         )
 
     @cached_property
@@ -118,6 +123,8 @@ class NumberFormat:
         places = "" if not self.most else places if self.least else f"(?:{places})?"
         body = rf"(?:{whole}){places}" if self.zero else rf"(?:{whole})?{places}"
         ends = re.escape(self.prefix), re.escape(self.suffix)
+        if self.exponent or self == PLAIN:
+            body = rf"{body}(?:[eE][+-]?\d+)?"
         return re.compile(rf"(?P<sign>-?){ends[0]}(?P<inner>-?)(?P<body>{body}){ends[1]}", re.ASCII)
 
     def read(self, text: str) -> float | None:
@@ -130,6 +137,9 @@ class NumberFormat:
 
     def write(self, number: float) -> str:
         """Return a number as text."""
+        if self.exponent:
+            plain = f"{abs(number):.{self.most}e}".replace(".", self.decimal).replace("e", self.exponent[0])
+            return ("-" if number < 0 else "") + self.prefix + plain + self.suffix
         digits = f"{abs(number):.{self.most}f}"
         if self.most == MAX_DECIMALS:  # as short as the number is, but no exponent
             digits = np.format_float_positional(abs(number), unique=True, trim="-")
@@ -148,6 +158,9 @@ class NumberFormat:
         if self.negative[:1] == "+" and (number > 0 or self.negative == "+0") and (nonzero or self.negative == "+0"):
             return ("-" if number < 0 and nonzero else "+") + written
         return _with_sign(written, self.negative, self.prefix) if number < 0 and nonzero else written
+
+
+PLAIN = NumberFormat()
 
 
 def _with_minus(text: str, negative: str) -> str:
@@ -176,7 +189,7 @@ def find_number_format(text: Sequence[str], decimal: str | None = None) -> Numbe
         text: The distinct texts.
         decimal: Decimal separator; detected by default.
     """
-    found = _find_unsigned_format(text, decimal)
+    found = _find_scientific_format(text, decimal) or _find_unsigned_format(text, decimal)
     if found is not None:
         return found
     for negative in NEGATIVES:
@@ -196,6 +209,16 @@ def _is_rewritten(form: NumberFormat, text: str) -> bool:
     """Return whether a text is read and written back identically."""
     number = form.read(text)
     return number is not None and form.write(number) == text
+
+
+def _find_scientific_format(text: Sequence[str], decimal: str | None) -> NumberFormat | None:
+    """Return the format of numbers such as 6.02e+23, all with the same number of decimals."""
+    first = SCIENTIFIC.fullmatch(text[0]) if len(text) else None
+    if first is None or decimal not in (None, first["decimal"], *("." * (first["decimal"] is None))):
+        return None
+    places = len(first["places"] or "")
+    form = NumberFormat(decimal=first["decimal"] or ".", least=places, most=places, exponent=f"{first['letter']}+00")
+    return form if all(_is_rewritten(form, value) for value in text) else None
 
 
 def _find_unsigned_format(text: Sequence[str], decimal: str | None) -> NumberFormat | None:

@@ -23,7 +23,7 @@ from tabsynth.schema.datetime_formats import has_offset, infer_resolution, parse
 from tabsynth.schema.kinds.datetime_detection import find_formats, infer_padding, is_date_like
 from tabsynth.schema.kinds.personal_columns import are_web_addresses, infer_personal, personal_question
 from tabsynth.schema.kinds.release_floor import release_floor
-from tabsynth.schema.number_formats import CURRENCY, MAX_DECIMALS, SPACES, NumberFormat, find_number_format
+from tabsynth.schema.number_formats import CURRENCY, MAX_DECIMALS, PLAIN, SPACES, NumberFormat, find_number_format
 from tabsynth.schema.validation import is_missing_marker
 
 MIN_ROWS = 20
@@ -43,13 +43,16 @@ MAX_YEARS = 50
 
 NUMBER = re.compile(r" *-?\d*(?:\.\d*)?(?:[eE][+-]?\d+)? *", re.ASCII)
 NUMBER_WITH_UNIT = re.compile(
-    r" *\(?[€$£¥]? ?-?\d{1,3}(?:[ ,.'\u00a0\u202f]?\d{3})*(?:[.,]\d+)? ?(?:[%€$£¥kKMBT]|Mio\.?|Mrd\.?|bn|mln)?[)-]? *",
+    r" *\(?[€$£¥]? ?-?\d{1,3}(?:[ ,.'\u00a0\u202f]?\d{3})*(?:[.,]\d+)? ?"
+    r"(?:[%€$£¥kKMBT万萬億亿만억]|Mio\.?|Mrd\.?|bn|mln|lakhs?|crores?|cr)?[)-]? *",
     re.ASCII,
 )
 NUMBER_PAIR = re.compile(r"\d+(?:[.,]\d+)? ?[/x×] ?\d+(?:[.,]\d+)?")
 """Two numbers in a cell, such as a blood pressure of 120/80."""
 AMOUNT = re.compile(rf"[^\w\s]{{0,2}}(?:{CURRENCY}[{SPACES}]?)?[^\w\s]?\d[\d.,'’٫٬ ]*[.,٫]\d+[^\w\s]?")
 """A number with decimals, its sign, separators and digits in any script."""
+ERA_DATE = re.compile(r"(?:(?:明治|大正|昭和|平成|令和)(?:元|\d\d?)年|[MTSHR]\d\d?[./-])\d\d?[月./-]\d\d?日?", re.ASCII)
+"""A date of the Japanese calendar, counted from the first year of an era."""
 SOME_DIGITS = re.compile(r"[-−+]?\d[\d.,٫٬٪%]*")
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
@@ -217,9 +220,11 @@ def _infer_digits(name: str, rows: int, different: int, distinct: list[str]) -> 
     alike = all(map(str.isdigit, distinct)) and len({len(value) for value in distinct}) == 1 and len(distinct[0]) >= 4
     if not padded and different > 20 and not is_code(name) and not is_key(name) and not alike:
         question = "the numbers are stored as text: convert them with pd.to_numeric, or is it a code (categorical)?"
-        form = find_number_format(distinct)
+        # Numbers in several spellings are still text: they are written in the plainest one.
+        form = find_number_format(distinct) or PLAIN
         why = "all values are numbers, written as text"
-        return Numeric(name=name, format=None if form is None else str(form), why=why, question=question)
+        written = str(form) if all(form.read(value.strip()) is not None for value in distinct) else None
+        return Numeric(name=name, format=written, why=why, question=question)
     fraction = any("." in value for value in distinct) and not is_code(name) and not is_key(name)
     if is_key(name) or (different == rows and rows >= MIN_ROWS and not fraction):
         return _infer_key(
@@ -268,9 +273,14 @@ def _number_or_date_question(numeric: float, sample: list[str]) -> str:
         return f"{numeric:.0%} of the distinct values are numbers, {odd} are not: are these errors, or is it a code?"
     if any(not value.isascii() for value in sample) and all(SOME_DIGITS.fullmatch(value) for value in sample):
         return "the numbers are written in digits other than 0 to 9: convert them to have the values learned"
+    if all(ERA_DATE.fullmatch(value) for value in sample):
+        return (
+            "the values resemble dates of the Japanese calendar: write years of the Gregorian one to have them learned"
+        )
     if all(AMOUNT.fullmatch(value) for value in sample):
         return "the values resemble numbers, written in several ways: write them in one way to have the values learned"
-    if all(NUMBER_WITH_UNIT.fullmatch(value) and any(char in "%€$£¥,'. " for char in value) for value in sample):
+    marks = "%€$£¥,'. 万萬億亿만억"
+    if all(NUMBER_WITH_UNIT.fullmatch(value) and any(char in marks for char in value) for value in sample):
         return (
             "the values resemble numbers with units or separators: remove these to have the values learned as numbers"
         )

@@ -22,6 +22,7 @@ DAYS = [moment.replace(hour=0, minute=0, second=0) for moment in MOMENTS]
 @pytest.mark.parametrize(
     "spelling",
     [
+        "%Y年%m月%d日 %H时%M分", "%Y年%m月%d日%H時%M分%S秒", "%Y년 %m월 %d일 %H시 %M분", "%H時%M分",
         "%Y%m%dT%H%M%S", "%Y%m%dT%H%M%SZ", "%Y%m%dT%H%M", "%Y%m%d%H%M%S", "%Y%m%d %H:%M", "%Y-%m-%dT%H:%M:%S",
         "%Y-%m-%dT%H:%M:%S.000Z", "%Y-%m-%d %H:%M:%S.0", "%Y-%m-%d %H:%M:%S UTC", "%Y/%m/%d", "%Y.%m.%d %H:%M",
         "%d.%m.%Y %H:%M", "%d.%m.%Y, %H:%M", "%d/%b/%Y:%H:%M:%S +0000", "%b %d, %Y", "%b. %-d, %Y", "%b %e %Y %I:%M%p",
@@ -44,7 +45,7 @@ def test_capital_months_stay_capital(spelling):
     ("format", "example"),
     [
         ("[fr]%-d %B %Y", "1 janvier 2014"), ("[Fr]%-d %B %Y", "1 Janvier 2014"), ("[fr.]%d %b %Y", "01 janv. 2014"),
-        ("[de]%-d. %B %Y", "1. Januar 2014"), ("[de-2.]%-d. %b %Y", "1. Jan. 2014"),
+        ("[hi]%-d %B %Y", "1 जनवरी 2014"), ("[de]%-d. %B %Y", "1. Januar 2014"), ("[de-2.]%-d. %b %Y", "1. Jan. 2014"),
         ("[es]%-d de %B de %Y", "1 de enero de 2014"), ("[es]%d-%b-%y", "01-ene-14"),
         ("[it]%d %B %Y", "01 gennaio 2014"), ("[pt]%d/%b/%Y", "01/jan/2014"), ("[pt]%B de %Y", "janeiro de 2014"),
         ("[nl]%-d %B %Y", "1 januari 2014"),

@@ -38,6 +38,10 @@ from tabsynth.schema.number_formats import NumberFormat, find_number_format, for
         (["1\u00a0234,50 Kč", "7,00 Kč"], "#\u00a0##0,00 Kč", [1234.5, 7]),
         (["1\u2009234.5", "20.0"], "#\u2009##0.0", [1234.5, 20]),
         (["R$ 1.234,56", "R$ 0,10"], "R$ #.##0,00", [1234.56, 0.1]),
+        (["3.466e+03", "-1.000e-12"], "0.000e+00", [3466, -1e-12]),
+        (["6.02E+23", "1.00E+100"], "0.00E+00", [6.02e23, 1e100]),
+        (["1,5e+03", "2,5e-01"], "0,0e+00", [1500, 0.25]),
+        (["5E+00", "7E-02"], "0E+00", [5, 0.07]),
     ],
 )
 def test_forms_are_found_read_and_written(text: list[str], form: str, numbers: list[float]) -> None:
@@ -55,6 +59,8 @@ def test_forms_are_found_read_and_written(text: list[str], form: str, numbers: l
         ["1-2"],
         ["007", "8"],
         ["1.50", "1.5"],
+        ["1.50e+03", "1.5e+03"],
+        ["1.5e3", "2.5e4"],
         ["$5", "€5"],
         ["1,2,3"],
         ["1.2.2020"],

@@ -72,6 +72,12 @@ CLOCKS = (
     "%H%M%S",
     "%H%M%S.%f",
     "%H",
+    "%H时%M分",
+    "%H时%M分%S秒",
+    "%H時%M分",
+    "%H時%M分%S秒",
+    "%H시 %M분",
+    "%H시 %M분 %S초",
 )
 """Formats of a time of day."""
 SEPARATORS = (" ", "T", ":", ", ", "-", "_", " - ", "")
@@ -91,6 +97,10 @@ MONTHS_AND_TIMES = (
         "%B %Y",
         "%B de %Y",
         "%Y年%m月",
+        "%Y년 %m월",
+        "%H时%M分",
+        "%H時%M分",
+        "%H시 %M분",
         "%G-W%V",
         "%GW%V",
     ),
@@ -220,7 +230,7 @@ def _clocks_of(rest: str, day: str) -> Iterator[str]:
             compact = clock == "%H" or clock.startswith("%H%M")
             if compact and not (day == COMPACT_FORMAT or (separator in ("T", " ") and day[:2] in ("%Y", "%G"))):
                 continue
-            if separator == "" and not (compact and day == COMPACT_FORMAT):
+            if separator == "" and not (compact and day == COMPACT_FORMAT) and clock[2] not in "时時시":
                 continue
             if _pattern(clock).fullmatch(rest[len(separator) :]):
                 yield separator + clock
