@@ -69,7 +69,8 @@ PERSONAL_NUMBER_WORDS = frozenset({
     "medicaid", "sozialversicherungsnummer", "versichertennummer", "rvnr", "reisepass", "reisepassnummer", "passeport",
     "pasaporte", "passaporto", "ausweis", "ausweisnummer", "personalausweis", "führerschein", "fallnummer",
     "patientennummer", "kundennummer", "vin", "imei", "mac", "kennzeichen", "nummernschild", "matrícula", "targa",
-    "телефон", "паспорт", "الهاتف", "फोन"
+    "телефон", "паспорт", "الهاتف", "फोन", "acct", "acctno", "acctnum", "accountno", "accountnumber", "cardno",
+    "cardnumber", "ccnum", "ccnumber", "konto", "kontonr", "msisdn", "phoneno", "phonenumber", "mobileno", "passportno"
 })  # fmt: skip
 """Words for numbers that reach or identify a person."""
 TWO_NUMBER_WORDS = frozenset({
@@ -107,7 +108,9 @@ PLACE_WORDS = frozenset({
     "cep", "pincode", "邮编", "邮政编码", "郵便番号", "우편번호"
 })  # fmt: skip
 BIRTH_WORDS = frozenset({
-    "dob", "birth", "birthdate", "birthday", "dateofbirth", "geburtsdatum", "出生日期", "生年月日"
+    "dob", "birth", "birthdate", "birthday", "dateofbirth", "geburtsdatum", "geburtstag", "geburtsjahr", "birthyear",
+    "yearofbirth", "yob", "naissance", "nacimiento", "nascita", "nascimento", "geboortedatum", "födelsedatum",
+    "рождения", "urodzenia", "doğum", "出生日期", "出生年月", "生年月日", "생년월일", "जन्मतिथि"
 })  # fmt: skip
 
 DATE_WORDS = frozenset({"date", "datum", "fecha", "dob", "admitted", "discharged", "day", "日期"})
@@ -191,7 +194,7 @@ def is_personal_number(name: str) -> bool:
     words = _content_words(name)
     if not words or any(word in name for word in UNSPACED_WORDS[2]):
         return bool(words)
-    owned = PERSONAL_NUMBER_WORDS | {"account", "card", "insurance", "licence", "license"}
+    owned = PERSONAL_NUMBER_WORDS | {"cc", "account", "card", "insurance", "licence", "license"}
     if "".join(words[-2:]) in TWO_NUMBER_WORDS:
         return True
     if words[-1] in NUMBER_WORDS:

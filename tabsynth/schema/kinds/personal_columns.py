@@ -41,6 +41,10 @@ PHONE = re.compile(
 )
 MIN_CHECKED_VALUES = 8
 """Distinct values that must all have a valid check digit, which one number in ten has by chance."""
+PAYMENT_CARD = re.compile(r"4\d{15}|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|62\d{14,17}|6011\d{12}|65\d{14}", re.ASCII)
+"""Lengths and first digits of the large networks of payment cards."""
+MIN_CARDS = 3
+"""Distinct numbers of such a form that must all have a valid check digit."""
 MIN_PERSONAL_SHARE = 0.5
 """Share of e-mail addresses from which a column is not learned, even if it has other values."""
 YES_NO_WORDS = frozenset({"yes", "no", "y", "n", "true", "false", "none", "unknown", "ja", "nein", "si", "non", "oui"})
@@ -169,7 +173,10 @@ NUMBER_CHECKS: dict[str, Callable[[Sequence[str]], bool]] = {
     "social security numbers": _all_match(SSN, lambda value: True, 1),
     "Chinese identity numbers": _all_match(CHINESE_ID, _chinese_id, 1),
     "NHS numbers": _all_match(NHS, _nhs, MIN_CHECKED_VALUES),
-    "payment card numbers": _all_match(CARD, _luhn, MIN_CHECKED_VALUES),
+    "payment card numbers": lambda sample: (
+        _all_match(CARD, _luhn, MIN_CHECKED_VALUES)(sample)
+        or _all_match(CARD, lambda value: bool(PAYMENT_CARD.fullmatch(value)) and _luhn(value), MIN_CARDS)(sample)
+    ),
     "Swiss insurance numbers": _all_match(AHV, lambda value: True, 1),
     "Brazilian taxpayer numbers": _all_match(CPF, lambda value: True, 1),
     "national insurance numbers": _all_match(NINO, lambda value: True, 1),
