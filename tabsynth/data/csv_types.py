@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tabsynth.errors import DataError, quote
 from tabsynth.schema.cell_types import is_text
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import parse_dates, parse_iso
@@ -75,7 +76,7 @@ def cast_to_column(values: pd.Series, column: Column) -> pd.Series | None:
     if isinstance(column, Boolean) and values.dtype != bool:
         return _cast_members(values, {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False})
     if isinstance(column, Categorical) and column.values is not None:
-        return _cast_members(values, {str(value): value for value in column.values})
+        return _cast_members(values, _spellings(column.values))
     if isinstance(column, (Identifier, Text)) and text:
         whole = isinstance(column, Identifier) and values.dropna().str.fullmatch(INTEGER[1:-1]).all()
         return None if whole else values
@@ -151,6 +152,15 @@ def _cast_numbers(values: pd.Series, column: Numeric) -> pd.Series:
     return floats.astype("Int64") if floats.isna().any() else floats.astype(np.int64)
 
 
+def _spellings(values: Iterable[object]) -> dict[str, object]:
+    """Return the declared values by their spellings; a whole number may be written as 1 or 1.0."""
+    known: dict[str, object] = {}
+    for value in values:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and float(value).is_integer():
+            known |= {str(int(value)): value, str(float(value)): value}
+    return known | {str(value): value for value in values}
+
+
 def _member(value: object, known: dict[str, object]) -> object:
     """Return the declared value with the spelling of a value, or the value."""
     return known.get(str(value), known.get(str(value).lower(), value))
@@ -169,6 +179,11 @@ def _cast_members(values: pd.Series, known: dict[str, object]) -> pd.Series:
         out = cells.map(lambda value: _member(value, known), na_action="ignore").where(values.notna(), None)
     if is_text(out):
         return out
+    if unknown := [value for value in out.dropna().unique() if isinstance(value, str) and value not in known.values()]:
+        raise DataError(
+            f"column {values.name!r}: {len(unknown)} values are not in the schema, such as {quote(unknown, 3)}; the "
+            f"schema allows {quote(dict.fromkeys(known.values()), 6)}; fix the values or add them to the schema"
+        )
     kinds = set(out.dropna().map(type))
     if kinds == {bool}:
         return out.astype("boolean" if out.isna().any() else bool)

@@ -6,7 +6,6 @@ decide (see ``csv_types``), and text of digits comes back as numbers unless a sc
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,7 +28,7 @@ from tabsynth.data.provenance import attach_provenance, get_provenance, read_sid
 from tabsynth.data.sql.read_write import read_frame
 from tabsynth.data.sql.table_schema import merge_schemas
 from tabsynth.data.sql.urls import is_database_url, parse_url
-from tabsynth.data.table import Table, parse_numeric_text
+from tabsynth.data.table import Table, complete_schema, parse_numeric_text
 from tabsynth.data.write_tables import to_arrow, write, write_chunks
 from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Column, Datetime
@@ -59,7 +58,8 @@ def read(
         path: A file; the suffix decides the format. Or a folder of Parquet or Arrow files, also with Hive partitions
             (``year=2024/``), or a pattern such as ``visits/*.parquet``. Or the URL of a database, such as ``postgresql://user@host/clinic``
             or ``sqlite:///clinic.db``.
-        schema: The schema, to which columns are cast; inferred by default.
+        schema: The schema, to which columns are cast; inferred by default. Columns that a schema file or a dictionary
+            does not declare are inferred; a ``Schema`` declares all columns.
         sheet: Sheet of a workbook; the first by default.
         separator: Field separator of a CSV file; detected by default.
         decimal: Decimal separator of numbers, "." or ","; detected by default.
@@ -74,9 +74,11 @@ def read(
         DataError: No rows, ragged rows, duplicate names, or values that do not fit the schema.
         SchemaError: The schema and the file have different columns.
     """
-    schema = None if schema is None else Schema.of(schema)
     options: dict[str, Any] = {"sheet": sheet, "separator": separator, "decimal": decimal, "encoding": encoding}
-    content = _read_content(path, schema, **options, missing=missing, table=table, query=query)
+    options |= {"missing": missing, "table": table, "query": query}
+    if schema is not None and not isinstance(schema, Schema):
+        return read_partial(path, Schema.of(schema), options)
+    content = _read_content(path, schema, **options)
     try:
         if schema is not None:
             return Table.of(content.frame, schema)
@@ -99,14 +101,9 @@ def read_partial(path: str | Path, schema: Schema, options: Mapping[str, Any] | 
     """
     content = _read_content(path, schema, **(options or {}))
     frame = content.frame
-    rest = [name for name in frame.columns if name not in schema]
     try:
-        if rest and set(schema) <= set(frame.columns):
-            inferred = replace(content, frame=frame[rest]).infer()
-            message = f"{Path(content.name).name}: {quote(rest)} is not in the schema and is inferred"
-            warnings.warn(message, UserWarning, stacklevel=3)
-            columns = {name: inferred[name] if name in inferred else schema[name] for name in frame.columns}
-            schema = replace(schema, columns=columns)
+        where = f"{Path(content.name).name}: "
+        schema = complete_schema(schema, frame, lambda rest: replace(content, frame=rest).infer(), where)
         return Table.of(frame, schema)
     except DataError as error:
         raise DataError(f"{content.name!r}: {error}") from error

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from tabsynth.errors import DataError, quote
+from tabsynth.schema.cell_types import to_pandas
 from tabsynth.schema.columns import Numeric
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import check_against_schema, check_frame, is_missing_marker, to_numbers
@@ -39,6 +41,8 @@ class Table:
     def of(cls, data: TableLike, schema: Schema | None = None) -> Table:
         """Create a table from a frame, a table or a path; without a schema, one is inferred.
 
+        Columns that a dictionary or a schema file does not declare are inferred, too.
+
         Raises:
             InputError: The table is unusable, or the schema does not fit it; the message names column and value.
         """
@@ -50,11 +54,7 @@ class Table:
             if schema is None or schema is data.schema:
                 return data
             data = data.frame
-        given: Any = data
-        if not isinstance(given, pd.DataFrame) and hasattr(given, "__arrow_c_stream__"):
-            import pyarrow as pa
-
-            given = pa.table(given).to_pandas()  # of polars, pyarrow, DuckDB
+        given = to_pandas(data)
         if not isinstance(given, pd.DataFrame):
             raise DataError(f"expected a DataFrame, a Table or a path, not {type(given).__name__}")
         check_frame(given)
@@ -62,10 +62,37 @@ class Table:
         if schema is None:
             schema = Schema.infer(frame)
             return cls(parse_numeric_text(frame, schema), schema)
-        schema = Schema.of(schema)
+        if not isinstance(schema, Schema):
+            schema = complete_schema(Schema.of(schema), frame, Schema.infer)
         frame = parse_numeric_text(frame, schema)
         check_against_schema(frame, schema)
         return cls(frame, schema)
+
+
+def complete_schema(
+    schema: Schema, frame: pd.DataFrame, infer: Callable[[pd.DataFrame], Schema], where: str = ""
+) -> Schema:
+    """Return a schema with the columns that it does not declare inferred; a warning names them."""
+    rest = [name for name in frame.columns if name not in schema]
+    if not rest or not set(schema) <= set(frame.columns):
+        return schema
+    inferred = infer(frame[rest])
+    warnings.warn(f"{where}{quote(rest)} is not in the schema and is inferred", UserWarning, stacklevel=4)
+    return replace(schema, columns={name: {**schema, **inferred}[name] for name in frame.columns})
+
+
+def checked_rows(data: pd.DataFrame | Table) -> pd.DataFrame:
+    """Return the frame of rows for a fitted model, whose columns have unique names.
+
+    Raises:
+        DataError: It is no table, or has two columns of one name.
+    """
+    frame = data.frame if isinstance(data, Table) else to_pandas(data)
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"expected a DataFrame or a Table, not {type(frame).__name__}")
+    if (twice := frame.columns[frame.columns.duplicated()].unique()).size:
+        raise DataError(f"duplicate column names: {quote(twice)}; give every column a unique name")
+    return frame
 
 
 def parse_numeric_text(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from tabsynth.data.sql.read_write import Mode, write_batches, write_frame
 from tabsynth.data.sql.urls import is_database_url
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, SourceError, quote
+from tabsynth.schema.cell_types import to_pandas
 from tabsynth.schema.columns import Column, Datetime
 from tabsynth.schema.schema import Schema
 
@@ -56,7 +57,7 @@ def write(
             (``create``), does not (``append``), or refuses a row.
         DataError: The file format, or the table of the database, cannot represent the table.
     """
-    frame = data.frame if isinstance(data, Table) else data
+    frame = data.frame if isinstance(data, Table) else to_pandas(data)
     schema = data.schema if isinstance(data, Table) and schema is None else schema
     schema = None if schema is None else Schema.of(schema)
     if is_database_url(path):
@@ -177,6 +178,8 @@ def _check_file_options(path: str | Path, table: str | None, mode: str | None) -
 
 
 def _check_names(frame: pd.DataFrame) -> None:
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"expected a DataFrame or a Table to write, not {type(frame).__name__}")
     twice = frame.columns[frame.columns.duplicated()].unique()
     if len(twice):
         raise DataError(f"duplicate column names: {quote(twice)}; give every column a unique name")

@@ -15,6 +15,7 @@ from tabsynth.data.read_write import read
 from tabsynth.errors import DataError, InputError, TabsynthError, quote
 from tabsynth.mixing.plan.entries import Input
 from tabsynth.mixing.plan.plan import Plan
+from tabsynth.schema.cell_types import to_pandas
 from tabsynth.schema.validation import check_frame
 
 
@@ -24,6 +25,7 @@ def load_source(table: pd.DataFrame | str | Path, name: str) -> tuple[pd.DataFra
     Raises:
         InputError: The source is neither a valid frame nor a path.
     """
+    table = to_pandas(table)
     if isinstance(table, pd.DataFrame):
         try:
             check_frame(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,20 @@ import pyarrow as pa
 from tabsynth.common.text import is_unicode
 from tabsynth.errors import DataError, quote
 
+CATEGORY_TYPES = (
+    str, bool, int, float, np.bool_, np.integer, np.floating, decimal.Decimal, datetime.date, datetime.timedelta,
+    np.datetime64, pd.Period, pd.Interval,
+)  # fmt: skip
+"""Types of the categories of a pandas categorical."""
 MAX_EXACT = 2**53
 """Up to here, float64 holds every whole number."""
+
+
+def to_pandas(data: Any) -> Any:
+    """Convert a table of polars, pyarrow or DuckDB to pandas; return any other value unchanged."""
+    if isinstance(data, pd.DataFrame) or not hasattr(data, "__arrow_c_stream__"):
+        return data
+    return pa.table(data).to_pandas()
 
 
 def exceeds_float64(values: pd.Series) -> bool:
@@ -67,9 +80,23 @@ def check_cells(values: pd.Series) -> None:
     if values.dtype == object:
         _check_objects(values)
     if isinstance(values.dtype, pd.CategoricalDtype):
-        _check_unicode(pd.Series(values.dtype.categories, name=values.name))
+        _check_categories(values.dtype.categories, values.name)
     elif values.dtype == object or isinstance(values.dtype, pd.StringDtype):
         _check_unicode(values)
+
+
+def _check_categories(categories: pd.Index, name: object) -> None:
+    """Reject categories that no model file can hold: invalid Unicode, infinities and unsupported types."""
+    _check_unicode(pd.Series(categories, name=name))
+    numbers = [value for value in categories if isinstance(value, (float, np.floating, decimal.Decimal))]
+    if any(np.isinf(float(value)) for value in numbers):
+        raise DataError(f"column {name!r} has an infinite category; replace it by a number or leave the cells empty")
+    odd = [value for value in categories if not isinstance(value, CATEGORY_TYPES)]
+    if odd:
+        raise DataError(
+            f"column {name!r} has categories of type {type(odd[0]).__name__}, such as {quote(odd[:1])}; convert them "
+            "to text, numbers or dates, for instance with .cat.rename_categories(str)"
+        )
 
 
 def _check_unicode(values: pd.Series) -> None:
@@ -101,12 +128,33 @@ def _check_objects(values: pd.Series) -> None:
             f"column {values.name!r} mixes {' and '.join(sorted(types))}, such as {quote(examples)}; "
             "give all its cells one type: in the file, or with astype(str) in pandas"
         )
-    if types == {"number"} and np.isinf(present.astype(float)).any():
+    if types == {"number"} and _are_infinite(present):
         raise DataError(f"column {values.name!r} holds infinite values; replace them or leave them empty")
+    if types == {"date"}:
+        _check_zones(present)
     if "other" in types:
         raise DataError(
             f"column {values.name!r} holds {type(present.iloc[0]).__name__} objects; a cell must be text, "
             "a number, a boolean or a date"
+        )
+
+
+def _are_infinite(numbers: pd.Series) -> bool:
+    """Return whether some numbers are infinite, or too large for float64."""
+    try:
+        return bool(np.isinf(numbers.astype(float)).any())
+    except OverflowError:
+        return True
+
+
+def _check_zones(moments: pd.Series) -> None:
+    """Reject a column in which some datetimes have a time zone and others have none: no instant is sure."""
+    zoned = moments.map(lambda value: isinstance(value, datetime.datetime) and value.tzinfo is not None)
+    if zoned.any() and not zoned.all():
+        examples = [str(moments[zoned].iloc[0]), str(moments[~zoned].iloc[0])]
+        raise DataError(
+            f"column {moments.name!r} mixes datetimes with and without a time zone, such as {quote(examples)}; give "
+            "all of them a time zone, or none"
         )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.schema.cell_types import exceeds_float64, unwrap_arrow_timestamps
+from tabsynth.schema.cell_types import exceeds_float64, to_pandas, unwrap_arrow_timestamps
 from tabsynth.schema.column_names import is_code, is_date_name, is_key, is_quantity, is_quasi_identifier
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import infer_resolution, parse_dates
@@ -62,6 +62,7 @@ def infer_schema(frame: pd.DataFrame, *, decimal: str | None = None) -> Schema:
     Raises:
         DataError: The frame is not a table: no rows or columns, names that are not text or not unique, mixed types.
     """
+    frame = to_pandas(frame)
     check_frame(frame)
     columns = {str(name): infer_column(frame[name], decimal) for name in frame.columns}
     return Schema(with_codes(frame, with_edge_rows(frame, columns), MIN_GROUP))

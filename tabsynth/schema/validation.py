@@ -40,6 +40,8 @@ def is_missing_marker(value: str) -> bool:
 
 def check_frame(frame: pd.DataFrame) -> None:
     """Raise DataError for an unsupported frame."""
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(f"expected a DataFrame, not {type(frame).__name__}")
     if not len(frame.columns):
         raise DataError("the table has no columns; pass a table with at least one column")
     if not len(frame):

@@ -12,7 +12,7 @@ import torch
 
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.data.table import Table
+from tabsynth.data.table import Table, checked_rows
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy, satisfy_keys
 from tabsynth.synthesizers.options import SampleContext
@@ -48,7 +48,7 @@ def impute_rows(
             number.
     """
     how = SampleContext.of(seed, False, calibrate=False, stratify=False)
-    frame = (data.frame if isinstance(data, Table) else data).reset_index(drop=True)
+    frame = checked_rows(data).reset_index(drop=True)
     codec = synthesizer.codec_
     conditions = Conditions.of(codec, frame, len(frame), strict=False)
     tokens = synthesizer._constant_tokens(len(frame))

@@ -12,6 +12,7 @@ import pandas as pd
 from tabsynth.common.validation import check_required_integers, validate_rows, validate_seed
 from tabsynth.errors import ConditionError, InputError
 from tabsynth.relations.declared.rule_set import RuleSet
+from tabsynth.schema.cell_types import to_pandas
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.row_weights import RowWeights
 from tabsynth.training.training_run import TrainingRun
@@ -94,6 +95,7 @@ def resolve_rows(n: int | None, given: Given | None, default: int) -> int:
         InputError: ``n`` is no whole number of at least 0.
         ConditionError: It differs from the number of conditions.
     """
+    given = to_pandas(given)
     frame_rows = len(given) if isinstance(given, pd.DataFrame) else None
     if n is None:
         return default if frame_rows is None else frame_rows

@@ -21,6 +21,7 @@ from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.mechanisms.contribution_bounding import check_person_column
 from tabsynth.privacy.public_schema import private_schema, to_public_schema
 from tabsynth.relations.declared.feasibility import check_feasible
+from tabsynth.schema.cell_types import to_pandas
 from tabsynth.schema.constraints import Combinations
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.constraint_card import count_repairs
@@ -72,7 +73,7 @@ def prepare_private_fit(
     unlisted = [rule.to_dict() for rule in schema.constraints if isinstance(rule, Combinations) and rule.values is None]
     if unlisted:
         raise PrivacyError(f"the constraint {unlisted[0]} takes its values from the table: list them in a private fit")
-    frame = read_private(Path(data), schema) if isinstance(data, (str, Path)) else data
+    frame = read_private(Path(data), schema) if isinstance(data, (str, Path)) else to_pandas(data)
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"expected a DataFrame, a Table or a path, not {type(data).__name__}")
     names = list(frame.columns)

@@ -18,7 +18,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.token_slots import stored_counts
 from tabsynth.common.arrays import Arrays, Floats, Integers, Tokens
 from tabsynth.common.validation import check_positive_integers
-from tabsynth.data.table import Table
+from tabsynth.data.table import Table, checked_rows
 from tabsynth.errors import InputError, quote
 from tabsynth.relations.enforcement import Relations, combined_state
 from tabsynth.relations.functional_dependencies import (
@@ -247,7 +247,7 @@ class TokenSynthesizer(Synthesizer):
     def _encode_known(self, data: pd.DataFrame | Table) -> Tokens:
         """Return the learned tokens of rows, -1 for absent columns."""
         self._check_fitted()
-        frame = data.frame if isinstance(data, Table) else data
+        frame = checked_rows(data)
         if unknown := [name for name in frame.columns if name not in self.codec_.coders]:
             raise InputError(f"unknown columns: {quote(unknown)}")
         return self.codec_.encode(frame)[:, self.active_]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import uuid
 from pathlib import Path
@@ -77,3 +78,40 @@ def test_escapes_of_half_a_surrogate_pair_are_refused_in_schemas_and_rules(tmp_p
     path.write_text('columns:\n  s: {kind: categorical, values: ["\\ud800", a]}\n')
     with pytest.raises(TabsynthError, match="not valid Unicode"):
         read_yaml(path, "rules")
+
+
+@pytest.mark.parametrize(
+    ("categories", "says"),
+    [
+        ([(1, 2), (1, 3)], "type tuple"),
+        ([b"a", b"b"], "type bytes"),
+        ([datetime.time(1), datetime.time(2)], "type time"),
+        ([uuid.UUID(int=1), uuid.UUID(int=2)], "type UUID"),
+        ([frozenset([1]), frozenset([2])], "type frozenset"),
+        ([1j, 2j], "type complex"),
+        ([1.0, np.inf], "infinite category"),
+    ],
+)
+def test_categories_that_no_model_file_can_hold_are_refused_before_a_fit(categories: list[Any], says: str) -> None:
+    frame = pd.DataFrame({"c": pd.Categorical(categories * 20)})
+    with pytest.raises(DataError, match=rf"column 'c' has .*{says}"):
+        ts.MarginalSynthesizer().fit(frame, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([10**400, 1], "infinite"),
+        ([pd.Timestamp("2020-01-01", tz="UTC"), pd.Timestamp("2020-01-02")], "with and without a time zone"),
+        ([datetime.date(2020, 1, 1), datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)], "with and without"),
+    ],
+)
+def test_objects_that_have_no_common_form_are_refused(values: list[Any], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        ts.Schema.infer(pd.DataFrame({"c": pd.Series(values * 20, dtype=object)}))
+
+
+@pytest.mark.parametrize("data", [pd.Series([1]), None, [[1]]], ids=["series", "none", "list"])
+def test_only_tables_are_written(tmp_path: Path, data: Any) -> None:
+    with pytest.raises(DataError, match="expected a DataFrame or a Table to write, not"):
+        ts.write(data, tmp_path / "t.csv")

@@ -8,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import tabsynth as ts
 from tabsynth.common.yaml_files import parse_yaml
+from tabsynth.data import Table
 from tabsynth.data.sample_datasets import open_table
-from tabsynth.errors import SchemaError
+from tabsynth.errors import DataError, SchemaError
 from tabsynth.schema import Schema
 
 FRAME = pd.DataFrame(
@@ -111,3 +113,41 @@ def test_malformed_yaml_is_a_schema_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "s.yaml").write_text(text)
     with pytest.raises(SchemaError):
         Schema.from_json(tmp_path / "s.yaml")
+
+
+def test_dictionaries_and_files_may_declare_some_columns_in_python(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"grade": [1, 2, 3] * 20, "age": range(20, 80)})
+    part = {"columns": {"grade": {"kind": "categorical"}}}
+    Schema.from_dict(part).to_json(tmp_path / "part.json")
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    for data, schema in (
+        (frame, part),
+        (frame, tmp_path / "part.json"),
+        (tmp_path / "rows.csv", part),
+        (tmp_path / "rows.csv", tmp_path / "part.json"),
+    ):
+        with pytest.warns(UserWarning, match="'age' is not in the schema and is inferred"):
+            table = Table.of(data, schema)  # type: ignore[arg-type]
+        assert [(name, column.kind) for name, column in table.schema.items()] == [
+            ("grade", "categorical"),
+            ("age", "numeric"),
+        ]
+    with pytest.raises(SchemaError, match="'age' of the table is not in the schema"):
+        Table.of(frame, Schema.from_dict(part))
+
+
+@pytest.mark.parametrize("values", [[1, 2, 3], [1.0, 2.0, 3.0], ["1", "2", "3"]])
+@pytest.mark.parametrize("cells", ["{}", "{}.0"])
+def test_whole_numbers_of_categories_are_written_in_any_form(tmp_path: Path, values: list[object], cells: str) -> None:
+    if values == ["1", "2", "3"] and cells == "{}.0":
+        return  # text is compared as it is written
+    (tmp_path / "rows.csv").write_text("grade,k\n" + "".join(f"{cells.format(1 + i % 3)},{i}\n" for i in range(30)))
+    declared = {"columns": {"grade": {"kind": "categorical", "values": values}, "k": {"kind": "numeric"}}}
+    assert set(ts.read(tmp_path / "rows.csv", schema=Schema.from_dict(declared)).frame["grade"]) == set(values)
+
+
+def test_an_undeclared_value_is_named_whatever_its_type(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("grade,k\n" + "".join(f"{1 + i % 3},{i}\n" for i in range(30)))
+    declared = {"columns": {"grade": {"kind": "categorical", "values": [1, 2]}, "k": {"kind": "numeric"}}}
+    with pytest.raises(DataError, match="column 'grade': 1 values are not in the schema, such as '3'; .* allows 1, 2"):
+        ts.read(tmp_path / "rows.csv", schema=Schema.from_dict(declared))

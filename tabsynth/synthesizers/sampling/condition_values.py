@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,21 @@ def convert_values(
     if isinstance(column, (Identifier, Text)):
         return values
     return _convert_categories(codec, name, values, strict)
+
+
+def check_scalars(name: str, wanted: Any, rows: int) -> None:
+    """Raise ConditionError for a condition that is neither a value nor several values."""
+    if isinstance(wanted, pd.Series) and len(wanted) != rows:
+        raise ConditionError(
+            f"given[{name!r}] has {len(wanted)} values for {rows} rows; give one value, or draw the rows of a frame of "
+            "conditions with sample(given=frame)"
+        )
+    values = wanted if isinstance(wanted, (tuple, list, set, frozenset, pd.Series)) else [wanted]
+    if not all(isinstance(value, Hashable) and pd.api.types.is_scalar(value) for value in values):
+        raise ConditionError(
+            f"given[{name!r}] is {shorten(repr(wanted), 80)}: give a value, a range (low, high) or a list of values; "
+            "for one value for each row, give a frame"
+        )
 
 
 def convert_range(codec: Codec, name: str, span: tuple[Any, ...]) -> tuple[float, float]:
@@ -221,6 +237,10 @@ def _read(value: Any, format: str | None) -> pd.Timestamp:
 def _read_numbers(name: str, column: Column, values: pd.Series) -> npt.NDArray[np.float64]:
     """Return given numbers, plain or in the column's written form."""
     form = column.format if isinstance(column, Numeric) else None
+    if any(isinstance(value, (bool, np.bool_)) for value in values if values.dtype == object):
+        raise ConditionError(
+            f"given[{name!r}] is true or false, but the column holds numbers; YAML reads NO, yes and on as booleans"
+        )
     try:
         return to_numbers(values, form)
     except DataError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,12 +15,14 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.numeric_encoder import QuantileCoder, TokenRange
 from tabsynth.codec.pandas_dtypes import value_series
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.errors import ConditionError, quote, shorten
+from tabsynth.errors import ConditionError, quote
+from tabsynth.schema.cell_types import to_pandas
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_numbers
 from tabsynth.synthesizers.sampling.condition_values import (
     check_in_learned_range,
+    check_scalars,
     convert_range,
     convert_values,
     describe_learned_range,
@@ -69,17 +71,20 @@ class Conditions:
         Raises:
             ConditionError: An unknown column, or a value or range that the model cannot generate.
         """
+        given = to_pandas(given)
         if given is None:
             return cls.none(codec, rows)
         if not isinstance(given, (Mapping, pd.DataFrame)):
             raise ConditionError(f"given must be a mapping or a frame, not {type(given).__name__}")
+        if isinstance(given, pd.DataFrame) and (twice := given.columns[given.columns.duplicated()].unique()).size:
+            raise ConditionError(f"given has several columns of the name {quote(twice)}; give each column once")
         unknown = [name for name in given if name not in codec.coders]
         if unknown:
             raise ConditionError(f"given names unknown columns: {quote(unknown)}; there are {quote(codec.coders, 20)}")
         out = cls.none(codec, rows)
         for name in map(str, given):
             wanted = given[name]
-            _check_scalars(name, wanted, rows)
+            check_scalars(name, wanted, rows)
             if not isinstance(given, pd.DataFrame):
                 _check_learned(codec, name, wanted)
             if isinstance(wanted, pd.Series):
@@ -238,18 +243,6 @@ def present_only(codec: Codec) -> dict[str, Floats]:
     return out
 
 
-def _check_scalars(name: str, wanted: Any, rows: int) -> None:
-    """Raise ConditionError for a condition that is neither a value nor several values."""
-    if isinstance(wanted, pd.Series) and len(wanted) != rows:
-        raise ConditionError(f"given[{name!r}] has {len(wanted)} values for {rows} rows; give a value, or a frame")
-    values = wanted if isinstance(wanted, (tuple, list, set, frozenset, pd.Series)) else [wanted]
-    if not all(isinstance(value, Hashable) and pd.api.types.is_scalar(value) for value in values):
-        raise ConditionError(
-            f"given[{name!r}] is {shorten(repr(wanted), 80)}: give a value, a range (low, high) or a list of values; "
-            "for one value for each row, give a frame"
-        )
-
-
 def _check_learned(codec: Codec, name: str, wanted: Any) -> None:
     """Raise ConditionError for a condition on a generated column, unless it is to be missing."""
     column = codec.schema[name]
@@ -272,6 +265,7 @@ def split_mixture(
         ConditionError: The table has no source column, or the shares are not shares.
     """
     source = source_column(schema)
+    given = to_pandas(given)
     if isinstance(given, pd.DataFrame) or source in (given or {}):
         raise ConditionError(f"mixture decides the column {source!r} of every row; give the rest as a mapping")
     shares = np.array(list(mixture.values()), dtype=np.float64)

@@ -70,6 +70,8 @@ def model(frame: pd.DataFrame) -> MarginalSynthesizer:
         ({"k": (1000, 2000)}, "from 0 to 100"),
         ({"k": math.inf}, "infinite"),
         ({"k": "many"}, "'many', not a number"),
+        ({"k": True}, "true or false.*numbers"),
+        (pd.DataFrame([["SE", "NO"]], columns=["country", "country"]), "several columns of the name 'country'"),
         ({"day": ("2020-01-05 10:00", "2020-01-05 11:00")}, "empty"),
         ({"born": pd.Timestamp("2020-01-05 10:00")}, "cannot hold"),
         ({"when": "2031-01-05"}, "2031.*from 2020"),
