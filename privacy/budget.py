@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tabsynth.common.validation import checked_constructor
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.accountant import largest_rho
 from tabsynth.privacy.accounting.gaussian_dp import gdp_mu
@@ -17,6 +18,7 @@ MAX_DEFAULT_DELTA = 1e-6
 """Default delta, unless the public number of rows gives a smaller one."""
 
 
+@checked_constructor
 @dataclass(frozen=True)
 class Privacy:
     """The privacy that a fit must guarantee.

@@ -14,26 +14,38 @@ from tabsynth.errors import ArgumentError, InputError, did_you_mean
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
+Class = TypeVar("Class")
 
 
 def checked_arguments(function: Callable[Args, Result]) -> Callable[Args, Result]:
-    """Raise an ``ArgumentError`` with a suggestion where a function is called with a name that it does not have."""
-    parameters = inspect.signature(function).parameters.values()
+    """Raise an ``ArgumentError`` where a call does not fit a function: a misspelt name gets a suggestion."""
+    signature = inspect.signature(function)
+    parameters = signature.parameters.values()
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
         return function
     known = [parameter.name for parameter in parameters if parameter.name != "self"]
 
     @wraps(function)
     def checked(*args: Args.args, **kwargs: Args.kwargs) -> Result:
+        where = type(args[0]).__name__ if args and function.__name__ == "__init__" else function.__qualname__
         for name in kwargs:
             if name not in known:
-                where = type(args[0]).__name__ if function.__name__ == "__init__" else function.__qualname__
                 raise ArgumentError(
                     f"{where} has no argument {name!r}{did_you_mean(name, known)}; it has {', '.join(known)}"
                 )
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentError(f"{where}: {error}; its arguments are {', '.join(known)}") from error
         return function(*args, **kwargs)
 
     return checked
+
+
+def checked_constructor(cls: type[Class]) -> type[Class]:
+    """Decorate a dataclass so that its constructor raises an ``ArgumentError`` for arguments that it does not have."""
+    setattr(cls, "__init__", checked_arguments(cls.__init__))  # noqa: B010
+    return cls
 
 
 class CheckedArguments:

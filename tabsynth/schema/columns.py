@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
-from tabsynth.errors import SchemaError, quote
+from tabsynth.errors import SchemaError, did_you_mean, quote
 from tabsynth.schema.number_formats import NumberFormat
 
 Role = Literal["target", "sensitive", "quasi_identifier", "person", "weight", "source"]
 Origin = Literal["declared", "measured", "inferred"]
+DIRECTIVES = re.compile("%(?:[-^]?[aAbBcdfHIjmMpSUwWyYZzxXGuVPe]|:z|%)")
+"""Directives of formats of dates."""
 Resolution = Literal["ns", "us", "ms", "s", "min", "h", "D"]
 Value = str | int | float | bool
 
@@ -179,6 +181,8 @@ class Datetime(Column):
             self.format is None or (isinstance(self.format, str) and "%" in self.format),
             f"format must be a strftime format such as '%Y-%m-%d', not {self.format!r}",
         )
+        odd = re.search("%.{0,2}", DIRECTIVES.sub("", self.format or ""))
+        self._require(odd is None, f"format {self.format!r} has the unknown directive {odd and odd[0]!r}")
         for name in ("low", "high"):
             object.__setattr__(self, name, self._instant(name))
         if self.low is not None and self.high is not None:
@@ -254,7 +258,8 @@ def column_from_dict(name: str, facts: Any, *, ignore_leftovers: bool = False) -
         raise SchemaError(f'column {name!r}: expected {{"kind": ...}}, not {facts!r}')
     kind = KINDS.get(str(facts.get("kind")))
     if kind is None:
-        raise SchemaError(f"column {name!r}: kind {facts.get('kind')!r} is not one of {', '.join(KINDS)}")
+        hint = did_you_mean(str(facts.get("kind")).lower(), KINDS)
+        raise SchemaError(f"column {name!r}: kind {facts.get('kind')!r} is not one of {', '.join(KINDS)}{hint}")
     known = {f.name for f in fields(kind)} - {"name"}
     leftovers = _leftovers(kind, facts) if ignore_leftovers else []
     if leftovers:

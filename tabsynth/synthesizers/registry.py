@@ -13,7 +13,7 @@ import pandas as pd
 from tabsynth.common import model_file
 from tabsynth.common.validation import checked_arguments
 from tabsynth.data.table import TableLike
-from tabsynth.errors import InputError, ModelFileError
+from tabsynth.errors import InputError, ModelFileError, did_you_mean
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
 
@@ -40,7 +40,9 @@ def synthesizer_class(kind: str) -> type[Synthesizer]:
         InputError: There is no such kind.
     """
     if kind not in KINDS:
-        raise InputError(f"there is no synthesizer {kind!r}; choose one of {', '.join(KINDS)}")
+        raise InputError(
+            f"there is no synthesizer {kind!r}{did_you_mean(kind, KINDS)}; choose one of {', '.join(KINDS)}"
+        )
     module, name = KINDS[kind]
     loaded: type[Synthesizer] = getattr(import_module(module), name)
     return loaded
@@ -64,10 +66,12 @@ def create(kind: str, **options: Any) -> Synthesizer:
     known = list(inspect.signature(cls).parameters)
     unknown = [name for name in options if name not in known]
     if unknown:
-        raise InputError(f"the synthesizer {kind!r} has no option {unknown[0]!r}; it has {', '.join(known)}")
+        hint = did_you_mean(unknown[0], known)
+        raise InputError(f"the synthesizer {kind!r} has no option {unknown[0]!r}{hint}; it has {', '.join(known)}")
     return cls(**options)
 
 
+@checked_arguments
 def load(path: str | Path) -> Synthesizer:
     """Read a fitted synthesizer from the file that its ``save`` wrote.
 

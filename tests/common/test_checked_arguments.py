@@ -27,11 +27,20 @@ from tabsynth.errors import ArgumentError, InputError
         ("audit", "holdot", "holdout"),
         ("mix", "outpt", "output"),
         ("tune", "trails", "trials"),
+        ("Privacy", "epsilom", "epsilon"),
+        ("RelationalSynthesizer", "epoch", "epochs"),
+        ("load", "paht", "path"),
     ],
 )
 def test_a_misspelt_argument_is_suggested(name: str, wrong: str, right: str) -> None:
     with pytest.raises(ArgumentError, match=rf"has no argument '{wrong}' \(did you mean '{right}'\?\)"):
         getattr(ts, name)(**{wrong: 1})
+
+
+@pytest.mark.parametrize("name", ["evaluate", "audit", "read", "write", "load", "split"])
+def test_an_argument_that_is_missing_is_named(name: str) -> None:
+    with pytest.raises(ArgumentError, match=rf"{name}: missing a required .*argument.*; its arguments are"):
+        getattr(ts, name)()
 
 
 def test_methods_of_synthesizers_too() -> None:

@@ -133,6 +133,8 @@ class TestForm:
         ({"kind": "categorical", "values": [["a"]]}, r"value \['a'\] is not text"),
         ({"kind": "categorical", "ordered": 1}, "ordered must be true or false, not 1"),
         ({"kind": "datetime", "resolution": "Y"}, "resolution 'Y' is not one of ns, us, ms, s, min, h, D"),
+        ({"kind": "datetime", "format": "%Q"}, "format '%Q' has the unknown directive '%Q'"),
+        ({"kind": "datetime", "format": "%Y-%"}, "has the unknown directive '%'"),
         ({"kind": "datetime", "format": "day"}, "format must be a strftime format such as '%Y-%m-%d', not 'day'"),
         ({"kind": "datetime", "low": "31/12/2020"}, "low must be a date in ISO 8601, such as '2024-12-31'"),
         ({"kind": "datetime", "high": 2020}, "high must be a date in ISO 8601, such as '2024-12-31', not 2020"),

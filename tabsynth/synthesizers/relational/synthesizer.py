@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 
 from tabsynth.common import model_file
 from tabsynth.common.progress import Progress, progress_bar
-from tabsynth.common.validation import check_positive_integers, random_seed, validate_seed
+from tabsynth.common.validation import CheckedArguments, check_positive_integers, random_seed, validate_seed
 from tabsynth.errors import InputError, NotFittedError, PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema.database.database_schema import DatabaseSchema
@@ -30,7 +30,7 @@ from tabsynth.synthesizers.relational.private.state import from_private_file, to
 from tabsynth.synthesizers.relational.state import KIND, from_file, to_file
 
 
-class RelationalSynthesizer(BaseEstimator):  # type: ignore[misc]
+class RelationalSynthesizer(CheckedArguments, BaseEstimator):  # type: ignore[misc]
     """Synthesizer of a database: several tables linked by foreign keys.
 
     A root table is learned by a ``MaskedSynthesizer`` together with a plan of each row's children: their number, the
