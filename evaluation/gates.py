@@ -239,8 +239,15 @@ def unmet_requirements(report: Report | DatabaseReport, require: Mapping[str, fl
         if name not in report.scores:
             raise InputError(f"the report has no score {name!r} to require; it has {quote(report.scores, 40)}")
         score = report.scores[name]
-        value = abs(score.value - (score.target or 0.0)) if score.better == "target" else score.value
-        if not (value >= limit if score.better == "higher" else value <= limit):
+        if score.better == "target":
+            target = score.target or 0.0
+            distance = abs(score.value - target)
+            if not distance <= limit:
+                out.append(
+                    f"{name} is {score.value:.4g}, {distance:.4g} from its target {target:g}; required: a distance of "
+                    f"at most {limit:g}"
+                )
+        elif not (score.value >= limit if score.better == "higher" else score.value <= limit):
             word = "at least" if score.better == "higher" else "at most"
             out.append(f"{name} is {score.value:.4g}, required {word} {limit:g}")
     return tuple(out)

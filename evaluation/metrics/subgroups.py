@@ -35,7 +35,7 @@ def subgroup_scores(comparison: Comparison, by: list[str]) -> list[Score]:
             follow, up to ``MAX_GROUPS`` groups.
     """
     groups = _select_groups(comparison.real, by)
-    if not groups:
+    if not groups or len(comparison.real.encoding.names) < 2:  # a group is compared by the other columns
         return []
     bins = Bins.of(comparison.real, N_BINS)
     codes = [(bins.codes(a), bins.codes(b)) for a, b in comparison.pairs]

@@ -160,17 +160,23 @@ def _detect_encoding(path: Path, sample: bytes, whole: bool) -> str:
     else:
         return "utf-8"
     foreign = sum(byte > 127 for byte in sample)
-    matches = list(from_bytes(sample, cp_isolation=list(ENCODINGS))) if foreign >= MIN_FOREIGN_BYTES else []
-    # Chinese decoded as Japanese is half-width katakana, which is rare in Japanese.
-    best = next((match.encoding for match in matches if not _has_half_width(str(match))), None)
+    samples = (sample, sample.replace(b"|", b",")) if foreign >= MIN_FOREIGN_BYTES else ()  # many bars look like noise
+    best = next((found for part in samples if (found := _encoding_of_bytes(part))), None)
     if best != "big5" and (plain := _encoding_of_letters(sample, whole)):
         return plain
     if best is None:
         raise SourceError(
             f"{str(path)!r} is not UTF-8, and its encoding cannot be detected; give it, such as encoding='cp1252' or "
-            f"one of {quote(ENCODINGS[:6])}, or save the file as UTF-8"
+            f"one of {quote(ENCODINGS[:6], 6)}, or save the file as UTF-8"
         )
     return codecs.lookup(best).name
+
+
+def _encoding_of_bytes(sample: bytes) -> str | None:
+    """Detect an encoding by the statistics of bytes."""
+    matches = from_bytes(sample, cp_isolation=list(ENCODINGS))
+    # Chinese decoded as Japanese is half-width katakana, which is rare in Japanese.
+    return next((match.encoding for match in matches if not _has_half_width(str(match))), None)
 
 
 def _encoding_of_letters(sample: bytes, whole: bool) -> str | None:

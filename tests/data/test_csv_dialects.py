@@ -143,3 +143,12 @@ def test_doubled_quotes_beside_backslashes_are_no_escapes(tmp_path):
 def test_quotes_that_are_escaped_otherwise_are_refused(tmp_path, text, message):
     with pytest.raises(DataError, match=message):
         read(_csv(tmp_path, text))
+
+
+@pytest.mark.parametrize("mark", [",", "\t", "|", ";"])
+def test_chinese_is_detected_whatever_the_separator(tmp_path, mark):
+    rows = [["姓名", "费用", "科室"], *([f"王伟{i}", f"{i}.50", ["内科", "外科", "儿科"][i % 3]] for i in range(60))]
+    (tmp_path / "t.csv").write_bytes("\n".join(map(mark.join, rows)).encode("gb18030"))
+    with pytest.warns(UserWarning, match="encoded in gb18030"):
+        frame = read(tmp_path / "t.csv").frame
+    assert frame["科室"].tolist()[:3] == ["内科", "外科", "儿科"]

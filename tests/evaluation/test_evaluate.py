@@ -278,3 +278,10 @@ def test_fingerprint_is_that_of_the_csv(wine: tuple[pd.DataFrame, Schema]) -> No
 
     frame, _ = wine
     assert fingerprint(frame) == hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
+
+
+def test_a_table_of_one_column_of_categories_is_evaluated() -> None:
+    frame = pd.DataFrame({"a": ["x", "y", "y"] * 40})
+    scores = evaluate(frame, frame.iloc[:100], sdmetrics=False).scores
+    assert scores["shape_error"].value < 5
+    assert "subgroup_error" not in scores

@@ -12,7 +12,7 @@ import pytest
 from tabsynth.cli import main
 from tabsynth.errors import InputError, SourceError
 from tabsynth.evaluation.evaluate import evaluate
-from tabsynth.evaluation.gates import apply_gates, failed_gates, read_gates
+from tabsynth.evaluation.gates import apply_gates, failed_gates, read_gates, unmet_requirements
 from tabsynth.evaluation.metric_specs import SPECS, USES, area_of
 from tabsynth.evaluation.report import Report
 from tabsynth.schema import Schema
@@ -136,3 +136,14 @@ def test_command_line(
     assert main([*line, "--also", "half=made.csv", "--output", "both.html"]) == 0
     assert "2 synthetic tables" in Path("both.html").read_text("utf-8")
     assert main([*line, "--also", "made=made.csv"]) == 2
+
+
+def test_a_missed_requirement_names_the_distance_from_a_target(report: Report) -> None:
+    auc = replace(
+        report.scores["trend_error"], name="detection_auc", value=0.3855, better="target", target=0.5, unit=""
+    )
+    only = replace(report, scores={"detection_auc": auc})
+    assert unmet_requirements(only, {"detection_auc": 0.05}) == (
+        "detection_auc is 0.3855, 0.1145 from its target 0.5; required: a distance of at most 0.05",
+    )
+    assert unmet_requirements(only, {"detection_auc": 0.12}) == ()
