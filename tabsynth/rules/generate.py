@@ -26,6 +26,10 @@ MAX_REDRAWS = 200
 """Maximum rounds of resampling rows outside the schema."""
 
 
+MAX_DAYS = 106_751
+"""Days before and after 1970 that ``datetime64[ns]`` can represent."""
+
+
 def generate(
     schema: Schema, n: int, *, rules: Mapping[str, Any] | str | Path | None = None, seed: int | None = None
 ) -> pd.DataFrame:
@@ -151,6 +155,8 @@ def _cast_values(column: Column, values: Array) -> Array:
         return data if column.decimals is None else _round_inside(data, column, column.decimals)
     if isinstance(column, Datetime):
         unit = UNIT_NANOSECONDS[_resolution(column)] / UNIT_NANOSECONDS["D"]
+        if (np.abs(values.astype(np.float64)) > MAX_DAYS).any():
+            raise InputError("its dates are not all from 1678 to 2261; narrow low and high to these years")
         return np.floor(np.round(values.astype(np.float64) / unit, 6)) * unit
     if isinstance(column, Boolean):
         return values.astype(bool)

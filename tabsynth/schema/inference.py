@@ -48,6 +48,8 @@ SERIAL_DATES = (20_000, 60_000)
 MAX_CONSTANT_SHARE = 0.999
 """A column with a more frequent value, in at least ``MIN_CONSTANT_ROWS`` rows, is almost constant."""
 MIN_CONSTANT_ROWS = 1000
+MIN_LARGE = 100_000
+"""Integers from here that repeat and are not round may be codes, such as those of SNOMED CT."""
 RARE_ADVICE = ": are these values public (declare them), is it an identifier or text, or can min_group be lower?"
 """End of the question about rare values; the local page replaces it."""
 
@@ -174,7 +176,7 @@ def _infer_number(name: str, present: pd.Series) -> Column:
     if dates := _infer_compact_dates(name, distinct):
         return dates
     question = _sentinel_question(data) or _date_question(name, distinct)
-    question = question or _code_question(name, distinct) or _gap_question(name, present)
+    question = question or _code_question(name, distinct, len(data)) or _gap_question(name, present)
     return Numeric(name=name, decimals=0, why=why, question=question)
 
 
@@ -261,13 +263,16 @@ def _sentinel_question(data: npt.NDArray[np.float64]) -> str:
     return ""
 
 
-def _code_question(name: str, distinct: npt.NDArray[np.int64]) -> str:
-    """Ask whether a few distinct integers, or integers of one length, are codes."""
+def _code_question(name: str, distinct: npt.NDArray[np.int64], rows: int) -> str:
+    """Ask whether a few distinct integers, integers of one length, or large ones that repeat, are codes."""
     if 2 < len(distinct) <= MAX_CODE_VALUES and not is_quantity(name):
         return f"it has only {len(distinct)} distinct integers: is it a code (categorical) or a quantity?"
     lengths = {len(str(abs(int(value)))) for value in (distinct[0], distinct[-1])}
     if len(distinct) > MAX_CODE_VALUES and distinct[0] > 0 and len(lengths) == 1 and lengths.pop() >= 5:
         return "all values have the same number of digits: is it a code such as a postcode (categorical)?"
+    repeat = 3 * len(distinct) <= rows and not is_quantity(name)
+    if repeat and distinct[0] >= MIN_LARGE and (distinct % 10 == 0).mean() < 0.5:
+        return f"its {len(distinct)} distinct large integers repeat: is it a code (categorical) or a quantity?"
     return ""
 
 

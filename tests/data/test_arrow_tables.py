@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn.model_selection import GridSearchCV
 
 import tabsynth as ts
 from tabsynth.errors import DataError
@@ -52,3 +53,10 @@ def test_other_objects_and_repeated_columns_are_refused(model: ts.MarginalSynthe
             verb(nothing)
         with pytest.raises(DataError, match="duplicate column names: 'b'"):
             verb(pd.DataFrame([["x", "y"]], columns=["b", "b"]))
+
+
+def test_the_score_of_a_marginal_model_is_its_mean_log_probability(
+    model: ts.MarginalSynthesizer, frame: pd.DataFrame
+) -> None:
+    assert model.score(frame) == pytest.approx(model.log_prob(frame).mean())
+    assert GridSearchCV(ts.MarginalSynthesizer(), {"min_group": [2, 5]}, cv=2).fit(frame).best_score_ < 0

@@ -226,3 +226,18 @@ def test_any_text_is_a_formula_or_an_input_error(text: str) -> None:
         assert formula.evaluate({"x": np.ones(2)}, 2).shape == (2,)
     except InputError:
         return
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"low": "1600-01-01", "high": "1650-01-01"},
+        {"low": "1600-01-01", "high": "9999-12-31", "format": "%Y-%m-%d"},
+        {"low": "9990-01-01", "high": "9999-12-31"},
+        {"low": "2300-01-01"},
+    ],
+)
+def test_dates_that_cannot_be_held_are_refused_instead_of_moved(facts: dict[str, str]) -> None:
+    schema = Schema.from_dict({"columns": {"seen": {"kind": "datetime", **facts}}})
+    with pytest.raises(InputError, match="column 'seen': its dates are not all from 1678 to 2261"):
+        generate(schema, 200, seed=0)

@@ -31,6 +31,8 @@ def test_what_the_user_is_asked_about_well_known_tables(schema_of):
         ("zip", [2114, 94110, 10001] * 9, "categorical", "code"),
         ("x", [21140 + i for i in range(40)] * 2, "numeric", "postcode"),
         ("x", np.random.default_rng(0).permutation(10**6)[:60], "numeric", "key"),
+        ("diagnosis", [100_001 + 9_999_991 * i for i in range(40)] * 6, "numeric", "large integers repeat"),
+        ("price", [100_000 + 9_999_990 * i for i in range(40)] * 6, "numeric", ""),
         ("customer_id", list(range(1000, 1060)) * 2, "identifier", "person"),
         ("order_id", [f"O{i}" for i in range(60)] * 2, "identifier", "another table"),
         ("street", [f"{i} High Street" for i in range(60)], "text", "categorical"),

@@ -246,6 +246,10 @@ class MarginalSynthesizer(TokenSynthesizer):
         tokens = self._encode_known(data)
         return self.model_.log_likelihood(tokens) if self.active_ else np.zeros(len(tokens))
 
+    def score(self, data: pd.DataFrame | Table, y: None = None) -> float:
+        """Return the mean of ``log_prob`` over rows, in nats, for model selection."""
+        return float(self.log_prob(data).mean())
+
     def impute(self, data: pd.DataFrame | Table, *, seed: int | None = None, draw: bool = False) -> pd.DataFrame:
         """Impute the missing cells of each row given its known cells.
 
