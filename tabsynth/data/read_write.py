@@ -76,8 +76,9 @@ def read(
     """
     options: dict[str, Any] = {"sheet": sheet, "separator": separator, "decimal": decimal, "encoding": encoding}
     options |= {"missing": missing, "table": table, "query": query}
-    if schema is not None and not isinstance(schema, Schema):
-        return read_partial(path, Schema.of(schema), options)
+    declared: Any = schema
+    if declared is not None and not isinstance(declared, Schema):
+        return read_partial(path, Schema.of(declared), options)
     content = _read_content(path, schema, **options)
     try:
         if schema is not None:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -62,8 +63,9 @@ class Table:
         if schema is None:
             schema = Schema.infer(frame)
             return cls(parse_numeric_text(frame, schema), schema)
-        if not isinstance(schema, Schema):
-            schema = complete_schema(Schema.of(schema), frame, Schema.infer)
+        declared: Any = schema
+        if not isinstance(declared, Schema):
+            schema = complete_schema(Schema.of(declared), frame, Schema.infer)
         frame = parse_numeric_text(frame, schema)
         check_against_schema(frame, schema)
         return cls(frame, schema)
