@@ -235,7 +235,8 @@ def _rounded(coder: QuantileCoder, value: Floats) -> Floats:
     at = np.searchsorted(coder.atoms, value)
     below, above = coder.atoms[np.maximum(at - 1, 0)], coder.atoms[np.minimum(at, len(coder.atoms) - 1)]
     near = np.where(value - below <= above - value, below, above)
-    return np.where(np.abs(near - value) <= _tolerance(coder) + FLOAT32_PRECISION * np.abs(value), near, rounded)
+    error = np.abs(rounded - value) + 1e-9 * np.abs(coder.high[-1]) + FLOAT32_PRECISION * np.abs(value)
+    return np.where(np.abs(near - value) <= error, near, rounded)
 
 
 def _tolerance(coder: QuantileCoder) -> float:

@@ -30,6 +30,9 @@ MAX_PAIR_COLUMNS = 24
 MAX_UNEXPLAINED = 0.02
 """Maximum share of the variance that rounding may leave unexplained: many groups and columns are compared."""
 
+MAX_PAIR_UNEXPLAINED = 0.005
+"""The same where two columns explain a column."""
+
 MAX_CANDIDATES = 4
 """Maximum candidates for each column."""
 
@@ -40,12 +43,16 @@ MIN_FREE_POINTS = 20
 """Minimum different points of all values, beyond those that determine the coefficients."""
 
 
+ONE = constant(1.0)
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """Features of a number whose coefficients may depend on a column."""
+    """A number that may be a line in features, multiplied by a scale; the coefficients may depend on a column."""
 
     target: str
     features: tuple[Formula, ...]
+    scale: Formula = ONE
 
 
 def discover_by_group(found: Found) -> None:
@@ -61,7 +68,7 @@ def discover_by_group(found: Found) -> None:
         block = np.stack([columns.numbers[name] for name in names])
         for group in groups:
             candidates = _candidates(group, names, steps, block, found, products=unit == "number")
-            lines = [(own, *fit) for own in candidates if (fit := _fit(own, group, found)) is not None]
+            lines = [(own, *fit) for own in candidates if (fit := fit_groups(own, group, found)) is not None]
             # Of both directions of a relation, the column with more decimals was computed, or the one that is later.
             order = {name: (columns.steps[name], -at) for at, name in enumerate(names)}
             lines.sort(
@@ -130,7 +137,7 @@ def _explained(
         chosen = [features[i] for i in order[near[place][order]] if group not in features[i].columns]
         chosen = [one for one in chosen if found.may_compute(name, one.columns)][:MAX_CANDIDATES]
         yield from (Candidate(name, (one,)) for one in chosen)
-        if not chosen and pairs:
+        if not chosen and pairs and limits[at[place]] <= MAX_PAIR_UNEXPLAINED:
             yield from _two_terms(name, group, names, sample, limits[at[place]], found)
 
 
@@ -153,12 +160,18 @@ def _two_terms(
             yield Candidate(name, tuple(map(column, pair)))
 
 
-def _fit(own: Candidate, group: str, found: Found) -> tuple[Formula, str, float] | None:
-    """Return the formula by group, its rounding, and the mean digits of its coefficients; None if it is not exact."""
+def fit_groups(own: Candidate, group: str, found: Found) -> tuple[Formula, str, float] | None:
+    """Return the formula by group, its rounding, and the mean digits of its coefficients; None if it is not exact.
+
+    Without a group, one line is fitted to all rows.
+    """
     columns = found.columns
-    observed, values = columns.numbers[own.target], columns.keys[group]
+    scale = own.scale.of(columns.values)
+    with np.errstate(all="ignore"):
+        observed, steps = columns.numbers[own.target] / scale, columns.steps[own.target] / np.abs(scale)
+    values = columns.keys[group] if group else np.zeros(len(observed))
     features = np.stack([one.of(columns.values) for one in own.features])
-    known = ~np.isnan(observed) & ~np.isnan(values) & np.isfinite(features).all(axis=0)
+    known = np.isfinite(observed) & ~np.isnan(values) & np.isfinite(features).all(axis=0)
     if not known.any():
         return None
     lines: dict[float, dict[str, Line]] = {}
@@ -168,7 +181,7 @@ def _fit(own: Candidate, group: str, found: Found) -> tuple[Formula, str, float]
         points = len(np.unique(features[:, rows], axis=1).T)
         if len(rows) < max(columns.min_group, 1) or points < len(features) + 2:
             continue
-        fitted = fit_line(observed[rows], features[:, rows], columns.steps[own.target])
+        fitted = fit_line(observed[rows], features[:, rows], steps[rows])
         if not fitted:
             return None
         lines[value] = {line.rounding: line for line in fitted}
@@ -181,7 +194,7 @@ def _fit(own: Candidate, group: str, found: Found) -> tuple[Formula, str, float]
     if not np.isfinite(digits):
         return None
     keys = sorted(lines)
-    parts = tuple(_part(lines[key][rounding], own.features) for key in keys)
+    parts = tuple(scaled(_part(lines[key][rounding], own.features), own.scale) for key in keys)
     if len(set(parts)) == 1:
         return parts[0], rounding, digits
     return Formula("by_group", parts, names=(group,), keys=tuple((key,) for key in keys)), rounding, digits
@@ -205,3 +218,21 @@ def _part(line: Line, features: Sequence[Formula]) -> Formula:
     """Return the formula of a value."""
     terms = [(factor, feature) for factor, feature in zip(line.factors, features, strict=True) if factor]
     return simplified(linear(line.constant, *terms)) if terms else constant(line.constant)
+
+
+def scaled(part: Formula, scale: Formula) -> Formula:
+    """Return the product of a line and a scale; a line that is a multiple of a column plus a number is written so."""
+    if scale.kind == "constant":
+        return part
+    factors = tuple(zip(scale.parts, scale.numbers[1:], strict=True)) if scale.kind == "product" else ((scale, 1.0),)
+    if part.kind == "constant":
+        return product(part.numbers[0], *factors)
+    factor = 1.0
+    if part.kind == "product" and len(part.parts) == 1:
+        factor, part = part.numbers[0], part.parts[0]
+    elif part.kind == "linear" and len(part.parts) == 1:
+        number, factor = part.numbers
+        shift = float(f"{number / factor:.12g}")
+        part = linear(shift if factor > 0 else -shift, (1.0 if factor > 0 else -1.0, part.parts[0]))
+        factor = abs(factor)
+    return product(factor, (part, 1.0), *factors)

@@ -11,6 +11,9 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats
 
+MAX_FACTOR_LENGTH = 7
+"""Maximum length of a factor in texts if its reciprocal is a whole number."""
+
 
 @dataclass(frozen=True)
 class Formula:
@@ -111,6 +114,10 @@ def _product(own: Formula, values: Mapping[str, Any]) -> Floats:
     return np.asarray(own.numbers[0] * np.prod([part.of(values) ** power for power, part in terms], axis=0))
 
 
+def _power(own: Formula, values: Mapping[str, Any]) -> Floats:
+    return np.asarray(own.parts[0].of(values) ** own.parts[1].of(values))
+
+
 def _extreme(choose: Callable[[Sequence[Floats]], Any]) -> Callable[[Formula, Mapping[str, Any]], Floats]:
     """Return the evaluation of a maximum or minimum; missing numbers are ignored, as statistics packages do."""
     return lambda own, values: np.asarray(choose([part.of(values) for part in own.parts]))
@@ -148,6 +155,7 @@ KINDS: Mapping[str, Callable[[Formula, Mapping[str, Any]], Floats]] = MappingPro
         "constant": _constant,
         "linear": _linear,
         "product": _product,
+        "power": _power,
         "max": _extreme(np.fmax.reduce),
         "min": _extreme(np.fmin.reduce),
         "absolute": _absolute,
@@ -164,10 +172,7 @@ def _in_brackets(part: Formula) -> str:
 
 
 def _linear_text(own: Formula) -> str:
-    terms = [
-        _in_brackets(part) if abs(factor) == 1 else f"{abs(factor):g} * {_in_brackets(part)}"
-        for factor, part in zip(own.numbers[1:], own.parts, strict=True)
-    ]
+    terms = [_multiple_text(abs(factor), part) for factor, part in zip(own.numbers[1:], own.parts, strict=True)]
     signed = [(factor < 0, text) for factor, text in zip(own.numbers[1:], terms, strict=True)]
     signed += [(own.numbers[0] < 0, f"{abs(own.numbers[0]):g}")] if own.numbers[0] else []
     signed.sort(key=lambda term: term[0])  # positive terms first
@@ -175,9 +180,23 @@ def _linear_text(own: Formula) -> str:
     return "-" + shown[3:] if shown.startswith(" - ") else shown[3:]
 
 
+def _multiple_text(factor: float, part: Formula) -> str:
+    if factor == 1:
+        return _in_brackets(part)
+    divisor = _divisor(factor)
+    return f"{_in_brackets(part)} / {divisor}" if divisor else f"{factor:g} * {_in_brackets(part)}"
+
+
+def _divisor(factor: float) -> int:
+    """Return the whole number whose reciprocal a factor is, 0 if it has few digits itself."""
+    whole = round(1 / factor) if factor else 0
+    return whole if len(f"{factor:g}") > MAX_FACTOR_LENGTH and whole and abs(whole * factor - 1) < 1e-9 else 0
+
+
 def _product_text(own: Formula) -> str:
-    above = [f"{own.numbers[0]:g}"] * (own.numbers[0] != 1)
-    below: list[str] = []
+    divisor = _divisor(own.numbers[0])
+    above = [f"{own.numbers[0]:g}"] * (own.numbers[0] != 1 and not divisor)
+    below = [f"{divisor}"] if divisor else []
     for power, part in zip(own.numbers[1:], own.parts, strict=True):
         text = _in_brackets(part) if abs(power) == 1 else f"{_in_brackets(part)}^{abs(power):g}"
         (above if power > 0 else below).append(text)
@@ -208,6 +227,7 @@ _TEXTS: Mapping[str, Callable[[Formula], str]] = MappingProxyType(
         "constant": lambda own: f"{own.numbers[0]:g}",
         "linear": _linear_text,
         "product": _product_text,
+        "power": lambda own: f"{_in_brackets(own.parts[0])}^{_in_brackets(own.parts[1])}",
         "max": _call_text("max"),
         "min": _call_text("min"),
         "absolute": _call_text("abs"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from itertools import product as product_of
 
 import numpy as np
 
@@ -29,6 +30,9 @@ MAX_PAIR_COLUMNS = 40
 
 MAX_CANDIDATES = 6
 """Maximum candidates for each column and bound."""
+
+MAX_RATE, MAX_TERM, MAX_GROWTHS = 40, 600, 12
+"""Maximum interest rate and number of periods, and maximum pairs of both that are combined."""
 
 MIN_BOUND_SHARE, MIN_BOUND_ROWS = 0.02, 12
 """Minimum share, and number, of rows at the end of a column that may be a bound."""
@@ -122,6 +126,31 @@ def _features(scan: Mapping[str, Floats], *, pairs: bool) -> Iterator[Formula]:
                 if other != name:
                     yield product(1.0, (own[other], 1.0), (complement, 1.0))
                     yield product(1.0, (own[other], 1.0), (complement, -1.0))
+
+    for growth in _growths(scan):
+        for name in scan:
+            if name not in growth.columns:
+                yield product(1.0, (own[name], 1.0), (growth, 1.0))
+                yield product(1.0, (own[name], 1.0), (growth, -1.0))
+
+
+def _growths(scan: Mapping[str, Floats]) -> Iterator[Formula]:
+    """Yield compound growth at a rate for a term, and the payment of an annuity, of yearly or monthly rates."""
+    rates = [name for name, data in scan.items() if _within(data, 0, MAX_RATE) and (data % 1 > 0).any()]
+    terms = [name for name, data in scan.items() if _within(data, 1, MAX_TERM) and not (data % 1 > 0).any()]
+    for rate, term in list(product_of(rates, terms))[:MAX_GROWTHS]:
+        whole = 1.0 if np.nanmax(scan[rate]) <= 1 else 100.0
+        for scale in (whole, 12 * whole):
+            share = linear(0.0, (1 / scale, column(rate)))
+            growth = Formula("power", (linear(1.0, (1 / scale, column(rate))), column(term)))
+            yield growth
+            yield product(1.0, (share, 1.0), (linear(1.0, (-1.0, product(1.0, (growth, -1.0)))), -1.0))
+
+
+def _within(data: Floats, low: float, high: float) -> bool:
+    """Return whether all numbers of a column that are present are in a range and differ."""
+    least, most = np.nanmin(data, initial=np.inf), np.nanmax(data, initial=-np.inf)
+    return bool(low <= least < most <= high)
 
 
 def complements(name: str, data: Floats) -> Iterator[Formula]:

@@ -21,6 +21,12 @@ MIN_UNEXPLAINED, MAX_UNEXPLAINED = 1e-9, 0.15
 """Least and largest share of the variance that a candidate may leave unexplained, whatever the rounding."""
 
 
+HALF = ROUNDINGS["nearest"][1]
+"""Largest error of rounding to the nearest, in steps."""
+
+MAX_FACTOR_CHANCE, MAX_CONSTANT_CHANCE = 0.1, 0.6
+"""Maximum chance that a number of few digits is exact, for which it is preferred to the middle of the exact ones."""
+
 N_HALVINGS = 50
 """Number of halvings by which the ends of exact factors are found."""
 
@@ -33,16 +39,23 @@ class Line:
         constant: The constant.
         factors: The multiple of each feature.
         rounding: How the result is rounded, one of ``ROUNDINGS``.
+        digits: The significant digits of all coefficients together, of the simplest way to write them.
     """
 
     constant: float
     factors: tuple[float, ...]
     rounding: str
+    digits: int
 
-    @property
-    def digits(self) -> int:
-        """The significant digits of all coefficients together."""
-        return sum(len(f"{own:.12g}".strip("-0.").replace(".", "")) for own in (self.constant, *self.factors))
+
+def _line(number: float, factors: tuple[float, ...], rounding: str) -> Line:
+    """Return a line with the digits of its coefficients."""
+    return Line(number, factors, rounding, sum(map(_digits, (number, *factors))))
+
+
+def _digits(number: float) -> int:
+    """Return the significant digits of a number."""
+    return len(f"{number:.12g}".partition("e")[0].replace(".", "").strip("-0"))
 
 
 def unexplained_limits(variances: Floats, steps: Floats) -> Floats:
@@ -71,15 +84,37 @@ def fit_line(observed: Floats, features: Floats, step: float | Floats) -> tuple[
     if error > 0.51 * float(steps.max()) + float(tolerance(np.array(2 * size), float(steps.max()))):
         return ()
     exact = (weights / spread[:, 0]).tolist()
+    lines: tuple[Line, ...] = ()
     for factors in _rounded(exact):
         lines = _constant(observed - np.array(factors) @ features, factors, steps, size)
         if lines:
-            return lines
-    if len(features) == 1 and steps.all():
+            break
+    if len(features) > 1 or not steps.all():
+        return lines
+    if not lines:
         factor = _feasible_factor(observed, features[0], steps, exact[0])
-        if factor is not None:
-            return _constant(observed - factor * features[0], (factor,), steps, size)
-    return ()
+        lines = () if factor is None else _constant(observed - factor * features[0], (factor,), steps, size)
+    nearest = next((line for line in lines if line.rounding == "nearest"), None)
+    multiple = _multiple(observed, features[0], steps, nearest) if nearest is not None else None
+    return lines if multiple is None else (multiple, *(line for line in lines if line is not nearest))
+
+
+def _multiple(observed: Floats, feature: Floats, steps: Floats, line: Line) -> Line | None:
+    """Return an equal line of fewer digits that is a multiple of the feature plus a number, as (140 - age) / 72."""
+    if not line.factors[0]:
+        return None
+    ratio = line.constant / line.factors[0]
+    for digits in range(4):
+        shift = float(f"{ratio:.{digits}e}")
+        moved = feature + shift
+        used = moved != 0
+        ends = np.sort((observed[used] + np.array([[-HALF], [HALF]]) * steps[used]) / moved[used], axis=0)
+        low, high = float(ends[0].max()), float(ends[1].min())
+        if low <= high:
+            factor = _fewest_digits(low, high)
+            total = min(_digits(factor), _digits(1 / factor)) + _digits(shift)
+            return Line(factor * shift, (factor,), "nearest", total) if total < line.digits else None
+    return None
 
 
 def _feasible_factor(observed: Floats, feature: Floats, steps: Floats, near: float) -> float | None:
@@ -87,7 +122,7 @@ def _feasible_factor(observed: Floats, feature: Floats, steps: Floats, near: flo
 
     def excess(factor: float) -> float:
         rest = observed - factor * feature
-        return float((rest - steps / 2).max() - (rest + steps / 2).min())
+        return float((rest - HALF * steps).max() - (rest + HALF * steps).min())
 
     # The excess is convex in the factor.
     reach = 2 * float(steps.max()) / max(float(feature.std()), 1e-300)
@@ -115,6 +150,8 @@ def _rounded(factors: list[float]) -> Iterator[tuple[float, ...]]:
         yield tuple(float(f"{own:.{digits - 1}e}") for own in factors)
         if digits == 3:
             yield tuple(float(Fraction(own).limit_denominator(12)) for own in factors)
+            if all(0 < abs(own) < 0.5 for own in factors):
+                yield tuple(1 / round(1 / own) for own in factors)
 
 
 def _constant(rest: Floats, factors: tuple[float, ...], steps: Floats, size: float) -> tuple[Line, ...]:
@@ -122,15 +159,15 @@ def _constant(rest: Floats, factors: tuple[float, ...], steps: Floats, size: flo
     least, most = float(rest.min()), float(rest.max())
     slack = float(tolerance(np.array(max(size, abs(least), abs(most))), float(steps.min())))
     if most - least <= 2 * slack:  # no rounding is involved
-        number = _fewest_digits(most - slack, least + slack)
-        return tuple(Line(number, factors, rounding) for rounding in ROUNDINGS)
+        number = _fewest_digits(most - slack, least + slack, MAX_CONSTANT_CHANCE)
+        return tuple(_line(number, factors, rounding) for rounding in ROUNDINGS)
     lines = []
     for rounding, (low, high) in ROUNDINGS.items():
         # Each rest must be between constant + low and constant + high.
         first = float((rest - high * steps).max()) + (slack if rounding == "up" else -slack)
         last = float((rest - low * steps).min()) - (slack if rounding == "down" else -slack)
         if first <= last:
-            lines.append(Line(_fewest_digits(first, last), factors, rounding))
+            lines.append(_line(_fewest_digits(first, last, MAX_CONSTANT_CHANCE), factors, rounding))
     return tuple(lines)
 
 
@@ -139,15 +176,23 @@ def simplest(lines: Sequence[Line]) -> Line | None:
     return min(lines, key=lambda line: line.digits, default=None)
 
 
-def _fewest_digits(low: float, high: float) -> float:
-    """Return the number with the fewest digits between two ends."""
+def _fewest_digits(low: float, high: float, chance: float = MAX_FACTOR_CHANCE) -> float:
+    """Return the number between two ends that has the fewest digits, or whose reciprocal has far fewer."""
     if low <= 0 <= high:
         return 0.0
+    number = _rounded_between(low, high, chance)
+    other = _rounded_between(1 / high, 1 / low, chance)
+    return 1 / other if _digits(other) + 1 < _digits(number) else number
+
+
+def _rounded_between(low: float, high: float, chance: float) -> float:
+    """Return the number between two ends that has the fewest digits, with one more if such a number is no surprise."""
     middle, width = (low + high) / 2, (high - low) / 2
     for digits in range(16):
         number = float(f"{middle:.{digits}e}")
         if abs(number - middle) <= width:
-            return number
+            spacing = 10.0 ** (np.floor(np.log10(abs(middle))) - digits)
+            return number if 2 * width < chance * spacing else float(f"{middle:.{digits + 1}e}")
     return middle
 
 

@@ -16,8 +16,8 @@ from tabsynth.relations.formulas.expressions import Formula
 N_BISECTIONS = 48
 """Number of halvings by which a formula is solved for a column."""
 
-ROUNDINGS: Mapping[str, tuple[float, float]] = {"nearest": (-0.5, 0.5), "down": (-1.0, 0.0), "up": (0.0, 1.0)}
-"""Ends of the difference between a rounded number and the formula, in steps."""
+ROUNDINGS: Mapping[str, tuple[float, float]] = {"nearest": (-0.501, 0.501), "down": (-1.0, 0.0), "up": (0.0, 1.0)}
+"""Ends of the difference between a rounded number and the formula, in steps; ties are inside."""
 
 SLACK = 1e-9
 """Relative precision of computed numbers that are not rounded, and precision of others in steps."""
