@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.common.arrays import Floats
 from tabsynth.errors import PrivacyError
 from tabsynth.privacy.accounting.gaussian_dp import gdp_epsilon
+from tabsynth.privacy.accounting.subsampled_gaussian import sampled_gaussian_curve
 
 NEIGHBOURS = "add_or_remove_one"
 """The neighbouring relation: one data set is the other with one unit (row or person) added."""
@@ -139,31 +141,68 @@ def _epsilon(events: str, delta: float, quick: bool) -> float:
         return 0.0
     if "NonPrivateDpEvent" in events:
         return math.inf
-    from dp_accounting import dp_event, pld, rdp
-
     mu, others = _split_gaussians(json.loads(events))
     if not others:
         return 0.0 if mu == 0 else gdp_epsilon(mu, delta) if delta > 0 else math.inf
-    parts = [event_from_data(data) for data in others]
-    if mu:
-        parts.append(dp_event.GaussianDpEvent(1 / mu))
-    whole = dp_event.ComposedDpEvent(parts)
-    expensive = "PoissonSampledDpEvent" in events or "RepeatAndSelectDpEvent" in events
+    parts = json.dumps([*others, *([{"type": "GaussianDpEvent", "noise_multiplier": 1 / mu}] if mu else [])])
     bounds = []
-    renyi = rdp.RdpAccountant(SUBSAMPLED_RENYI_ORDERS if expensive else RENYI_ORDERS)
-    if renyi.supports(whole):
-        renyi.compose(whole)
-        bounds.append(_epsilon_from_renyi(renyi.orders, renyi.rdp, delta))
-    pld_accountant = pld.PLDAccountant(value_discretization_interval=LOSS_STEP)
-    if not (quick and bounds) and pld_accountant.supports(whole):
-        pld_accountant.compose(whole)
-        bounds.append(float(pld_accountant.get_epsilon(delta)))
+    renyi = _renyi_curve(parts)
+    if renyi is not None:
+        bounds.append(_epsilon_from_renyi(*renyi, delta))
+    if not (quick and bounds):
+        losses = _loss_distribution(parts)
+        if losses is not None:
+            bounds.append(float(losses.get_epsilon(delta)))
     if not bounds:
         kinds = sorted({name for name in _FIELDS if f'"{name}"' in events})
         raise PrivacyError(
             f"no accountant composes {' with '.join(kinds)}; charge the mechanism as a ZCDpEvent instead"
         )
     return min(bounds)
+
+
+@lru_cache(maxsize=64)
+def _renyi_curve(events: str) -> tuple[Floats, Floats] | None:
+    """Return the orders and the Renyi curve of composed events; None if they have none."""
+    from dp_accounting import rdp
+
+    expensive = "PoissonSampledDpEvent" in events or "RepeatAndSelectDpEvent" in events
+    accountant = rdp.RdpAccountant(SUBSAMPLED_RENYI_ORDERS if expensive else RENYI_ORDERS)
+    parts = json.loads(events)
+    if not all(accountant.supports(event_from_data(part)) for part in parts):
+        return None
+    orders = np.asarray(accountant.orders, np.float64)
+    sampled = [(count, part) for count, part in map(_unfold, parts) if _is_sampled_gaussian(part)]
+    for part in parts:
+        if not _is_sampled_gaussian(_unfold(part)[1]):
+            accountant.compose(event_from_data(part))
+    curve = np.asarray(accountant.rdp, np.float64)
+    for count, part in sampled:
+        rate, multiplier = part["sampling_probability"], part["event"]["noise_multiplier"]
+        curve = curve + count * sampled_gaussian_curve(rate, multiplier, orders)
+    return orders, curve
+
+
+@lru_cache(maxsize=4)
+def _loss_distribution(events: str) -> Any:
+    """Return the PLD accountant of composed events, which takes seconds for many steps; None if it has none."""
+    from dp_accounting import dp_event, pld
+
+    accountant = pld.PLDAccountant(value_discretization_interval=LOSS_STEP)
+    whole = dp_event.ComposedDpEvent([event_from_data(part) for part in json.loads(events)])
+    return accountant.compose(whole) if accountant.supports(whole) else None
+
+
+def _unfold(event: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
+    """Return how often an event is composed with itself, and the single event."""
+    count = 1
+    while event["type"] == "SelfComposedDpEvent":
+        count, event = count * event["count"], event["event"]
+    return count, event
+
+
+def _is_sampled_gaussian(event: Mapping[str, Any]) -> bool:
+    return bool(event["type"] == "PoissonSampledDpEvent" and event["event"]["type"] == "GaussianDpEvent")
 
 
 def _split_gaussians(events: Sequence[Mapping[str, Any]]) -> tuple[float, list[Mapping[str, Any]]]:

@@ -32,6 +32,7 @@ from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.accounting.ledger_entry import Entry
 from tabsynth.privacy.mechanisms.ghost_clipping import GhostLayer, compute_norms
 from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.privacy.mechanisms.noise_search import least_noise
 from tabsynth.privacy.mechanisms.noisy_counts import hash_arrays
 
 MAX_NOISE_MULTIPLIER = 1e4
@@ -88,12 +89,13 @@ class DpSgdConfig:
             PrivacyError: The remaining budget is too small.
         """
 
-        def fits(multiplier: float, quick: bool) -> bool:
+        def epsilon(multiplier: float, quick: bool) -> float:
             candidate = cls(steps, rate, multiplier, clip, rows, max_rows_per_unit)
-            return ledger.epsilon_with(event_to_data(candidate.event), quick=quick) <= ledger.epsilon_budget
+            return ledger.epsilon_with(event_to_data(candidate.event), quick=quick)
 
+        budget = ledger.epsilon_budget
         low, high = 0.25, 0.5
-        while not fits(high, True):
+        while not epsilon(high, True) <= budget:
             low, high = high, high * 2
             if high > MAX_NOISE_MULTIPLIER:
                 raise PrivacyError(
@@ -102,13 +104,12 @@ class DpSgdConfig:
                 )
         while high / low > 1.0005:
             middle = (low * high) ** 0.5
-            low, high = (low, middle) if fits(middle, True) else (middle, high)
+            low, high = (low, middle) if epsilon(middle, True) <= budget else (middle, high)
         # PLD accounting, where it supports the events, allows slightly less noise.
-        low = 0.8 * high
-        if fits(high * 0.999, False):
-            while high / low > 1.001:
-                middle = (low * high) ** 0.5
-                low, high = (low, middle) if fits(middle, False) else (middle, high)
+        below = high * 0.999
+        spent = epsilon(below, False)
+        if spent <= budget:
+            high = least_noise(lambda multiplier: epsilon(multiplier, False), budget, 0.8 * high, (below, spent))
         return cls(steps, rate, high, clip, rows, max_rows_per_unit)
 
     def charge(self, ledger: PrivacyLedger, *, purpose: str, columns: Iterable[str], noise: Noise) -> ChargedDpSgd:
