@@ -34,6 +34,7 @@ from tabsynth.errors import MissingDependencyError
 
 frame = pd.DataFrame({"a": ["x", "y"] * 30, "b": range(60)})
 said = {"shape": ts.MaskedSynthesizer(epochs=1).fit(frame, seed=0).sample(10, seed=1).shape}
+said["compiler"] = "torch._dynamo" in sys.modules
 for name in ("CTGAN", "TVAE", "GaussianCopula", "CopulaGAN"):
     try:
         getattr(ts, name + "Synthesizer")().fit(frame, seed=0)
@@ -56,6 +57,11 @@ def said() -> dict[str, Any]:
 
 def test_our_own_synthesizer_works(said: dict[str, Any]) -> None:
     assert said["shape"] == [10, 2]
+
+
+def test_a_fit_does_not_import_the_compiler_of_torch(said: dict[str, Any]) -> None:
+    """It would take longer than a small fit."""
+    assert not said["compiler"]
 
 
 @pytest.mark.parametrize("name", ["CTGAN", "TVAE", "GaussianCopula", "CopulaGAN"])

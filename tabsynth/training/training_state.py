@@ -1,8 +1,10 @@
 """State of a training loop: weights, their average, the best average so far, and the moments of AdamW.
 
 All weights with the same learning rate are stored in one flat tensor, and the module's parameters are views of it. A
-step
-of the optimiser is then a few operations for any number of parameters.
+step of the optimiser is then a few operations for any number of parameters.
+
+The step calls the operation behind ``torch.optim.AdamW(fused=True)``: the class imports the compiler of torch on its
+first step, which takes longer than a small fit.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from tabsynth.errors import ModelFileError
 
 MIN_CYCLE_IMPROVEMENT = 0.01
 """Another cycle follows if the last half of a cycle improved the validation score by more than this share."""
+
+
+ADAM_EPSILON = 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,41 +95,61 @@ class TrainingState:
             lr_multipliers.setdefault(multiplier, []).append(weight)
         self.parameters = list(lr_multipliers.values())
         self.weights = [_flattened(own) for own in self.parameters]
-        for flat in self.weights:
-            flat.grad = torch.zeros_like(flat)
+        self.gradients = [torch.zeros_like(weight) for weight in self.weights]
         share_first(self.weights)
         self.average = [weight.clone() for weight in self.weights]
         self.best: list[Tensor] | None = None
         self.best_score: float | None = None
         self.scores: list[tuple[int, float]] = []
         self.step = 0
-        groups = [
-            {"params": [weight], "multiplier": multiplier}
-            for weight, multiplier in zip(self.weights, lr_multipliers, strict=True)
+        self.multipliers = list(lr_multipliers)
+        self.moments = [
+            {
+                "step": torch.zeros((), device=weight.device),
+                "exp_avg": torch.zeros_like(weight),
+                "exp_avg_sq": torch.zeros_like(weight),
+            }
+            for weight in self.weights
         ]
-        self.optimiser = torch.optim.AdamW(
-            groups, lr=config.rate, betas=(config.beta1, config.beta2), weight_decay=config.decay, fused=True
-        )
 
     @torch.no_grad()
     def advance(self) -> None:
         """Take one optimiser step and clear the gradients."""
-        gradients = []
-        for own, weight in zip(self.parameters, self.weights, strict=True):
+        gradients = self.gradients
+        for own, gradient in zip(self.parameters, gradients, strict=True):
             parts = [(torch.zeros_like(w) if w.grad is None else w.grad).view(-1) for w in own]
-            assert weight.grad is not None
-            gradients.append(torch.cat(parts, out=weight.grad))
+            torch.cat(parts, out=gradient)
             for parameter in own:
                 parameter.grad = None
         average_gradients(gradients)
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(own) for own in gradients]))
         torch._foreach_mul_(gradients, (self.config.clip / (norm + 1e-6)).clamp(max=1.0))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.rate_at(self.step) * group["multiplier"]
-        self.optimiser.step()
+        rate = self.config.rate_at(self.step)
+        for i, multiplier in enumerate(self.multipliers):
+            self._adamw(i, rate * multiplier)
         decay = min(self.config.average, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.average, self.weights, 1 - decay)
         self.step += 1
+
+    def _adamw(self, i: int, rate: float) -> None:
+        """Take a step of AdamW (Loshchilov and Hutter, arXiv 1711.05101) with the weights of one learning rate."""
+        moments = self.moments[i]
+        moments["step"] += 1
+        torch._fused_adamw_(
+            [self.weights[i]],
+            [self.gradients[i]],
+            [moments["exp_avg"]],
+            [moments["exp_avg_sq"]],
+            [],
+            [moments["step"]],
+            lr=rate,
+            beta1=self.config.beta1,
+            beta2=self.config.beta2,
+            weight_decay=self.config.decay,
+            eps=ADAM_EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
 
     def evaluate(self, validation_loss: Callable[[], float]) -> float:
         """Return the score of the averaged weights; the best ones are stored."""
@@ -159,7 +184,7 @@ class TrainingState:
         """Return the state for ``restore``."""
         arrays: dict[str, npt.NDArray[Any]] = {}
         for i, weight in enumerate(self.weights):
-            held = {"weight": weight, "average": self.average[i], **self.optimiser.state[weight]}
+            held = {"weight": weight, "average": self.average[i], **self.moments[i]}
             if self.best is not None:
                 held["best"] = self.best[i]
             arrays |= {f"{i}.{key}": value.cpu().numpy() for key, value in held.items()}
@@ -197,7 +222,7 @@ class TrainingState:
             held = {key: torch.from_numpy(arrays[f"{i}.{key}"].copy()).to(device) for key in keys}
             weight.copy_(held.pop("weight"))
             self.average[i].copy_(held.pop("average"))
-            self.optimiser.state[weight] = held
+            self.moments[i] = held
         if config["best"] is not None:
             self.best_score = float(config["best"])
             self.best = [torch.from_numpy(arrays[f"{i}.best"].copy()).to(device) for i in range(len(self.weights))]
