@@ -23,8 +23,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
 
-from sklearn.exceptions import NotFittedError as _SklearnNotFittedError
+if TYPE_CHECKING:
+    from sklearn.exceptions import NotFittedError as _SklearnNotFittedError
 
 MAX_MESSAGE, MAX_VALUE = 4000, 100
 """Characters of a message, and of each value in it."""
@@ -69,8 +71,20 @@ class BusyError(TabsynthError):
     """Another process is at work in the same place; it can be tried again."""
 
 
-class NotFittedError(TabsynthError, _SklearnNotFittedError):  # type: ignore[misc]
-    """The model has not been fitted."""
+if TYPE_CHECKING:
+
+    class NotFittedError(TabsynthError, _SklearnNotFittedError):  # type: ignore[misc]
+        """The model has not been fitted."""
+
+
+def __getattr__(name: str) -> Any:
+    """Define ``NotFittedError`` when it is first asked for: commands that fit nothing need not import scikit-learn."""
+    if name != "NotFittedError":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from sklearn.exceptions import NotFittedError as SklearnNotFittedError
+
+    facts = {"__module__": __name__, "__doc__": "The model has not been fitted."}
+    return globals().setdefault(name, type(name, (TabsynthError, SklearnNotFittedError), facts))
 
 
 class MissingDependencyError(TabsynthError, ImportError):
