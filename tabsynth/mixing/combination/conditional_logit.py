@@ -3,8 +3,7 @@
 It models the dependence between columns of two tables beyond their common columns. A donor's odds for a row are
 log-linear in pairs of their classes (McFadden, "Conditional logit analysis of qualitative choice behavior", 1974): in
 the sample, the true partner is the choice among donors that are sampled by the common columns. Cross-validation sets
-the
-shrinkage.
+the shrinkage.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
-from scipy.special import logsumexp
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.mixing.combination.frechet_bounds import to_classes
@@ -102,7 +100,7 @@ def calibrate_odds(odds: DonorOdds, rows: slice, picked: Integers) -> DonorOdds:
     first = np.unique(odds.rows[:, 0])  # each row has exactly one class of a column
     for _ in range(MAX_ROUNDS):
         scores = _scores(weights, odds.rows[rows], z)
-        share = np.exp(scores - logsumexp(scores, axis=1, keepdims=True)) / n
+        share = _choice_shares(scores)[0] / n
         now = np.bincount(z.ravel(), np.repeat(share.ravel(), columns), minlength=weights.shape[1])
         step = np.log(np.divide(wanted, now, out=np.ones_like(now), where=(now > 0) & (wanted > 0)))
         weights[first] += STEP_SIZE * step
@@ -124,7 +122,7 @@ def _undo_shrinkage(weights: Floats, y: Integers, choices: Integers, across: lis
     scale = np.ones((len(across) - 1, len(down) - 1))
     for _ in range(MAX_ROUNDS):
         scores = _scores(out, y, donors)
-        drawn = _joint_shares(y, donors, np.exp(scores - logsumexp(scores, axis=1, keepdims=True)), weights.shape)
+        drawn = _joint_shares(y, donors, _choice_shares(scores)[0], weights.shape)
         for i, j in np.ndindex(scale.shape):
             block = np.s_[across[i] : across[i + 1], down[j] : down[j + 1]]
             free = (across[i + 1] - across[i] - 1) * (down[j + 1] - down[j] - 1)
@@ -137,12 +135,13 @@ def _undo_shrinkage(weights: Floats, y: Integers, choices: Integers, across: lis
 
 def _joint_shares(y: Integers, z: Integers, share: Floats, shape: tuple[int, ...]) -> Floats:
     """Return the joint shares of the rows' and donors' classes, over all pairs of columns."""
-    cells = np.arange(len(y))[:, None, None] * shape[1] + z
-    of_row = np.bincount(cells.ravel(), np.repeat(share.ravel(), z.shape[2]), minlength=len(y) * shape[1])
-    out = np.zeros(shape)
-    for column in y.T:
-        np.add.at(out, column, of_row.reshape(len(y), shape[1]) / len(y))
-    return out
+    start = np.arange(len(y))[:, None] * shape[1]
+    of_row = np.zeros(len(y) * shape[1])
+    for k in range(z.shape[2]):
+        of_row += np.bincount((start + z[:, :, k]).ravel(), share.ravel(), minlength=len(of_row))
+    indicators = np.zeros((shape[0], len(y)))
+    np.put_along_axis(indicators, y.T, 1.0, axis=0)  # the columns of y have classes of their own
+    return np.asarray(indicators @ of_row.reshape(len(y), shape[1]) / len(y), np.float64)
 
 
 def _contingency(table: Floats) -> float:
@@ -164,16 +163,25 @@ def _encode(frames: list[pd.DataFrame]) -> tuple[list[Integers], list[int]]:
 def _scores(weights: Floats, y: Integers, z: Integers) -> Floats:
     """Return log odds of rows y, shape (n, p), for donors z, shape (n, choices, q)."""
     of_row = weights[y].sum(axis=1)
-    return np.asarray(
-        np.take_along_axis(of_row, z.reshape(len(z), -1), axis=1).reshape(z.shape).sum(axis=2), np.float64
-    )
+    start = np.arange(len(y))[:, None] * of_row.shape[1]
+    out = np.zeros(z.shape[:2])
+    for k in range(z.shape[2]):
+        out += of_row.take(start + z[:, :, k])
+    return out
+
+
+def _choice_shares(scores: Floats) -> tuple[Floats, Floats]:
+    """Return the shares of each row's choices, and the logarithm of their normaliser."""
+    largest = scores.max(axis=1, keepdims=True)
+    odds = np.exp(scores - largest)
+    total = odds.sum(axis=1, keepdims=True)
+    return odds / total, (largest + np.log(total))[:, 0]
 
 
 def _loss(weights: Floats, y: Integers, choices: Integers) -> tuple[float, Floats]:
     """Return the negative log likelihood of the true partners (first choices), and its gradient."""
     scores = _scores(weights, y, choices)
-    norm = logsumexp(scores, axis=1)
-    residual = np.exp(scores - norm[:, None])
+    residual, norm = _choice_shares(scores)
     residual[:, 0] -= 1
     return float((norm - scores[:, 0]).sum()), _joint_shares(y, choices, residual, weights.shape) * len(y)
 
@@ -181,7 +189,7 @@ def _loss(weights: Floats, y: Integers, choices: Integers) -> tuple[float, Float
 def _losses(weights: Floats, y: Integers, choices: Integers) -> Floats:
     """Return the negative log likelihood of each true partner (first choice)."""
     scores = _scores(weights, y, choices)
-    return np.asarray(logsumexp(scores, axis=1) - scores[:, 0], np.float64)
+    return _choice_shares(scores)[1] - scores[:, 0]
 
 
 def _fit(y: Integers, choices: Integers, start: Floats, penalty: float) -> Floats:
