@@ -10,6 +10,8 @@ interval come from a permutation test of members and controls, which is exact fo
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
@@ -22,6 +24,9 @@ from tabsynth.privacy.attacks.rate_tests import normal_interval
 
 MAX_PREDICATES = 1_500
 """Maximum number of predicates of each kind."""
+
+MAX_BASELINE_PREDICATES = 500
+"""Maximum number of predicates of each kind from held-out rows."""
 
 MAX_TARGETS = 4_000
 """Maximum number of members, and of controls."""
@@ -50,8 +55,8 @@ def attack_singling_out(game: MembershipGame, rng: np.random.Generator) -> list[
     source = drop_duplicate_rows(game.synthetic.take(np.arange(min(len(game.synthetic), MAX_SYNTHETIC_ROWS))))
     columns = _columns(source)
     for kind, predicates in (
-        ("univariate", _univariate(source, columns, rng)),
-        ("multivariate", _multivariate(source, columns, rng)),
+        ("univariate", _univariate(source, columns, rng, MAX_PREDICATES)),
+        ("multivariate", _multivariate(source, columns, rng, MAX_PREDICATES)),
     ):
         if predicates:
             results.append(_result(kind, predicates, rows, count, game, rng))
@@ -69,7 +74,9 @@ def _columns(table: EncodedTable) -> list[Floats]:
     return list(table.features().T)
 
 
-def _univariate(source: EncodedTable, columns: list[Floats], rng: np.random.Generator) -> list[list[Comparison]]:
+def _univariate(
+    source: EncodedTable, columns: list[Floats], rng: np.random.Generator, maximum: int
+) -> list[list[Comparison]]:
     """Return predicates on one column: values that occur once, and tails with one row."""
     out: list[list[Comparison]] = []
     for j, values in enumerate(columns):
@@ -78,29 +85,33 @@ def _univariate(source: EncodedTable, columns: list[Floats], rng: np.random.Gene
         if source.encoding.continuous[j] and len(unique):
             out += [[(j, "<=", float(unique[0]))]] * int(counts[0] == 1)
             out += [[(j, ">=", float(unique[-1]))]] * int(counts[-1] == 1)
-    return [out[i] for i in rng.permutation(len(out))[:MAX_PREDICATES]]
+    return [out[i] for i in rng.permutation(len(out))[:maximum]]
 
 
-def _multivariate(source: EncodedTable, columns: list[Floats], rng: np.random.Generator) -> list[list[Comparison]]:
+def _multivariate(
+    source: EncodedTable, columns: list[Floats], rng: np.random.Generator, maximum: int
+) -> list[list[Comparison]]:
     """Return predicates on several columns of a row that match no other row; numbers give one-sided bounds."""
     n_columns = len(columns)
     if n_columns < 2:
         return []
     sizes = [size for size in PREDICATE_SIZES if size <= n_columns] or [n_columns]
     medians = [np.nanmedian(values) if (~np.isnan(values)).any() else 0.0 for values in columns]
+    cells = [values.tolist() for values in columns]
     out: list[list[Comparison]] = []
     for _ in range(3 * MAX_PREDICATES):
-        row, chosen = int(rng.integers(len(source))), rng.permutation(n_columns)[: int(rng.choice(sizes))]
+        row = int(rng.integers(len(source)))
+        chosen = rng.permutation(n_columns)[: sizes[int(rng.integers(len(sizes)))]].tolist()
         comparisons: list[Comparison] = []
         for j in chosen:
-            value = columns[j][row]
-            if not source.encoding.continuous[j] or np.isnan(value):
-                comparisons.append((int(j), "=", float(value)))
+            value = cells[j][row]
+            if not source.encoding.continuous[j] or math.isnan(value):
+                comparisons.append((j, "=", value))
             else:
-                comparisons.append((int(j), ">=" if value >= medians[j] else "<=", float(value)))
+                comparisons.append((j, ">=" if value >= medians[j] else "<=", value))
         if len(_find_matches(comparisons, columns, limit=2)) == 1:
             out.append(comparisons)
-        if len(out) == MAX_PREDICATES:
+        if len(out) == maximum:
             break
     return out
 
@@ -110,11 +121,11 @@ def _find_matches(comparisons: list[Comparison], columns: list[Floats], limit: i
     rows: np.ndarray | None = None
     for j, sign, value in comparisons:
         values = columns[j] if rows is None else columns[j][rows]
-        if np.isnan(value):
+        if math.isnan(value):
             satisfied = np.isnan(values)
         else:
             satisfied = values == value if sign == "=" else values >= value if sign == ">=" else values <= value
-        rows = np.flatnonzero(satisfied) if rows is None else rows[satisfied]
+        rows = satisfied.nonzero()[0] if rows is None else rows[satisfied]
         if not len(rows):
             break
     return np.empty(0, dtype=np.int64) if rows is None else rows[:limit]
@@ -188,7 +199,7 @@ def _baseline(kind: str, game: MembershipGame, rows: list[Floats], count: int, r
     """Return the share of predicates from held-out rows that single out a member."""
     columns = _columns(game.reference)
     draw = _univariate if kind == "univariate" else _multivariate
-    predicates = draw(game.reference, columns, rng)[:500]
+    predicates = draw(game.reference, columns, rng, MAX_BASELINE_PREDICATES)
     members = [values[:count] for values in rows]
     return (
         float(np.mean([len(_find_matches(comparisons, members, limit=2)) == 1 for comparisons in predicates]))
