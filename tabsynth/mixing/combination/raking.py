@@ -23,6 +23,9 @@ TOLERANCE = 1e-9
 """Raking stops when no weight changes by more than this."""
 
 N_FOLDS = 3
+N_TREES = 100
+"""Trees of the domain classifier."""
+
 MAX_CATEGORIES = 250
 """Maximum categories of the domain classifier; rarer values are pooled."""
 
@@ -194,7 +197,7 @@ def _cross_validated_auc(X: Floats, mine: npt.NDArray[np.bool_], w: Floats, cate
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
     for train, test in folds.split(X, mine):
         model = HistGradientBoostingClassifier(
-            max_iter=100, early_stopping=False, categorical_features=categorical or None, random_state=seed
+            max_iter=N_TREES, early_stopping=False, categorical_features=categorical or None, random_state=seed
         )
         balance = compute_sample_weight("balanced", mine[train]) * w[train]
         model.fit(X[train], mine[train], sample_weight=balance)
