@@ -63,11 +63,18 @@ class NestedShares:
         return out
 
     def totals(self, shares: Floats, counts: Integers) -> Floats:
-        """Return the number of rows of each class: the inverse of ``shares``, in whole rows."""
+        """Return the number of rows of each class: the inverse of ``shares``, in whole rows.
+
+        A share between 0 and 1 is rounded to neither none nor all rows if there are several. Otherwise many short
+        histories would have no row of a class that they should have.
+        """
         out = np.zeros(shares.shape)
         for at in range(shares.shape[1]):
             low, high = self._bounds(out, counts, at)
-            out[:, at] = np.round(low + np.nan_to_num(shares[:, at]) * (high - low))
+            share, rows = np.nan_to_num(shares[:, at]), high - low
+            held = np.where(share < 1, np.minimum(np.round(share * rows), rows - 1), rows)
+            held = np.where(share > 0, np.maximum(held, 1), held)
+            out[:, at] = low + np.clip(held, 0, rows)
         return out
 
     def _bounds(self, totals: Floats, counts: Integers, at: int) -> tuple[Floats, Floats]:
