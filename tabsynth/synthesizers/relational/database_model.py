@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,14 @@ from tabsynth.synthesizers.relational.database_keys import DatabaseKeys, Sample
 from tabsynth.synthesizers.relational.histories.history import History, vocabulary
 from tabsynth.synthesizers.relational.keys import KeyNumbers
 from tabsynth.synthesizers.relational.links import check_root_columns
+from tabsynth.synthesizers.relational.occurrences.plan_selection import (
+    CANDIDATES,
+    ChildPlan,
+    PlanSelection,
+    fit_selection,
+)
 from tabsynth.synthesizers.relational.orphans import Orphans
+from tabsynth.synthesizers.relational.plan import plan_columns
 from tabsynth.synthesizers.relational.tables import (
     TrainingTable,
     add_history_kinds,
@@ -59,6 +67,7 @@ class DatabaseModel:
         histories: Model of each child table that has rows.
         orphans: Number of rows of each child table without a main parent.
         empty: Dtypes of the columns of each child table without rows.
+        selections: Selection of sampled plans of each root table with long histories.
     """
 
     schema: DatabaseSchema
@@ -72,6 +81,7 @@ class DatabaseModel:
     histories: dict[str, History]
     orphans: dict[str, Orphans]
     empty: dict[str, dict[str, str]]
+    selections: dict[str, PlanSelection]
 
     def features(
         self, name: str, learned: pd.DataFrame, above: tuple[ParentFeatures, Integers] | None
@@ -90,6 +100,33 @@ class DatabaseModel:
             tokens = np.concatenate([tokens, above[0].tokens[above[1]]], axis=1)
             sizes = [*sizes, *above[0].sizes]
         return ParentFeatures(tokens, sizes)
+
+    def child_plans(self, name: str) -> list[ChildPlan]:
+        """Return the plan columns of a table's children that have planned classes."""
+        plans = []
+        for child, history in self.histories.items():
+            link, classes = self.schema.main_key(child), history.running.classes
+            if link is not None and link.parent == name and classes.columns:
+                columns = plan_columns(child)[: 1 if self.timelines[child] is None else 3]
+                plans.append(ChildPlan(columns, classes.columns, classes.nesting))
+        return plans
+
+    def _sample_root(
+        self,
+        name: str,
+        rows: int,
+        given: Mapping[str, Any] | None,
+        rng: np.random.Generator,
+        progress: bool | None,
+    ) -> pd.DataFrame:
+        """Sample a root table with the plans of its children."""
+        root, selection = self.roots[name], self.selections.get(name)
+        seed = int(rng.integers(2**62))
+        if selection is None or not rows:
+            return root.sample(rows, given=given, seed=seed, progress=progress)
+        candidates = root.sample(CANDIDATES * rows, given=given, seed=seed, progress=progress)
+        chosen = selection.select(self.child_plans(name), candidates, rows, rng, calibrate=not given)
+        return candidates.iloc[chosen].reset_index(drop=True)
 
     def relations(self) -> dict[str, list[str]]:
         """Return the exact relations and functional dependencies between columns of each table."""
@@ -132,10 +169,7 @@ class DatabaseModel:
         for name in self.visible:
             link, above = self.schema.main_key(name), None
             if link is None:
-                seed = int(rng.integers(2**62))
-                learned[name] = self.roots[name].sample(
-                    wanted[name], given=given.get(name), seed=seed, progress=progress
-                )
+                learned[name] = self._sample_root(name, wanted[name], given.get(name), rng, progress)
                 visible[name] = learned[name][list(self.visible[name])]
             elif name not in self.histories:
                 learned[name] = visible[name] = pd.DataFrame(
@@ -203,6 +237,7 @@ def fit_database(
         {},
         {},
         {},
+        {},
     )
     features: dict[str, ParentFeatures] = {}
     for number, (name, part) in enumerate(parts.items()):
@@ -239,6 +274,11 @@ def fit_database(
             readable = _with_code(part)
             model.contexts[name], _ = vocabulary(*readable, part.roots, min_group=min_group, tokens=CONTEXT_TOKENS)
             features[name] = model.features(name, readable[0], above)
+    for number, (name, root) in enumerate(model.roots.items()):
+        sample = partial(root.sample, seed=seed + number, progress=False)
+        selection = fit_selection(model.child_plans(name), parts[name].learned, sample, min_group)
+        if selection is not None:
+            model.selections[name] = selection
     return model
 
 

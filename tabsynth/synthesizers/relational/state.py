@@ -17,6 +17,7 @@ from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.relational.database_keys import DatabaseKeys
 from tabsynth.synthesizers.relational.database_model import DatabaseModel
 from tabsynth.synthesizers.relational.histories.history import History
+from tabsynth.synthesizers.relational.occurrences.plan_selection import PlanSelection
 from tabsynth.synthesizers.relational.orphans import Orphans
 from tabsynth.synthesizers.relational.timeline import Timeline
 
@@ -47,6 +48,7 @@ def to_file(model: DatabaseModel, facts: dict[str, Any]) -> ModelFile:
     states |= {f"context.{name}": codec.state() for name, codec in model.contexts.items()}
     states |= {f"history.{name}": history.state() for name, history in model.histories.items()}
     states |= {f"orphans.{name}": orphans.state() for name, orphans in model.orphans.items()}
+    states |= {f"selection.{name}": selection.state() for name, selection in model.selections.items()}
     for key, (plain, part_arrays) in states.items():
         config["parts"][key] = plain
         arrays |= {f"{key}/{name}": array for name, array in part_arrays.items()}
@@ -75,6 +77,7 @@ def from_file(file: ModelFile, path: str) -> tuple[DatabaseModel, dict[str, Any]
             {},
             {},
             {name: dict(dtypes) for name, dtypes in config["empty"].items()},
+            {},
         )
         for key, plain in config["parts"].items():
             kind, name = key.split(".", 1)
@@ -86,6 +89,8 @@ def from_file(file: ModelFile, path: str) -> tuple[DatabaseModel, dict[str, Any]
                 model.contexts[name] = Codec.from_state(plain, part_arrays)
             elif kind == "orphans":
                 model.orphans[name] = Orphans.from_state(plain, part_arrays)
+            elif kind == "selection":
+                model.selections[name] = PlanSelection.from_state(part_arrays)
             else:
                 model.histories[name] = History.from_state(plain, part_arrays)
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
