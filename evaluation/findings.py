@@ -82,7 +82,7 @@ def find_value_faults(
     inputs: Inputs, scores: Mapping[str, Score], real: EncodedTable, synthetic: EncodedTable
 ) -> list[Finding]:
     """Return a finding for each column whose synthetic values have another resolution, type or rounding."""
-    faults = dict(find_format_faults(inputs.train, inputs.synthetic, inputs.schema))
+    faults = inputs.retyped | dict(find_format_faults(inputs.train, inputs.synthetic, inputs.schema))
     out = [Finding("fidelity", "value_format", (name,), text) for name, text in faults.items()]
     if (score := scores.get("rounding_error")) is None:
         return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tabsynth.common.installed_versions import installed_versions
 from tabsynth.data.table import Table, TableLike
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.evaluation.stats.encoded_table import scored_columns
+from tabsynth.schema.cell_types import is_text
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
 
@@ -31,7 +32,17 @@ MAX_CELLS = 400_000_000
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Tables with columns in the schema's order, and ``sources``, the file names of tables passed as paths."""
+    """Tables with columns in the schema's order.
+
+    Attributes:
+        train: The training table.
+        synthetic: The synthetic table.
+        holdout: The holdout.
+        schema: Schema of the training table.
+        target: Target column.
+        sources: File names of tables passed as paths.
+        retyped: Columns that are text in one of the training and synthetic frames and numbers in the other, described.
+    """
 
     train: pd.DataFrame
     synthetic: pd.DataFrame
@@ -39,6 +50,7 @@ class Inputs:
     schema: Schema
     target: str | None
     sources: dict[str, str]
+    retyped: dict[str, str] = field(default_factory=dict)
 
     def named(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """Yield the name and frame of each available table."""
@@ -93,7 +105,28 @@ def check_inputs(
         schema=train_table.schema,
         target=target,
         sources=sources,
+        retyped=_retyped_columns(train, synthetic, train_table.schema),
     )
+
+
+def _retyped_columns(train: TableLike, synthetic: TableLike, schema: Schema) -> dict[str, str]:
+    """Describe numbers in the form of text in one of two frames only; reading them removes the difference."""
+    if not isinstance(train, pd.DataFrame) or not isinstance(synthetic, pd.DataFrame):
+        return {}
+    out = {}
+    for name, column in schema.items():
+        if isinstance(column, Numeric):
+            kinds = [_number_form(frame[name]) for frame in (train, synthetic)]
+            if sorted(kinds) == ["numbers", "text"]:
+                out[name] = f"{name}: real values are {kinds[0]}, synthetic ones {kinds[1]}"
+    return out
+
+
+def _number_form(values: pd.Series) -> str:
+    """Return whether the values of a numeric column are numbers or text; empty for another type."""
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        return "numbers"
+    return "text" if pd.api.types.is_string_dtype(values.dtype) and is_text(values) else ""
 
 
 def relax_schema(schema: Schema) -> Schema:

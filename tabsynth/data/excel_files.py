@@ -22,6 +22,8 @@ from tabsynth.schema.datetime_formats import default_format, format_dates, infer
 
 MAX_ROWS, MAX_COLUMNS, MAX_CHARACTERS = 1_048_576, 16_384, 32_767
 """Limits of a worksheet, and of the text of a cell."""
+MAX_NUMBER = 9.99999999999999e307
+"""Largest number of a cell."""
 NUMBER = re.compile(r" *[+-]?(?:0|[1-9]\d*)(?:\.\d+)? *", re.ASCII)
 SERIAL_DATES = (20_000, 75_000)
 """Serial dates of the years 1954 to 2105."""
@@ -162,6 +164,8 @@ def _unsupported(values: pd.Series, illegal: re.Pattern[str]) -> str:
             return "dates before 1900"
         if infer_resolution(values) in ("us", "ns"):
             return "times finer than milliseconds"
+    if pd.api.types.is_float_dtype(values.dtype) and (values.dropna().abs() > MAX_NUMBER).any():
+        return f"numbers beyond {MAX_NUMBER:g}"
     if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
         return ""
     for value in values:
@@ -169,8 +173,12 @@ def _unsupported(values: pd.Series, illegal: re.Pattern[str]) -> str:
             return f"texts of over {MAX_CHARACTERS:,} characters"
         if isinstance(value, str) and illegal.search(value):
             return f"control characters, as in {shorten(repr(value), 60)}"
+        if isinstance(value, str) and "\r" in value:
+            return f"carriage returns, as in {shorten(repr(value), 60)}"
         if isinstance(value, float) and np.isinf(value):
             return "infinite numbers"
+        if isinstance(value, datetime.date) and value.year < 1900:
+            return "dates before 1900"
     return ""
 
 

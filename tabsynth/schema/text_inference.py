@@ -219,7 +219,7 @@ def _infer_digits(name: str, rows: int, different: int, distinct: list[str]) -> 
     padded = any(re.match(r"-?0\d", value) for value in distinct)
     alike = all(map(str.isdigit, distinct)) and len({len(value) for value in distinct}) == 1 and len(distinct[0]) >= 4
     if not padded and different > 20 and not is_code(name) and not is_key(name) and not alike:
-        question = "the numbers are stored as text: convert them with pd.to_numeric, or is it a code (categorical)?"
+        question = "the numbers are stored as text: are they quantities (numeric) or codes (categorical)?"
         # Numbers in several spellings are still text: they are written in the plainest one.
         form = find_number_format(distinct) or PLAIN
         why = "all values are numbers, written as text"

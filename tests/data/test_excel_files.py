@@ -116,3 +116,18 @@ def test_numbers_stored_as_text_and_serial_dates_are_explained(tmp_path: Path) -
     _book(path, [["d"], [day], [43_833]])
     with pytest.raises(DataError, match="mixes"), pytest.warns(UserWarning, match="numbers among dates"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (["a\r\nb"], "carriage returns"),
+        ([1.7976931348623157e308], "numbers beyond 1e[+]308"),
+        ([datetime.date(1850, 1, 1)], "dates before 1900"),
+        ([datetime.datetime(1850, 1, 1)], "dates before 1900"),
+    ],
+)
+def test_values_that_excel_would_change_are_refused(tmp_path: Path, values: list[object], says: str) -> None:
+    frame = pd.DataFrame({"x": pd.Series(values, dtype=float if isinstance(values[0], float) else object)})
+    with pytest.raises(DataError, match=f"column 'x': Excel cannot hold {says}"):
+        write(frame, tmp_path / "t.xlsx")

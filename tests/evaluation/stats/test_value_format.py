@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.stats.value_format import find_format_faults
 from tabsynth.schema import Schema
 
@@ -53,3 +54,19 @@ def test_the_same_formats_are_no_finding() -> None:
     missing = other.assign(count=other["count"].where(other.index % 9 > 0))  # turns integers into floats
     assert not find_format_faults(REAL, missing, SCHEMA)
     assert not find_format_faults(REAL, REAL.astype({"count": "Int64", "price": "float32"}), SCHEMA)
+
+
+@pytest.mark.parametrize("form", ["{:.2f}", "${:,.2f}"])
+def test_text_that_became_numbers_is_a_finding_of_a_report(form: str) -> None:
+    numbers = RNG.gamma(3, 900, N).round(2)
+    real = pd.DataFrame({"amount": [form.format(x) for x in numbers], "sex": RNG.choice(["f", "m"], N)})
+    made = real.assign(amount=numbers)
+    found = [finding["text"] for finding in evaluate(real, made, thorough=False, sdmetrics=False).findings]
+    assert "amount: real values are text, synthetic ones numbers" in found
+    assert not any("text" in f["text"] for f in evaluate(real, real, thorough=False, sdmetrics=False).findings)
+
+
+def test_a_time_zone_that_only_one_table_has_is_a_finding() -> None:
+    zoned = REAL.assign(visit=REAL["visit"].dt.tz_localize("UTC"))
+    ((_, fault),) = find_format_faults(REAL, zoned, SCHEMA)
+    assert fault == "visit: real values are datetimes, synthetic ones datetimes with a time zone"
