@@ -19,6 +19,7 @@ from tabsynth.cli.output import (
     report_unmet,
     save_report,
     say,
+    unreplaced_path,
 )
 from tabsynth.cli.reading import add_read_options, open_compared
 
@@ -95,12 +96,14 @@ def run(args: Namespace) -> int:
             )
     privacy = _claim(args)
     report = audit_folders(args, privacy) if holds_linked_tables(args.train) else _audit_table(args, privacy)
-    save_report(report, outputs)
-    if args.internal:
-        report.save_internal(args.internal)
-        say(f"wrote {args.internal}: it identifies records, do not publish it")
     unmet = unmet_audit(report, gates)
-    files = {"report": args.output, "json": args.json, "internal": args.internal}
+    written = save_report(report, outputs, unmet)
+    if args.internal:
+        written[args.internal] = unreplaced_path(args.internal, unmet)
+        report.save_internal(written[args.internal])
+        say(f"wrote {written[args.internal]}: it identifies records, do not publish it")
+    files = {name: written.get(path, path) for name, path in (("report", args.output), ("json", args.json))}
+    files["internal"] = written.get(args.internal, args.internal)
     short = {"files": files, "verdict": report.verdict, "text": report.text, "unmet": unmet}
     print_result(report.to_dict(), str(report), force_json=args.json == "-", summary=short if outputs else None)
     return report_unmet(unmet)

@@ -119,10 +119,11 @@ def run(args: Namespace) -> int:
     report = measure(train, synthetic, holdout, **options, on_scores=_print_scores)
     if gates:
         report = apply_gates(report, gates)
-    save_report(report, outputs)
     unmet_limits = [*unmet_requirements(report, require), *failed_gates(report)]
+    written = save_report(report, outputs, unmet_limits)
     scores = {name: score.value for name, score in report.scores.items()}
-    short = {"files": {"report": args.output, "json": args.json}, "verdict": report.verdict.text}
+    files = {"report": written.get(args.output, args.output), "json": written.get(args.json, args.json)}
+    short = {"files": files, "verdict": report.verdict.text}
     short |= {"scores": scores, "unmet": unmet_limits}
     print_result(report.to_dict(), str(report), force_json=args.json == "-", summary=short if outputs else None)
     return report_unmet(unmet_limits)

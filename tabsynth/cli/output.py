@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.common.text import escape_controls
@@ -38,11 +39,23 @@ def report_paths(args: argparse.Namespace) -> list[str]:
     return [path for path in (args.output, args.json) if path and path != "-"]
 
 
-def save_report(report: SavedReport, paths: Iterable[str]) -> None:
-    """Write a report to files."""
-    for path in paths:
-        report.save(path)
-        say(f"wrote {path}")
+def save_report(report: SavedReport, paths: Iterable[str], unmet: Sequence[str] = ()) -> dict[str, str]:
+    """Write a report to files; if requirements are not met, those that exist are kept and it is written beside them.
+
+    Returns:
+        The file that was written for each path.
+    """
+    written = {path: unreplaced_path(path, unmet) for path in paths}
+    for path, target in written.items():
+        report.save(target)
+        say(f"wrote {target}" + (f"; {path} is unchanged" if target != path else ""))
+    return written
+
+
+def unreplaced_path(path: str, unmet: Sequence[str]) -> str:
+    """Return a path, or ``report.failed.html`` for an existing ``report.html`` if requirements are not met."""
+    target = Path(path)
+    return str(target.with_name(f"{target.stem}.failed{target.suffix}")) if unmet and target.exists() else path
 
 
 def parse_pair(text: str, option: str) -> tuple[str, str]:

@@ -33,8 +33,13 @@ class TestEvaluate:
         line += [str(fitted / "schema.json"), "--output", str(tmp_path / "r.md")]
         assert main([*line, "--require", "shape_error=100"]) == DONE
         capsys.readouterr()
+        (tmp_path / "r.md").write_text("earlier")
         assert main([*line, "--require", "shape_error=0"]) == UNMET
+        assert (tmp_path / "r.md").read_text() == "earlier"
+        assert "shape_error" in (tmp_path / "r.failed.md").read_text()
         shown = capsys.readouterr()
+        assert json.loads(shown.out)["files"]["report"] == str(tmp_path / "r.failed.md")
+        assert f"{tmp_path / 'r.md'} is unchanged" in shown.err
         assert "not met: shape_error is" in shown.err
         assert "required at most 0" in shown.err
         json.loads(shown.out)

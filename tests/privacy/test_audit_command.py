@@ -27,6 +27,7 @@ def test_a_leak_gives_exit_code_3_and_all_files(files: dict[str, str], tmp_path:
     line = ["audit", files["train"], files["train"], "--holdout", files["held"]]
     code = main([*line, "-o", outputs[0], "--json", outputs[1], "--internal", outputs[2]])
     assert code == 3
+    assert not list(tmp_path.glob("*.failed.*"))  # there was no earlier report to keep
     assert json.loads(Path(outputs[1]).read_text("utf-8"))["verdict"] == "VIOLATION"
     assert "VIOLATION" in Path(outputs[0]).read_text("utf-8")
     assert json.loads(Path(outputs[2]).read_text("utf-8"))["records"]

@@ -38,9 +38,10 @@ def evaluate_folders(
     report = evaluate_database(
         train, synthetic, holdout, schema=schema, seed=args.seed, quick=args.quick, progress=progress
     )
-    save_report(report, outputs)
     unmet = unmet_requirements(report, require)
-    short = {"files": {"report": args.output, "json": args.json}, "verdict": report.verdict}
+    written = save_report(report, outputs, unmet)
+    files = {"report": written.get(args.output, args.output), "json": written.get(args.json, args.json)}
+    short = {"files": files, "verdict": report.verdict}
     short |= {"scores": {name: score.value for name, score in report.scores.items()}, "unmet": list(unmet)}
     print_result(report.to_dict(), str(report), force_json=args.json == "-", summary=short if outputs else None)
     return report_unmet(unmet)
