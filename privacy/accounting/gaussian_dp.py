@@ -7,6 +7,7 @@ from N(mu, 1): Dong, Roth and Su, "Gaussian differential privacy", JRSS B 84, 20
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import erfinv, log_ndtr, ndtr, ndtri, ndtri_exp
@@ -57,6 +58,7 @@ def gdp_mu(epsilon: float, delta: float) -> float:
     return low
 
 
+@lru_cache(maxsize=4096)
 def discrete_gaussian_mu(sigma: float) -> float:
     """Return the smallest mu for which discrete Gaussian noise on a count that a unit changes by one is mu-GDP.
 
@@ -79,12 +81,17 @@ def discrete_gaussian_mu(sigma: float) -> float:
     """
     if sigma >= CONTINUOUS_SCALE:
         return 2 * math.sqrt(2) * float(erfinv(1 / (sigma * math.sqrt(2 * math.pi))))
+    return _small_scale_mu(sigma)
+
+
+def _small_scale_mu(sigma: float) -> float:
     # log P(noise <= -1): the terms of n relative to that of n = 1
     ratios = sum(math.exp(-(n * n - 1) / (2 * sigma**2)) for n in range(1, math.ceil(40 * sigma) + 2))
     log_tail = math.log(ratios) - 1 / (2 * sigma**2)
     return -2 * float(ndtri_exp(log_tail - math.log1p(2 * math.exp(log_tail))))
 
 
+@lru_cache(maxsize=4096)
 def discrete_gaussian_sigma(mu: float) -> float:
     """Return the scale of the noise for which ``discrete_gaussian_mu`` is ``mu``.
 
@@ -96,9 +103,8 @@ def discrete_gaussian_sigma(mu: float) -> float:
     if sigma >= CONTINUOUS_SCALE:
         return sigma
     low, high = 1 / MAX_MU, CONTINUOUS_SCALE
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if discrete_gaussian_mu(middle) > mu else (low, middle)
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if _small_scale_mu(middle) > mu else (low, middle)
     return high
 
 
