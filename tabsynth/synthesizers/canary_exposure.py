@@ -67,10 +67,11 @@ def likelihood_ratio_pipeline(
 
     The noise comes from the system's generator; the seed argument of the pipeline is ignored.
     """
+    replayed = list[PrivateRows]()
 
     def fit(frame: pd.DataFrame, number: int) -> float:
         model = WhiteBoxSynthesizer(components=1)
-        model.known, model.privacy = known, privacy
+        model.known, model.privacy, model.replayed = known, privacy, replayed
         model.fit(frame, schema=schema, privacy=privacy, progress=False)
         return model.evidence_
 
@@ -83,18 +84,25 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
     Attributes:
         known: Set before ``fit``.
         privacy: The claim, set before ``fit``.
+        replayed: The rows of the known tables, set before ``fit``: empty, or as the first of many fits has read them.
         evidence_: Log likelihood ratio of the noisy counts, with the canary over without it.
     """
 
     known: NeighbouringTables
     privacy: Privacy
+    replayed: list[PrivateRows]
     evidence_: float
 
     def _fit_rows(self, rows: CellRows, source: Any, n_public: int | None, run: FitOptions) -> None:
         watched = _RecordingSource(source)
         super()._fit_rows(rows, watched, n_public, run)  # type: ignore[arg-type]
-        tables = self.known[0], pd.concat(self.known, ignore_index=True)
-        base, neighbour = (self._replay(frame, rows, watched, n_public, run) for frame in tables)
+        if not self.replayed:
+            # This charges nothing.
+            self.replayed += [
+                PrivateRows(frame, rows.rules, rows.public_grids, self.privacy, Noise.insecure(0))
+                for frame in (self.known[0], pd.concat(self.known, ignore_index=True))
+            ]
+        base, neighbour = (self._replay(known, watched, n_public, run) for known in self.replayed)
         self.evidence_ = sum(
             float(((noisy - (without + with_row) / 2) * (with_row - without)).sum()) / sigma**2
             for (noisy, sigma), without, with_row in zip(watched.recorded, base.exact, neighbour.exact, strict=True)
@@ -108,21 +116,14 @@ class WhiteBoxSynthesizer(MarginalSynthesizer):
             measure_pairs(self._slots(rows), tokens, source, share, components=self.components, seed=run.seed)
 
     def _replay(
-        self,
-        frame: pd.DataFrame,
-        rows: CellRows,
-        watched: _RecordingSource,
-        n_public: int | None,
-        run: FitOptions,
+        self, known: PrivateRows, watched: _RecordingSource, n_public: int | None, run: FitOptions
     ) -> _ReplaySource:
-        """Return the exact counts of another frame for the same sequence of measurements."""
-        # This charges nothing.
-        private_rows = PrivateRows(frame, rows.rules, rows.public_grids, self.privacy, Noise.insecure(0))
+        """Return the exact counts of other rows for the same sequence of measurements."""
         replay = _ReplaySource(watched)
         model = MarginalSynthesizer(components=1)
-        model.schema_ = rows.rules.schema
+        model.schema_ = known.rules.schema
         with contextlib.suppress(_ReplayCompleteError):
-            model._fit_rows(private_rows, replay, n_public, run)  # type: ignore[arg-type]
+            model._fit_rows(known, replay, n_public, run)  # type: ignore[arg-type]
         return replay
 
 

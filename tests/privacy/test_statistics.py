@@ -46,7 +46,7 @@ def fitted(seed: int, epsilon: float = 1.0) -> MarginalSynthesizer:
     return MarginalSynthesizer(components=24).fit(table(seed), schema=SCHEMA, privacy=privacy)
 
 
-def estimates(seed: int, epsilon: float = 1.0, replicates: int = 12) -> dict[str, Estimate]:
+def estimates(seed: int, epsilon: float = 1.0, replicates: int = 10) -> dict[str, Estimate]:
     found = Replicates.of(fitted(seed, epsilon), tables=3, replicates=replicates, seed=seed)
     return (
         found.estimate(mean("age"))
