@@ -72,17 +72,18 @@ def fit_shape(ends: Floats, counts: Floats, sigma: float, total: float) -> Shape
     for at in np.argsort(-pairs)[:N_STARTS].tolist():
         middle = (ends[at] + ends[at + 2]) / 2
         starts.append((middle, float(width[at : at + 2].mean())))
-    smallest, largest = float(np.log(width.min() / 4)), float(np.log(span))
+    # Ufuncs, as np.clip takes several times as long for one number.
+    smallest, largest, log_max_shape = float(np.log(width.min() / 4)), float(np.log(span)), math.log(MAX_SHAPE)
 
     def split_normal(parameters: Floats) -> tuple[Below, float]:
-        left, right = np.exp(np.clip(parameters[1:], smallest, largest))
+        left, right = np.exp(np.minimum(np.maximum(parameters[1:], smallest), largest))
         return lambda x: _split_normal_below(x - parameters[0], left, right), (
             parameters[1] - parameters[2]
         ) / SKEW_PRIOR
 
     def gamma(parameters: Floats) -> tuple[Below, float]:
-        shape = np.exp(np.clip(parameters[1], -2.0, np.log(MAX_SHAPE)))
-        scale = np.exp(np.clip(parameters[0], smallest, largest)) / shape
+        shape = np.exp(np.minimum(np.maximum(parameters[1], -2.0), log_max_shape))
+        scale = np.exp(np.minimum(np.maximum(parameters[0], smallest), largest)) / shape
         return lambda x: gammainc(shape, np.maximum(x - ends[0], 0.0) / scale), 0.0
 
     shapes = [_fit(split_normal, [[m, np.log(s), np.log(s)] for m, s in starts], ends, counts, sigma, total)]
