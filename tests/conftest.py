@@ -57,8 +57,23 @@ def pytest_configure(config: pytest.Config) -> None:
         Noise.secure = classmethod(_seeded_noise)  # type: ignore[assignment, method-assign]
 
 
-_noise_bytes = np.random.default_rng()
-_noise_lock = threading.Lock()
+class _Bytes:
+    """The bytes of a seeded generator, drawn in blocks: drawn one by one, most of a small fit's noise is overhead."""
+
+    def __init__(self, seed: list[int]) -> None:
+        self._rng, self._block, self._at, self._lock = np.random.default_rng(seed), b"", 0, threading.Lock()
+
+    def take(self, n: int) -> bytes:
+        step = max(n, 4)  # a generator draws four bytes to return none
+        with self._lock:
+            if self._at + step > len(self._block):
+                left = self._block[self._at :]
+                self._block, self._at = left + self._rng.bytes(max(step - len(left), 1 << 13)), 0
+            self._at += step
+            return self._block[self._at - step : self._at - step + n]
+
+
+_noise_bytes = _Bytes([])
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -68,15 +83,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     PRIVATE_NOISE=system draws from the operating system instead.
     """
     global _noise_bytes
-    _noise_bytes = np.random.default_rng(list(item.stash.get(PLAIN_ID, item.nodeid).encode()))
+    _noise_bytes = _Bytes(list(item.stash.get(PLAIN_ID, item.nodeid).encode()))
 
 
 def _seeded_noise(cls: type[Noise], read: object = None) -> Noise:
-    def seeded(n: int) -> bytes:
-        with _noise_lock:
-            return _noise_bytes.bytes(n)
-
-    return cls(seeded, "os.urandom")
+    return cls(lambda n: _noise_bytes.take(n), "os.urandom")
 
 
 @pytest.hookimpl(trylast=True)
