@@ -62,7 +62,7 @@ def random_table(seed: int, rows: int = 0) -> pd.DataFrame:
 def _column(rng: np.random.Generator) -> Rows:
     """A column that depends on the shared factors and the group by a random share."""
     share, weights = rng.choice([0.0, 0.5, 0.9, 0.99]), rng.normal(size=3) / np.sqrt(3)
-    shifts = rng.choice([0.0, 1.0]) * rng.normal(size=9)
+    shifts = rng.choice([0.0, 0.5]) * rng.normal(size=9)
     kind, decimals, unit = int(rng.integers(8)), int(rng.integers(4)), int(rng.choice([1, 5, 10]))
     scale, place, level = rng.uniform(0.2, 1), rng.uniform(-1, 3), rng.normal()
 

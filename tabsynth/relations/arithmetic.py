@@ -115,10 +115,8 @@ class ArithmeticRelation:
 def relation_from_dict(values: Mapping[str, Any]) -> ArithmeticRelation:
     """Rebuild a relation from plain data."""
     terms = tuple((str(name), float(factor)) for name, factor in values["terms"])
-    function = str(values.get("function", ""))
-    return ArithmeticRelation(
-        str(values["column"]), float(values["constant"]), terms, bool(values["product"]), function
-    )
+    column, function = str(values["column"]), str(values.get("function", ""))
+    return ArithmeticRelation(column, float(values["constant"]), terms, bool(values["product"]), function)
 
 
 def can_compute(relation: ArithmeticRelation, relations: Sequence[ArithmeticRelation]) -> bool:
@@ -151,6 +149,7 @@ def enforce(
     numbers: Mapping[str, Floats],
     pinned: Mapping[str, Bools],
     ranges: Mapping[str, tuple[float, float]] = NO_RANGES,
+    clip: bool = True,
 ) -> dict[str, Floats]:
     """Compute each column from its terms, or solve for a term if the column is pinned or out of range.
 
@@ -160,14 +159,17 @@ def enforce(
         numbers: The values of every numeric column, NaN where missing, shape (n,) each.
         pinned: Cells that must not change, shape (n,) for each column.
         ranges: Pinned columns that may change within an inclusive range.
+        clip: Whether terms give way where a computed number is out of range.
 
     Returns:
         The columns with the relations enforced, shape (n,) each.
     """
     out, fixed = dict(numbers), {name: observed.copy() for name, observed in pinned.items()}
-    _apply(relations, coders, out, fixed, clip=True)
+    _apply(relations, coders, out, fixed, clip)
     for relation in reversed(relations):
         _solve_for_term(relation, coders, out, fixed, ranges)
+    for relation in relations:  # a number beyond the range of its column is better than a wrong one
+        fixed[relation.column] &= pinned[relation.column] | relation.holds(out, coders[relation.column])
     _apply(relations, coders, out, fixed, clip=False, ranges=ranges)
     return out
 
@@ -251,11 +253,9 @@ def is_exact(observed: Floats, predicted: Floats, min_spread_steps: float = MIN_
     if present.sum() < max(MIN_ROWS, 0.5 * (~np.isnan(observed)).sum()):
         return False
     values = observed[present]
-    spread = float(values.std())
-    decimals = shared_decimals(values)
+    spread, decimals = float(values.std()), shared_decimals(values)
     unit = 0.0 if decimals is None else 10.0**-decimals
-    worst = float(np.abs(values - predicted[present]).max())
-    size = float(np.abs(values).max())
+    worst, size = float(np.abs(values - predicted[present]).max()), float(np.abs(values).max())
     exact = worst <= 1e-9 * max(size, spread)
     single = FLOAT32_PRECISION * size if decimals is None or decimals >= MIN_COMPUTED_DECIMALS else 0.0
     slack = max(0.501 * unit, single)

@@ -171,7 +171,7 @@ class Relations:
         for _ in range(MAX_ROUNDS):
             out = repair(self.rules, out, coders, pins, computed, rng)
             if self.arithmetic:  # a computed column may violate a rule again
-                out |= enforce(self.arithmetic, coders, {name: out[name] for name in numbers}, fixed)
+                out |= enforce(self.arithmetic, coders, {name: out[name] for name in numbers}, fixed, clip=False)
             if not self.arithmetic or all_hold(self.rules, out, len(tokens)).all():
                 break
         for name in labelled:

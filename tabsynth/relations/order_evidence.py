@@ -25,8 +25,15 @@ def log_ratios(first: Floats, second: Floats, step: float) -> Floats:
     return np.asarray(np.log(second[fine] / first[fine]))
 
 
-def smooth_violations(margin: Floats, step: float) -> float:
-    """Return the expected rows just below 0 by log-linear extrapolation of the margins' two outermost bins."""
+def smooth_violations(margin: Floats, step: float, *, concave: bool = False) -> float:
+    """Return the expected rows just below 0 by log-linear extrapolation of the margins' two outermost bins.
+
+    Args:
+        margin: The margins, shape (n,).
+        step: The smallest difference between two numbers.
+        concave: Whether the ratio of neighbouring bins continues to fall as between the outermost three, as in the
+            tails of a normal distribution.
+    """
     if not len(margin):
         return 0.0
     best = 0.0
@@ -36,7 +43,11 @@ def smooth_violations(margin: Floats, step: float) -> float:
             width = float(margin[margin > 0].min(initial=np.inf))
         inner, outer = int((margin < width).sum()), int(((margin >= width) & (margin < 2 * width)).sum())
         if inner:
-            best = max(best, inner * min(1.0, inner / max(outer, 1)))
+            ratio = min(1.0, inner / max(outer, 1))
+            if concave and ratio < 1:
+                third = int(((margin >= 2 * width) & (margin < 3 * width)).sum())
+                ratio *= min(1.0, ratio * third / max(outer, 1))
+            best = max(best, inner * ratio)
     return best
 
 

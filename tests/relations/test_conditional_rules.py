@@ -185,6 +185,17 @@ def test_a_bound_that_one_row_breaks_is_none() -> None:
     assert "age >= 15 if pension is present" in texts
 
 
+def test_answers_that_become_rare_towards_an_end_are_no_bound() -> None:
+    rng = np.random.default_rng(0)
+    group = np.repeat(["a", "b"], [300, 900])
+    others = np.repeat([1, 2, 3, 4], [200, 300, 300, 100])
+    answer = np.concatenate([np.repeat([3, 4, 5], [110, 170, 20]), others])
+    frame = pd.DataFrame({"group": group, "answer": answer, "noise": rng.normal(size=1200)})
+    table = Table.of(frame.sample(frac=1, random_state=0))
+    texts = Relations.discover(table, Codec.measure(table)).describe()
+    assert not any(text.startswith("answer >=") for text in texts)
+
+
 def test_smooth_tails_are_no_bounds() -> None:
     """Ill people are older and earn less, but nothing ends where the youngest of them is."""
     rng, frames = np.random.default_rng(3), []

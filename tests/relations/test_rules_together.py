@@ -67,3 +67,32 @@ def test_a_cost_is_computed_and_not_its_tariff() -> None:
     assert (rows["tariff"] == rows["plan"].map(tariffs)).all()
     # Where the shuffled product is beyond the largest cost, the cost is at its bound.
     assert (np.abs(rows["cost"] - rows["kwh"] * rows["tariff"]) > 0.0051).mean() < 0.02
+
+
+def test_a_tax_is_rounded_to_the_nearest_cent_beside_frequent_amounts() -> None:
+    rng = np.random.default_rng(0)
+    net = np.round(rng.lognormal(3, 0.6, ROWS), 2)
+    net[:200] = rng.choice([15.26, 15.27], 200)  # 2.90 after rounding, but the tax of 15.29 is 2.9051
+    rules, rows = drawn(
+        pd.DataFrame({"net": net, "tax": np.round(net * 0.19, 2), "other": rng.normal(size=ROWS)}), "net"
+    )
+    assert "tax = 0.19 * net" in rules
+    assert np.abs(rows["tax"] - 0.19 * rows["net"]).max() < 0.00501
+
+
+def test_formulas_of_computed_columns_hold_together() -> None:
+    rng = np.random.default_rng(0)
+    price, count = np.round(rng.lognormal(3, 0.6, ROWS), 2), rng.integers(1, 30, ROWS)
+    plan = rng.choice(["basic", "plus"], ROWS)
+    frame = pd.DataFrame({"price": price, "count": count, "plan": plan})
+    frame["gross"] = np.round(price * count, 2)
+    frame["fee"] = np.round(np.where(plan == "plus", 1 + 0.02 * frame["gross"], 4 + 0.01 * frame["gross"]), 2)
+    frame["charged"] = np.maximum(5, frame["fee"])
+    frame["total"] = np.round(frame["gross"] + frame["charged"], 2)
+    rules, rows = drawn(frame, "price", "count", "plan", "fee", "total")
+    assert "charged = max(5, fee)" in rules
+    fee = np.where(rows["plan"] == "plus", 1 + 0.02 * rows["gross"], 4 + 0.01 * rows["gross"])
+    assert np.abs(rows["gross"] - rows["price"] * rows["count"]).max() < 0.006
+    assert np.abs(rows["fee"] - fee).max() < 0.00502
+    assert (rows["charged"] == np.maximum(5, rows["fee"])).all()
+    assert np.abs(rows["gross"] + rows["charged"] - rows["total"]).max() < 1e-6

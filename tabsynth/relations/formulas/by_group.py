@@ -18,6 +18,9 @@ from tabsynth.relations.pairwise_fit import unexplained_shares
 MAX_GROUPS = 200
 """Maximum number of values of a column within which formulas are fitted."""
 
+MAX_SCAN_ROWS = 5000
+"""Maximum rows on which candidates are searched; all rows then confirm them."""
+
 MAX_LEVEL_ROWS, MIN_LEVEL_ROWS = 80, 12
 """Maximum and minimum rows of a value on which candidates are searched."""
 
@@ -58,16 +61,16 @@ class Candidate:
 def discover_by_group(found: Found) -> None:
     """Find the numbers that are linear functions of others within each value of a column of few values."""
     columns = found.columns
-    sizes = {name: len(np.unique(own[~np.isnan(own)])) for name, own in columns.keys.items()}
-    groups = sorted((name for name, size in sizes.items() if 2 <= size <= MAX_GROUPS), key=sizes.__getitem__)
+    levels = {name: _largest(own) for name, own in columns.keys.items()}
+    groups = sorted((name for name in levels if 2 <= levels[name][0] <= MAX_GROUPS), key=lambda name: levels[name][0])
     for unit in dict.fromkeys(columns.units.values()):
         names = found.names(unit)
         if len(names) < 2:
             continue
         steps = np.array([columns.steps[name] for name in names])
-        block = np.stack([columns.numbers[name] for name in names])
+        block = np.stack([columns.numbers[name][_scanned(columns.numbers[name])] for name in names])
         for group in groups:
-            candidates = _candidates(group, names, steps, block, found, products=unit == "number")
+            candidates = _candidates(group, levels[group][1], names, steps, block, found, products=unit == "number")
             lines = [(own, *fit) for own in candidates if (fit := fit_groups(own, group, found)) is not None]
             # Of both directions of a relation, the column with more decimals was computed, or the one that is later.
             order = {name: (columns.steps[name], -at) for at, name in enumerate(names)}
@@ -79,20 +82,36 @@ def discover_by_group(found: Found) -> None:
                     found.add(own.target, formula, rounding)
 
 
+def _scanned(data: Floats) -> slice:
+    return sampled(len(data), MAX_SCAN_ROWS)
+
+
+def _largest(values: Floats) -> tuple[int, list[Integers]]:
+    """Return the number of values in a sample of the rows, and rows of the sample for each frequent one."""
+    scan = values[_scanned(values)]
+    known, count = np.unique(scan[~np.isnan(scan)], return_counts=True)
+    often = [at for at in np.argsort(-count, kind="stable")[:MAX_LEVELS] if count[at] >= MIN_LEVEL_ROWS]
+    rows = [np.flatnonzero(scan == known[at]) for at in often]
+    return len(known), [own[sampled(len(own), MAX_LEVEL_ROWS)] for own in rows]
+
+
 def _candidates(
-    group: str, names: list[str], steps: Floats, block: Floats, found: Found, *, products: bool
+    group: str,
+    levels: Sequence[Integers],
+    names: list[str],
+    steps: Floats,
+    block: Floats,
+    found: Found,
+    *,
+    products: bool,
 ) -> list[Candidate]:
     """Return the columns that others explain within the largest values of a column."""
-    values = found.columns.keys[group]
-    known, code = np.unique(values[~np.isnan(values)], return_inverse=True)
-    count = np.bincount(code, minlength=len(known))
     out: dict[Candidate, None] = {}
     open_ = {name for name in names if name not in found.reads and name != group}
-    for level in np.argsort(-count, kind="stable")[:MAX_LEVELS]:
-        if count[level] < MIN_LEVEL_ROWS or not open_:
+    for rows in levels:
+        if not open_:
             break
-        rows = np.flatnonzero(values == known[level])
-        sample = np.take(block, rows[sampled(len(rows), MAX_LEVEL_ROWS)], axis=1)
+        sample = block[:, rows]
         present = ~np.isnan(sample)
         counts = np.maximum(present.sum(axis=1), 1)
         centred = np.where(present, sample - (np.nansum(sample, axis=1) / counts)[:, None], 0.0)

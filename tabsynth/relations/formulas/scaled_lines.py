@@ -33,6 +33,9 @@ MAX_GROUP_COLUMNS, MAX_GROUPS = 6, 8
 MAX_UNEXPLAINED = 1e-3
 """Maximum share of the variance that rounding may leave unexplained: thousands of scales are compared."""
 
+MAX_TARGET_UNEXPLAINED = 0.01
+"""Maximum share of the variance of the column itself that rounding may be."""
+
 MAX_CANDIDATES = 4
 """Maximum candidates for each column."""
 
@@ -49,7 +52,7 @@ def discover_scaled_lines(found: Found) -> None:
         if len(rows) < MIN_SCAN_ROWS:
             continue
         scan = {name: columns.numbers[name][rows] for name in names}
-        scales = list(_scales(scan))
+        scales = [(own, own.of(scan)) for own in _scales(scan)]
         powers = list(_powers(group, names, found)) if group else []
         for target in found.targets("number"):
             own_powers = [own for own in powers if own.target == target]
@@ -89,21 +92,31 @@ def _scales(scan: dict[str, Floats]) -> Iterator[Formula]:
 
 
 def _candidates(
-    target: str, group: str, scan: dict[str, Floats], scales: list[Formula], found: Found
+    target: str, group: str, scan: dict[str, Floats], scales: list[tuple[Formula, Floats]], found: Found
 ) -> list[Candidate]:
     """Return the lines and scales that explain a column in a sample."""
-    usable = [own for own in scales if target not in own.columns and group not in own.columns]
+    own_limit = unexplained_limits(np.array(np.nanvar(scan[target])), np.array(found.columns.steps[target]))
+    if not 0 < own_limit <= MAX_TARGET_UNEXPLAINED:
+        return []
+    usable, divisors = [], []
+    for own, numbers in scales:
+        if target not in own.columns and group not in own.columns:
+            usable.append(own)
+            divisors.append(numbers)
     sources = [name for name in scan if name not in (target, group) and found.may_compute(target, [name])]
     if not usable or not sources:
         return []
-    divisors = np.stack([own.of(scan) for own in usable])
-    quotients, steps = scan[target] / divisors, found.columns.steps[target] / divisors
+    quotients, steps = (own / np.stack(divisors) for own in (scan[target], found.columns.steps[target]))
     present = ~np.isnan(quotients)
     counts = np.maximum(present.sum(axis=1), 1)
     centred = np.where(present, quotients - (np.nansum(quotients, axis=1) / counts)[:, None], 0.0)
     noise = np.sqrt(np.where(present, steps**2, 0.0).sum(axis=1) / counts)
     limits = unexplained_limits((centred**2).sum(axis=1) / counts, noise)
     limits[limits > MAX_UNEXPLAINED] = 0
+    kept = np.flatnonzero(limits)
+    usable, quotients, limits = [usable[at] for at in kept], quotients[kept], limits[kept]
+    if not usable:
+        return []
     shares = unexplained_shares(quotients, np.stack([scan[name] for name in sources]))
     near = np.argwhere(shares <= limits[:, None])
     order = np.argsort(shares[tuple(near.T)], kind="stable")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tabsynth.common.arrays import Floats
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.conditional.elapsed import MEASURES, ElapsedRule, Moments, elapsed, moved, to_moments
 from tabsynth.relations.row_rule_discovery import MIN_ROWS
 from tabsynth.relations.rule_columns import Columns
@@ -45,8 +45,9 @@ def discover_elapsed(columns: Columns, decided: Collection[str], bound: Collecti
     starts = {**dates, **{name: to_moments(own, "year") for name, own in years.items()}}
     pairs = [*permutations(dates, 2), *((start, end) for start in years for end in dates)]
     for start, end in pairs:
+        few = _few_rows(starts[start], dates[end])
         for measure in MEASURES if start in dates else ("calendar years",):
-            for name in _screened(starts[start], dates[end], measure, open_):
+            for name in _screened(starts[start][few], dates[end][few], measure, few, open_):
                 if start == name or {name, start, end} <= {*bound}:
                     continue
                 # The date of birth is moved for an age, else the later date.
@@ -77,15 +78,17 @@ def _are_years(data: Floats) -> bool:
     return bool(np.nanmin(data) >= 1800 and np.nanmax(data) <= 2200)
 
 
-def _screened(start: Moments, end: Moments, measure: str, numbers: dict[str, Floats]) -> list[str]:
-    """Return the numbers that differ from the time between two dates by a constant, in a sample of the rows."""
-    if not numbers:
-        return []
+def _few_rows(start: Moments, end: Moments) -> Integers:
+    """Return some of the rows in which two dates are present."""
     rows = np.flatnonzero(~np.isnat(start) & ~np.isnat(end))
-    rows = rows[:: max(1, len(rows) // SCREEN_ROWS)]
-    if len(rows) < MIN_ROWS:
+    return rows[:: max(1, len(rows) // SCREEN_ROWS)]
+
+
+def _screened(start: Moments, end: Moments, measure: str, rows: Integers, numbers: dict[str, Floats]) -> list[str]:
+    """Return the numbers that differ from the time between two dates by a constant, in a sample of the rows."""
+    if not numbers or len(rows) < MIN_ROWS:
         return []
-    time = elapsed(start[rows], end[rows], measure)
+    time = elapsed(start, end, measure)
     rest = np.stack([own[rows] for own in numbers.values()]) - time
     names = list(numbers)
     same = np.fmax.reduce(rest, axis=1) == np.fmin.reduce(rest, axis=1)

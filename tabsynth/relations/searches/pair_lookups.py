@@ -27,7 +27,7 @@ MIN_COVERED_SHARE = 0.8
 def discover_pair_lookups(found: Found) -> None:
     """Find the numbers that are a function of two columns, but of neither alone."""
     columns = found.columns
-    sizes = {name: len(np.unique(own[~np.isnan(own)])) for name, own in columns.groups.items()}
+    sizes = {name: len(own) for name, own in columns.labels.items()}
     groups = sorted((name for name, size in sizes.items() if size > 1), key=sizes.__getitem__)[:MAX_GROUP_COLUMNS]
     names = [name for unit in dict.fromkeys(columns.units.values()) for name in found.targets(unit)]
     names = [name for name in names if _n_numbers(columns.numbers[name]) > 2]

@@ -169,8 +169,8 @@ def _edge_evidence(own: Floats, step: float) -> float:
     The lower tail of positive skewed numbers, such as incomes, is smooth on the logarithmic scale only.
     """
     least = float(own.min())
-    smooth = smooth_violations(own - least, step)
-    return min(smooth, smooth_violations(np.log(own / least), 0.0)) if least > 0 else smooth
+    smooth = smooth_violations(own - least, step, concave=True)
+    return min(smooth, smooth_violations(np.log(own / least), 0.0, concave=True)) if least > 0 else smooth
 
 
 def _spelled(bound: float, unit: str) -> str:
