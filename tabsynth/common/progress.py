@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 from tqdm import tqdm
+
+DEFAULT_SIZE = {"ncols": 80, "nrows": 24}
 
 
 @dataclass(frozen=True)
@@ -40,4 +43,13 @@ def progress_bar(total: int, what: str, unit: str, shown: bool | None, initial: 
     """
     hidden = not sys.stderr.isatty() if shown is None else not shown
     delay = 2.0 if shown is None else 0.0
-    return tqdm(total=total, desc=what, unit=unit, disable=hidden, delay=delay, initial=initial, leave=False)
+    size = {} if hidden else _substitute_size()
+    return tqdm(total=total, desc=what, unit=unit, disable=hidden, delay=delay, initial=initial, leave=False, **size)
+
+
+def _substitute_size() -> dict[str, int]:
+    """Return the size of a bar on a terminal that reports none, as in containers; tqdm would show nothing there."""
+    try:
+        return {} if all(os.get_terminal_size(sys.stderr.fileno())) else DEFAULT_SIZE
+    except (OSError, ValueError):
+        return {}
