@@ -184,7 +184,8 @@ def _equalities(column: str, source: str, groups: Sequence[str], columns: Column
         hits = np.bincount(code, weights=equal, minlength=len(known))
         for at in np.flatnonzero((hits == size) & (size >= MIN_ROWS) & ~np.isnan(known)):
             rest = (len(equal) - size[at] - hits.sum() + hits[at]) / max(len(equal) - size[at], 1)
-            if size[at] * rest >= MIN_EVIDENCE_ROWS:
+            # Two columns that are constant in a group are equal without depending on each other.
+            if size[at] * rest >= MIN_EVIDENCE_ROWS and np.ptp(first[both][code == at]) > 0:
                 value = float(known[at])
                 text = f"{column} == {source} if {name} == {columns.labels[name][value]}"
                 yield EqualityRule(name, value, column, source, text, round(float(size[at] * rest), 1))

@@ -183,6 +183,15 @@ def test_hardly_any_rule_is_discovered_by_chance() -> None:
     assert false <= 2
 
 
+def test_columns_that_are_constant_in_a_group_have_no_equality() -> None:
+    rng = np.random.default_rng(0)
+    group = rng.choice(["a", "b"], 800)
+    first, second = (np.where((group == "b") & (rng.random(800) < 0.3), rng.integers(1, 90, 800), 0) for _ in range(2))
+    table = Table.of(pd.DataFrame({"group": group, "first": first, "second": second}))
+    texts = Relations.discover(table, Codec.measure(table)).describe()
+    assert not any(text.startswith(("first == second", "second == first")) for text in texts)
+
+
 def test_an_order_that_names_say_needs_no_evidence() -> None:
     rng = np.random.default_rng(0)
     low = np.round(rng.normal(8, 5, 400), 1)
