@@ -47,6 +47,8 @@ CONTRARY = [
     ("amount_eur", "amount_usd"), ("amount", "amountUSD"), ("left_eye", "right_eye"), ("va_od", "va_os"),
     ("weight_pre", "weight_post"), ("preop_hb", "postop_hb"), ("sbp", "diastolic_bp"), ("hdl", "ldl_chol"),
     ("temp_min", "temp_max"), ("admission_date", "discharge_date"), ("score_1", "score_2"), ("price_inr", "price_cad"),
+    ("auge_links", "auge_rechts"), ("oeil_gauche", "oeil_droit"), ("ojo_izquierdo", "ojo_derecho"),
+    ("左眼压", "右眼压"), ("術前血圧", "術後血圧"), ("Gewicht vorher", "Gewicht nachher"), ("入院日期", "出院日期"),
 ]  # fmt: skip
 
 
@@ -62,7 +64,8 @@ def test_contrary_names_are_asked(names: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     "names",
     [("age", "AGE"), ("sex", "gender"), ("systolic", "sysBP"), ("price_usd", "price_dollars"), ("inr", "INR_value"),
-     ("birth_date", "dob"), ("chol", "totalChol"), ("q1", "Q1")],
+     ("birth_date", "dob"), ("chol", "totalChol"), ("q1", "Q1"), ("左眼", "左眼压"),
+     ("Gewicht", "Gewicht vorher")],
 )  # fmt: skip
 def test_other_names_are_not_contrary(names: tuple[str, str]) -> None:
     assert not contrary_words(split_words(names[0]), split_words(names[1]))

@@ -25,6 +25,16 @@ OPPOSITES: tuple[tuple[frozenset[str], ...], ...] = tuple(
         "fasting | postprandial random", "morning am | evening pm | night", "inpatient | outpatient",
         "sitting | standing | supine lying", "old | new", "planned expected | actual observed",
         "length height | width | depth",
+        # German, French, Spanish, Italian, Portuguese, Chinese and Japanese
+        "links linke linkes linker gauche izquierdo izquierda izq sinistro sinistra esquerdo esquerda 左 | "
+        "rechts rechte rechtes rechter droite droit derecho derecha destro destra direito direita 右",
+        "vorher vor avant antes prima 前 | nachher nach après apres después despues depois dopo 后 後",
+        "systolisch systolique sistólica sistolica 收 | diastolisch diastolique diastólica diastolica 舒",
+        "aufnahme aufnahmedatum entrée entree ingreso ricovero 入 | "
+        "entlassung entlassungsdatum sortie alta dimissione 出",
+        "geburt geburtsdatum naissance nacimiento nascita | tod todesdatum décès deces defunción decesso",
+        "brutto brut bruto lordo | netto neto líquido",
+        "soll ausgaben dépenses gastos | haben einnahmen recettes ingresos",
     )
 )  # fmt: skip
 """Groups of contrary words; columns whose names have different words of a group measure different quantities."""
@@ -71,5 +81,6 @@ def contrary_words(one: Sequence[str], other: Sequence[str]) -> str:
 
 
 def _full(words: Sequence[str]) -> set[str]:
-    """Return the words and their expanded abbreviations."""
-    return {part for word in words for part in (word, *ABBREVIATIONS.get(word, word).split())}
+    """Return the words, their expanded abbreviations, and the characters of words in scripts without spaces."""
+    characters = {char for word in words for char in word if "\u4e00" <= char <= "\u9fff"}
+    return characters | {part for word in words for part in (word, *ABBREVIATIONS.get(word, word).split())}
