@@ -44,6 +44,8 @@ def _find_ends(real: RealRows, row: Floats, axis: Floats) -> tuple[int, int] | N
     length = np.sqrt(np.einsum("ij,ij->i", offset, offset))
     length[~(length > 1e-9)] = np.nan  # a copy or missing
     projected = (offset @ axis) / length
+    if not _has_near_opposites(projected):
+        return None
     positive, negative = np.flatnonzero(projected >= 0), np.flatnonzero(projected < 0)
     if not len(positive) or not len(negative):
         return None
@@ -64,6 +66,18 @@ def _find_ends(real: RealRows, row: Floats, axis: Floats) -> tuple[int, int] | N
         ends += zip(one[collinear].tolist(), other[collinear].tolist(), strict=True)
     distinct = set(ends)
     return distinct.pop() if len(distinct) == 1 else None
+
+
+def _has_near_opposites(projected: Floats) -> bool:
+    """Return whether two numbers of different sign and nearly equal size are among these."""
+    numbers = projected[~np.isnan(projected)]
+    # The sign is in the lowest bit of the size: numbers are sorted several times as fast as their positions. Between
+    # two near opposites, the sign changes between two neighbours that are as near.
+    keys = (np.abs(numbers).view(np.int64) & ~1) | (numbers < 0)
+    keys.sort()
+    sizes = keys.view(np.float64)
+    near = sizes[1:] - sizes[:-1] < 2 * TOLERANCE
+    return bool((near & ((keys[1:] ^ keys[:-1]) & 1).astype(np.bool_)).any())
 
 
 def _random_direction(size: int) -> Floats:
