@@ -144,7 +144,7 @@ class Relations:
         bounds = {name: (own.low, own.high) for name, own in ranges.items() if name not in pinned}
         placed = enforce(self.arithmetic, coders, placed, fixed, bounds) if self.arithmetic else placed
         if self.rules:
-            tokens, placed = self._repair(codec, tokens, placed, fixed, fixed_tokens, rng)
+            tokens, placed = self._repair(codec, tokens, placed, fixed, fixed_tokens, rng, bounds)
         rows = np.arange(len(tokens)) if rows is None else rows
         return codec.to_frame(tokens, placed, rng, keys=seed, rows=rows)
 
@@ -156,6 +156,7 @@ class Relations:
         fixed: Mapping[str, Bools],
         fixed_tokens: Bools | None,
         rng: np.random.Generator,
+        ranges: Mapping[str, tuple[float, float]],
     ) -> tuple[Tokens, dict[str, Floats]]:
         """Repair tokens and numbers so that the rules hold as far as possible."""
         coders, tokens = codec.numeric_coders, tokens.copy()
@@ -169,7 +170,7 @@ class Relations:
             pins[name] = np.asarray(held.any(axis=1))
         out = {**numbers, **values}
         for _ in range(MAX_ROUNDS):
-            out = repair(self.rules, out, coders, pins, computed, rng)
+            out = repair(self.rules, out, coders, pins, computed, rng, ranges)
             if self.arithmetic:  # a computed column may violate a rule again
                 out |= enforce(self.arithmetic, coders, {name: out[name] for name in numbers}, fixed, clip=False)
             if not self.arithmetic or all_hold(self.rules, out, len(tokens)).all():

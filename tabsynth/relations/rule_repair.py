@@ -10,6 +10,7 @@ import numpy as np
 
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Bools
+from tabsynth.relations.arithmetic import NO_RANGES
 from tabsynth.relations.categories.distinct_values import DistinctRule
 from tabsynth.relations.categories.group_bounds import GroupBoundsRule
 from tabsynth.relations.conditional.conditions import condition_from_state
@@ -66,6 +67,7 @@ def repair(
     fixed: Mapping[str, Bools],
     computed: Collection[str],
     rng: np.random.Generator,
+    ranges: Mapping[str, tuple[float, float]] = NO_RANGES,
 ) -> dict[str, Any]:
     """Repair values so that the rules hold as far as the fixed cells allow.
 
@@ -76,6 +78,7 @@ def repair(
         fixed: Cells that must not change, shape (n,) for each column.
         computed: Columns that an exact relation computes afterwards; only whether they are missing may change.
         rng: Random generator.
+        ranges: Fixed columns that a formula may change within an inclusive range.
     """
     out = {name: np.array(own, dtype=np.float64) for name, own in values.items()}
     pinned = {name: own | (name in computed) for name, own in fixed.items()}
@@ -85,7 +88,11 @@ def repair(
         for lookup in lookups:
             if not held or not lookup.holds(out).all():
                 pins = {**pinned, **held, lookup.column: pinned[lookup.column]}
-                lookup.repair(out, coders, pins, rng.random(len(out[lookup.column])))
+                seed = rng.random(len(out[lookup.column]))
+                if isinstance(lookup, FormulaRule):
+                    lookup.repair(out, coders, pins, seed, ranges.get(lookup.column))
+                else:
+                    lookup.repair(out, coders, pins, seed)
         # Numbers that another column determines stay; the other numbers of their rules are moved.
         decided = {rule.column: pinned[rule.column] | ~np.isnan(rule.number(out)) for rule in lookups}
         _sweep(rules, out, coders, {**pinned, **held, **decided}, fixed, rng)

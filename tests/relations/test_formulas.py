@@ -190,6 +190,14 @@ def test_a_saved_model_keeps_formulas_also_under_conditions(model: MaskedSynthes
     assert "best = max(first, second)" in str(model.relations_.card())
 
 
+def test_a_product_holds_in_a_range_that_its_number_must_be_in() -> None:
+    frame = table_of("discount")
+    fitted = MaskedSynthesizer(epochs=1).fit(frame, seed=0, progress=False)
+    rows = fitted.sample(200, given={"y": (100, 200)}, seed=1, progress=False)
+    assert rows["y"].between(100, 200).all()
+    assert broken("discount", rows) == 0
+
+
 def test_a_formula_can_be_refused() -> None:
     frame = table_of("max of two")
     plain = Schema.infer(frame).to_dict()

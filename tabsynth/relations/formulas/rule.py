@@ -70,9 +70,17 @@ class FormulaRule:
         return agree(values[self.column], self.formula.of(values), self.step, self.rounding)
 
     def repair(
-        self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats
+        self,
+        values: dict[str, Any],
+        coders: Mapping[str, QuantileCoder],
+        pinned: Mapping[str, Bools],
+        seed: Floats,
+        bounds: tuple[float, float] | None = None,
     ) -> None:
-        """Overwrite the number; if it is pinned, solve the formula for one of its columns, or for several together."""
+        """Overwrite the number; if it is pinned, solve the formula for one of its columns, or for several together.
+
+        A pinned number may change between ``bounds``.
+        """
         rows = ~self.holds(values) & ~pinned[self.column]
         values[self.column][rows] = coders[self.column].round_to_step(self.number(values)[rows])
         sources = [name for name in self.formula.columns if name in coders]
@@ -82,9 +90,15 @@ class FormulaRule:
             for name in names:
                 rows = rows & ~pinned[name] & ~np.isnan(values[name])
             if names and rows.any():
-                self._solve(values, {name: coders[name] for name in names}, np.flatnonzero(rows))
+                self._solve(values, {name: coders[name] for name in names}, np.flatnonzero(rows), bounds)
 
-    def _solve(self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], rows: Integers) -> None:
+    def _solve(
+        self,
+        values: dict[str, Any],
+        coders: Mapping[str, QuantileCoder],
+        rows: Integers,
+        bounds: tuple[float, float] | None,
+    ) -> None:
         """Move columns, each by one share of the way to the ends of its range, until the formula has the number."""
         own = {name: values[name][rows] for name in self.columns}
         start = {name: coder.cumulative_mass(own[name]) for name, coder in coders.items()}
@@ -102,12 +116,17 @@ class FormulaRule:
 
         ends = [np.full(len(rows), -1.0), np.full(len(rows), 1.0)]
         found = np.zeros(len(rows), bool)
-        result = {name: own[name].copy() for name in coders}
+        result = {name: own[name].copy() for name in (*coders, self.column)}
         rising = excess(ends[1]) >= excess(ends[0])
         for _ in range(N_BISECTIONS):
             middle = (ends[0] + ends[1]) / 2
             trial = moved(middle)
             good = self.holds({**own, **trial}) & ~found
+            if bounds is not None:
+                number = self.number({**own, **trial})
+                moved_number = ~found & ~good & (number >= bounds[0]) & (number <= bounds[1])
+                result[self.column][moved_number] = number[moved_number]
+                good |= moved_number
             for name in coders:
                 result[name][good] = trial[name][good]
             found |= good
@@ -115,8 +134,8 @@ class FormulaRule:
                 break
             above = (excess(middle) > 0) == rising
             ends = [np.where(above, ends[0], middle), np.where(above, middle, ends[1])]
-        for name in coders:
-            values[name][rows[found]] = result[name][found]
+        for name, numbers in result.items():
+            values[name][rows[found]] = numbers[found]
 
 
 def agree(observed: Floats, predicted: Floats, step: float, rounding: str) -> Bools:
