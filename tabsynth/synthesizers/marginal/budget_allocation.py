@@ -49,7 +49,7 @@ SECOND_LOOK = 0.6
 N_REFERENCE_PAIRS = 105
 """Number of pairs of a table of 15 columns, the reference of the thresholds below."""
 
-MIN_JOINT_SIGNAL = 0.04
+MIN_JOINT_SIGNAL = 0.06
 """Below this signal, for a table of 15 columns, the model is independent: counts of pairs would be mostly noise."""
 
 CLEAR_SIGNAL = 0.4
