@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from tabsynth.common.progress import Progress
 from tabsynth.errors import ModelFileError
+from tabsynth.synthesizers.registry import load
 from tabsynth.synthesizers.vae import VAESynthesizer
 from tabsynth.training.networks.made import Made
 
@@ -65,3 +71,20 @@ def test_what_the_prior_draws_has_the_density_it_says() -> None:
             expected = density.sum(1 - axis).cumsum(0)
             found = torch.searchsorted(drawn[:, axis].sort().values.contiguous(), line) / 20_000
             assert float((found - expected).abs().max()) < 0.03
+
+
+def test_an_edited_smoothness_is_refused(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"age": np.arange(60) % 9, "sex": ["f", "m"] * 30})
+    VAESynthesizer(epochs=1).fit(frame, seed=0).save(tmp_path / "m.tabsynth")
+    with zipfile.ZipFile(tmp_path / "m.tabsynth") as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    assert b'"smooth": ' in parts["config.json"]
+    parts["config.json"] = re.sub(rb'"smooth": [\d.]+', b'"smooth": -1', parts["config.json"])
+    manifest = json.loads(parts["manifest.json"])
+    manifest["sha256"]["config.json"] = hashlib.sha256(parts["config.json"]).hexdigest()
+    parts["manifest.json"] = json.dumps(manifest).encode()
+    with zipfile.ZipFile(tmp_path / "m.tabsynth", "w", zipfile.ZIP_STORED) as file:
+        for name, data in parts.items():
+            file.writestr(name, data)
+    with pytest.raises(ModelFileError):
+        load(tmp_path / "m.tabsynth")

@@ -110,7 +110,12 @@ class Layout:
         """Return cosine features of each token's mid-quantile, shape (total, FREQUENCIES); zero for unordered tokens.
 
         The k-th is shrunk by 1 / (1 + k * taper): a prior for smooth dependence.
+
+        Raises:
+            ValueError: ``taper`` is not from 0 to 1, as in an edited model file.
         """
+        if not 0 <= taper <= 1:
+            raise ValueError(f"the taper must be from 0 to 1, not {taper!r}")
         out = np.zeros((self.total, FREQUENCIES), dtype=np.float32)
         for slot, line in enumerate(self.lines):
             if line > 2:
