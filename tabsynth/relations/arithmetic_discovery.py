@@ -30,6 +30,9 @@ MAX_GAP_COLUMNS = 40
 MAX_SCAN_ROWS = 2000
 """Maximum number of rows on which relations are searched; all rows then confirm them."""
 
+MIN_WEIGHT = 1e-9
+"""Minimum weight of a term between standardised columns: a term of none would only select the rows without its gaps."""
+
 
 def discover_relations(columns: Mapping[str, Floats]) -> tuple[ArithmeticRelation, ...]:
     """Find the relations that hold in all rows in which their columns are present.
@@ -133,6 +136,8 @@ def _fit_linear(
     def fitted(terms: list[int]) -> ArithmeticRelation | None:
         weights = np.linalg.lstsq(scaled[:, terms], scaled[:, column], rcond=1e-9)[0]
         if (scaled[:, column] - scaled[:, terms] @ weights).var() > MAX_UNEXPLAINED_SHARE:
+            return None
+        if np.abs(weights).min() < MIN_WEIGHT:
             return None
         factors = weights * spread[column] / spread[terms]
         weighted = [(names[i], float(k)) for i, k in zip(terms, factors, strict=True)]

@@ -222,3 +222,19 @@ def test_no_formula_is_found_in_columns_that_only_nearly_agree() -> None:
         table = Table.of(frame)
         rules = Relations.discover(table, Codec.measure(table)).rules
         assert [rule.text for rule in rules if isinstance(rule, FormulaRule)] == []
+
+
+def test_a_discount_is_found_beside_columns_that_are_missing_in_groups() -> None:
+    """Where the rate is missing, both numbers are equal, and no other column is present: none may enter the formula."""
+    rng = np.random.default_rng(0)
+    group = rng.choice(["a", "b", "c"], 600, p=[0.6, 0.3, 0.1])
+    frame = pd.DataFrame({"group": group, "price": np.round(rng.lognormal(3, 1, 600), 2)})
+    for at, absent in enumerate((["a"], ["b"], ["a", "b"], ["c"])):
+        frame[f"x{at}"] = np.where(np.isin(group, absent), np.nan, np.round(rng.lognormal(3, 1, 600), 1))
+    frame["rare"] = np.where(np.arange(600) < 580, np.nan, frame["price"])
+    frame["rate"] = np.where(group == "a", np.nan, rng.choice([0.1, 0.2, 0.3], 600))
+    frame["y"] = np.round(frame["price"] * (1 - frame["rate"].fillna(0)), 2)
+    table = Table.of(frame)
+    relations = Relations.discover(table, Codec.measure(table))
+    assert [one for one in relations.arithmetic if "y" in one.columns] == []
+    assert [rule.text for rule in relations.rules if "y" in rule.columns] == ["y = price * (1 - rate)"]

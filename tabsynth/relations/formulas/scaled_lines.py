@@ -52,9 +52,10 @@ def discover_scaled_lines(found: Found) -> None:
         if len(rows) < MIN_SCAN_ROWS:
             continue
         scan = {name: columns.numbers[name][rows] for name in names}
+        scan = {name: own for name, own in scan.items() if np.isfinite(own).sum() >= MIN_SCAN_ROWS}
         scales = [(own, own.of(scan)) for own in _scales(scan)]
         powers = list(_powers(group, names, found)) if group else []
-        for target in found.targets("number"):
+        for target in [name for name in found.targets("number") if name in scan]:
             own_powers = [own for own in powers if own.target == target]
             for own in [*own_powers, *_candidates(target, group, scan, scales, found)]:
                 fit = fit_groups(own, group, found)
