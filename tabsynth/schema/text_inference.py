@@ -53,6 +53,8 @@ AMOUNT = re.compile(rf"[^\w\s]{{0,2}}(?:{CURRENCY}[{SPACES}]?)?[^\w\s]?\d[\d.,'�
 """A number with decimals, its sign, separators and digits in any script."""
 ERA_DATE = re.compile(r"(?:(?:明治|大正|昭和|平成|令和)(?:元|\d\d?)年|[MTSHR]\d\d?[./-])\d\d?[月./-]\d\d?日?", re.ASCII)
 """A date of the Japanese calendar, counted from the first year of an era."""
+CODE = re.compile(r"[A-Za-z]+[-_./]?\d[\w./-]*", re.ASCII)
+"""A code such as D17 or AB-12/3; numbers with a unit are none."""
 SOME_DIGITS = re.compile(r"[-−+]?\d[\d.,٫٬٪%]*")
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
@@ -244,7 +246,8 @@ def _infer_sparse_text(name: str, rows: int, different: int, sample: list[str], 
         return Text(name=name, why=f"{why}: text that seldom repeats is never learned", question=default_question)
     if different == rows and (coded or (is_key(name) and words < 2)) and not is_personal(name):
         return Identifier(name=name, why=f"{why}: codes that never repeat", question=question)
-    if is_key(name) and words < 1.2:
+    lettered = np.mean([bool(CODE.fullmatch(value)) for value in sample]) > 0.95
+    if words < 1.2 and (is_key(name) or (lettered and not question and not is_personal(name))):
         return repeated_identifier(name)
     if words >= 2 * MIN_TEXT_WORDS:
         return Text(name=name, why=f"{why}, {words:.0f} words on average: free text, never learned", question=question)

@@ -190,3 +190,12 @@ def test_columns_that_merely_mention_persons_are_learned(name, values, kind):
 def test_places_and_dates_of_birth_are_quasi_identifiers(name, values):
     assert infer_one(values * 20, name).role == "quasi_identifier"
     assert infer_one(values * 20, "x").role is None
+
+
+def test_codes_that_seldom_repeat_are_replaced_and_asked_about():
+    codes = infer_one(["D0"] * 20 + [f"D{i}" for i in range(1, 381)], "x")
+    assert codes.kind == "identifier"
+    assert "is it a code (categorical)?" in codes.question
+    weights = [f"{i}{'kg' if i % 2 else 'lb'}" for i in range(300)] + ["71kg"] * 20
+    assert infer_one(weights, "x").kind == "text", "no made-up measurements"
+    assert infer_one([f"Anna{i}" for i in range(300)] + ["Anna1"] * 20, "surname").kind == "text"
