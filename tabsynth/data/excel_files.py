@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 import re
 import warnings
 from collections.abc import Collection, Iterator
@@ -152,7 +153,9 @@ def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False)
     sheet.append([cell(str(name), None) for name in frame.columns])
     for row in zip(*(values for values, _ in columns), strict=True):
         sheet.append([cell(value, shown) for value, (_, shown) in zip(row, columns, strict=True)])
-    book.save(path)
+    packed = io.BytesIO()  # a zip file that fails on a full disk fails once more when it is collected
+    book.save(packed)
+    path.write_bytes(packed.getbuffer())
 
 
 def _unsupported(values: pd.Series, illegal: re.Pattern[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Iterator
@@ -45,6 +46,19 @@ def test_files(small_disk: Path, name: str) -> None:
     assert list(small_disk.iterdir()) == [path]
     ts.write(frame(40), path)
     assert len(ts.read(path)) == 40
+
+
+def test_a_workbook(small_disk: Path) -> None:
+    """Nothing is left that fails again when it is collected, which Python would report on stderr."""
+    path = small_disk / "t.xlsx"
+    ts.write(frame(30), path)
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="No space left"):
+        (small_disk / "filler").write_bytes(bytes(3 << 20))
+    with pytest.raises(SourceError, match="cannot write"):
+        ts.write(frame(300), path)
+    gc.collect()
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "duckdb"])
