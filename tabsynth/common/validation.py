@@ -16,6 +16,9 @@ Args = ParamSpec("Args")
 Result = TypeVar("Result")
 Class = TypeVar("Class")
 
+MAX_SAMPLED_ROWS = 10**10
+"""Maximum rows of one sample; numpy fails with an error of its own for more bytes than a machine can address."""
+
 
 def checked_arguments(function: Callable[Args, Result]) -> Callable[Args, Result]:
     """Raise an ``ArgumentError`` where a call does not fit a function: a misspelt name gets a suggestion."""
@@ -73,10 +76,12 @@ def validate_rows(n: int) -> int:
     """Return a number of rows as a Python integer.
 
     Raises:
-        InputError: ``n`` is not a whole number of at least 0.
+        InputError: ``n`` is not a whole number from 0 to ``MAX_SAMPLED_ROWS``.
     """
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
         raise InputError(f"n must be a whole number of rows, not {n!r}")
+    if n > MAX_SAMPLED_ROWS:
+        raise InputError(f"n must be at most {MAX_SAMPLED_ROWS:,} rows")
     return int(n)
 
 

@@ -124,6 +124,8 @@ def test_by_default_as_many_rows_as_the_training_table(fitted: Synthesizer) -> N
 def test_a_number_of_rows_that_is_none(fitted: Synthesizer) -> None:
     with pytest.raises(InputError, match="n must be"):
         fitted.sample(-1)
+    with pytest.raises(InputError, match="at most 10,000,000,000 rows"):
+        fitted.sample(10**30)
 
 
 def test_chunks_add_up(fitted: Synthesizer) -> None:
