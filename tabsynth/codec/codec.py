@@ -278,9 +278,13 @@ class Codec:
             rows=int(config["rows"]),
             min_group=int(config["min_group"]),
         )
-        ends = np.array([np.zeros(len(codec.sizes)), np.array(codec.sizes) - 1], np.int32)
-        codec.decode(ends, np.random.default_rng(0))
+        codec.decode(codec.end_tokens, np.random.default_rng(0))
         return codec
+
+    @property
+    def end_tokens(self) -> Tokens:
+        """The first and the last token of every slot, as two rows."""
+        return np.array([np.zeros(len(self.sizes)), np.array(self.sizes) - 1], np.int32)
 
 
 def default_tokens(rows: int) -> int:

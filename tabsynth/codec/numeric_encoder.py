@@ -211,7 +211,7 @@ class QuantileCoder:
         return cls(
             **{name: arrays[name] for name in ("low", "high", "mass", "token", "edges", "counts")},
             allowed_tokens=arrays["emit"].astype(bool),
-            decimals=config["decimals"],
+            decimals=None if config["decimals"] is None else int(config["decimals"]),
             unit=int(config["unit"]),
             single=bool(config.get("single")),
             rounding=Rounding(**rounding) if rounding else None,

@@ -203,6 +203,13 @@ class Relations:
         return cls(differences, relations, tuple(rule_from_state(plain) for plain in config.get("rules", [])))
 
 
+def restored_relations(config: Mapping[str, Any], arrays: Arrays, codec: Codec) -> Relations:
+    """Rebuild the relations of a model; relations that cannot be applied raise here rather than in ``sample``."""
+    relations = Relations.from_state(config, arrays)
+    relations.decode(codec, codec.end_tokens, np.random.default_rng(0))
+    return relations
+
+
 def combined_state(codec: Codec, relations: Relations) -> tuple[dict[str, Any], Arrays]:
     """Return the states of a codec and its relations in one mapping, as model files store them."""
     config, arrays = codec.state()

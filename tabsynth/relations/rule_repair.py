@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Bools
+from tabsynth.errors import quote
 from tabsynth.relations.arithmetic import NO_RANGES
 from tabsynth.relations.categories.distinct_values import DistinctRule
 from tabsynth.relations.categories.group_bounds import GroupBoundsRule
@@ -55,6 +56,9 @@ KINDS: dict[str, type[RowRule]] = {
     "group_bounds": GroupBoundsRule,
     "formula": FormulaRule,
 }
+
+PLAIN_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "float": (float, int), "int": (int,), "bool": (bool,)}
+"""Types of the texts and numbers in the state of a rule, by annotation."""
 
 DECIDING = (LookupRule, CalendarRule, CountRule, ElapsedRule, FormulaRule)
 """Rules in which other columns determine a column."""
@@ -144,7 +148,11 @@ def rule_state(rule: RowRule) -> dict[str, Any]:
 
 
 def rule_from_state(data: Mapping[str, Any]) -> RowRule:
-    """Rebuild a rule from its state."""
+    """Rebuild a rule from its state.
+
+    Raises:
+        ValueError: A text or number is of another type.
+    """
     plain = {key: value for key, value in data.items() if key != "kind"}
     if data["kind"] == "band":
         plain |= {key: tuple(plain[key]) for key in ("lower", "upper", "labels")}
@@ -165,4 +173,9 @@ def rule_from_state(data: Mapping[str, Any]) -> RowRule:
     if data["kind"] == "distinct":
         plain["members"] = tuple(plain["members"])
         plain |= {key: tuple(map(tuple, plain[key])) for key in ("values", "codes", "weights")}
-    return KINDS[data["kind"]](**plain)
+    rule = KINDS[data["kind"]](**plain)
+    for own in fields(rule):
+        expected = PLAIN_TYPES.get(str(own.type), object)
+        if not isinstance(getattr(rule, own.name), expected):
+            raise ValueError(f"{own.name} of a rule is {quote(getattr(rule, own.name))}")
+    return rule

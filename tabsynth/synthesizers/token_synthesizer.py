@@ -20,7 +20,7 @@ from tabsynth.common.arrays import Arrays, Floats, Integers, Tokens
 from tabsynth.common.validation import check_positive_integers
 from tabsynth.data.table import Table, checked_rows
 from tabsynth.errors import InputError, quote
-from tabsynth.relations.enforcement import Relations, combined_state
+from tabsynth.relations.enforcement import Relations, combined_state, restored_relations
 from tabsynth.relations.functional_dependencies import (
     FunctionalDependency,
     dependencies_from_state,
@@ -265,7 +265,7 @@ class TokenSynthesizer(Synthesizer):
 
     def _restore(self, config: dict[str, Any], arrays: Arrays) -> None:
         self.codec_ = Codec.from_state(config["codec"], arrays)
-        self.relations_ = Relations.from_state(config["codec"], arrays)
+        self.relations_ = restored_relations(config["codec"], arrays, self.codec_)
         self._prepare(stored_counts(arrays, self.codec_.sizes), list(config["partial"]))
         self.functions_ = dependencies_from_state(config.get("functions", []), arrays)
         if "critic_gain" in config:

@@ -83,3 +83,22 @@ def test_networks_of_any_size_are_not_built(file: ModelFile, tmp_path: Path) -> 
         path = ("model", "learned", "sizing", "blocks")
         with pytest.raises(ModelFileError, match="weights of 1000000000 blocks"):
             sampled(file, edited(file.config, path, 10**9), tmp_path)
+
+
+def test_an_edit_of_a_rule_raises_our_error_or_none(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": rng.integers(0, 50, 200), "b": rng.integers(0, 50, 200), "g": rng.choice(list("xyz"), 200)}
+    )
+    frame["most"] = frame[["a", "b"]].max(axis=1)
+    frame["fee"] = frame["g"].map({"x": 1, "y": 2, "z": 3}) * frame["a"] + 5
+    model = registry.create("marginal").fit(frame, seed=0).to_file()
+    paths = [path for path in places(model.config) if "rules" in path[:-1]]
+    assert any("formula" in path for path in paths)
+    refused = 0
+    for at in rng.integers(len(paths), size=80):
+        try:
+            sampled(model, edited(model.config, paths[at], VALUES[rng.integers(len(VALUES))]), tmp_path)
+        except TabsynthError:
+            refused += 1
+    assert refused > 40

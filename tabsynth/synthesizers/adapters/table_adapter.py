@@ -22,7 +22,7 @@ from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
-from tabsynth.relations.enforcement import Relations, combined_state
+from tabsynth.relations.enforcement import Relations, combined_state, restored_relations
 from tabsynth.schema.columns import Datetime
 
 
@@ -171,7 +171,7 @@ class TableAdapter:
         """Rebuild an adapter from its state."""
         numeric = {name: NumericColumn(**plain) for name, plain in config["lines"].items()}
         codec = Codec.from_state(config["codec"], arrays)
-        relations = Relations.from_state(config["codec"], arrays)
+        relations = restored_relations(config["codec"], arrays, codec)
         missing_rates = {name: (float(more), float(less)) for name, (more, less) in config["flips"].items()}
         return cls(codec, relations, numeric, dict(config["slots"]), arrays["bridge.constant"], missing_rates)
 

@@ -16,7 +16,7 @@ from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Arrays, Floats, Integers
 from tabsynth.data.table import Table
 from tabsynth.relations.declared.rule_set import RuleSet
-from tabsynth.relations.enforcement import Relations, combined_state
+from tabsynth.relations.enforcement import Relations, combined_state, restored_relations
 from tabsynth.relations.functional_dependencies import FunctionalDependency, dependencies_from_state, dependencies_state
 from tabsynth.schema.columns import Identifier
 from tabsynth.schema.constraints import RefusedRule
@@ -204,7 +204,7 @@ class History:
         ]
         history = cls.untrained(
             codec,
-            Relations.from_state(config["codec"], arrays),
+            restored_relations(config["codec"], arrays, codec),
             RuleSet.of(Schema.from_dict(config["rules"])),
             order,
             [arrays[f"allowed.{i}"] for i in range(len(order))],
