@@ -76,10 +76,10 @@ def complete_schema(
 ) -> Schema:
     """Return a schema with the columns that it does not declare inferred; a warning names them."""
     rest = [name for name in frame.columns if name not in schema]
-    if not rest or not set(schema) <= set(frame.columns):
+    if not schema or not rest or not set(schema) <= set(frame.columns):  # an empty schema is a mistake
         return schema
     inferred = infer(frame[rest])
-    warnings.warn(f"{where}{quote(rest)} is not in the schema and is inferred", UserWarning, stacklevel=4)
+    warnings.warn(f"{where}columns that are not in the schema are inferred: {quote(rest)}", UserWarning, stacklevel=4)
     return replace(schema, columns={name: {**schema, **inferred}[name] for name in frame.columns})
 
 

@@ -76,7 +76,7 @@ class TestBadInput:
         [
             (["--output", "no/m.tabsynth"], "the folder .*no' does not exist"),
             (["--output", "."], "it is a folder"),
-            (["--model", "magic"], "there is no synthesizer 'magic'; choose one of masked"),
+            (["--model", "magic"], "there is no synthesizer 'magic' .did you mean 'marginal'..; choose one of masked"),
             (["--model", "gaussian_copula", "--epochs", "3"], "has no option 'epochs'"),
             (["--option", "speed=3"], "has no option 'speed'"),
             (["--option", "speed"], "write NAME=VALUE"),

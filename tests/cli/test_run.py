@@ -74,8 +74,8 @@ class TestRun:
         [
             ("target: result", "no column 'result' to be the target; there are 'age'"),
             ("holdout: none.csv", "none.csv"),
-            ("model: {kind: mask}", "there is no synthesizer 'mask'; choose one of masked"),
-            ("model: {epoch: 1}", "the synthesizer 'masked' has no option 'epoch'; it has epochs"),
+            ("model: {kind: mask}", "there is no synthesizer 'mask' .did you mean 'masked'..; choose one of masked"),
+            ("model: {epoch: 1}", "'masked' has no option 'epoch' .did you mean 'epochs'..; it has epochs"),
             ("sample: {given: {height: 3}}", "given names unknown columns: 'height'"),
             ("evaluate: {report: report.pdf}", "must end in .html, .json or .md"),
             ("sample: {output: no/s.csv}", "the folder .* does not exist"),

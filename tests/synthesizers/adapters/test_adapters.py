@@ -244,7 +244,7 @@ def test_a_longer_fit_is_one_model_for_one_seed(packages: None, frame: pd.DataFr
 def test_create_names_what_it_does_not_know() -> None:
     with pytest.raises(InputError, match="choose one of masked"):
         registry.create("quantum")
-    with pytest.raises(InputError, match=r"'ctgan' has no option 'epoch'; it has epochs"):
+    with pytest.raises(InputError, match=r"'ctgan' has no option 'epoch' \(did you mean 'epochs'\?\); it has epochs"):
         registry.create("ctgan", epoch=3)
 
 
