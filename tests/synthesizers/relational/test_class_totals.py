@@ -4,12 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.codec import Codec
+from tabsynth.data import Table
 from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.histories.training_rows import _class_totals
 from tabsynth.synthesizers.relational.occurrences.class_totals import (
     N_SHARES,
     PARENTS_PER_TOTAL,
     ChildClass,
     ClassTotals,
+    PlannedClasses,
     choose_classes,
 )
 from tabsynth.synthesizers.relational.occurrences.nested_shares import NestedShares
@@ -112,3 +116,17 @@ def test_a_class_names_its_rows() -> None:
     frame = pd.DataFrame({"x": pd.array([1, None, 2], dtype="Int64")})
     assert ChildClass("x", 1).rows(frame).tolist() == [True, False, False]
     assert ChildClass("x", None).rows(frame).tolist() == [False, True, False]
+
+
+def test_a_class_that_an_earlier_column_decides_is_counted_there() -> None:
+    """If a symbol decides the operation, the number of cash operations is limited where the symbol is sampled."""
+    frame = pd.DataFrame({"symbol": ["rent", None, "rent", "interest"], "operation": ["card", "cash", "card", "cash"]})
+    frame["way"] = ["x", "y", "x", "x"]
+    codec = Codec.measure(Table.of(frame), min_group=1)
+    planned = PlannedClasses({"p.operation=card": ChildClass("operation", "card"), "p.way=y": ChildClass("way", "y")})
+    order = [codec.positions(name)[0] for name in ("symbol", "way", "operation")]
+    totals = _class_totals(planned, frame, codec, codec.encode(frame), order)
+    assert totals.slots.tolist() == [0, 0]
+    encoded = codec.encode(frame)[:, order[0]]
+    assert totals.tokens.tolist() == [encoded[0], encoded[1]]
+    assert _class_totals(planned, frame, codec, codec.encode(frame), order[1:]).slots.tolist() == [1, 0]

@@ -220,10 +220,23 @@ def clock_of(
 def _class_totals(
     classes: PlannedClasses, frame: pd.DataFrame, codec: Codec, encoded: Tokens, order: list[int]
 ) -> ClassTotals:
-    """Return the tokens of the classes."""
-    slots = {codec.slots[i].column: at for at, i in enumerate(order) if codec.slots[i].digit is None}
-    places = [slots[one.column] for one in classes.by_column.values()]
-    tokens = [encoded[int(np.argmax(one.rows(frame))), order[slots[one.column]]] for one in classes.by_column.values()]
+    """Return the slot and token of each class: of the first slot with a token in exactly the rows of the class.
+
+    If another column determines a class, such as a symbol that only transfers have, its slot decides.
+    """
+    single = [at for at, i in enumerate(order) if codec.slots[i].digit is None]
+    places, tokens = [], []
+    for one in classes.by_column.values():
+        rows = one.rows(frame)
+        codes = encoded[int(np.argmax(rows))]
+        at = next(
+            at
+            for at in single
+            if codec.slots[order[at]].column == one.column
+            or np.array_equal(encoded[:, order[at]] == codes[order[at]], rows)
+        )
+        places.append(at)
+        tokens.append(codes[order[at]])
     totals = np.array(places, np.int64), np.array(tokens, np.int64)
     return ClassTotals(tuple(classes.by_column), *totals, classes.nesting)
 
