@@ -29,7 +29,7 @@ def least_noise(epsilon: Callable[[float], float], budget: float, low: float, fi
         share = 0.5
         if attempt % 4 and least > 0 and math.isfinite(most):
             share = math.log(most / budget) / math.log(most / least)
-        # The point is beside the estimate, so that both ends of the bracket move.
+        # The point is slightly off the estimate, so that both ends of the bracket change.
         point = low * (high / low) ** share * (margin if share < 0.5 or high / low > 1.01 else 1 / margin)
         point = min(max(point, low * margin), high / margin)
         value = epsilon(point)

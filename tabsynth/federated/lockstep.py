@@ -60,7 +60,7 @@ class Query:
 
 
 def target_sigma(plan: FederatedPlan, share: float) -> float:
-    """Return the standard deviation of the noise that a share of the budget buys."""
+    """Return the standard deviation of the noise for a share of the budget."""
     mu = math.sqrt(2 * SPENDABLE_SHARE * share * plan.rho) / plan.max_rows_per_unit
     return summed_gaussian_sigma(mu, plan.parts)
 

@@ -31,7 +31,7 @@ MAX_SCAN_ROWS = 2000
 """Maximum number of rows on which relations are searched; all rows then confirm them."""
 
 MIN_WEIGHT = 1e-9
-"""Minimum weight of a term between standardised columns: a term of none would only select the rows without its gaps."""
+"""Minimum weight of a term, of standardised columns: one without weight only selects the rows with its column."""
 
 
 def discover_relations(columns: Mapping[str, Floats]) -> tuple[ArithmeticRelation, ...]:
