@@ -10,7 +10,7 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.formulas.expressions import Formula, column, constant, linear, product, simplified
-from tabsynth.relations.formulas.fitting import Line, fit_line, unexplained_limits
+from tabsynth.relations.formulas.fitting import Line, fit_line, row_variances, unexplained_limits
 from tabsynth.relations.formulas.found import Found, sampled
 from tabsynth.relations.formulas.rule import ROUNDINGS
 from tabsynth.relations.pairwise_fit import unexplained_shares
@@ -112,10 +112,7 @@ def _candidates(
         if not open_:
             break
         sample = block[:, rows]
-        present = ~np.isnan(sample)
-        counts = np.maximum(present.sum(axis=1), 1)
-        centred = np.where(present, sample - (np.nansum(sample, axis=1) / counts)[:, None], 0.0)
-        limits = unexplained_limits((centred**2).sum(axis=1) / counts, steps)
+        limits = unexplained_limits(row_variances(sample), steps)
         limits[limits > MAX_UNEXPLAINED] = 0
         varying = [name for name, limit in zip(names, limits, strict=True) if name in open_ and limit > 0]
         out |= dict.fromkeys(_explained(varying, group, names, sample, limits, found, products=products))

@@ -15,7 +15,7 @@ import numpy as np
 
 from tabsynth.common.arrays import Bools, Floats
 from tabsynth.relations.formulas.expressions import Formula, column, constant, linear, product, simplified
-from tabsynth.relations.formulas.fitting import Line, fit_line, simplest, unexplained_limits
+from tabsynth.relations.formulas.fitting import Line, fit_line, row_variances, simplest, unexplained_limits
 from tabsynth.relations.formulas.found import Found, sampled
 from tabsynth.relations.pairwise_fit import unexplained_shares
 
@@ -70,11 +70,8 @@ def discover_features(found: Found) -> None:
     numbers = np.stack([own.of(scan) for own in features])
     numbers[~np.isfinite(numbers)] = np.nan
     wanted = np.stack([np.where(target.inside(scan[target.name]), scan[target.name], np.nan) for target in targets])
-    present = ~np.isnan(wanted)
-    counts = np.maximum(present.sum(axis=1), 1)
-    centred = np.where(present, wanted - np.nan_to_num(np.nansum(wanted, axis=1) / counts)[:, None], 0.0)
     steps = np.array([found.columns.steps[target.name] for target in targets])
-    limits = unexplained_limits((centred**2).sum(axis=1) / counts, steps)
+    limits = unexplained_limits(row_variances(wanted), steps)
     shares = unexplained_shares(wanted, numbers)
     size = np.array([len(own.columns) for own in features])
     for at, target in enumerate(targets):

@@ -58,6 +58,14 @@ def _digits(number: float) -> int:
     return len(f"{number:.12g}".partition("e")[0].replace(".", "").strip("-0"))
 
 
+def row_variances(block: Floats) -> Floats:
+    """Return the variance of the numbers that are present in each row of a block, 0 for none, shape (rows,)."""
+    present = ~np.isnan(block)
+    counts = np.maximum(present.sum(axis=1), 1)
+    centred = np.where(present, block - (np.nansum(block, axis=1) / counts)[:, None], 0.0)
+    return np.asarray((centred**2).sum(axis=1) / counts)
+
+
 def unexplained_limits(variances: Floats, steps: Floats) -> Floats:
     """Return the share of each column's variance that its rounding leaves unexplained, 0 where that is too much."""
     with np.errstate(all="ignore"):

@@ -13,7 +13,7 @@ import numpy as np
 from tabsynth.common.arrays import Floats
 from tabsynth.relations.formulas.by_group import Candidate, fit_groups
 from tabsynth.relations.formulas.expressions import Formula, column, product
-from tabsynth.relations.formulas.fitting import unexplained_limits
+from tabsynth.relations.formulas.fitting import row_variances, unexplained_limits
 from tabsynth.relations.formulas.found import Found, sampled
 from tabsynth.relations.pairwise_fit import unexplained_shares
 from tabsynth.relations.power_discovery import discover_powers
@@ -109,10 +109,8 @@ def _candidates(
         return []
     quotients, steps = (own / np.stack(divisors) for own in (scan[target], found.columns.steps[target]))
     present = ~np.isnan(quotients)
-    counts = np.maximum(present.sum(axis=1), 1)
-    centred = np.where(present, quotients - (np.nansum(quotients, axis=1) / counts)[:, None], 0.0)
-    noise = np.sqrt(np.where(present, steps**2, 0.0).sum(axis=1) / counts)
-    limits = unexplained_limits((centred**2).sum(axis=1) / counts, noise)
+    noise = np.sqrt(np.where(present, steps**2, 0.0).sum(axis=1) / np.maximum(present.sum(axis=1), 1))
+    limits = unexplained_limits(row_variances(quotients), noise)
     limits[limits > MAX_UNEXPLAINED] = 0
     kept = np.flatnonzero(limits)
     usable, quotients, limits = [usable[at] for at in kept], quotients[kept], limits[kept]
