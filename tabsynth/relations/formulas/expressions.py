@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import add, mul
 from types import MappingProxyType
 from typing import Any
 
@@ -34,7 +36,7 @@ class Formula:
     names: tuple[str, ...] = ()
     keys: tuple[tuple[float, ...], ...] = ()
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """The columns that it reads."""
         read = (*self.names, *(name for part in self.parts for name in part.columns))
@@ -43,7 +45,7 @@ class Formula:
     def of(self, values: Mapping[str, Any]) -> Floats:
         """Return the number of each row, not finite where it is unknown, shape (n,)."""
         with np.errstate(all="ignore"):
-            return KINDS[self.kind](self, values)
+            return _numbers(self, values)
 
     def __str__(self) -> str:
         """Return the formula as users read it."""
@@ -96,6 +98,11 @@ def formula_from_state(data: Mapping[str, Any]) -> Formula:
     )
 
 
+def _numbers(own: Formula, values: Mapping[str, Any]) -> Floats:
+    """Return the number of each row; the caller silences numpy, which takes as long as a small sum."""
+    return KINDS[own.kind](own, values)
+
+
 def _column(own: Formula, values: Mapping[str, Any]) -> Floats:
     return np.asarray(values[own.names[0]], dtype=np.float64)
 
@@ -106,36 +113,36 @@ def _constant(own: Formula, values: Mapping[str, Any]) -> Floats:
 
 def _linear(own: Formula, values: Mapping[str, Any]) -> Floats:
     terms = zip(own.numbers[1:], own.parts, strict=True)
-    return np.asarray(own.numbers[0] + np.sum([factor * part.of(values) for factor, part in terms], axis=0))
+    return np.asarray(own.numbers[0] + reduce(add, [factor * _numbers(part, values) for factor, part in terms]))
 
 
 def _product(own: Formula, values: Mapping[str, Any]) -> Floats:
     terms = zip(own.numbers[1:], own.parts, strict=True)
-    return np.asarray(own.numbers[0] * np.prod([part.of(values) ** power for power, part in terms], axis=0))
+    return np.asarray(own.numbers[0] * reduce(mul, [_numbers(part, values) ** power for power, part in terms]))
 
 
 def _power(own: Formula, values: Mapping[str, Any]) -> Floats:
-    return np.asarray(own.parts[0].of(values) ** own.parts[1].of(values))
+    return np.asarray(_numbers(own.parts[0], values) ** _numbers(own.parts[1], values))
 
 
 def _extreme(choose: Callable[[Sequence[Floats]], Any]) -> Callable[[Formula, Mapping[str, Any]], Floats]:
     """Return the evaluation of a maximum or minimum; missing numbers are ignored, as statistics packages do."""
-    return lambda own, values: np.asarray(choose([part.of(values) for part in own.parts]))
+    return lambda own, values: np.asarray(choose([_numbers(part, values) for part in own.parts]))
 
 
 def _absolute(own: Formula, values: Mapping[str, Any]) -> Floats:
-    return np.abs(own.parts[0].of(values))
+    return np.abs(_numbers(own.parts[0], values))
 
 
 def _distance(own: Formula, values: Mapping[str, Any]) -> Floats:
-    return np.asarray(np.sqrt(np.sum([part.of(values) ** 2 for part in own.parts], axis=0)))
+    return np.asarray(np.sqrt(np.sum([_numbers(part, values) ** 2 for part in own.parts], axis=0)))
 
 
 def _by_group(own: Formula, values: Mapping[str, Any]) -> Floats:
     out = np.full(len(values[own.names[0]]), np.nan)
     for key, part in zip(own.keys, own.parts, strict=True):
         rows = np.flatnonzero(np.all([values[name] == at for name, at in zip(own.names, key, strict=True)], axis=0))
-        out[rows] = part.of({name: values[name][rows] for name in own.columns})
+        out[rows] = _numbers(part, {name: values[name][rows] for name in own.columns})
     return out
 
 
@@ -145,7 +152,7 @@ def _by_interval(own: Formula, values: Mapping[str, Any]) -> Floats:
     out = np.full(len(data), np.nan)
     for at, part in enumerate(own.parts):
         rows = np.flatnonzero((place == at) & ~np.isnan(data))
-        out[rows] = part.of({name: values[name][rows] for name in own.columns})
+        out[rows] = _numbers(part, {name: values[name][rows] for name in own.columns})
     return out
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tabsynth.training.networks.feature_cross import FeatureCross, FeatureCrossEmbedding
+from tabsynth.training.networks.layers import new_layer
 from tabsynth.training.networks.layout import FREQUENCIES, Layout
 
 SKIP_CELLS = 4_000_000
@@ -25,9 +26,8 @@ class Block(nn.Module):
     def __init__(self, width: int, inner: int, dropout: float, generator: torch.Generator) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        # Default initialisation would use torch's global generator.
-        self.up = nn.utils.skip_init(nn.Linear, width, 2 * inner)  # type: ignore[no-untyped-call]
-        self.down = nn.utils.skip_init(nn.Linear, inner, width)  # type: ignore[no-untyped-call]
+        self.up = new_layer(nn.Linear, width, 2 * inner)
+        self.down = new_layer(nn.Linear, inner, width)
         self.dropout = dropout
         bound = 1 / math.sqrt(width)
         nn.init.uniform_(self.up.weight, -bound, bound, generator=generator)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tabsynth.privacy.mechanisms.ghost_clipping import GhostEmbedding
+from tabsynth.training.networks.layers import new_layer
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.masked import Block
 
@@ -31,10 +32,10 @@ class PlainNet(nn.Module):
         super().__init__()
         self.layout = layout
         slots = len(layout.sizes)
-        self.embed = nn.utils.skip_init(GhostEmbedding, layout.total + slots, width)  # type: ignore[no-untyped-call]
+        self.embed = new_layer(GhostEmbedding, layout.total + slots, width)
         self.blocks = nn.ModuleList(Block(width, 2 * width, 0.0, generator) for _ in range(blocks))
         self.norm = nn.LayerNorm(width)
-        self.out = nn.utils.skip_init(nn.Linear, width, layout.total)  # type: ignore[no-untyped-call]
+        self.out = new_layer(nn.Linear, width, layout.total)
         nn.init.normal_(self.embed.weight, std=1 / math.sqrt(slots), generator=generator)
         nn.init.zeros_(self.out.weight)
         with torch.no_grad():
@@ -48,11 +49,11 @@ class PlainNet(nn.Module):
 
     def table(self) -> Tensor:
         """Return the embeddings of all tokens, then of the masks, shape (total + slots, width)."""
-        return cast(Tensor, self.embed.weight)
+        return self.embed.weight
 
     def head(self) -> Tensor:
         """Return the output weights, shape (total, width)."""
-        return cast(Tensor, self.out.weight)
+        return self.out.weight
 
     def trunk(self, hidden: Tensor, noise: Any = None) -> Tensor:
         """Return the last hidden layer, shape (batch, width)."""

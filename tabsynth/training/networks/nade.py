@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tabsynth.training.networks.layers import new_layer
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.networks.masked import TokenEmbedding
 from tabsynth.training.precision import product_autocast, product_dtype
@@ -75,7 +76,7 @@ class Links(nn.Module):
 
 def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """Return a linear layer initialised from the generator."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)  # type: ignore[no-untyped-call]
+    layer = new_layer(nn.Linear, inputs, outputs)
     bound = 1 / math.sqrt(inputs)
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
     nn.init.zeros_(layer.bias)

@@ -13,6 +13,7 @@ from tabsynth.synthesizers.relational.histories.gaps import N_RATIOS
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS, means_before
 from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber
+from tabsynth.training.networks.layers import new_layer
 from tabsynth.training.networks.masked import Block
 
 
@@ -63,19 +64,17 @@ class HistoryNetwork(nn.Module):
         self.register_buffer("context_offsets", _offsets(context), persistent=False)
         self.register_buffer("late_offsets", _offsets(late), persistent=False)
         self.register_buffer("previous_offsets", _offsets([size + 1 for size in sizes]), persistent=False)
-        # skip_init: the default initialisation would use torch's global generator.
-        new = nn.utils.skip_init
-        self.context = new(nn.Embedding, sum(context), width)  # type: ignore[no-untyped-call]
-        self.late = new(nn.Embedding, max(sum(late), 1), width)  # type: ignore[no-untyped-call]
-        self.previous = new(nn.Embedding, max(sum(sizes) + len(sizes), 1), width)  # type: ignore[no-untyped-call]
+        self.context = new_layer(nn.Embedding, sum(context), width)
+        self.late = new_layer(nn.Embedding, max(sum(late), 1), width)
+        self.previous = new_layer(nn.Embedding, max(sum(sizes) + len(sizes), 1), width)
         rows = sum(sizes) + len(sizes) if class_slot is not None else 1
-        self.precedent = new(nn.Embedding, rows, width)  # type: ignore[no-untyped-call]
-        self.row = new(nn.Embedding, max(sum(sizes), 1), width)  # type: ignore[no-untyped-call]
+        self.precedent = new_layer(nn.Embedding, rows, width)
+        self.row = new_layer(nn.Embedding, max(sum(sizes), 1), width)
         self.position = nn.Parameter(torch.zeros(len(sizes), width))
-        self.keep = new(nn.Linear, width, N_MEANS * memory)  # type: ignore[no-untyped-call]
-        self.read = new(nn.Linear, N_MEANS * memory, width)  # type: ignore[no-untyped-call]
-        self.heads = new(nn.Linear, width, max(sum(sizes), 1))  # type: ignore[no-untyped-call]
-        self.ratio = new(nn.Linear, width, N_RATIOS)  # type: ignore[no-untyped-call]
+        self.keep = new_layer(nn.Linear, width, N_MEANS * memory)
+        self.read = new_layer(nn.Linear, N_MEANS * memory, width)
+        self.heads = new_layer(nn.Linear, width, max(sum(sizes), 1))
+        self.ratio = new_layer(nn.Linear, width, N_RATIOS)
         for module in (self.context, self.late, self.previous, self.precedent, self.row):
             nn.init.normal_(module.weight, std=0.1, generator=generator)
         for layer, units in ((self.keep, width), (self.read, memory), (self.heads, width), (self.ratio, width)):
