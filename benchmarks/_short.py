@@ -29,7 +29,14 @@ FIRST = (
     "small",
 )
 """The longest, in no particular order; the others follow."""
-MODULES = ("tabsynth.evaluation.evaluate", "tabsynth.synthesizers.masked", "tabsynth.synthesizers.marginal.synthesizer")
+MODULES = (
+    "sdmetrics.reports.single_table",
+    "tabsynth.evaluation.evaluate",
+    "tabsynth.pipeline",
+    "tabsynth.synthesizers.marginal.synthesizer",
+    "tabsynth.synthesizers.masked",
+    "tabsynth.synthesizers.relational.synthesizer",
+)
 
 
 def start(path: Path, shown: IO[str]) -> int:
@@ -62,11 +69,12 @@ def main() -> None:
         while waiting and len(running) < args.workers:
             name, shown = waiting.pop(0), tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
             running[start(FOLDER / f"{name}.py", shown)] = name, shown
-        process, status = os.wait()
+        process, status, used = os.wait4(-1, 0)
         if process in running:
             name, output = running.pop(process)
             output.seek(0)
-            print(f"== benchmarks/{name}.py\n{output.read()}", end="", flush=True)
+            seconds = used.ru_utime + used.ru_stime
+            print(f"== benchmarks/{name}.py, {seconds:.0f} CPU s\n{output.read()}", end="", flush=True)
             if status:
                 failed.append(name)
     if failed:

@@ -4,7 +4,7 @@ Two Parquet files are made here: the same kinds of columns under other names, in
 put below each other, and joined by their key. Each case runs in a process of its own, so that its peak is its own.
 
     python benchmarks/mixing.py                   5 million rows of 10 columns, in two files
-    python benchmarks/mixing.py --short           100,000 rows
+    python benchmarks/mixing.py --short           20,000 rows
     python benchmarks/mixing.py --memory          the same in memory, to compare
 """
 
@@ -109,11 +109,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=5_000_000, help="rows of both files together")
     parser.add_argument("--memory", action="store_true", help="also in memory")
-    parser.add_argument("--short", action="store_true", help="100,000 rows")
+    parser.add_argument("--short", action="store_true", help="20,000 rows")
     parser.add_argument("--most-gb", type=float, default=1.5, help="fail when a batch-by-batch run holds more")
     parser.add_argument("--output", type=Path, help="write the lines to a file as well")
     args = parser.parse_args()
-    rows = 100_000 if args.short else args.rows
+    rows = 20_000 if args.short else args.rows
     lines = []
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as name:
