@@ -1,13 +1,20 @@
-"""Evidence of an order between two columns: rows that would violate it if their distribution continued smoothly."""
+"""Evidence of a bound or an order: rows that would violate it if distributions or dependences continued smoothly."""
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import expit, ndtri
 
-from tabsynth.common.arrays import Floats
+from tabsynth.common.arrays import Bools, Floats
 
 MIN_STEPS = 100
 """Minimum size of numbers, in steps, whose ratios count as continuous."""
+
+MIN_MASS_SHARE, MIN_MASS_RATIO = 0.05, 5.0
+"""Minimum share of the rows with one number that is a point mass, and minimum ratio to the rows of its neighbours."""
+
+N_NEWTON_STEPS, MAX_NEWTON_STEP, RIDGE = 20, 3.0, 1e-2
+"""Number and maximum size of the Newton steps of a logistic regression, and its penalty, which bounds its weights."""
 
 
 def log_ratios(first: Floats, second: Floats, step: float) -> Floats:
@@ -29,7 +36,7 @@ def smooth_violations(margin: Floats, step: float, *, concave: bool = False) -> 
     """Return the expected rows just below 0 by log-linear extrapolation of the margins' two outermost bins.
 
     Args:
-        margin: The margins, shape (n,).
+        margin: The margins, ascending, shape (n,).
         step: The smallest difference between two numbers.
         concave: Whether the ratio of neighbouring bins continues to fall as between the outermost three, as in the
             tails of a normal distribution.
@@ -38,17 +45,31 @@ def smooth_violations(margin: Floats, step: float, *, concave: bool = False) -> 
         return 0.0
     best = 0.0
     for share in (0.02, 0.05, 0.1, 0.2):
-        width = max(float(np.quantile(margin, share)) / 2, step)
+        width = max(float(margin[int(share * (len(margin) - 1))]) / 2, step)
         if width <= 0:
-            width = float(margin[margin > 0].min(initial=np.inf))
-        inner, outer = int((margin < width).sum()), int(((margin >= width) & (margin < 2 * width)).sum())
+            width = float(margin[min(int(np.searchsorted(margin, 0.0, side="right")), len(margin) - 1)]) or np.inf
+        ends = np.searchsorted(margin, width * np.arange(1, 4)).tolist()
+        inner, outer, third = ends[0], ends[1] - ends[0], ends[2] - ends[1]
         if inner:
             ratio = min(1.0, inner / max(outer, 1))
             if concave and ratio < 1:
-                third = int(((margin >= 2 * width) & (margin < 3 * width)).sum())
                 ratio *= min(1.0, ratio * third / max(outer, 1))
             best = max(best, inner * ratio)
     return best
+
+
+def without_point_masses(data: Floats) -> Floats:
+    """Leave out frequent numbers whose neighbours are rare, such as a zero among amounts, except the least number.
+
+    Args:
+        data: The numbers, ascending, shape (n,).
+    """
+    known, count = np.unique(data, return_counts=True)
+    padded = np.pad(count, 2)
+    beside = np.max([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]], axis=0)
+    masses = (count >= MIN_MASS_SHARE * len(data)) & (count > MIN_MASS_RATIO * beside)
+    masses[:1] = False
+    return np.asarray(data[~np.isin(data, known[masses])]) if masses.any() else data
 
 
 def tail_rows(margin: Floats) -> float:
@@ -56,3 +77,28 @@ def tail_rows(margin: Floats) -> float:
     edge = float(np.quantile(margin, 0.1))
     tail = edge - margin[margin < edge]
     return float(0.1 * len(margin) * np.exp(-edge / max(float(tail.mean()) if len(tail) else 0.0, 1e-300)))
+
+
+def logistic_violations(data: Floats, holds: Bools, least: float) -> float:
+    """Return the rows below a bound in which a condition would hold by the logistic regression on the rows above it.
+
+    A condition that depends strongly on a number becomes rare towards one of its ends, without a bound. The regressor
+    is the normal score of the number's rank.
+
+    Args:
+        data: The numbers, none missing, shape (n,).
+        holds: Whether the condition holds in each row, shape (n,).
+        least: The least number in the rows in which it holds.
+    """
+    known, code, count = np.unique(data, return_inverse=True, return_counts=True)
+    scores = ndtri((np.cumsum(count) - count / 2) / len(data))
+    hits, inside = np.bincount(code, weights=holds), known >= least
+    design = np.stack([np.ones(len(known)), scores])
+    weights = np.zeros(2)
+    for _ in range(N_NEWTON_STEPS):
+        chance = expit(weights @ design[:, inside])
+        gradient = design[:, inside] @ (hits[inside] - count[inside] * chance) - RIDGE * weights
+        curvature = count[inside] * chance * (1 - chance)
+        hessian = (design[:, inside] * curvature) @ design[:, inside].T + RIDGE * np.eye(2)
+        weights = weights + np.clip(np.linalg.solve(hessian, gradient), -MAX_NEWTON_STEP, MAX_NEWTON_STEP)
+    return float(count[~inside] @ expit(weights @ design[:, ~inside]))

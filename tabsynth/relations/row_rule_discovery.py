@@ -142,9 +142,9 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     first, second, margin = first[relevant], second[relevant], difference[relevant] - gap
     independent = float(np.searchsorted(np.sort(second), first + gap, side="left").sum() / len(first))
     step = max(columns.steps[low], columns.steps[high])
-    smooth = smooth_violations(margin, step)
+    smooth = smooth_violations(np.sort(margin), step)
     if gap == 0:
-        smooth = max(smooth, smooth_violations(log_ratios(first, second, step), 0.0))
+        smooth = max(smooth, smooth_violations(np.sort(log_ratios(first, second, step)), 0.0))
     evidence = min(independent, smooth)
     far = gap == 0 and independent >= MIN_OVERLAP_SHARE * len(margin) and tail_rows(margin) <= MAX_TAIL_ROWS
     needed = MIN_EVIDENCE_ROWS if gap == 0 else MIN_BOUND_EVIDENCE_ROWS

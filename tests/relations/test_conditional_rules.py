@@ -217,3 +217,23 @@ def test_a_date_moved_by_a_count_is_that_much_later(measure: str) -> None:
     before, after = elapsed(start, end, measure), elapsed(start, moved(end, count, measure), measure)
     assert (np.abs(after - before - count) <= 1).all()
     assert (after - before == count).mean() > 0.95
+
+
+@pytest.mark.parametrize("seed", [5, 24, 35])
+def test_a_score_that_nearly_decides_a_condition_has_no_bound_under_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ability = rng.normal(size=600)
+    passed = np.where(ability + rng.normal(0, 0.1, 600) > 0.35, "yes", "no")
+    frame = pd.DataFrame({"score": np.clip(np.round(1.2 * ability + 3), 1, 5), "passed": passed})
+    table = Table.of(frame.assign(other=rng.normal(size=600).round(2)))
+    assert Relations.discover(table, Codec.measure(table)).describe() == []
+
+
+@pytest.mark.parametrize("seed", [43, 48])
+def test_amounts_with_many_zeros_have_no_bound_in_their_tail(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    size = rng.normal(size=1500)
+    group = np.where(size + rng.normal(0, 0.6, 1500) > 1.0, "high", "low")
+    frame = pd.DataFrame({"amount": np.where(size > 0.6, np.round(np.exp(size + 3), 2), 0.0), "group": group})
+    table = Table.of(frame.assign(other=rng.normal(size=1500).round(2)))
+    assert Relations.discover(table, Codec.measure(table)).describe() == []

@@ -1,7 +1,8 @@
 """Discover bounds of a number that hold under a condition, such as no income below an age.
 
-A bound needs the evidence of an order: rows that would violate it if the column were independent of the condition, and
-rows that would if the distribution under the condition continued smoothly beyond the bound.
+A bound needs three kinds of evidence: rows that would violate it if the column were independent of the condition, rows
+that would if the distribution under the condition continued smoothly beyond the bound, and rows that would if the odds
+of the condition did.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.relations.conditional.conditions import Condition
 from tabsynth.relations.conditional.rules import ThresholdRule
-from tabsynth.relations.order_evidence import smooth_violations
+from tabsynth.relations.order_evidence import logistic_violations, smooth_violations, without_point_masses
 from tabsynth.relations.row_rule_discovery import MIN_ROWS, is_free
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.relations.searches.states import MIN_STATE_ROWS, negated, scan_rows, state_rows
@@ -153,6 +154,8 @@ def _threshold(name: str, sign: float, condition: Condition, columns: Columns) -
         return None
     separate = len(outside) == len(others)
     evidence = min(independent, _edge_evidence(own, columns.steps[name]))
+    if not separate and evidence >= MIN_EVIDENCE_ROWS:
+        evidence = min(evidence, logistic_violations(data[present], here[present], least))
     if not separate and evidence < MIN_EVIDENCE_ROWS:
         return None
     bound = -roundest_number(-least, -float(outside.max()), columns.steps[name]) + 0.0
@@ -168,7 +171,8 @@ def _edge_evidence(own: Floats, step: float) -> float:
 
     The lower tail of positive skewed numbers, such as incomes, is smooth on the logarithmic scale only.
     """
-    least = float(own.min())
+    own = without_point_masses(np.sort(own))
+    least = float(own[0])
     smooth = smooth_violations(own - least, step, concave=True)
     return min(smooth, smooth_violations(np.log(own / least), 0.0, concave=True)) if least > 0 else smooth
 
