@@ -30,6 +30,9 @@ MAX_GAP_COLUMNS = 40
 MAX_SCAN_ROWS = 2000
 """Maximum number of rows on which relations are searched; all rows then confirm them."""
 
+MAX_JOINT_ROWS = 6000
+"""Maximum number of rows on which the columns that are jointly present are chosen."""
+
 MIN_WEIGHT = 1e-9
 """Minimum weight of a term, of standardised columns: one without weight only selects the rows with its column."""
 
@@ -43,19 +46,38 @@ def discover_relations(columns: Mapping[str, Floats]) -> tuple[ArithmeticRelatio
     varying = {
         name: data for name, data in columns.items() if len(np.unique(data[~np.isnan(data)][:MAX_SCAN_ROWS])) > 1
     }
-    sums = _discover_linear(varying, _jointly_present(varying))
-    sums = [*_discover_simple_sums(varying, sums), *sums]
-    sums = [*sums, *_discover_sums_with_gaps(varying, sums)]
+    few = _few_rows(varying)
+    joint = _jointly_present(few)
+    sums = _discover_linear(varying, few, joint)
+    if len(joint) < len(varying) or _n_complete(varying) < 3 * len(varying):
+        sums = [*_discover_simple_sums(varying, sums), *sums]
+    sums = [*sums, *_discover_sums_with_gaps(varying, [name for name in varying if name not in joint], sums)]
     relations = [*sums, *discover_products(varying, sums)]
     relations += discover_powers(varying, relations)
     return in_order([*relations, *discover_logarithms(varying, relations)])
 
 
-def _discover_linear(columns: Mapping[str, Floats], names: list[str]) -> list[ArithmeticRelation]:
-    """Find weighted sums: columns whose variance the others explain, by least squares and backward elimination."""
+def _few_rows(columns: Mapping[str, Floats], first: str | None = None) -> dict[str, Floats]:
+    """Return some of the rows, of those with a number in one column."""
+    rows = len(next(iter(columns.values()), ()))
+    chosen = np.arange(rows) if first is None else np.flatnonzero(~np.isnan(columns[first]))
+    chosen = chosen[:: max(1, len(chosen) // MAX_JOINT_ROWS)]
+    return dict(columns) if len(chosen) == rows else {name: own[chosen] for name, own in columns.items()}
+
+
+def _discover_linear(
+    columns: Mapping[str, Floats], few: Mapping[str, Floats], names: list[str]
+) -> list[ArithmeticRelation]:
+    """Find weighted sums: columns whose variance the others explain, by least squares and backward elimination.
+
+    Args:
+        columns: The columns.
+        few: Some of their rows, in which the sums are searched.
+        names: The columns of the search.
+    """
     if len(names) < 2:
         return []
-    matrix = np.stack([columns[name] for name in names], axis=1)
+    matrix = np.stack([few[name] for name in names], axis=1)
     matrix = matrix[~np.isnan(matrix).any(axis=1)]
     matrix = matrix[:: max(1, len(matrix) // MAX_SCAN_ROWS)]
     if len(matrix) < max(MIN_ROWS, 3 * len(names)):
@@ -82,21 +104,23 @@ def _discover_linear(columns: Mapping[str, Floats], names: list[str]) -> list[Ar
 
 
 def _discover_sums_with_gaps(
-    columns: Mapping[str, Floats], relations: Sequence[ArithmeticRelation]
+    columns: Mapping[str, Floats], rest: Sequence[str], relations: Sequence[ArithmeticRelation]
 ) -> list[ArithmeticRelation]:
     """Find weighted sums that involve a column with gaps, each among the columns that are present in most of its rows.
 
-    These columns are not among the jointly present columns of the first search.
+    Args:
+        columns: The columns.
+        rest: Those that are not among the jointly present columns of the first search.
+        relations: The sums of the first search.
     """
-    first = set(_jointly_present(columns))
-    rest = sorted((name for name in columns if name not in first), key=lambda name: int(np.isnan(columns[name]).sum()))
     found = list(relations)
-    for name in rest[:MAX_GAP_COLUMNS]:
+    for name in sorted(rest, key=lambda name: int(np.isnan(columns[name]).sum()))[:MAX_GAP_COLUMNS]:
         computed = {relation.column for relation in found}
         if name in computed or any(name in relation.columns for relation in found):
             continue
         free = {other: own for other, own in columns.items() if other not in computed}
-        for relation in _discover_linear(free, _jointly_present(free, name)):
+        few = _few_rows(free, name)
+        for relation in _discover_linear(free, few, _jointly_present(few, name)):
             if name in relation.columns and can_compute(relation, found):
                 found.append(relation)
     return found[len(relations) :]
@@ -111,12 +135,13 @@ def _jointly_present(columns: Mapping[str, Floats], first: str | None = None) ->
     """
     names: list[str] = [] if first is None else [first]
     rows = np.ones(len(next(iter(columns.values()))) if columns else 0, bool)
+    known = {name: ~np.isnan(own) for name, own in columns.items()}
     if first is not None:
-        rows = ~np.isnan(columns[first])
+        rows = known[first]
     present = int(rows.sum())
     rest = [name for name in columns if name != first]
-    for name in sorted(rest, key=lambda name: int(np.isnan(columns[name][rows]).sum())):
-        both = rows & ~np.isnan(columns[name])
+    for name in sorted(rest, key=lambda name: -int((known[name] & rows).sum())):
+        both = rows & known[name]
         if both.sum() >= max(MIN_ROWS, 3 * (len(names) + 1), MIN_JOINT_SHARE * present):
             rows = both
             names.append(name)
@@ -203,7 +228,7 @@ def _discover_simple_sums(
         {name for relation in relations for name, _ in relation.terms},
     )
     names = [name for name in columns if name not in computed]
-    if len(names) < 2 or (len(_jointly_present(columns)) == len(columns) and _n_complete(columns) >= 3 * len(columns)):
+    if len(names) < 2:
         return []
     rows = len(columns[names[0]])
     scan = np.stack([columns[name][:: max(1, rows // MAX_PAIR_ROWS)] for name in names])

@@ -25,9 +25,9 @@ def discover_logarithms(columns: Mapping[str, Floats], known: Sequence[Arithmeti
             applied = apply(scan)
         unexplained = unexplained_shares(scan, np.where(np.isfinite(applied), applied, np.nan))
         np.fill_diagonal(unexplained, 1.0)
-        for at, name in enumerate(names):
-            if (columns[name] % 1 == 0)[~np.isnan(columns[name])].all():
-                continue  # logarithms of different numbers are not all whole numbers
+        # Logarithms of different numbers are not all whole numbers.
+        near = (unexplained <= MAX_UNEXPLAINED_SHARE).any(axis=1)
+        for at, name in [(at, names[at]) for at in np.flatnonzero(near) if (columns[names[at]] % 1 > 0).any()]:
             for other in np.argsort(unexplained[at], kind="stable")[:MAX_CANDIDATE_PAIRS]:
                 trial = ArithmeticRelation(name, 0.0, ((names[other], 1.0),), function=function)
                 if unexplained[at, other] > MAX_UNEXPLAINED_SHARE or not can_compute(trial, relations):

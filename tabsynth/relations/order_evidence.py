@@ -64,6 +64,9 @@ def without_point_masses(data: Floats) -> Floats:
     Args:
         data: The numbers, ascending, shape (n,).
     """
+    least = max(int(MIN_MASS_SHARE * len(data)), 1)
+    if not (data[least:] == data[:-least]).any():
+        return data
     known, count = np.unique(data, return_counts=True)
     padded = np.pad(count, 2)
     beside = np.max([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]], axis=0)
@@ -92,13 +95,22 @@ def logistic_violations(data: Floats, holds: Bools, least: float) -> float:
     """
     known, code, count = np.unique(data, return_inverse=True, return_counts=True)
     scores = ndtri((np.cumsum(count) - count / 2) / len(data))
-    hits, inside = np.bincount(code, weights=holds), known >= least
-    design = np.stack([np.ones(len(known)), scores])
-    weights = np.zeros(2)
+    hits, size = np.bincount(code, weights=holds).astype(np.float64), count.astype(np.float64)
+    inside = known >= least
+    expected = []
+    for powers in ((0, 1), (0, 1, 2)):  # the odds of a value between others have a maximum
+        design = np.stack([scores**power for power in powers])
+        weights = _logistic_weights(design[:, inside], hits[inside], size[inside])
+        expected.append(float(size[~inside] @ expit(weights @ design[:, ~inside])))
+    return min(expected)
+
+
+def _logistic_weights(design: Floats, hits: Floats, count: Floats) -> Floats:
+    """Return the weights of a logistic regression on grouped rows, by Newton's method."""
+    weights = np.zeros(len(design))
     for _ in range(N_NEWTON_STEPS):
-        chance = expit(weights @ design[:, inside])
-        gradient = design[:, inside] @ (hits[inside] - count[inside] * chance) - RIDGE * weights
-        curvature = count[inside] * chance * (1 - chance)
-        hessian = (design[:, inside] * curvature) @ design[:, inside].T + RIDGE * np.eye(2)
+        chance = expit(weights @ design)
+        gradient = design @ (hits - count * chance) - RIDGE * weights
+        hessian = (design * (count * chance * (1 - chance))) @ design.T + RIDGE * np.eye(len(design))
         weights = weights + np.clip(np.linalg.solve(hessian, gradient), -MAX_NEWTON_STEP, MAX_NEWTON_STEP)
-    return float(count[~inside] @ expit(weights @ design[:, ~inside]))
+    return weights

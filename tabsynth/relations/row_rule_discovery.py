@@ -78,25 +78,25 @@ def _pair_rules(
     least, most = np.nanmin(scan, axis=1), np.nanmax(scan, axis=1)
     whole = np.array([columns.steps[name] > 0 and columns.steps[name] % 1 == 0 for name in names])
     for i, name in enumerate(names):
-        # Repairs cannot change a computed column, so the other column of its rule must be free.
-        free = np.array([is_free(name, other, computed) for other in names])
         differences = scan - scan[i]
         minimum = np.fmin.reduce(differences, axis=1)
         at_minimum = (differences == minimum[:, None]).sum(axis=1)
         equal = (differences == 0).sum(axis=1)
-        for j in np.flatnonzero(free & (minimum >= 0) & (least < most[i])):
-            if j != i:
+        for j in np.flatnonzero((minimum >= 0) & (least < most[i])):
+            # Repairs cannot change a computed column, so the other column of its rule must be free.
+            if j != i and is_free(name, names[j], computed):
                 rule = order_rule(name, names[j], 0.0, columns)
                 if rule is not None:
                     yield rule
         # A bound that follows from the ranges of the two columns is not a rule.
-        bounded = free & whole & whole[i] & (minimum != 0) & (at_minimum >= 3) & (least - most[i] < minimum)
+        bounded = whole & whole[i] & (minimum != 0) & (at_minimum >= 3) & (least - most[i] < minimum)
         for j in np.flatnonzero(bounded):
-            rule = order_rule(name, names[j], float(minimum[j]), columns)
+            free = is_free(name, names[j], computed)
+            rule = order_rule(name, names[j], float(minimum[j]), columns) if free else None
             if rule is not None:
                 yield rule
-        for j in np.flatnonzero(free & (equal >= 0.01 * scan.shape[1])):
-            if j > i:
+        for j in np.flatnonzero(equal >= 0.01 * scan.shape[1]):
+            if j > i and is_free(name, names[j], computed):
                 both = (differences[j] == differences[j]).astype(np.float32)
                 size, hits = labelled @ both, labelled @ (differences[j] == 0).astype(np.float32)
                 groups = dict.fromkeys(owner[at] for at in np.flatnonzero((hits == size) & (size > 0)))

@@ -24,8 +24,8 @@ from tabsynth.schema.rounding import roundest_number
 MIN_EVIDENCE_ROWS = 30.0
 """Minimum rows that would violate a bound by chance: many states and columns are compared."""
 
-MAX_END_ROWS = 2000
-"""Maximum rows at the end of a column in which a condition must not hold before all rows are compared."""
+MAX_END_ROWS = (30, 250, 2000)
+"""Maximum rows at the end of a column in which a condition must not hold before more rows are compared."""
 
 MIN_VALUES = 4
 """Minimum different numbers of the bounded column."""
@@ -61,6 +61,7 @@ def discover_thresholds(
         # By chance a sample may contain half of the expected evidence.
         needed = MIN_EVIDENCE_ROWS / 2 * len(holds[0]) / len(data)
         found: list[ThresholdRule] = []
+        ascending: Integers | None = None
         for sign in (1.0, -1.0):
             open_ = states_of.absent_from_end(sign * data)
             own = holds[open_][:, order[:: int(sign)]]
@@ -72,7 +73,9 @@ def discover_thresholds(
                     continue
                 if any(frozenset((name, other)) in related for other in deciders.get(condition.column, ())):
                     continue  # the two rules say the same
-                rule = _threshold(name, sign, condition, columns)
+                if ascending is None:
+                    ascending = np.argsort(data)[: int((~np.isnan(data)).sum())]
+                rule = _threshold(name, sign, condition, columns, ascending[:: int(sign)])
                 if rule is not None:
                     found.append(rule)
         out += _without_implied(found)
@@ -118,7 +121,7 @@ class _StatesOfRows:
         """Return the conditions with as many rows below their least number as a bound needs beyond it."""
         present = np.flatnonzero(~np.isnan(data))
         open_ = np.arange(len(self.column))
-        for most_rows in (int(MIN_EVIDENCE_ROWS), MAX_END_ROWS):
+        for most_rows in MAX_END_ROWS:
             rows = present[_least_rows(data[present], min(most_rows, len(present) // 2))]
             if not len(open_) or not len(rows):
                 break
@@ -138,27 +141,32 @@ def _least_rows(data: Floats, count: int) -> Integers:
     return np.asarray(rows[np.argsort(data[rows], kind="stable")])
 
 
-def _threshold(name: str, sign: float, condition: Condition, columns: Columns) -> ThresholdRule | None:
-    """Return the rule that a number is beyond a bound under a condition, None without enough evidence."""
-    data = sign * columns.numbers[name]
-    here, present = condition.of(columns.values), ~np.isnan(data)
-    own, others = data[here & present], data[~here & present]
-    if min(len(own), len(others)) < MIN_STATE_ROWS:
-        return None
-    least = float(own.min())
-    if least == own.max():
-        return None  # a functional dependency
-    outside = others[others < least]
-    independent = len(own) * len(outside) / (len(own) + len(others))
+def _threshold(name: str, sign: float, condition: Condition, columns: Columns, order: Integers) -> ThresholdRule | None:
+    """Return the rule that a number is beyond a bound under a condition, None without enough evidence.
+
+    Args:
+        name: The column of the number.
+        sign: 1 for a lower bound, -1 for an upper one.
+        condition: The condition.
+        columns: The table.
+        order: The rows with a number, in ascending order of the number times the sign, shape (n,).
+    """
+    data, here = sign * columns.numbers[name][order], condition.of(columns.values)[order]
+    own = data[here]
+    if min(len(own), len(data) - len(own)) < MIN_STATE_ROWS or own[0] == own[-1]:
+        return None  # a constant is a functional dependency
+    least = float(own[0])
+    outside = int(np.searchsorted(data, least))
+    independent = len(own) * outside / len(data)
     if independent < min(MIN_EVIDENCE_ROWS, len(own) / 2):
         return None
-    separate = len(outside) == len(others)
+    separate = outside == len(data) - len(own)
     evidence = min(independent, _edge_evidence(own, columns.steps[name]))
     if not separate and evidence >= MIN_EVIDENCE_ROWS:
-        evidence = min(evidence, logistic_violations(data[present], here[present], least))
+        evidence = min(evidence, logistic_violations(data, here, least))
     if not separate and evidence < MIN_EVIDENCE_ROWS:
         return None
-    bound = -roundest_number(-least, -float(outside.max()), columns.steps[name]) + 0.0
+    bound = -roundest_number(-least, -float(data[outside - 1]), columns.steps[name]) + 0.0
     if 0 < int((own == bound).sum()) < columns.min_group and not _is_round(bound, columns.steps[name]):
         return None
     text = f"{name} {'>=' if sign > 0 else '<='} {_spelled(sign * bound, columns.units[name])} if {condition.text}"
@@ -167,14 +175,16 @@ def _threshold(name: str, sign: float, condition: Condition, columns: Columns) -
 
 
 def _edge_evidence(own: Floats, step: float) -> float:
-    """Return the rows expected beyond the least number if the distribution continued smoothly.
+    """Return the rows expected beyond the least of ascending numbers if the distribution continued smoothly.
 
     The lower tail of positive skewed numbers, such as incomes, is smooth on the logarithmic scale only.
     """
-    own = without_point_masses(np.sort(own))
+    own = without_point_masses(own)
     least = float(own[0])
     smooth = smooth_violations(own - least, step, concave=True)
-    return min(smooth, smooth_violations(np.log(own / least), 0.0, concave=True)) if least > 0 else smooth
+    if least <= 0 or smooth < MIN_EVIDENCE_ROWS:
+        return smooth
+    return min(smooth, smooth_violations(np.log(own / least), 0.0, concave=True))
 
 
 def _spelled(bound: float, unit: str) -> str:
