@@ -123,6 +123,11 @@ class Formula:
                 )
         return cls(text, tree, names)
 
+    @classmethod
+    def of_tree(cls, tree: ast.expr) -> Formula:
+        """Return a part of the tree of a checked formula as a formula."""
+        return cls(ast.unparse(tree), tree, frozenset(_check_nodes(tree)))
+
     def evaluate(self, columns: Mapping[str, Array], n: int) -> Array:
         """Evaluate the formula for n rows, shape (n,); a division by zero gives an infinite or missing number.
 

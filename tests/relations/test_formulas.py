@@ -12,9 +12,12 @@ import pytest
 import tabsynth
 from tabsynth.codec import Codec
 from tabsynth.data import Table
+from tabsynth.relations.declared.suggestion import suggest_constraints
 from tabsynth.relations.enforcement import Relations
 from tabsynth.relations.formulas.rule import FormulaRule
 from tabsynth.schema import Schema
+from tabsynth.schema.validation import satisfies
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 
 N = 500
@@ -238,3 +241,39 @@ def test_a_discount_is_found_beside_columns_that_are_missing_in_groups() -> None
     relations = Relations.discover(table, Codec.measure(table))
     assert [one for one in relations.arithmetic if "y" in one.columns] == []
     assert [rule.text for rule in relations.rules if "y" in rule.columns] == ["y = price * (1 - rate)"]
+
+
+@pytest.mark.parametrize("kind", FORMULAS)
+def test_a_formula_is_suggested_as_an_expression_that_holds(kind: str) -> None:
+    table = Table.of(table_of(kind))
+    suggested = [rule for rule in suggest_constraints(table) if "y" in rule.columns]
+    assert len(suggested) == 1
+    assert satisfies(suggested[0], table.frame, table.schema).all()
+    frame = table.frame.assign(y=table.frame["y"].sample(frac=1, random_state=0).to_numpy())
+    assert not satisfies(suggested[0], frame, table.schema).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [
+        ("max of two", "y == max(a, b)"),
+        ("boxes", "y == -floor(-(count / per_box))"),
+        ("fee", "y == where(plan == 'basic', 0.02 * price + 1, where(plan == 'plus', 0.015 * price + 2.5, "
+                "where(plan == 'free', 0, 0.005 * price + 10)))"),
+    ],
+)  # fmt: skip
+def test_a_suggested_formula_that_is_declared_is_kept_without_discovery(kind: str, rule: str) -> None:
+    frame = table_of(kind)
+    table = Table.of(frame)
+    suggested = [own.to_dict() for own in suggest_constraints(table) if "y" in own.columns]
+    assert suggested == [{"kind": "expression", "rule": rule}]
+    refused = {"kind": "refused", "rule": FORMULAS[kind][3]}
+    schema = Schema.from_dict({**Schema.infer(frame).to_dict(), "constraints": [*suggested, refused]})
+    fitted = MarginalSynthesizer().fit(frame, schema=schema, seed=0, progress=False)
+    assert fitted.relations_.describe() == []
+    low, high = frame["y"].quantile([0.3, 0.8])
+    for given in (None, {"y": (low, high)}):
+        rows = fitted.sample(300, given=given, seed=1, progress=False)
+        assert broken(kind, rows) == 0
+        assert rows["y"].nunique() > 4
+    assert "setting what other cells determine" in str(fitted.card()["constraints"])

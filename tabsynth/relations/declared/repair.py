@@ -217,11 +217,13 @@ class _ComponentRepair:
             moved = set[str]()
             for rule in self.component.rules:
                 for cell in rule.determined(values):
-                    cells = values[cell.column]
-                    same = (cells == cell.values) | (is_missing(cells) & is_missing(cell.values))
+                    cells, own = values[cell.column], cell.values
+                    if cell.column in self.grids and cells.dtype != object:
+                        own = self.grids[cell.column].snap(own)
+                    same = (cells == own) | (is_missing(cells) & is_missing(own))
                     rows = cell.rows & ~decided[cell.column] & ~same.astype(bool)
                     if rows.any():
-                        cells[rows] = cell.values[rows]
+                        cells[rows] = own[rows]
                         decided[cell.column] = decided[cell.column] | rows
                         moved.add(cell.column)
             if not moved:

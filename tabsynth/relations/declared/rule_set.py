@@ -16,7 +16,7 @@ from tabsynth.data.table import Table
 from tabsynth.relations.declared.equations import DerivedColumn, Equation, Form, build_equations
 from tabsynth.relations.declared.grids import Grid, column_grid
 from tabsynth.schema.columns import Datetime, Identifier, Numeric
-from tabsynth.schema.constraints import Constraint, IfThen, Lookup, MissingWhen, RefusedRule, Unique, Values
+from tabsynth.schema.constraints import Constraint, Expression, IfThen, Lookup, MissingWhen, RefusedRule, Unique, Values
 from tabsynth.schema.constraints.forms import LinearForm
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import row_values, schema_steps
@@ -181,7 +181,8 @@ class RuleSet:
         mechanisms = {_equation_mechanism(equation) for equation in self.equations if equation.form in forms}
         if isinstance(rule, Unique):
             return "other values for repeated keys"
-        if not mechanisms and isinstance(rule, (IfThen, Lookup, MissingWhen)):
+        computes = isinstance(rule, Expression) and rule.computed
+        if not mechanisms and (computes or isinstance(rule, (IfThen, Lookup, MissingWhen))):
             return "setting what other cells determine, else repair from rows that satisfy it"
         return " and ".join(sorted(mechanisms)) or "repair from rows that satisfy it"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,13 @@ from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.data.table import Table
 from tabsynth.relations.arithmetic import ArithmeticRelation
 from tabsynth.relations.enforcement import Relations
+from tabsynth.relations.formulas.rule import FormulaRule
+from tabsynth.relations.formulas.spelling import Spelling, rounded_expression, without_brackets
 from tabsynth.relations.functional_dependencies import discover
 from tabsynth.relations.row_rules import EqualityRule, OrderRule
 from tabsynth.schema.columns import Boolean, Categorical, Datetime, Numeric
-from tabsynth.schema.constraints import Constraint, IfThen, Linear, Lookup, Order, Product
+from tabsynth.schema.constraints import Constraint, Expression, IfThen, Linear, Lookup, Order, Product
+from tabsynth.schema.expressions import MAX_FORMULA_CHARS
 from tabsynth.schema.validation import satisfies
 
 MIN_GROUP = 5
@@ -27,7 +31,7 @@ MAX_LOOKUP = 200
 
 
 def suggest_constraints(table: Table) -> list[Constraint]:
-    """Suggest constraints with evidence: orders, sums, products, equal columns and lookups.
+    """Suggest constraints with evidence: orders, sums, products, equal columns, other formulas and lookups.
 
     They are proposals: a rule may hold in all rows of the table without being intended.
     """
@@ -38,8 +42,11 @@ def suggest_constraints(table: Table) -> list[Constraint]:
         if isinstance(rule, OrderRule):
             suggestions.append(Order(sequence=(rule.low, rule.high), least=_plain(rule.gap * _days(codec, rule.low))))
         elif isinstance(rule, EqualityRule):
-            when = f"{spell(rule.group)} == {_label(codec, rule)!r}"
+            when = f"{spell(rule.group)} == {_label(codec, rule.group, rule.value)!r}"
             suggestions.append(IfThen(when=when, then=f"{spell(rule.column)} == {spell(rule.source)}"))
+        elif isinstance(rule, FormulaRule):
+            good = (own for own in _formulas(rule, codec) if satisfies(own, table.frame, table.schema).all())
+            suggestions.append(next(good, None))
     suggestions += _lookups(table, codec)
     return [rule for rule in suggestions if rule is not None and satisfies(rule, table.frame, table.schema).all()]
 
@@ -56,6 +63,19 @@ def _arithmetic(relation: ArithmeticRelation, codec: Codec) -> Constraint | None
     terms = {name: _plain(factor) for name, factor in relation.terms}
     kind = Product if relation.product else Linear
     return kind(column=relation.column, terms=terms, constant=_plain(relation.constant))
+
+
+def _formulas(rule: FormulaRule, codec: Codec) -> Iterator[Constraint]:
+    """Yield a formula as an expression, as it is and with its rounding, if the language can state it."""
+    spelling = Spelling(spell, partial(_label, codec), _days(codec, rule.column))
+    text = spelling.of(rule.formula)
+    if text is None:
+        return
+    rounded = rounded_expression(text, rule.step * spelling.unit, rule.rounding) if rule.step else text
+    for own in dict.fromkeys([text, rounded] if rule.rounding == "nearest" else [rounded]):
+        expression = f"{spell(rule.column)} == {without_brackets(own)}"
+        if len(expression) <= MAX_FORMULA_CHARS:
+            yield Expression(rule=expression)
 
 
 def _lookups(table: Table, codec: Codec) -> Iterator[Constraint]:
@@ -89,11 +109,11 @@ def _lookups(table: Table, codec: Codec) -> Iterator[Constraint]:
         yield Lookup(column=pair[1], by=pair[0], values=values)
 
 
-def _label(codec: Codec, rule: EqualityRule) -> Any:
-    """Return the value of the column that defines an equality's group."""
-    coder = codec.coders[rule.group]
-    value = coder.values[int(rule.value)] if isinstance(coder, ValueCoder) else _plain(rule.value)
-    return value.item() if isinstance(value, np.generic) else value
+def _label(codec: Codec, name: str, value: float) -> Any:
+    """Return a number or token of a column as the table has it."""
+    coder = codec.coders[name]
+    label = coder.values[int(value)] if isinstance(coder, ValueCoder) else _plain(value)
+    return label.item() if isinstance(label, np.generic) else label
 
 
 def _days(codec: Codec, name: str) -> float:

@@ -190,18 +190,18 @@ def _linear_text(own: Formula) -> str:
 def _multiple_text(factor: float, part: Formula) -> str:
     if factor == 1:
         return _in_brackets(part)
-    divisor = _divisor(factor)
+    divisor = divisor_of(factor)
     return f"{_in_brackets(part)} / {divisor}" if divisor else f"{factor:g} * {_in_brackets(part)}"
 
 
-def _divisor(factor: float) -> int:
+def divisor_of(factor: float) -> int:
     """Return the whole number whose reciprocal a factor is, 0 if it has few digits itself."""
     whole = round(1 / factor) if factor else 0
     return whole if len(f"{factor:g}") > MAX_FACTOR_LENGTH and whole and abs(whole * factor - 1) < 1e-9 else 0
 
 
 def _product_text(own: Formula) -> str:
-    divisor = _divisor(own.numbers[0])
+    divisor = divisor_of(own.numbers[0])
     above = [f"{own.numbers[0]:g}"] * (own.numbers[0] != 1 and not divisor)
     below = [f"{divisor}"] if divisor else []
     for power, part in zip(own.numbers[1:], own.parts, strict=True):

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tabsynth.common.arrays import Bools
+from tabsynth.common.arrays import Bools, Floats
 from tabsynth.errors import InputError, SchemaError
 from tabsynth.schema.constraints.base import NO_STEPS, Constraint, Determined, Steps, Values, is_missing, present
-from tabsynth.schema.constraints.forms import LinearForm
-from tabsynth.schema.constraints.recognition import assignments, linear_forms_of
+from tabsynth.schema.constraints.forms import MAX_ROUNDING_STEPS, RELATIVE_PRECISION, LinearForm
+from tabsynth.schema.constraints.recognition import assignments, computed_columns, linear_forms_of
 from tabsynth.schema.expressions import Formula
 
 
@@ -20,7 +20,9 @@ from tabsynth.schema.expressions import Formula
 class Expression(Constraint):
     """An expression that is true in every row, such as ``where(age < 18, kids == 0, True)``.
 
-    Sums and differences are recognised and enforced in the same way as the constraints ``order`` and ``linear``.
+    Sums and differences are recognised and enforced in the same way as the constraints ``order`` and ``linear``. A
+    numeric column that equals a formula of other columns is computed from it, to within half a unit of its last
+    declared decimal.
 
     Attributes:
         rule: The expression.
@@ -29,10 +31,14 @@ class Expression(Constraint):
     kind: ClassVar[str] = "expression"
     rule: str
     formula: Formula = field(init=False, repr=False, compare=False)
+    computed: tuple[tuple[str, Formula], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "formula", _parse(self, "rule", self.rule))
+        computed = [(name, Formula.of_tree(own)) for name, own in computed_columns(self.formula.tree)]
+        unknown = any(not own.names or name in own.names for name, own in computed)
+        object.__setattr__(self, "computed", () if unknown or self.linear_forms() else tuple(computed))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -48,8 +54,18 @@ class Expression(Constraint):
         forms = self.linear_forms()
         if forms and all(np.asarray(values[name]).dtype != object for name in self.columns):
             return np.asarray(np.logical_and.reduce([form.holds(values, steps) for form in forms]), dtype=bool)
+        if self.computed and all(_has_numbers(values[name]) for name, _ in self.computed):
+            good = [_agree(values[name], _numbers(own, values), steps.get(name)) for name, own in self.computed]
+            return np.asarray(np.logical_and.reduce(good), dtype=bool)
         true, readable = _evaluate(self.formula, values)
         return true | ~readable
+
+    def determined(self, values: Values) -> Iterable[Determined]:
+        """Return the numbers that the formulas of other columns compute."""
+        for name, own in self.computed:
+            if _has_numbers(values[name]):
+                numbers = _numbers(own, values)
+                yield Determined(name, np.isfinite(numbers) & ~np.isnan(values[name]), numbers)
 
     def describe(self) -> str:
         """Return the expression."""
@@ -167,6 +183,29 @@ def _evaluate(formula: Formula, values: Values) -> tuple[Bools, Bools]:
         held = {name: values[name][rows] for name in formula.names}
         true[rows] = formula.evaluate(held, len(rows)).astype(bool)
     return true, readable
+
+
+def _has_numbers(cells: Any) -> bool:
+    return np.asarray(cells).dtype != object
+
+
+def _numbers(formula: Formula, values: Values) -> Floats:
+    """Return the number that a formula computes in each row, NaN where it reads a missing value, shape (n,)."""
+    readable = present(values, formula.names)
+    out = np.full(len(readable), np.nan)
+    if readable.any():
+        own = formula.evaluate({name: values[name][readable] for name in formula.names}, int(readable.sum()))
+        if own.dtype.kind not in "fbiu":
+            raise InputError(f"the formula {formula.text!r} is not a number; compare a numeric column with numbers")
+        out[readable] = own
+    return out
+
+
+def _agree(observed: Floats, computed: Floats, step: float | None) -> Bools:
+    """Return whether numbers equal computed ones to within half a step, or one of both is missing, shape (n,)."""
+    slack = MAX_ROUNDING_STEPS * (step or 0.0) + RELATIVE_PRECISION * np.abs(computed)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((np.abs(observed - computed) <= slack) | np.isnan(observed) | np.isnan(computed))
 
 
 def _constant(like: Any, value: Any) -> Any:

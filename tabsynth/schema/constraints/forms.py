@@ -13,6 +13,9 @@ from tabsynth.common.arrays import Bools, Floats
 RELATIVE_PRECISION = 1e-12
 """Rounding error of a sum of numbers, relative to their size."""
 
+MAX_ROUNDING_STEPS = 0.501
+"""Deviation from an equation by the rounding of its column, in steps."""
+
 DEFAULT_TOLERANCE = 1e-6
 """Deviation from an equation of columns without declared decimals, relative to their size."""
 
@@ -65,7 +68,7 @@ class LinearForm:
             return np.asarray(self.tolerance + RELATIVE_PRECISION * scale)
         factor = abs(dict(self.terms).get(self.target, 1.0))
         if self.target in steps:
-            return np.asarray(0.501 * factor * steps[self.target] + RELATIVE_PRECISION * scale)
+            return np.asarray(MAX_ROUNDING_STEPS * factor * steps[self.target] + RELATIVE_PRECISION * scale)
         return np.asarray(DEFAULT_TOLERANCE * scale)
 
     def holds(self, values: Mapping[str, Any], steps: Mapping[str, float]) -> Bools:
@@ -147,7 +150,7 @@ class ProductForm:
         if self.tolerance is not None:
             slack: Any = self.tolerance
         else:
-            slack = 0.501 * steps[self.column] if self.column in steps else DEFAULT_TOLERANCE * np.abs(own)
+            slack = MAX_ROUNDING_STEPS * steps[self.column] if self.column in steps else DEFAULT_TOLERANCE * np.abs(own)
         with np.errstate(invalid="ignore"):
             good = np.abs(own - wanted) <= slack + RELATIVE_PRECISION * np.abs(own)
         return np.asarray(good | ~np.isfinite(wanted) | np.isnan(own))

@@ -1,4 +1,4 @@
-"""Recognise expressions that can be enforced by construction: linear forms, and columns set to a constant."""
+"""Recognise expressions that can be enforced by construction: linear forms, and columns set to a value."""
 
 from __future__ import annotations
 
@@ -40,6 +40,18 @@ def assignments(tree: ast.expr) -> list[tuple[str, Any]]:
                 out.append((name, False))
             case _ if (name := column_name(part)) is not None:
                 out.append((name, True))
+            case _:
+                return []
+    return out
+
+
+def computed_columns(tree: ast.expr) -> list[tuple[str, ast.expr]]:
+    """Return the columns that a conjunction equates with formulas, and these; empty for other expressions."""
+    out: list[tuple[str, ast.expr]] = []
+    for part in conjuncts(tree):
+        match part:
+            case ast.Compare(left, [ast.Eq()], [right]) if (name := column_name(left)) is not None:
+                out.append((name, right))
             case _:
                 return []
     return out
