@@ -10,6 +10,7 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.conditional.elapsed import MEASURES, ElapsedRule, Moments, elapsed, moved, to_moments
+from tabsynth.relations.pairwise_fit import unexplained_shares
 from tabsynth.relations.row_rule_discovery import MIN_ROWS
 from tabsynth.relations.rule_columns import Columns
 
@@ -21,6 +22,9 @@ MAX_DATES = 8
 
 MIN_VALUES = 4
 """Minimum different numbers."""
+
+MAX_AGE_UNEXPLAINED = 0.3
+"""Maximum share of the variance of ages that the rounding to years may be."""
 
 AGES, MAX_AGE = ("years", "years of 365.25 days"), 200
 """Measures of ages on a fixed day, and the maximum age."""
@@ -59,7 +63,7 @@ def discover_elapsed(columns: Columns, decided: Collection[str], bound: Collecti
                     del open_[name]
                     yield rule
     for start in dates:
-        for name in list(open_):
+        for name in _nearly_linear(columns.numbers[start], open_):
             rule = _until(name, start, dates[start], open_[name], units, "" if start in bound else start)
             if rule is not None:
                 del open_[name]
@@ -114,6 +118,16 @@ def _between(
     shift = float(rest[here][0])
     text = f"{name} counts the {measure} from {start} to {end}" + f" plus {shift:g}" * bool(shift)
     return ElapsedRule(name, start, units[start], end, units[end], measure, shift, moves, text, float(here.sum()))
+
+
+def _nearly_linear(date: Floats, numbers: dict[str, Floats]) -> list[str]:
+    """Return the numbers that are a line in a date up to the rounding to years, in a sample of the rows."""
+    if not numbers:
+        return []
+    few = np.flatnonzero(~np.isnan(date))
+    few = few[:: max(1, len(few) // SCREEN_ROWS)]
+    shares = unexplained_shares(np.stack([own[few] for own in numbers.values()]), date[None, few])[:, 0]
+    return [name for name, share in zip(numbers, shares, strict=True) if share <= MAX_AGE_UNEXPLAINED]
 
 
 def _until(

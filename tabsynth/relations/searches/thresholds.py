@@ -121,8 +121,9 @@ class _StatesOfRows:
         """Return the conditions with as many rows below their least number as a bound needs beyond it."""
         present = np.flatnonzero(~np.isnan(data))
         open_ = np.arange(len(self.column))
+        least = present[_least_rows(data[present], min(MAX_END_ROWS[-1], len(present) // 2))]
         for most_rows in MAX_END_ROWS:
-            rows = present[_least_rows(data[present], min(most_rows, len(present) // 2))]
+            rows = least[:most_rows]
             if not len(open_) or not len(rows):
                 break
             count = np.clip(self.count[open_], 1, len(present))
