@@ -15,8 +15,9 @@ TIMEOUT = 900
 
 SERVER = f"""
 import json, os, runpy, signal, sys
-import tabsynth.cli.main, tabsynth.evaluation.evaluate, tabsynth.synthesizers.marginal.synthesizer
-import tabsynth.synthesizers.masked
+import sdmetrics.reports.single_table
+import tabsynth.cli.main, tabsynth.evaluation.evaluate, tabsynth.pipeline, tabsynth.synthesizers.marginal.synthesizer
+import tabsynth.synthesizers.masked, tabsynth.synthesizers.relational.synthesizer
 
 for line in sys.stdin:
     program, arguments, folder, shown = json.loads(line)

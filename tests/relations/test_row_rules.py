@@ -172,15 +172,16 @@ def random_table(seed: int) -> pd.DataFrame:
 
 @pytest.mark.slow
 def test_hardly_any_rule_is_discovered_by_chance() -> None:
+    """In one table of a hundred; ``benchmarks/rules.py`` searches many more tables."""
     false = 0
-    for seed in range(200):
+    for seed in range(100):
         table = Table.of(random_table(seed))
         codec = Codec.measure(table)
         relations = Relations.discover(table, codec)
         pooled = [[codec.coders[slot.column].rare] if slot.digit is None else None for slot in codec.slots]
         tokens, missing = codec.encode(table.frame), [slot.missing for slot in codec.slots]
         false += bool(relations.describe() or discover(tokens, codec.sizes, pooled, missing))
-    assert false <= 2
+    assert false <= 1
 
 
 def test_columns_that_are_constant_in_a_group_have_no_equality() -> None:

@@ -56,7 +56,7 @@ def masked(frame: pd.DataFrame) -> MaskedSynthesizer:
 @pytest.fixture(scope="session")
 def vae(frame: pd.DataFrame) -> VAESynthesizer:
     """The VAE of them."""
-    return VAESynthesizer(epochs=28).fit(frame, seed=0)
+    return VAESynthesizer(epochs=18).fit(frame, seed=0)
 
 
 @pytest.fixture(scope="session")

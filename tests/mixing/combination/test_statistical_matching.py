@@ -137,12 +137,12 @@ def test_classes_are_numbered_alike_in_all_tables() -> None:
 
 @pytest.mark.slow
 def test_adult_in_thirds(shared_data: Path) -> None:
-    """Income is in one third, work and family in another; the mean of three splits, 5 % of the table linked."""
+    """Income is in one third, work and family in another; the mean of two splits, 5 % of the table linked."""
     adult = pd.read_csv(shared_data / "adult.csv.gz")
     common = ["age", "education", "education-num", "sex", "race", "native-country"]
     other = ["occupation", "hours-per-week", "marital-status"]
     errors, distances = [], []
-    for seed in range(3):
+    for seed in range(2):
         order = np.random.default_rng(seed).permutation(len(adult))
         a, b, c = (adult.iloc[order[i::3]].reset_index(drop=True) for i in range(3))
         linked = c.head(len(adult) // 20)[[*common, "income", *other]]
@@ -155,8 +155,8 @@ def test_adult_in_thirds(shared_data: Path) -> None:
                 if name != "hours-per-week":
                     here = a[name].fillna("missing") == cell[name]
                     assert cell["low"] <= (here & (a["income"] == cell["income"])).mean() <= cell["high"]
-    assert np.abs(np.reshape(errors, (3, 3)).mean(axis=0)).max() <= 0.1
-    with_sample, without = np.reshape(distances, (3, 3, 2)).mean(axis=0).T
+    assert np.abs(np.reshape(errors, (2, 3)).mean(axis=0)).max() <= 0.1
+    with_sample, without = np.reshape(distances, (2, 3, 2)).mean(axis=0).T
     assert (with_sample <= without).all()
 
 

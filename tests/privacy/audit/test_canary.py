@@ -40,10 +40,9 @@ def gaussian_count(mu: float) -> Callable[[pd.DataFrame, int], float]:
     return fit
 
 
-def audited(mu: float, runs: int, seed: int, **options: Any) -> Any:
-    return canaries(
-        gaussian_count(mu), TABLE, CLAIM, canary={"x": 1.0}, score=float, mu=MU, runs=runs, seed=seed, **options
-    )
+def audited(mu: float, runs: int, seed: int, claim: Privacy = CLAIM) -> Any:
+    claimed = gdp_mu(claim.epsilon, claim.delta)
+    return canaries(gaussian_count(mu), TABLE, claim, canary={"x": 1.0}, score=float, mu=claimed, runs=runs, seed=seed)
 
 
 def test_counts_give_what_the_tables_say() -> None:
@@ -76,10 +75,11 @@ def test_bounds_hold_the_truth_and_come_near_it() -> None:
 def test_correct_noise_is_never_flagged_and_half_of_it_is() -> None:
     verdicts = [audited(MU, 100, seed).verdict for seed in range(100)]
     assert "VIOLATION" not in verdicts
-    wrong = [audited(2 * MU, 2500, seed) for seed in range(3)]
+    large = gdp_mu(6.0, 1e-6)  # half the noise of a large claim shows in few runs
+    wrong = [audited(2 * large, 100, seed, Privacy(6.0, 1e-6)) for seed in range(3)]
     assert [report.verdict for report in wrong] == ["VIOLATION"] * 3
     assert wrong[0].exit_code == 3
-    assert wrong[0].mu["low"] > MU
+    assert wrong[0].mu["low"] > large
 
 
 def test_a_row_that_is_published_is_found_without_a_gaussian_claim() -> None:

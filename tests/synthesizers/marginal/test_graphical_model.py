@@ -119,20 +119,6 @@ def test_noise_of_a_seed_or_none_at_all_is_refused() -> None:
         MarginalSynthesizer(method="aim").fit(frame(), progress=False)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("method", ["mst", "aim"])
-def test_opendp_spends_the_budget_and_finds_the_dependence(method: str, tmp_path: object) -> None:
-    pytest.importorskip("mbi")
-    fitted = MarginalSynthesizer(method=method).fit(frame(), schema=SCHEMA, privacy=Privacy(1.0, 1e-6), progress=False)
-    assert 0.99 < fitted.ledger_.epsilon() <= 1.0
-    assert any("OpenDP" in entry.purpose and entry.output for entry in fitted.ledger_.entries)
-    drawn = fitted.sample(4000, seed=0)
-    rates = drawn.groupby(drawn["age"] > 60)["ill"].mean()
-    assert rates[True] > 0.6
-    assert rates[False] < 0.3
-
-
 def test_what_was_saved_comes_back() -> None:
     config, arrays = to_arrays(model())
     again = from_arrays(json.loads(json.dumps(config)), arrays)
