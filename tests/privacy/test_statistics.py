@@ -32,22 +32,22 @@ SCHEMA = Schema.from_dict(
 TRUTH = {"mean of age": 20.0, "share of ill = True": 0.5, "dose on age": 0.2}
 
 
-def table(seed: int) -> pd.DataFrame:
+def table(seed: int, rows: int = ROWS) -> pd.DataFrame:
     """Rows of a population whose means and coefficients are known."""
     rng = np.random.default_rng(seed)
-    age = rng.binomial(40, 0.5, ROWS)
-    dose = np.clip(np.rint(5 + 0.2 * (age - 20) + rng.normal(0, 1.5, ROWS)), 0, 20)
-    ill = rng.random(ROWS) < 0.5 + 0.02 * (age - 20)
+    age = rng.binomial(40, 0.5, rows)
+    dose = np.clip(np.rint(5 + 0.2 * (age - 20) + rng.normal(0, 1.5, rows)), 0, 20)
+    ill = rng.random(rows) < 0.5 + 0.02 * (age - 20)
     return pd.DataFrame({"age": age, "dose": dose.astype(int), "ill": ill})
 
 
-def fitted(seed: int, epsilon: float = 1.0) -> MarginalSynthesizer:
+def fitted(seed: int, epsilon: float = 1.0, rows: int = ROWS) -> MarginalSynthesizer:
     privacy = Privacy(epsilon, 1e-6, insecure_seed=seed)
-    return MarginalSynthesizer(components=24).fit(table(seed), schema=SCHEMA, privacy=privacy)
+    return MarginalSynthesizer(components=24).fit(table(seed, rows), schema=SCHEMA, privacy=privacy)
 
 
-def estimates(seed: int, epsilon: float = 1.0, replicates: int = 10) -> dict[str, Estimate]:
-    found = Replicates.of(fitted(seed, epsilon), tables=3, replicates=replicates, seed=seed)
+def estimates(seed: int, epsilon: float = 1.0, rows: int = ROWS) -> dict[str, Estimate]:
+    found = Replicates.of(fitted(seed, epsilon, rows), tables=3, replicates=10, seed=seed)
     return (
         found.estimate(mean("age"))
         | found.estimate(proportion("ill", True))
@@ -56,7 +56,7 @@ def estimates(seed: int, epsilon: float = 1.0, replicates: int = 10) -> dict[str
 
 
 def test_less_privacy_gives_shorter_intervals_that_hold_the_estimate() -> None:
-    tight, loose = estimates(0, 0.3), estimates(0, 8.0)
+    tight, loose = estimates(0, 0.3, 1000), estimates(0, 8.0, 1000)
     for name in TRUTH:
         lengths = [np.diff(found[name].interval)[0] for found in (tight, loose)]
         assert lengths[1] < lengths[0]
@@ -64,19 +64,19 @@ def test_less_privacy_gives_shorter_intervals_that_hold_the_estimate() -> None:
 
 
 def test_a_seed_decides_all() -> None:
-    model = fitted(1)
+    model = fitted(1, rows=400)
     first, second = (Replicates.of(model, tables=2, replicates=10, seed=1) for _ in range(2))
     for one, other in zip((*first.tables, *first.again), (*second.tables, *second.again), strict=True):
         pd.testing.assert_frame_equal(one, other)
-    assert fitted(1).sample(seed=0).equals(model.sample(seed=0))
+    assert fitted(1, rows=400).sample(seed=0).equals(model.sample(seed=0))
 
 
 def test_a_model_without_a_ledger_is_refused() -> None:
-    model = MarginalSynthesizer(components=8).fit(table(0), schema=SCHEMA, seed=0)
+    model = MarginalSynthesizer(components=8).fit(table(0, 400), schema=SCHEMA, seed=0)
     with pytest.raises(PrivacyError, match="without privacy"):
         Replicates.of(model)
     with pytest.raises(InputError, match="replicates"):
-        Replicates.of(fitted(0), replicates=3)
+        Replicates.of(fitted(0, rows=400), replicates=3)
 
 
 @pytest.mark.slow
@@ -110,9 +110,9 @@ def test_a_measured_schema_is_taken_as_given(tmp_path: Path) -> None:
     open_columns["ill"] = SCHEMA["ill"].to_dict()
     ledger = tmp_path / "set.ledger"
     PrivacyLedger(9.0, 1e-6, path=ledger)
-    schema = measure(table(0), Schema.from_dict({"columns": open_columns}), Privacy(2.0, 1e-6, ledger=ledger))
+    schema = measure(table(0, 500), Schema.from_dict({"columns": open_columns}), Privacy(2.0, 1e-6, ledger=ledger))
     model = MarginalSynthesizer(components=24).fit(
-        table(0), schema=schema, privacy=Privacy(1.5, 1e-6, ledger=ledger), progress=False
+        table(0, 500), schema=schema, privacy=Privacy(1.5, 1e-6, ledger=ledger), progress=False
     )
     assert model.ledger_.epsilon_budget == 3.5
     assert fit_share(model.ledger_)[0] == 1.5

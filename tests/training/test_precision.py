@@ -94,7 +94,7 @@ def test_each_network_learns_and_records_its_precision(kind: type, forced: str, 
 
 
 def test_a_private_fit_runs_in_either_precision(forced: str) -> None:
-    model = ts.MaskedSynthesizer(epochs=2).fit(table(), schema=SCHEMA, privacy=ts.Privacy(3.0, 1e-5, insecure_seed=0))
+    model = ts.MaskedSynthesizer(epochs=1).fit(table(), schema=SCHEMA, privacy=ts.Privacy(3.0, 1e-5, insecure_seed=0))
     assert model.card()["precision"] == forced
     assert len(model.sample(20, seed=1)) == 20
 

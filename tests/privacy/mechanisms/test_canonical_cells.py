@@ -91,7 +91,7 @@ def as_read(cells: list[str]) -> pd.Series:
     return pd.read_csv(io.StringIO("x\n" + "\n".join(quoted) + "\n"))["x"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     cells=st.one_of(
         st.lists(NUMBERS, min_size=1, max_size=6), st.lists(st.sampled_from(TRUTHS), min_size=1, max_size=4)
