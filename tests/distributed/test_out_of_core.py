@@ -87,7 +87,7 @@ def parts(frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def fitted(parts: Path) -> MaskedSynthesizer:
-    return fit_out_of_core(MaskedSynthesizer(epochs=4), parts, memory_rows=MEMORY, schema=SCHEMA, seed=0)
+    return fit_out_of_core(MaskedSynthesizer(epochs=3), parts, memory_rows=MEMORY, schema=SCHEMA, seed=0)
 
 
 def test_categories_and_missing_cells_are_counted_on_all_rows(fitted: MaskedSynthesizer, frame: pd.DataFrame) -> None:
@@ -195,7 +195,7 @@ def test_the_card_and_the_file_say_how_many_rows_the_network_saw(fitted: MaskedS
     card = tabsynth.load(tmp_path / "m").card()
     assert card == fitted.card()
     assert card["training_rows"].startswith(f"all {ROWS} rows, in random order; the network saw {card['row_visits']} ")
-    assert 0 < card["row_visits"] <= 3 * 4 * ROWS  # at most three cycles of four epochs
+    assert 0 < card["row_visits"] <= 3 * 3 * ROWS  # at most three cycles of three epochs
 
 
 def test_a_small_table_is_fitted_in_memory(frame: pd.DataFrame, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_an_interrupted_fit_resumes_and_a_seed_decides_the_model(
         if len(steps) == 2:  # the state is written after the first
             raise StoppedError
 
-    model, state = MaskedSynthesizer(epochs=4), tmp_path / "state"
+    model, state = MaskedSynthesizer(epochs=3), tmp_path / "state"
     how = {"memory_rows": MEMORY, "schema": SCHEMA, "seed": 0}
     with pytest.raises(StoppedError):
         fit_out_of_core(model, parts, checkpoint=state, callbacks=(stop,), **how)  # type: ignore[arg-type]

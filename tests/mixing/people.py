@@ -45,7 +45,7 @@ def registers(sizes: Mapping[str, int], shared: int, seed: int = 0, slips: float
             "born": (pd.Timestamp("1930-01-01") + pd.to_timedelta(rng.integers(0, 27_000, total), unit="D")).astype(
                 str
             ),
-            "number": rng.choice(np.arange(10_000_000, 90_000_000), total, replace=False).astype(str),
+            "number": (10_000_000 + rng.choice(80_000_000, total, replace=False)).astype(str),
         }
     )
     out, next_one = {}, shared
