@@ -126,6 +126,7 @@ def test_command_line(
     schema.to_json("schema.json")
     line = ["evaluate", "train.csv", "made.csv", "--schema", "schema.json"]
     assert main([*line, "--gates", "default"]) == 0
+    line.append("--quick")
     Path("gates.yaml").write_text("gates: {fidelity.trend_error: {max: 0.001}}\n")
     assert main([*line, "--gates", "gates.yaml", "--output", "r.html"]) == 3
     assert "not met: trend_error" in capsys.readouterr().err
