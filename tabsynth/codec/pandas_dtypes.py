@@ -92,7 +92,9 @@ def time_zone(dtype: str, column: Datetime) -> str | None:
 def numeric_series(data: npt.NDArray[np.float64], dtype: str, column: Column | None = None) -> pd.Series:
     """Return the numbers (missing as NaN) as a column of a dtype, or as text in the format of its schema."""
     if isinstance(column, Numeric) and column.format is not None:
-        return pd.Series(format_numbers(data, column.format), dtype=object)
+        return pd.Series(format_numbers(data + 0.0, column.format), dtype=object)  # no -0.0
+    if isinstance(column, Numeric) and column.csv_format is not None and "e" in column.csv_format.lower():
+        data = format_numbers(data, column.csv_format).astype(np.float64)  # as many digits as the file has
     if dtype.startswith("category"):
         inner = dtype.removeprefix("category").removeprefix(":") or "float64"
         return numeric_series(data, inner).astype("category")

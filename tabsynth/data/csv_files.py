@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,13 +16,20 @@ import pyarrow.csv
 from tabsynth.common.formula_cells import mark_formulas, unmark_formula, unmark_formulas
 from tabsynth.common.process_state import large_csv_fields
 from tabsynth.data.csv_dialects import TWICE, Dialect, check_quotes
-from tabsynth.data.csv_types import cast_to_column, has_decimal_comma, infer_series
+from tabsynth.data.csv_types import (
+    cast_to_column,
+    has_decimal_comma,
+    infer_series,
+    number_spelling,
+    shortest_decimals,
+    spell_numbers,
+)
 from tabsynth.data.file_formats import EmptyTableError, arrow_stream, is_gzip, open_binary, open_text
 from tabsynth.data.lakes.arrow_tables import text_to_arrow
 from tabsynth.errors import DataError, SourceError, quote
 from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.datetime_formats import default_format, format_dates
-from tabsynth.schema.number_formats import find_number_format, format_numbers, parse_numbers
+from tabsynth.schema.number_formats import find_number_format, parse_numbers
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_numbers
 
@@ -45,7 +53,7 @@ def read_csv(
     Quoted fields are text; empty ones are missing.
 
     Returns:
-        The frame, the format of each datetime column, and the decimal separator, if known.
+        The frame, the formats of datetimes and numbers, and the decimal separator, if known.
 
     Raises:
         SourceError: Not UTF-8, or a damaged archive.
@@ -74,6 +82,7 @@ def read_csv(
         values = cast_to_column(cells, column) if column is not None and values is None else values
         if values is None:
             values, spelling = infer_series(text, missing, decimal)
+            spelling = number_spelling(text, values) if values.dtype == np.float64 else spelling
             if spelling is not None:
                 formats[name] = spelling
         columns[name] = values
@@ -161,7 +170,7 @@ def write_csv(
         columns = []
         for name in frame.columns:
             column = schema.columns.get(str(name)) if schema is not None else None
-            text = _to_text(_spelled(part[name], column))
+            text = _to_text(part[name], column)
             text = mark_formulas(text) if not keep_formulas and _holds_text(part[name], column) else text
             text = format_dates(part[name], *formats[name]) if name in formats else text
             # A lone empty field would be an empty line, which other readers skip.
@@ -249,8 +258,11 @@ def _check_closed(path: Path, table: pa.Table) -> None:
         )
 
 
-def _to_text(values: pd.Series) -> pa.Array:
-    """Convert a column to text, missing as null; floats as their shortest exact decimal."""
+def _to_text(values: pd.Series, column: Column | None) -> pa.Array:
+    """Convert a column to text, missing as null; numbers in the column's format, if any."""
+    form = column.format or column.csv_format if isinstance(column, Numeric) else None
+    if form is not None and pd.api.types.is_numeric_dtype(values.dtype):
+        return spell_numbers(pd.Series(to_numbers(values)), form)
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = values.astype(values.dtype.categories.dtype if not values.isna().any() else object)
     if pd.api.types.is_bool_dtype(values.dtype):
@@ -259,10 +271,7 @@ def _to_text(values: pd.Series) -> pa.Array:
     if pd.api.types.is_integer_dtype(values.dtype):
         return pa.array(values, from_pandas=True).cast(pa.string())
     if pd.api.types.is_float_dtype(values.dtype):
-        text = pa.array(values, from_pandas=True).cast(pa.string())
-        # 1.0 must not come back as an integer.
-        bare = pc.match_substring_regex(text, r"^-?[0-9]+$")
-        return pc.if_else(bare, pc.binary_join_element_wise(text, ".0", ""), text)
+        return shortest_decimals(pa.array(values, from_pandas=True))
     cells = [None if cell is None else str(cell) for cell in values.astype(object).where(values.notna(), None)]
     return text_to_arrow(cells, str(values.name))
 
@@ -271,13 +280,6 @@ def _decimal_commas(cells: pd.Series) -> pd.Series | None:
     """Return the numbers with decimal commas; None if they are spelled otherwise."""
     form = find_number_format(cells.dropna().unique().tolist(), ",")
     return None if form is None else pd.Series(parse_numbers(cells, str(form)), name=cells.name)
-
-
-def _spelled(values: pd.Series, column: Column | None) -> pd.Series:
-    """Return the numbers as text of the column's format, if any."""
-    if not isinstance(column, Numeric) or column.format is None or not pd.api.types.is_numeric_dtype(values.dtype):
-        return values
-    return pd.Series(format_numbers(to_numbers(values), column.format), dtype=object)
 
 
 def _holds_text(values: pd.Series, column: Column | None) -> bool:

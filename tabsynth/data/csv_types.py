@@ -14,7 +14,7 @@ from tabsynth.errors import DataError, quote
 from tabsynth.schema.cell_types import is_text
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import parse_dates, parse_iso
-from tabsynth.schema.number_formats import find_number_format
+from tabsynth.schema.number_formats import MAX_DECIMALS, NumberFormat, find_number_format, format_numbers
 
 # A number with a leading zero (007) is a code; one with a plus is a telephone number.
 INTEGER = r"^ *-?(?:0|[1-9][0-9]*) *$"
@@ -88,6 +88,64 @@ def has_decimal_comma(text: pa.Array) -> bool:
     distinct = [value for value in pc.unique(text.drop_null()[: N_PROBED_VALUES**2]).to_pylist() if "," in value]
     form = find_number_format(distinct, ",")
     return form is not None and form.most > 0 and not all(DECIMAL_OR_THOUSANDS.fullmatch(value) for value in distinct)
+
+
+def number_spelling(text: pa.Array, values: pd.Series) -> str | None:
+    """Return the format of a column of decimals as text; None if Python spells them so, or if they are not uniform.
+
+    Args:
+        text: The fields, missing as null.
+        values: The numbers, float64.
+    """
+    known = pa.array(values.notna())
+    kept, numbers = text.filter(known), pa.array(values.dropna())
+    if not len(kept) or kept.equals(shortest_decimals(numbers)):
+        return None
+    if pc.any(pc.match_substring_regex(kept, "[eE]")).as_py():
+        form = find_number_format(kept[:N_PROBED_VALUES].to_pylist())
+    else:
+        point = pc.find_substring(kept, ".")
+        places = pc.if_else(pc.less(point, 0), 0, pc.subtract(pc.subtract(pc.utf8_length(kept), point), 1))
+        least, most = (bound.as_py() for bound in pc.min_max(places).values())
+        bare = pc.any(pc.match_substring_regex(kept, r"^-?\.")).as_py()
+        form = NumberFormat(least=least, most=most if least == most else MAX_DECIMALS, zero=not bare)
+    if form is None or not form.is_plain or (form.least == form.most and form.most >= MAX_DECIMALS):
+        return None
+    return str(form) if spell_numbers(values.dropna(), str(form)).equals(kept) else None
+
+
+def spell_numbers(values: pd.Series, form: str) -> pa.Array:
+    """Return numbers as text of a format, missing as null.
+
+    A column that a plain format would round is written as the shortest exact decimals instead.
+    """
+    spelled = NumberFormat.parse(form)
+    data = pa.array(values, pa.float64(), from_pandas=True)
+    text = None
+    if spelled is not None and spelled.is_plain and not spelled.exponent:
+        if spelled.least == spelled.most:
+            text = pa.array([None if n is None else f"{n:.{spelled.most}f}" for n in data.to_pylist()], pa.string())
+            rounded = pc.and_(pc.match_substring_regex(text, r"^-0(?:\.0*)?$"), pc.not_equal(data, 0.0))
+            text = pc.if_else(rounded, pc.utf8_slice_codeunits(text, 1), text)
+        elif spelled.least <= 1 and not pc.any(pc.match_substring(data.cast(pa.string()), "e")).as_py():
+            text = (
+                shortest_decimals(data)
+                if spelled.least
+                else pc.replace_substring_regex(shortest_decimals(data), r"\.0$", "")
+            )
+    if text is None or spelled is None:
+        codes, numbers = pd.factorize(data.to_numpy(zero_copy_only=False))
+        text = pa.array(np.array([*format_numbers(numbers, form), None], dtype=object)[codes], pa.string())
+    elif not spelled.zero:
+        text = pc.replace_substring_regex(text, r"^(-?)0\.", r"\1.")
+    is_exact = spelled is None or not spelled.is_plain or text.cast(pa.float64()).equals(data)
+    return text if is_exact else shortest_decimals(data)
+
+
+def shortest_decimals(numbers: pa.Array) -> pa.Array:
+    """Return floats as their shortest exact decimals; 1.0 has a point."""
+    text = numbers.cast(pa.string())
+    return pc.if_else(pc.match_substring_regex(text, r"^-?[0-9]+$"), pc.binary_join_element_wise(text, ".0", ""), text)
 
 
 def _parse_number(text: pa.Array, missing: Collection[str]) -> pd.Series | None:

@@ -31,7 +31,7 @@ from tabsynth.data.sql.urls import is_database_url, parse_url
 from tabsynth.data.table import Table, complete_schema, parse_numeric_text
 from tabsynth.data.write_tables import to_arrow, write, write_chunks
 from tabsynth.errors import DataError, SourceError, quote
-from tabsynth.schema.columns import Column, Datetime
+from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.inference import infer_schema
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import check_frame
@@ -130,17 +130,21 @@ class _Content:
 
     name: str
     frame: pd.DataFrame
-    date_formats: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict)
     decimal: str | None = None
     declared: Schema | None = None
 
     def infer(self) -> Schema:
-        """Infer a schema, with the date formats of a file, or with what a database declares."""
+        """Infer a schema, with the formats of a file, or with what a database declares."""
         check_frame(self.frame)
         columns: dict[str, Column] = {}
         for name, column in infer_schema(self.frame, decimal=self.decimal).items():
-            form = self.date_formats.get(name)
-            columns[name] = replace(column, format=form) if form and isinstance(column, Datetime) else column
+            form = self.formats.get(name)
+            if form and isinstance(column, Datetime):
+                column = replace(column, format=form)
+            elif form and isinstance(column, Numeric):
+                column = replace(column, csv_format=form)
+            columns[name] = column
         return Schema(columns) if self.declared is None else merge_schemas(Schema(columns), self.declared)
 
 
@@ -176,7 +180,7 @@ def _read_frame(
     encoding: str | None = None,
     missing: Collection[str] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, str], str | None]:
-    """Return the frame, cast to the schema, the formats of its datetimes, and the decimal separator."""
+    """Return the frame, cast to the schema, the formats of its datetimes and numbers, and the decimal separator."""
     kind = "dataset" if is_dataset(source) else file_format(source)
     if decimal not in (None, ".", ","):
         raise SourceError(f"decimal must be '.' or ',', not {decimal!r}")

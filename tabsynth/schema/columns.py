@@ -128,6 +128,7 @@ class Numeric(Column):
     """A number, with optional bounds (inclusive) and a number of decimals (0 = integer, None = as it comes).
 
     ``format`` is how text spells it, such as ``$#,##0.00`` or ``#.##0,## €``; None where it is not text.
+    ``csv_format`` is how CSV files spell the numbers of a column that is not text, such as ``0.00`` or ``#.000``.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -135,12 +136,18 @@ class Numeric(Column):
     high: float | None = None
     decimals: int | None = None
     format: str | None = None
+    csv_format: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._require(
             self.format is None or (isinstance(self.format, str) and NumberFormat.parse(self.format) is not None),
             f"format must be a number format such as '#,##0.00', not {self.format!r}",
+        )
+        spelled = NumberFormat.parse(self.csv_format) if isinstance(self.csv_format, str) else None
+        self._require(
+            self.csv_format is None or (spelled is not None and spelled.is_plain),
+            f"csv_format must be a format of plain numbers such as '0.00' or '#.000', not {self.csv_format!r}",
         )
         for name in ("low", "high"):
             bound = getattr(self, name)

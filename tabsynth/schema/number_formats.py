@@ -8,6 +8,7 @@ negative numbers are written if not with a minus in front, a third part how zero
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -84,6 +85,11 @@ class NumberFormat:
         """Whether a unit of measurement, not a currency, follows the numbers."""
         return UNIT_SUFFIX.fullmatch(self.suffix) is not None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the texts are numbers as programs read them, such as 1.50, .5 or 1.5e+00, not $1,000."""
+        return not (self.prefix or self.suffix or self.thousands or self.negative) and self.decimal == "."
+
     def _positive(self) -> str:
         group = f"#{self.thousands}##{self.thousands}##0" if self.lakh else f"#{self.thousands}##0"
         whole = group if self.thousands else "0" if self.zero else "#"
@@ -155,9 +161,11 @@ class NumberFormat:
             whole = ""
         body = whole + (self.decimal + places if places else "")
         written, nonzero = self.prefix + body + self.suffix, any(char in body for char in "123456789")
-        if self.negative[:1] == "+" and (number > 0 or self.negative == "+0") and (nonzero or self.negative == "+0"):
-            return ("-" if number < 0 and nonzero else "+") + written
-        return _with_sign(written, self.negative, self.prefix) if number < 0 and nonzero else written
+        # -0.00 stays as it was read; a rounded -0.001 is 0.00.
+        minus = math.copysign(1, number) < 0 and (nonzero or (number == 0 and self.negative[:1] in ("", "+")))
+        if self.negative[:1] == "+" and not minus and (nonzero or self.negative == "+0"):
+            return "+" + written
+        return _with_sign(written, self.negative, self.prefix) if minus else written
 
 
 PLAIN = NumberFormat()

@@ -116,8 +116,10 @@ class TestForm:
         ({"kind": ["numeric"]}, r"kind \['numeric'\] is not one of"),
         (
             {"kind": "numeric", "lo": 1},
-            "'lo' does not belong to a numeric column; there are decimals, description, format, high, low",
+            "'lo' does not belong to a numeric column; there are csv_format, decimals, description, format, high, low",
         ),
+        ({"kind": "numeric", "csv_format": "#,##0"}, "csv_format must be a format of plain numbers"),
+        ({"kind": "numeric", "csv_format": 2}, "csv_format must be a format of plain numbers"),
         ({"kind": "text", 1: 2, "a": 3}, "1, 'a' does not belong to a text column"),
         ({"kind": "numeric", "low": 2, "high": 1}, "low 2 is above high 1"),
         ({"kind": "numeric", "low": "2"}, "low must be a finite number, not '2'"),

@@ -115,7 +115,7 @@ def declare(schema: Schema) -> Schema:
         if isinstance(column, Identifier) and column.origin == "inferred":
             changes["pattern"] = None
         if isinstance(column, Numeric) and column.origin == "inferred":
-            changes |= {"decimals": None, "format": column.format}
+            changes |= {"decimals": None, "csv_format": None}
         columns[name] = schema.replace(name, **changes)[name]
     return Schema(columns, schema.constraints)
 
