@@ -15,22 +15,15 @@ from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from charset_normalizer import from_bytes
 
 from tabsynth.common.process_state import large_csv_fields
+from tabsynth.data.encodings.detection import ENCODINGS, detect_encoding
 from tabsynth.data.file_formats import is_gzip, open_text
 from tabsynth.errors import DataError, SourceError, quote
 
 N_SAMPLED_BYTES = 1 << 18
-MIN_FOREIGN_BYTES = 8
-"""Minimum bytes beyond ASCII from which an encoding is detected."""
 N_SAMPLED_LINES = 50
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-ENCODINGS = (
-    "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1252", "cp1250", "cp1251", "koi8_r", "cp1253", "cp1254", "cp1255",
-    "cp1256",
-)  # fmt: skip
-"""Encodings that can be detected, besides UTF-8 and UTF-16 with a byte order mark."""
 
 OTHER_SEPARATORS = "^~:\x01\x1f"
 """Separators that are not detected; a warning names one that splits all lines alike."""
@@ -45,13 +38,7 @@ MIN_NUL_SHARE = 0.2
 
 TWICE = 'write quotes inside a field twice ("")'
 ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-KANA = frozenset(map(chr, range(0x3041, 0x30FB)))
 SEPARATOR_LINE = re.compile("\ufeff?sep=([^\r\n])\r?\n")
-WESTERN = frozenset("ÄÖÜäöüßÀÂÇÈÉÊËÎÏÔÙÛŸŒàâçèéêëîïôùûÿœÁÍÑÓÚáíñóúÃÕãõÌÒìòÅÆØåæø¿¡€£§°ºª«»‘’“”–—…µ²³½")
-"""Letters and marks of the languages of Western Europe."""
-_ACCENTED = "[ÄÖÜäöüßàâçèéêëîïôùûáíñóúãõ]"
-INSIDE_WORD = re.compile(f"[A-Za-z]{{2}}{_ACCENTED}|[A-Za-z]{_ACCENTED}[A-Za-z]|{_ACCENTED}[a-z]{{2}}")
-"""An accented letter inside a word of ASCII letters, unlike in scripts other than Latin."""
 
 
 @dataclass(frozen=True)
@@ -159,47 +146,13 @@ def _detect_encoding(path: Path, sample: bytes, whole: bool) -> str:
         pass
     else:
         return "utf-8"
-    foreign = sum(byte > 127 for byte in sample)
-    samples = (sample, sample.replace(b"|", b",")) if foreign >= MIN_FOREIGN_BYTES else ()  # many bars look like noise
-    best = next((found for part in samples if (found := _encoding_of_bytes(part))), None)
-    if best != "big5" and (plain := _encoding_of_letters(sample, whole)):
-        return plain
+    best = detect_encoding(sample, whole=whole)
     if best is None:
         raise SourceError(
             f"{str(path)!r} is not UTF-8, and its encoding cannot be detected; give it, such as encoding='cp1252' or "
             f"one of {quote(ENCODINGS[:6], 6)}, or save the file as UTF-8"
         )
     return codecs.lookup(best).name
-
-
-def _encoding_of_bytes(sample: bytes) -> str | None:
-    """Detect an encoding by the statistics of bytes."""
-    matches = from_bytes(sample, cp_isolation=list(ENCODINGS))
-    # Chinese decoded as Japanese is half-width katakana, which is rare in Japanese.
-    return next((match.encoding for match in matches if not _has_half_width(str(match))), None)
-
-
-def _encoding_of_letters(sample: bytes, whole: bool) -> str | None:
-    """Detect Japanese by its kana and Western European by its accented letters.
-
-    Byte statistics confuse short Japanese with Korean, and Western with Central European.
-    """
-    for encoding, letters in (("cp932", KANA), ("euc_jp", KANA), ("cp1252", WESTERN)):
-        try:
-            text = codecs.getincrementaldecoder(encoding)().decode(sample, final=whole)
-        except UnicodeDecodeError:
-            continue
-        foreign = [char for char in text if ord(char) > 127]
-        known = sum(char in letters for char in foreign) / max(len(foreign), 1)
-        if encoding == "cp1252" and known > 0.99 and (len(foreign) >= MIN_FOREIGN_BYTES or INSIDE_WORD.search(text)):
-            return encoding
-        if encoding != "cp1252" and known > 0.05 and not _has_half_width(text):
-            return codecs.lookup(encoding).name
-    return None
-
-
-def _has_half_width(text: str) -> bool:
-    return any("\uff61" <= char <= "\uff9f" for char in text)
 
 
 def _detect_separator(text: str, usual: str, *, whole: bool) -> str:
