@@ -133,6 +133,8 @@ def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False)
             f"Excel cannot represent the integers of {quote(wide)} exactly; make them text, or write Parquet"
         )
     for name in frame.columns:
+        if fault := _unsupported_text(str(name), ILLEGAL_CHARACTERS_RE):
+            raise DataError(f"the column name {quote([str(name)])}: Excel cannot hold {fault}; rename the column")
         fault = _unsupported(frame[name], ILLEGAL_CHARACTERS_RE)
         if fault:
             raise DataError(f"column {name!r}: Excel cannot hold {fault}; write CSV or Parquet")
@@ -172,17 +174,22 @@ def _unsupported(values: pd.Series, illegal: re.Pattern[str]) -> str:
     if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
         return ""
     for value in values:
-        if isinstance(value, str) and len(value) > MAX_CHARACTERS:
-            return f"texts of over {MAX_CHARACTERS:,} characters"
-        if isinstance(value, str) and illegal.search(value):
-            return f"control characters, as in {shorten(repr(value), 60)}"
-        if isinstance(value, str) and "\r" in value:
-            return f"carriage returns, as in {shorten(repr(value), 60)}"
+        if isinstance(value, str) and (fault := _unsupported_text(value, illegal)):
+            return fault
         if isinstance(value, float) and np.isinf(value):
             return "infinite numbers"
         if isinstance(value, datetime.date) and value.year < 1900:
             return "dates before 1900"
     return ""
+
+
+def _unsupported_text(text: str, illegal: re.Pattern[str]) -> str:
+    """Return what of a text Excel would change; empty if nothing."""
+    if len(text) > MAX_CHARACTERS:
+        return f"texts of over {MAX_CHARACTERS:,} characters"
+    if illegal.search(text):
+        return f"control characters, as in {shorten(repr(text), 60)}"
+    return f"carriage returns, as in {shorten(repr(text), 60)}" if "\r" in text else ""
 
 
 def _import_openpyxl() -> Any:

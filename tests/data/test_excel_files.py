@@ -131,3 +131,10 @@ def test_values_that_excel_would_change_are_refused(tmp_path: Path, values: list
     frame = pd.DataFrame({"x": pd.Series(values, dtype=float if isinstance(values[0], float) else object)})
     with pytest.raises(DataError, match=f"column 'x': Excel cannot hold {says}"):
         write(frame, tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize("name", ["\x1b]0;title\x07", "a\rb", "a" * 33_000])
+def test_column_names_that_excel_would_change_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="the column name '.*': Excel cannot hold"):
+        write(pd.DataFrame({name: [1, 2]}), tmp_path / "t.xlsx")
+    assert list(tmp_path.iterdir()) == []
