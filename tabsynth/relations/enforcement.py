@@ -30,6 +30,7 @@ from tabsynth.relations.recurring_differences import (
     difference_state,
     discover_differences,
 )
+from tabsynth.relations.row_rules import EqualityRule
 from tabsynth.relations.rule_columns import rule_columns, rule_values
 from tabsynth.relations.rule_repair import RowRule, all_hold, repair, rule_from_state, rule_state
 from tabsynth.relations.searches.every_rule import discover_all
@@ -78,7 +79,7 @@ class Relations:
         categories = {name: own for name, own in searched.keys.items() if name not in numbers}
         rules = tuple(rule for rule in discover_all(searched, categories, computed) if rule.text not in refused)
         return cls(
-            _discover_differences(numbers, relations, codec, persons),
+            _discover_differences(_undetermined(numbers, rules, searched.values), relations, codec, persons),
             tuple(relation for relation in relations if str(relation) not in refused),
             rules,
         )
@@ -215,6 +216,17 @@ def combined_state(codec: Codec, relations: Relations) -> tuple[dict[str, Any], 
     config, arrays = codec.state()
     more, relation_arrays = relations.state()
     return {**config, **more}, {**arrays, **relation_arrays}
+
+
+def _undetermined(
+    numbers: Mapping[str, Floats], rules: Sequence[RowRule], values: Mapping[str, Floats]
+) -> dict[str, Floats]:
+    """Return the numbers without those that equal another column by a rule: elsewhere the two need not recur."""
+    out = dict(numbers)
+    for rule in rules:
+        if isinstance(rule, EqualityRule):
+            out[rule.column] = np.where(values[rule.group] == rule.value, np.nan, out[rule.column])
+    return out
 
 
 def _discover_differences(

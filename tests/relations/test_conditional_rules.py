@@ -237,3 +237,15 @@ def test_amounts_with_many_zeros_have_no_bound_in_their_tail(seed: int) -> None:
     frame = pd.DataFrame({"amount": np.where(size > 0.6, np.round(np.exp(size + 3), 2), 0.0), "group": group})
     table = Table.of(frame.assign(other=rng.normal(size=1500).round(2)))
     assert Relations.discover(table, Codec.measure(table)).describe() == []
+
+
+def test_years_of_school_are_missing_before_it() -> None:
+    rng = np.random.default_rng(0)
+    age = rng.integers(0, 60, N)
+    schooling = np.where(age < 3, np.nan, np.minimum(age - 2, np.clip(np.round(rng.normal(20, 9, N)), 1, 60)))
+    relations, rows = shuffled(
+        pd.DataFrame({"age": age, "schooling": schooling, "other": rng.normal(size=N).round(2)}), 0.7
+    )
+    assert {"age - schooling >= 2", "schooling is missing if and only if age < 3"} <= {*relations.describe()}
+    assert ((rows["age"] < 3) == rows["schooling"].isna()).all()
+    assert (rows["age"] - rows["schooling"]).min() >= 2

@@ -96,3 +96,18 @@ def test_formulas_of_computed_columns_hold_together() -> None:
     assert np.abs(rows["fee"] - fee).max() < 0.00502
     assert (rows["charged"] == np.maximum(5, rows["fee"])).all()
     assert np.abs(rows["gross"] + rows["charged"] - rows["total"]).max() < 1e-6
+
+
+def test_payments_of_the_whole_bill_are_a_rule_and_no_recurring_difference_in_other_rows() -> None:
+    rng = np.random.default_rng(0)
+    bill, part = np.round(rng.lognormal(8, 1, (2, ROWS)))
+    full = rng.random(ROWS) < 0.3
+    frame = pd.DataFrame({"status": np.where(full, "full", "part"), "bill": bill, "paid": np.where(full, bill, part)})
+    table = Table.of(frame)
+    codec = Codec.measure(table)
+    relations = Relations.discover(table, codec)
+    assert "paid == bill if status == full" in relations.describe()
+    assert not relations.differences
+    rows = relations.decode(codec, codec.encode(frame), rng)
+    assert (rows["paid"] == rows["bill"])[full].all()
+    assert (rows["paid"] == rows["bill"])[~full].mean() < 0.01

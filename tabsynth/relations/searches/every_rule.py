@@ -57,12 +57,13 @@ def discover_all(
     counts = tuple(discover_counts(columns, states, {*computed, *deciders}))
     related = {frozenset(rule.columns) for rule in known}
     related |= {frozenset((rule.column, term.column)) for rule in counts for term in rule.terms}
-    ordered = {frozenset(rule.columns) for rule in known if isinstance(rule, OrderRule) and rule.gap > 0}
-    distinct = tuple(discover_distinct(columns, ordered))
+    orders = [rule for rule in known if isinstance(rule, OrderRule)]
+    distinct = tuple(discover_distinct(columns, {frozenset(rule.columns) for rule in orders if rule.gap > 0}))
     related |= {frozenset(pair) for rule in distinct for pair in combinations(rule.members, 2)}
     boxes = tuple(discover_group_bounds(columns, {*computed, *deciders}, related))
     related |= {frozenset(rule.columns) for rule in boxes}
-    bounds = discover_thresholds(columns, states, computed, related, deciders)
+    ordered = {frozenset(rule.columns) for rule in orders}
+    bounds = discover_thresholds(columns, states, computed, related, ordered, deciders)
     fixed = {*computed, *deciders, *(rule.column for rule in counts)}
     causes = tuple(discover_causes(columns, states, bounds, fixed))
     return (*known, *counts, *causes, *bounds, *discover_decimals(columns, fixed), *distinct, *boxes)

@@ -36,6 +36,7 @@ def discover_thresholds(
     states: Sequence[Condition],
     computed: Mapping[str, frozenset[str]],
     related: Collection[frozenset[str]],
+    ordered: Collection[frozenset[str]],
     deciders: Mapping[str, Collection[str]],
 ) -> list[ThresholdRule]:
     """Find the bounds that hold under a state of another column, or outside it.
@@ -45,6 +46,7 @@ def discover_thresholds(
         states: Its states.
         computed: Columns that an exact relation computes, with those that it reads.
         related: Pairs of columns with a rule of their own.
+        ordered: Those whose rule is an order, which says nothing about missing cells.
         deciders: The columns that decide another one.
     """
     tried = _conditions(states)
@@ -69,7 +71,8 @@ def discover_thresholds(
             for at in open_[(count > 0) & (count * own.argmax(axis=1) / len(order) >= needed)]:
                 condition = tried[at]
                 pair = frozenset((name, condition.column))
-                if len(pair) < 2 or pair in related or not is_free(name, condition.column, computed):
+                stated = pair in related and (condition.least is not None or pair not in ordered)
+                if len(pair) < 2 or stated or not is_free(name, condition.column, computed):
                     continue
                 if any(frozenset((name, other)) in related for other in deciders.get(condition.column, ())):
                     continue  # the two rules say the same
