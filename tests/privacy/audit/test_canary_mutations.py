@@ -28,7 +28,7 @@ SEEN: dict[str, tuple[Callable[[Patch], None], Callable[[], Audited]]] = {
     "sigma zero": (faults.no_sigma, partial(counted, 80)),
     "noise reused": (faults.reused_noise, partial(counted, 120)),
     "noise seed fixed": (faults.fixed_seed, partial(counted, 80)),
-    "sensitivity off by the root of two": (faults.wrong_sensitivity, partial(entered, 250)),
+    "sensitivity off by the root of two": (faults.wrong_sensitivity, partial(entered, 120)),
     "selection uncharged": (faults.uncharged_selection, partial(entered, 100)),
     "fixed threshold": (faults.fixed_threshold, discovered),
     "clipping skipped": (faults.no_clipping, partial(PUSHED, runs=100)),
