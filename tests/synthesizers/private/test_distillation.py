@@ -21,7 +21,7 @@ SCHEMA = Schema.from_dict(
 )
 
 
-def table(rows: int = 2500) -> pd.DataFrame:
+def table(rows: int = 1500) -> pd.DataFrame:
     """Four columns and a target that follow one factor."""
     rng = np.random.default_rng(3)
     follows = 0.8 * rng.normal(size=(rows, 1)) + 0.6 * rng.normal(size=(rows, 5))
