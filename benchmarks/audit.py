@@ -2,7 +2,7 @@
 
     python benchmarks/audit.py --train adult.train.csv --holdout adult.test.csv
     python benchmarks/audit.py --train adult.train.csv --holdout adult.test.csv --models masked --epochs masked=5
-    python benchmarks/audit.py --short              a table of scikit-learn's
+    python benchmarks/audit.py --short              a table of scikit-learn's, without the models of SDV
 
 Besides the synthesizers there are two references: ``fresh`` (real rows that nobody learned) and ``copies`` (the same
 with 5 % of the training rows). The training rows are halved, so that fresh ones remain; all models learn one half.
@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", type=Path)
     parser.add_argument("--holdout", type=Path)
-    parser.add_argument("--models", default="fresh,copies,ctgan,tvae,masked,marginal")
+    parser.add_argument("--models", help="default: fresh,copies,ctgan,tvae,masked,marginal")
     parser.add_argument("--epochs", default="", help="MODEL=N,...: other epochs than the default")
     parser.add_argument("--epsilon", type=float, default=1.0, help="of the marginal model")
     parser.add_argument("--seed", type=int, default=0)
@@ -57,7 +57,8 @@ def main() -> None:
     train, fresh = shuffled[: len(rows) // 2], shuffled[len(rows) // 2 :]
     schema = Schema.infer(rows)
     table = "breast_cancer" if args.short else args.train.name.split(".")[0]
-    for name in args.models.split(","):
+    models = "fresh,copies,masked,marginal" if args.short else "fresh,copies,ctgan,tvae,masked,marginal"
+    for name in (args.models or models).split(","):
         count = epochs.get(name, 2 if args.short else None)
         began = time.process_time()
         made, privacy = _made(name, table, train, fresh, schema, count, args.epsilon, args.seed)

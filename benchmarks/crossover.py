@@ -7,7 +7,7 @@ of fresh rows in nats a row; lower is better.
 
     python benchmarks/crossover.py
     python benchmarks/crossover.py --tables triples --rows 30000,100000 --epsilons 1,10 --columns 9
-    python benchmarks/crossover.py --short            1,000 rows of one table, nothing is kept
+    python benchmarks/crossover.py --short            400 rows of one table, nothing is kept
 """
 
 from __future__ import annotations
@@ -41,23 +41,24 @@ def main() -> None:
     parser.add_argument("--epsilons", default="1,3,10")
     parser.add_argument("--models", default="marginal,masked")
     parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--short", action="store_true", help="1,000 rows of one table; nothing is kept")
+    parser.add_argument("--short", action="store_true", help="400 rows of one table; nothing is kept")
     args = parser.parse_args()
     grid = itertools.product(
         ["pairs"] if args.short else args.tables.split(","),
-        [1000] if args.short else map(int, args.rows.split(",")),
+        [400] if args.short else map(int, args.rows.split(",")),
         map(int, args.columns.split(",")),
         [3.0] if args.short else map(float, args.epsilons.split(",")),
         args.models.split(","),
     )
     for table, rows, columns, epsilon, model in grid:
-        line = run(table, rows, columns, epsilon, model) | {"date": datetime.date.today().isoformat()}
+        fresh_rows = 400 if args.short else FRESH
+        line = run(table, rows, columns, epsilon, model, fresh_rows) | {"date": datetime.date.today().isoformat()}
         print_result(line, None if args.short else args.output)
 
 
-def run(table: str, rows: int, columns: int, epsilon: float, model: str) -> dict[str, Any]:
+def run(table: str, rows: int, columns: int, epsilon: float, model: str, fresh_rows: int = FRESH) -> dict[str, Any]:
     """Fit one model and score fresh rows."""
-    every, schema = made(table, rows + FRESH, columns)
+    every, schema = made(table, rows + fresh_rows, columns)
     frame, fresh = every[:rows].reset_index(drop=True), every[rows:].reset_index(drop=True)
     began = time.process_time()
     fitted: Any = create(model).fit(frame, schema=schema, privacy=Privacy(epsilon, 1e-6), progress=False)

@@ -46,7 +46,7 @@ schema = Schema.from_dict({"columns": {
     "label": {"kind": "categorical", "values": ["high", "low"]},
 }})
 privacy = Privacy(2.0, 1e-5, ledger=folder + "/table.ledger")
-model = MaskedSynthesizer(epochs=1).fit(table.head(1_500), schema=schema, privacy=privacy, progress=False)
+model = MaskedSynthesizer(epochs=1).fit(table.head(1_000), schema=schema, privacy=privacy, progress=False)
 model.save(f"{folder}/private{rank}")
 distributed.destroy_process_group()
 """
@@ -72,7 +72,7 @@ def descend(table: pd.DataFrame) -> npt.NDArray[np.float32]:
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which two processes left what each of them learned from the table."""
     folder = tmp_path_factory.mktemp("processes")
-    make_table(4_000).to_parquet(folder / "table.parquet")
+    make_table(2_500).to_parquet(folder / "table.parquet")
     command = [sys.executable, "-c", SCRIPT, str(folder)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
     processes = [subprocess.Popen([*command, str(rank)], env=environment) for rank in range(2)]
@@ -97,8 +97,8 @@ def test_two_processes_end_with_equal_models_that_are_as_good_as_one(both: Path)
     weights = first.to_file().arrays
     for name, array in second.to_file().arrays.items():
         np.testing.assert_array_equal(array, weights[name], err_msg=name)
-    alone = MaskedSynthesizer(epochs=4).fit(make_table(4_000), seed=0, progress=False)
-    fresh = make_table(6_000).iloc[4_000:]
+    alone = MaskedSynthesizer(epochs=4).fit(make_table(2_500), seed=0, progress=False)
+    fresh = make_table(4_500).iloc[2_500:]
     assert not np.array_equal(alone.to_file().arrays["net.bias"], weights["net.bias"])
     assert isinstance(first, MaskedSynthesizer)
     assert first.score(fresh) == pytest.approx(alone.score(fresh), abs=0.1)
@@ -135,7 +135,7 @@ def test_private_fits_in_two_processes_are_one_fit(both: Path) -> None:
 def test_two_processes_add_up_the_clipped_gradients_of_one(both: Path) -> None:
     done = [np.load(both / f"weights{rank}.npy") for rank in range(2)]
     np.testing.assert_array_equal(done[0], done[1])
-    np.testing.assert_allclose(done[0], descend(make_table(4_000).head(300)), atol=1e-5)
+    np.testing.assert_allclose(done[0], descend(make_table(2_500).head(300)), atol=1e-5)
 
 
 def test_the_random_bytes_of_one_process_are_those_of_the_system() -> None:

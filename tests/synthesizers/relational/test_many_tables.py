@@ -91,10 +91,12 @@ def synthetic(model: RelationalSynthesizer) -> Tables:
     return model.sample(scale=2, seed=1)
 
 
-@pytest.mark.parametrize("scale", [0.1, 1, 2, 10])
-def test_every_key_has_a_parent_and_no_key_repeats(model: RelationalSynthesizer, scale: float) -> None:
+@pytest.mark.parametrize("scale", [0.1, 2, 6])
+def test_every_key_has_a_parent_and_no_key_repeats(
+    model: RelationalSynthesizer, synthetic: Tables, scale: float
+) -> None:
     tables, schema = database()
-    drawn = model.sample(scale=scale, seed=1)
+    drawn = synthetic if scale == 2 else model.sample(scale=scale, seed=1)
     for link in schema.foreign_keys:
         keys = drawn[link.table][link.column].dropna()
         assert keys.isin(drawn[link.parent][schema.primary_keys[link.parent]]).all(), link
