@@ -33,9 +33,9 @@ def attacked(
 
 
 def test_a_bootstrap_of_the_training_rows_is_found_by_every_attack(draw: Draw, schema: Schema) -> None:
-    rows = draw(6000, 1)
-    train, holdout = rows[:3000], rows[3000:]
-    found = attacked(train, train.sample(3000, replace=True, random_state=0), holdout, schema)
+    rows = draw(3000, 1)
+    train, holdout = rows[:1500], rows[1500:]
+    found = attacked(train, train.sample(1500, replace=True, random_state=0), holdout, schema)
     adjusted = holm_correction([item.p or 0.0 for item in found.tests])
     missed = [item.name for item, p in zip(found.tests, adjusted, strict=True) if p > 0.05]
     assert missed == ["interpolated_rows"]
