@@ -86,9 +86,9 @@ def test_keys_missing_cells_and_dates_written_as_text_are_planned_for() -> None:
 
 
 def test_bounds_between_the_declared_decimals_are_planned_for() -> None:
-    """Bounds as measured, such as those of thirty columns of cell nuclei, are no multiples of the rounding step."""
+    """Bounds as measured, such as those of columns of cell nuclei, are no multiples of the rounding step."""
     columns = {
-        f"mean concave points {i}": {"kind": "numeric", "low": 0.04, "high": 0.29, "decimals": 1} for i in range(30)
+        f"mean concave points {i}": {"kind": "numeric", "low": 0.04, "high": 0.29, "decimals": 1} for i in range(10)
     }
     schema = Schema.from_dict({"columns": columns})
     table = simulate_table(schema, 300, None, seed=0)
