@@ -97,10 +97,12 @@ def logistic_violations(data: Floats, holds: Bools, least: float) -> float:
     scores = ndtri((np.cumsum(count) - count / 2) / len(data))
     hits, size = np.bincount(code, weights=holds).astype(np.float64), count.astype(np.float64)
     inside = known >= least
+    beside = inside & (known <= np.median(data[data >= least]))
     expected = []
-    for powers in ((0, 1), (0, 1, 2)):  # the odds of a value between others have a maximum
+    # The odds of a value between others have a maximum, and may fall near the bound only.
+    for used, powers in ((inside, (0, 1)), (inside, (0, 1, 2)), (beside, (0, 1))):
         design = np.stack([scores**power for power in powers])
-        weights = _logistic_weights(design[:, inside], hits[inside], size[inside])
+        weights = _logistic_weights(design[:, used], hits[used], size[used])
         expected.append(float(size[~inside] @ expit(weights @ design[:, ~inside])))
     return min(expected)
 
