@@ -225,7 +225,7 @@ def _undetermined(
     out = dict(numbers)
     for rule in rules:
         if isinstance(rule, EqualityRule):
-            out[rule.column] = np.where(values[rule.group] == rule.value, np.nan, out[rule.column])
+            out[rule.column] = np.where(rule.applies(values), np.nan, out[rule.column])
     return out
 
 

@@ -90,13 +90,14 @@ class OrderRule:
 
 @dataclass(frozen=True)
 class EqualityRule:
-    """``column == source`` in the rows whose ``group`` column has one value.
+    """``column == source`` in the rows whose ``group`` column has one value, or is missing.
 
     Attributes:
         group: The column that defines the group.
         value: Its value: a number, or a token.
         column, source: The two numeric columns.
         text, evidence: As in ``OrderRule``.
+        missing: Whether the rows are those in which the group column is missing.
     """
 
     group: str
@@ -105,16 +106,21 @@ class EqualityRule:
     source: str
     text: str
     evidence: float
+    missing: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that take part."""
         return (self.group, self.column, self.source)
 
+    def applies(self, values: Values) -> Bools:
+        """Return the rows of the group, shape (n,)."""
+        return np.asarray(np.isnan(values[self.group]) if self.missing else values[self.group] == self.value)
+
     def holds(self, values: Values) -> Bools:
         """Return whether each row satisfies the rule, shape (n,)."""
         difference = values[self.column] - values[self.source]
-        return np.asarray((values[self.group] != self.value) | (difference == 0) | np.isnan(difference))
+        return np.asarray(~self.applies(values) | (difference == 0) | np.isnan(difference))
 
     def repair(
         self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats

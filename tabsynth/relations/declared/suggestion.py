@@ -42,7 +42,8 @@ def suggest_constraints(table: Table) -> list[Constraint]:
         if isinstance(rule, OrderRule):
             suggestions.append(Order(sequence=(rule.low, rule.high), least=_plain(rule.gap * _days(codec, rule.low))))
         elif isinstance(rule, EqualityRule):
-            when = f"{spell(rule.group)} == {_label(codec, rule.group, rule.value)!r}"
+            group = spell(rule.group)
+            when = f"missing({group})" if rule.missing else f"{group} == {_label(codec, rule.group, rule.value)!r}"
             suggestions.append(IfThen(when=when, then=f"{spell(rule.column)} == {spell(rule.source)}"))
         elif isinstance(rule, FormulaRule):
             good = (own for own in _formulas(rule, codec) if satisfies(own, table.frame, table.schema).all())

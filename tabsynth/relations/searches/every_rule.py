@@ -22,6 +22,7 @@ from tabsynth.relations.searches.elapsed import discover_elapsed
 from tabsynth.relations.searches.formulas import discover_formulas
 from tabsynth.relations.searches.group_bounds import discover_group_bounds
 from tabsynth.relations.searches.lookups import discover_lookups
+from tabsynth.relations.searches.missing_equalities import discover_missing_equalities
 from tabsynth.relations.searches.states import find_states
 from tabsynth.relations.searches.thresholds import discover_thresholds
 
@@ -45,7 +46,11 @@ def discover_all(
     decided = {*computed, *(rule.column for rule in ages)}
     calendar = tuple(discover_calendar_rules(columns, categories, decided))
     decided |= {rule.column for rule in calendar}
-    rules = (*discover_rules(columns, computed), *discover_date_orders(columns, computed))
+    rules = (
+        *discover_rules(columns, computed),
+        *discover_date_orders(columns, computed),
+        *discover_missing_equalities(columns, computed),
+    )
     moved = {name for rule in rules if isinstance(rule, OrderRule) for name in rule.columns}
     others = (*rules, *discover_lookups(columns, decided, moved))
     # A year that a date determines is also a step function of the date.
