@@ -74,7 +74,11 @@ def assess(scores: Mapping[str, Score]) -> Verdict:
             phrases.pop("memorisation", None)
         else:  # the phrase on memorisation is the stronger statement
             del phrases["detection"]
-    return Verdict(_sentence(areas, phrases, too_few_rows=wide and areas["fidelity"] != "poor"), areas, levels)
+    warning = ""
+    if areas.get("memorisation") == "poor" and len(phrases) > 1:  # good scores may be due to copies
+        warning = f"Rows may be copied: {phrases.pop('memorisation')}. "
+    text = _sentence(areas, phrases, too_few_rows=wide and areas["fidelity"] != "poor")
+    return Verdict(warning + text, areas, levels)
 
 
 def level_of(score: Score) -> Level | None:
@@ -96,8 +100,11 @@ def compare_with_floor(score: Score) -> str:
 def assess_uses(scores: Mapping[str, Score], findings: Iterable[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
     """Return each use with its level, and the scores that limit the level, the worst first.
 
-    A use is omitted if none of its scores was measured. A score with a finding is at most fair.
+    A use is omitted if none of its scores was measured. A score with a finding is at most fair, and so is every use of
+    a table whose rows may be copied.
     """
+    close = [name for name, spec in SPECS.items() if spec.verdict and spec.area == "memorisation" and name in scores]
+    copied: dict[str, Level] = {name: "poor" for name in close if level_of(scores[name]) == "poor"}
     faulty = {FORMAT_SCORES.get(finding["score"], finding["score"]) for finding in findings}
     out = []
     for use in USES:
@@ -106,7 +113,9 @@ def assess_uses(scores: Mapping[str, Score], findings: Iterable[Mapping[str, Any
         levels = {n: max(level, "fair", key=LEVELS.index) if n in faulty else level for n, level in levels.items()}
         if not levels:
             continue
-        worst = max(levels.values(), key=LEVELS.index)
+        worst = max(*levels.values(), "fair" if copied else "good", key=LEVELS.index)
+        measured = list(levels)
+        levels = copied | levels
         against = sorted((n for n, level in levels.items() if level != "good"), key=lambda n: -LEVELS.index(levels[n]))
         out.append(
             {
@@ -114,7 +123,7 @@ def assess_uses(scores: Mapping[str, Score], findings: Iterable[Mapping[str, Any
                 "level": worst,
                 "word": LEVEL_PHRASES[worst],
                 "against": [{"name": n, "title": scores[n].title, "level": levels[n]} for n in against],
-                "measured": list(levels),
+                "measured": measured,
             }
         )
     return out
@@ -123,7 +132,8 @@ def assess_uses(scores: Mapping[str, Score], findings: Iterable[Mapping[str, Any
 def recommend(uses: Sequence[Mapping[str, Any]], areas: Mapping[str, Level]) -> str:
     """Return a sentence on suitable uses, from ``assess_uses`` and the levels of the areas."""
     by_level = {level: [_lower_first(use["use"]) for use in uses if use["level"] == level] for level in LEVELS}
-    prefixes: dict[Level, str] = {"good": "suitable for", "fair": "with caution for", "poor": "not suitable for"}
+    careful = "with caution for" if by_level["good"] else "suitable with caution for"
+    prefixes: dict[Level, str] = {"good": "suitable for", "fair": careful, "poor": "not suitable for"}
     parts = [f"{prefixes[level]} {_join_phrases(by_level[level])}" for level in LEVELS if by_level[level]]
     if not parts:
         return ""
