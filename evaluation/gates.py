@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.common.yaml_files import read_yaml
-from tabsynth.errors import InputError, quote
+from tabsynth.errors import InputError, quote, shorten
 from tabsynth.evaluation.metric_specs import GATE_INTERVAL_FACTOR, SPECS, area_of, excess_over_floor
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
@@ -103,7 +103,10 @@ def read_gates(source: str | Path | Mapping[str, Any], *, any_name: bool = False
         if name in gates:
             raise InputError(f"{where}: the score {name!r} has two gates; keep one")
         gates[name] = Gate(name, _parse_limit(key, limit, where), optional=unmeasured == "skip")
-    for entry in data.get("waivers") or []:
+    waivers = data.get("waivers")
+    if waivers is not None and not isinstance(waivers, (list, tuple)):
+        raise InputError(f"{where}: waivers must be a list, not {shorten(repr(waivers), 60)}")
+    for entry in waivers or ():
         gate, waiver = parse_waiver(entry, where)
         name = gate if any_name else _score_name(gate, where)
         if name not in gates:

@@ -76,7 +76,8 @@ def assess(scores: Mapping[str, Score]) -> Verdict:
             del phrases["detection"]
     warning = ""
     if areas.get("memorisation") == "poor" and len(phrases) > 1:  # good scores may be due to copies
-        warning = f"Rows may be copied: {phrases.pop('memorisation')}. "
+        del phrases["memorisation"]
+        warning = "Rows may be copied: many are too close to the training rows. "
     text = _sentence(areas, phrases, too_few_rows=wide and areas["fidelity"] != "poor")
     return Verdict(warning + text, areas, levels)
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NoReturn
 
 from tabsynth import __version__
 from tabsynth.cli import audit, canaries, evaluate, fit, inspect, ledger, mix, plan_privacy, run, sample, split, tune
@@ -15,6 +16,7 @@ from tabsynth.cli.output import DONE, LOG, print_warnings, say
 from tabsynth.cli.private import measure
 from tabsynth.cli.reading import standard_streams
 from tabsynth.cli.web import serve
+from tabsynth.common.text import escape_controls
 
 COMMANDS: dict[str, ModuleType] = {
     "inspect": inspect,
@@ -135,6 +137,13 @@ def _report_error(error: Exception) -> int:
     return BAD_INPUT if isinstance(error, (InputError, MissingDependencyError, PrivacyError)) else UNEXPECTED
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors show control characters of arguments escaped."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(escape_controls(message))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands. Imports only the standard library, so that ``--help`` is instant."""
     common = argparse.ArgumentParser(add_help=False)
@@ -151,7 +160,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="messages on stderr: text (default), text with time, or one JSON object per line",
     )
     layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("tabsynth", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=layout)
+    parser = _Parser("tabsynth", description=DESCRIPTION, epilog=EXIT_CODES, formatter_class=layout)
     parser.add_argument(
         "--version", action="version", version=f"tabsynth {__version__}", help="print the version and exit"
     )

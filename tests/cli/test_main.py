@@ -205,3 +205,12 @@ def test_names_and_values_do_not_control_the_terminal(tmp_path: Path, capsys: py
     text = "".join(capsys.readouterr()) + table
     assert not set("\x1b\x07\u202e") & set(text)
     assert "\\x1b]0;x\\x07\\u202e" in table
+
+
+def test_unknown_arguments_are_shown_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["inspect", "a.csv", "--x\x1b[31m\u202e"], ["\x1b]0;title\x07"]):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        shown = capsys.readouterr().err
+        assert not set("\x1b\x07\u202e") & set(shown)
+        assert "\\x1b" in shown

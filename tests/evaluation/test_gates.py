@@ -70,6 +70,8 @@ def test_what_was_not_measured_is_missed_unless_it_may(report: Report) -> None:
         ({"gates": {"trend_error": {"max": "low"}}}, "'low' is not a number"),
         ({"gates": {"trend_error": {"max": 1}, "fidelity.trend_error": {"max": 2}}}, "two gates"),
         ({"gates": {}}, "write 'gates:'"),
+        ({"gates": {"trend_error": {"max": 1}}, "waivers": 5}, "waivers must be a list, not 5"),
+        ({"gates": {"trend_error": {"max": 1}}, "waivers": False}, "waivers must be a list, not False"),
         ({"gates": {"copies": {"max": 1}}, "waivers": [WAIVER]}, "there is no gate"),
         (
             {"gates": {"trend_error": {"max": 1}}, "waivers": [{"gate": "trend_error", "who": "me"}]},

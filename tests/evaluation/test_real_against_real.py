@@ -47,7 +47,7 @@ def test_copies_lower_the_detection_auc(cancer: tuple[pd.DataFrame, Schema]) -> 
     assert report.verdict.scores["detection_auc"] != "good"
     assert any("training rows may be copied" in finding["text"] for finding in report.findings)
     assert "Possible memorisation" in report.to_html()
-    assert report.verdict.text.startswith("Rows may be copied: its rows are too close to the training rows. ")
+    assert report.verdict.text.startswith("Rows may be copied: many are too close to the training rows. ")
     uses = report.to_dict()["uses"]
     assert {use["level"] for use in uses} == {"fair"}
     assert all(use["against"][0]["name"] in ("copies", "dcr_share") for use in uses)

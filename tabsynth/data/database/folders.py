@@ -31,7 +31,7 @@ def holds_linked_tables(path: str | Path) -> bool:
     A folder whose files are all Parquet with the same columns, or are in subfolders only, is one table, as in ``read``.
     """
     folder = Path(path)
-    if not folder.is_dir():
+    if not _is_folder(folder):
         return False
     files = [file for file in sorted(folder.iterdir()) if table_name(file) is not None]
     if not all(file.suffix.lower() in (".parquet", ".pq") for file in files):
@@ -42,6 +42,13 @@ def holds_linked_tables(path: str | Path) -> bool:
         return True  # the reader names the damaged file
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
 def table_files(folder: str | Path) -> dict[str, Path]:
     """Return the files of the tables in a folder, by the table's name; files of other kinds are ignored.
 
@@ -49,7 +56,7 @@ def table_files(folder: str | Path) -> dict[str, Path]:
         SourceError: Not a folder, no table in it, or two files of one name.
     """
     source = Path(folder)
-    if not source.is_dir():
+    if not _is_folder(source):
         raise SourceError(f"{str(source)!r} is not a folder of tables; name a folder with one file for each table")
     out: dict[str, Path] = {}
     for path in sorted(source.iterdir()):

@@ -44,6 +44,13 @@ def test_other_files_and_hidden_ones_are_no_tables(tmp_path: Path) -> None:
     assert list(table_files(tmp_path / "clinic")) == ["people", "visits"]
 
 
+@pytest.mark.parametrize("name", ["9" * 400, "a\0b"])
+def test_a_name_that_no_file_can_have_is_no_folder(name: str, tmp_path: Path) -> None:
+    assert not holds_linked_tables(tmp_path / name)
+    with pytest.raises(SourceError, match="is not a folder of tables"):
+        table_files(tmp_path / name)
+
+
 def test_two_files_of_one_table_are_refused(tmp_path: Path) -> None:
     write_folder(tables(), tmp_path / "clinic")
     (tmp_path / "clinic" / "people.csv").write_text("a\n1\n")
