@@ -114,7 +114,8 @@ def assess_uses(scores: Mapping[str, Score], findings: Iterable[Mapping[str, Any
         levels = {n: max(level, "fair", key=LEVELS.index) if n in faulty else level for n, level in levels.items()}
         if not levels:
             continue
-        worst = max(*levels.values(), "fair" if copied else "good", key=LEVELS.index)
+        best: Level = "fair" if copied else "good"
+        worst = max([*levels.values(), best], key=LEVELS.index)
         measured = list(levels)
         levels = copied | levels
         against = sorted((n for n, level in levels.items() if level != "good"), key=lambda n: -LEVELS.index(levels[n]))

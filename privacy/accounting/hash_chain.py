@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from tabsynth.common.atomic_files import check_writable, replace_atomically
-from tabsynth.errors import PrivacyError
+from tabsynth.common.input_files import check_regular_file
+from tabsynth.errors import PrivacyError, SourceError
 
 FORMAT = "tabsynth-ledger"
 VERSION = 1
@@ -106,6 +107,10 @@ def read(path: Path) -> tuple[dict[str, Any], list[Record]]:
         PrivacyError: The file cannot be read, has several hard links, or is not an unchanged ledger.
     """
     try:
+        check_regular_file(path, "ledger")
+    except SourceError as error:
+        raise PrivacyError(str(error)) from error
+    try:
         if path.stat().st_nlink > 1:
             raise PrivacyError(
                 f"the ledger {str(path)!r} has several names (hard links), and a charge under one of them would be "
@@ -114,7 +119,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Record]]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PrivacyError(f"cannot read the ledger {str(path)!r}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PrivacyError(f"the ledger {str(path)!r} is damaged: {error}; restore it from a copy") from error
     return from_data(data, f"the ledger {str(path)!r}")
 

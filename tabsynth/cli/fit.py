@@ -195,5 +195,5 @@ def _parse_option(text: str) -> Any:
     """Parse an option's value as JSON, else keep the text."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -52,7 +52,7 @@ def decode_message(data: bytes) -> dict[str, Any]:
     """
     try:
         message = _from_plain(json.loads(data))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise PrivacyError("a message between coordinator and site is malformed") from error
     if not isinstance(message, dict):
         raise PrivacyError("a message between coordinator and site is malformed")

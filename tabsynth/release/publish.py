@@ -44,7 +44,7 @@ def is_release(folder: Path) -> bool:
     """Return whether a folder contains a release, or is empty."""
     if folder.is_symlink() or not folder.is_dir():
         return False
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         return bool(json.loads((folder / MANIFEST).read_bytes())["format"] == FORMAT)
     return not any(folder.iterdir())
 

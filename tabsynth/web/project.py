@@ -85,7 +85,7 @@ def read_state(path: Path) -> dict[str, Any]:
     """Read a state file; empty if it is missing or damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 

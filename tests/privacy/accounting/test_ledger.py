@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -210,6 +211,19 @@ def test_a_tampered_file_is_refused(plant: str, tmp_path: Path) -> None:
     with pytest.raises(PrivacyError):
         charge(ledger, zcdp(1e-6))
     assert path.read_text() == json.dumps(data)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "{", "\0"])
+def test_a_ledger_that_is_no_json_is_damaged(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.ledger").write_text(text)
+    with pytest.raises(PrivacyError, match="is damaged"):
+        PrivacyLedger.open(tmp_path / "a.ledger")
+
+
+def test_a_pipe_is_no_ledger(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.ledger")
+    with pytest.raises(PrivacyError, match="it is a pipe or a device"):
+        PrivacyLedger.open(tmp_path / "a.ledger")
 
 
 def test_a_chain_written_anew_is_noticed_by_who_knew_the_old_one(tmp_path: Path) -> None:
