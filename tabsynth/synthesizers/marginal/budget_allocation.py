@@ -61,7 +61,7 @@ REFERENCE_DEPENDENCE = 0.175
 MAX_DEPENDENCE = 0.5
 """Columns of no usual table depend more on each other."""
 
-DEPENDENCE_NOISE = 0.5
+DEPENDENCE_NOISE = 0.2
 """Standard deviation of the measured mean square product, relative to that at which pairs are worth their noise."""
 
 MAX_DEPENDENCE_SHARE = 0.03

@@ -11,7 +11,7 @@ from tabsynth.privacy.budget import gaussian_rho
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid, numeric_grid
 from tabsynth.synthesizers.marginal.budget_allocation import dependence_share, independent
-from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts
+from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts, noise_sigma
 from tabsynth.synthesizers.marginal.one_way_marginals import OneWayMarginals, measure_one_ways
 from tabsynth.synthesizers.marginal.sign_products.dependence import measure_dependence
 
@@ -63,3 +63,13 @@ def test_the_measure_is_paid_only_where_it_can_change_the_choice() -> None:
     assert dependence_share(3000.0, rho, 0) == 0
     assert independent(3000.0, rho, 105, 0.02)
     assert not independent(3000.0, rho, 105, 0.5)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3000.0, 15), (24_000.0, 17), (20_000.0, 24)])
+def test_the_measure_is_precise_where_pairs_just_pay(rows: float, columns: int) -> None:
+    rho, pairs = gaussian_rho(0.1 if rows > 10_000 else 1.0, 1e-6), columns * (columns - 1) // 2
+    share = dependence_share(rows, rho, pairs)
+    assert 0 < share < 0.015
+    least = next(value for value in np.linspace(0, 0.5, 1001) if not independent(rows, rho, pairs, value))
+    sigma = noise_sigma(rho, share / pairs, 1) / rows
+    assert sigma**2 * np.sqrt(2 / pairs) == pytest.approx(0.2 * least**2, rel=0.05)
