@@ -40,7 +40,7 @@ def by_education(frame: pd.DataFrame) -> list[pd.DataFrame]:
 def table(short: bool) -> tuple[list[pd.DataFrame], Schema]:
     """The sites' rows and their schema."""
     if short:
-        frame, schema = by_rule()
+        frame, schema = by_rule(1200)
         name = next(name for name in schema if schema[name].kind == "numeric")
         order = frame[name].rank(method="first", pct=True)
         return [part for _, part in frame.groupby(np.minimum((order * 4).astype(int), 3))], schema

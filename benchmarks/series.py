@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true")
     args = parser.parse_args()
     for title in args.databases.split(","):
-        roots = 48 if args.short else args.roots
+        roots = 40 if args.short else args.roots
         tables, schema = bank(roots) if title == "bank" else chain(roots, args.departments, args.weeks)
         learned = np.arange(len(tables[schema.roots[0]])) % 2 == 0
         train, other = (take_roots(tables, schema, chosen) for chosen in (learned, ~learned))
