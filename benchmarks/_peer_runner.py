@@ -39,7 +39,10 @@ def main() -> None:
     folder = Path(sys.argv[1])
     job = json.loads((folder / "job.json").read_text())
     family, _, model = job["peer"].partition("_")
-    frame = pd.read_csv(folder / ("text.csv" if family == "dpmm" else "codes.csv"), keep_default_na=False)
+    # As text: codes such as 0, 0.2 and 1 would become numbers, and 0 the text "0.0".
+    dtype = str if family == "dpmm" else None
+    name = "text.csv" if family == "dpmm" else "codes.csv"
+    frame = pd.read_csv(folder / name, keep_default_na=False, dtype=dtype)
     began, spent = time.perf_counter(), _cpu_seconds()
     synthetic = {"dpmm": _dpmm, "opendp": _opendp, "smartnoise": _smartnoise}[family](model, frame, job)
     seconds, cpu = time.perf_counter() - began, _cpu_seconds() - spent
@@ -61,7 +64,6 @@ def _dpmm(model: str, frame: pd.DataFrame, job: dict[str, Any]) -> pd.DataFrame:
     for name, own in job["columns"].items():
         if "categories" in own:
             domain[name] = {"categories": own["categories"]}
-            frame[name] = frame[name].astype(str)
         else:
             domain[name] = {"lower": own["bounds"][0], "upper": own["bounds"][1]}
             frame[name] = frame[name].astype(float)
