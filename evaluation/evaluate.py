@@ -48,6 +48,8 @@ STAGES = (
 STAGE_ORDER = (*STAGES[:4], *STAGES[6:], *STAGES[4:6])
 """The order in which stages run, for progress."""
 
+MAX_SDMETRICS_COLUMNS = 60
+"""Maximum columns for SDMetrics by default: its time grows with their square and is most of that of a wide table."""
 QUICK_ROWS = 2_000
 """Maximum real, and synthetic, rows for detection in a quick evaluation."""
 
@@ -113,7 +115,7 @@ def evaluate(
         target: The column to predict for utility; default: the one with the role ``target``, if any.
         schema: The schema of the columns; default: the Table's own, or inferred from ``train``.
         seed: Random seed.
-        sdmetrics: Whether to add the reports of SDMetrics; default: if the package is installed.
+        sdmetrics: Whether to add the reports of SDMetrics; default: if installed, and at most 60 columns.
         thorough: Whether to add the detailed scores: three-way distributions, tails, missing values, subgroups,
             diversity, several models, regression conclusions, fairness and data quality. Findings depend on these.
         quick: Compute only the scores that train no model, and detection on ``QUICK_ROWS`` rows of each table. It
@@ -206,11 +208,14 @@ def evaluate(
             report_stage,
             add,
         )
-    if sdmetrics or (sdmetrics is None and is_installed() and not quick):
+    wide = len(inputs.schema) > MAX_SDMETRICS_COLUMNS
+    if sdmetrics or (sdmetrics is None and is_installed() and not quick and not wide):
         report_stage("sdmetrics")
         add(*sdmetrics_scores(inputs.train, inputs.synthetic, inputs.schema, _rng(seed, "sdmetrics")))
     elif sdmetrics is None and not quick:
-        notes.append("The scores of SDMetrics are left out: the package sdmetrics is not installed.")
+        why = f"with {len(inputs.schema)} columns they take longer than all others" if is_installed() else ""
+        why = f"{why}; sdmetrics=True adds them" if why else "the package sdmetrics is not installed"
+        notes.append(f"The scores of SDMetrics are left out: {why}.")
     report_stage("pictures")
     tables = encoded_train, encoded_synthetic, encoded_holdout
     drilldown |= picture_data(*tables, inputs.schema, _rng(seed, "pictures"))

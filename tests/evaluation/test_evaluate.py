@@ -286,3 +286,15 @@ def test_a_table_of_one_column_of_categories_is_evaluated() -> None:
     scores = evaluate(frame, frame.iloc[:100], sdmetrics=False).scores
     assert scores["shape_error"].value < 5
     assert "subgroup_error" not in scores
+
+
+def test_wide_tables_have_no_scores_of_sdmetrics_unless_asked(
+    narrow: tuple[pd.DataFrame, Schema], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, schema = narrow
+    module = importlib.import_module("tabsynth.evaluation.evaluate")
+    monkeypatch.setattr(module, "MAX_SDMETRICS_COLUMNS", len(schema) - 1)
+    monkeypatch.setattr(module, "is_installed", lambda: True)
+    report = evaluate(frame[:200], frame[200:], schema=schema)
+    assert not any(name.startswith("sdmetrics") for name in report.scores)
+    assert "sdmetrics=True adds them" in report.notes[-1]
