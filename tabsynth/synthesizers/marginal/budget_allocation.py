@@ -214,7 +214,8 @@ def independent(rows: float, rho: float, pairs: int, dependence: float = REFEREN
         pairs: Number of pairs.
         dependence: Root mean square product of signs of the pairs, beyond that of independent columns.
     """
-    least = MIN_JOINT_SIGNAL * REFERENCE_DEPENDENCE / max(dependence, 1e-9)
+    # Weak dependence needs more signal than in proportion (see benchmarks/private.py at epsilon 0.05 to 0.2).
+    least = MIN_JOINT_SIGNAL * (REFERENCE_DEPENDENCE / max(dependence, 1e-9)) ** 2
     return pairs > 0 and (
         signal_to_noise(rows, rho) < MIN_TABLE_SIGNAL or _joint_signal(rows, rho, pairs) < min(least, CLEAR_SIGNAL)
     )
@@ -225,7 +226,7 @@ def dependence_share(rows: float, rho: float, pairs: int) -> float:
     if not pairs or independent(rows, rho, pairs, MAX_DEPENDENCE) or not independent(rows, rho, pairs, 0.0):
         return 0.0
     # The mean of squared noise has a standard deviation of its variance times the root of 2 / pairs.
-    least = DEPENDENCE_NOISE * (MIN_JOINT_SIGNAL * REFERENCE_DEPENDENCE) ** 2
+    least = DEPENDENCE_NOISE * MIN_JOINT_SIGNAL * REFERENCE_DEPENDENCE**2 * _joint_signal(rows, rho, pairs)
     share = N_REFERENCE_PAIRS * np.sqrt(2 / pairs) / (2 * REFERENCE_SIGNAL**2 * least)
     return float(min(share, MAX_DEPENDENCE_SHARE))
 

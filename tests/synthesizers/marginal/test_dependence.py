@@ -73,3 +73,10 @@ def test_the_measure_is_precise_where_pairs_just_pay(rows: float, columns: int) 
     least = next(value for value in np.linspace(0, 0.5, 1001) if not independent(rows, rho, pairs, value))
     sigma = noise_sigma(rho, share / pairs, 1) / rows
     assert sigma**2 * np.sqrt(2 / pairs) == pytest.approx(0.2 * least**2, rel=0.05)
+
+
+def test_half_the_dependence_needs_four_times_the_signal() -> None:
+    rho = gaussian_rho(0.1, 1e-6)
+    rows = next(n for n in range(1000, 60_000, 50) if not independent(n, rho, 105, 0.3))
+    assert independent(3.5 * rows, rho, 105, 0.15)
+    assert not independent(4.5 * rows, rho, 105, 0.15)
