@@ -72,7 +72,7 @@ def measure_quantiles(
     bin_low, bin_high = _bin_bounds(values, start, is_value, row, step)
     mass = np.diff(np.append(start, len(values))).astype(np.float64)
     bins, rounding = describe_inner_numbers(
-        Bins(bin_low, bin_high, mass, _assign_tokens(mass, tokens)),
+        Bins(bin_low, bin_high, mass, _assign_tokens(mass, tokens, float((values < 0).sum()))),
         values,
         who,
         start,
@@ -187,7 +187,8 @@ def _cut_bins(
     single = (n_persons >= floor) & (few | (rows >= group))
     # Intervals between single values are cut at every `width` rows, counted from the interval's own start.
     width = max(group, min(2 * floor, len(values) // (2 * tokens)))
-    interval = np.cumsum(single | np.append(False, single[:-1]))
+    # No interval has numbers of both signs: credits and debits follow different rules.
+    interval = np.cumsum(single | np.append(False, single[:-1]) | (np.diff(values[first] < 0, prepend=values[0] < 0)))
     begins = np.flatnonzero(np.diff(interval, prepend=-1))
     before = np.cumsum(rows) - rows
     within = (before - np.repeat(before[begins], np.diff(np.append(begins, len(first))))) // width
@@ -265,6 +266,9 @@ def _bin_bounds(
     border = np.where(is_value[right], np.maximum(middle[right] - step / 2, middle[left]), border)
     high[left] = np.where(over & ~is_value[left], border, high[left])
     low[right] = np.where(over & ~is_value[right], border, low[right])
+    negative, positive = values[stop - 1] < 0, values[start] > 0
+    low = np.where(positive, np.maximum(low, np.minimum(step, middle)), low)
+    high = np.where(negative, np.minimum(high, np.maximum(-step, middle)), high)
     return np.clip(low, values[0], values[-1]), np.clip(high, values[0], values[-1])
 
 
@@ -276,8 +280,11 @@ def _bin_edges(low: Floats, high: Floats) -> Floats:
     return np.where(right & ~left, low[1:], edges)
 
 
-def _assign_tokens(mass: Floats, tokens: int) -> Integers:
-    """Return the token of each bin: one each if they suffice, else equal shares, heavy bins alone and finer tails."""
+def _assign_tokens(mass: Floats, tokens: int, below: float) -> Integers:
+    """Return the token of each bin: one each if they suffice, else equal shares, heavy bins alone and finer tails.
+
+    No token has numbers of both signs; ``below`` is the mass of the negative numbers.
+    """
     if len(mass) <= tokens:
         return np.arange(len(mass), dtype=np.int64)
     total = float(mass.sum())
@@ -285,16 +292,6 @@ def _assign_tokens(mass: Floats, tokens: int) -> Integers:
     ends = np.cumsum(mass)
     tail = [share / 2**i for i in range(1, 64) if share / 2**i >= MIN_TAIL_ROWS]
     heavy = mass >= share
-    breaks = np.unique(
-        np.concatenate(
-            [
-                np.arange(1, tokens) * share,
-                tail,
-                total - np.array(tail),
-                ends[heavy],
-                (ends - mass)[heavy],
-            ]
-        )
-    )
-    piece = np.searchsorted(breaks, ends - mass / 2, side="right")
+    breaks = [np.arange(1, tokens) * share, tail, total - np.array(tail), ends[heavy], (ends - mass)[heavy], [below]]
+    piece = np.searchsorted(np.unique(np.concatenate(breaks)), ends - mass / 2, side="right")
     return np.unique(piece, return_inverse=True)[1].astype(np.int64)

@@ -116,6 +116,7 @@ def fit_history(
         longest=siblings.longest,
         repeats=_repeat_rates(table.frame, codec, order, siblings),
         functions=_dependencies(codec, order, slots, siblings.tokens),
+        calendar=siblings.calendar,
         width=WIDTH,
         memory=MEMORY,
         dropout=DROPOUT,

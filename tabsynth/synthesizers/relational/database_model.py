@@ -17,7 +17,6 @@ from tabsynth.common.progress import Progress
 from tabsynth.relations.declared.satisfy import satisfy_linked
 from tabsynth.relations.functional_dependencies import describe
 from tabsynth.relations.linked.running_totals import RunningTotal
-from tabsynth.schema.columns import Categorical
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
@@ -33,22 +32,19 @@ from tabsynth.synthesizers.relational.occurrences.plan_selection import (
     fit_selection,
 )
 from tabsynth.synthesizers.relational.orphans import Orphans
-from tabsynth.synthesizers.relational.plan import plan_columns
+from tabsynth.synthesizers.relational.plan import plan_columns, with_regular_counts
 from tabsynth.synthesizers.relational.tables import (
-    TrainingTable,
     add_history_kinds,
     history_bounds,
     prepare_tables,
     restore_dates,
     sort_tables,
+    with_code,
 )
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 CONTEXT_TOKENS = 32
 """Maximum number of tokens of a parent's numeric column as an input of the networks of its children."""
-
-MAX_CODES = 256
-"""Maximum distinct values of a parent's order column that is encoded as categories, such as codes of departments."""
 
 
 @dataclass(eq=False)
@@ -111,6 +107,24 @@ class DatabaseModel:
                 plans.append(ChildPlan(columns, classes.columns, classes.nesting))
         return plans
 
+    def with_regular_counts(
+        self, name: str, learned: pd.DataFrame, visible: pd.DataFrame | None = None
+    ) -> pd.DataFrame:
+        """Return sampled rows whose plans fit the lengths of their histories; ``visible`` are the rows with dates."""
+        for child, history in self.histories.items():
+            link, timeline, classes = self.schema.main_key(child), self.timelines[child], history.running.classes
+            regular = bool((classes.regular.units >= 0).any())
+            if link is not None and link.parent == name and timeline is not None and regular:
+                bounds = history_bounds(timeline, learned if visible is None else visible, self.visible[name])
+                learned = with_regular_counts(learned, child, timeline, bounds, classes)
+        return learned
+
+    def _plans(
+        self, name: str, rows: int, given: Mapping[str, Any] | None, seed: int, progress: bool | None
+    ) -> pd.DataFrame:
+        """Sample a root table, without selection."""
+        return self.with_regular_counts(name, self.roots[name].sample(rows, given=given, seed=seed, progress=progress))
+
     def _sample_root(
         self,
         name: str,
@@ -120,11 +134,12 @@ class DatabaseModel:
         progress: bool | None,
     ) -> pd.DataFrame:
         """Sample a root table with the plans of its children."""
-        root, selection = self.roots[name], self.selections.get(name)
+        selection = self.selections.get(name)
         seed = int(rng.integers(2**62))
+        wanted = rows if selection is None or not rows else CANDIDATES * rows
+        candidates = self._plans(name, wanted, given, seed, progress)
         if selection is None or not rows:
-            return root.sample(rows, given=given, seed=seed, progress=progress)
-        candidates = root.sample(CANDIDATES * rows, given=given, seed=seed, progress=progress)
+            return candidates
         chosen = selection.select(self.child_plans(name), candidates, rows, rng, calibrate=not given)
         return candidates.iloc[chosen].reset_index(drop=True)
 
@@ -195,6 +210,7 @@ class DatabaseModel:
                 order = None if timeline is None else timeline.axis.column.name
                 visible[name] = satisfy_linked(self.visible[name], rows, order, given.get(name, ()), rng)
                 parents[name] = np.where(drawn.parents < len(visible[link.parent]), drawn.parents, -1)
+                learned[name] = self.with_regular_counts(name, learned[name], visible[name])
                 above = read, drawn.parents
             if self.schema.children(name):
                 order, readable = self.schema.order.get(name), learned[name]
@@ -271,27 +287,12 @@ def fit_database(
                 callbacks=callbacks,
             )
         if schema.children(name):
-            readable = _with_code(part)
+            readable = with_code(part)
             model.contexts[name], _ = vocabulary(*readable, part.roots, min_group=min_group, tokens=CONTEXT_TOKENS)
             features[name] = model.features(name, readable[0], above)
-    for number, (name, root) in enumerate(model.roots.items()):
-        sample = partial(root.sample, seed=seed + number, progress=False)
+    for number, name in enumerate(model.roots):
+        sample = partial(model._plans, name, given=None, seed=seed + number, progress=False)
         selection = fit_selection(model.child_plans(name), parts[name].learned, sample, min_group)
         if selection is not None:
             model.selections[name] = selection
     return model
-
-
-def _with_code(part: TrainingTable) -> tuple[pd.DataFrame, Schema]:
-    """Return the learned rows of a table, with a numeric order column, and their schema.
-
-    The network of a child table has calendar features of its own, but reads the code of a series only here.
-    """
-    axis = None if part.timeline is None else part.timeline.axis
-    if axis is None or axis.seconds:
-        return part.learned, part.learned_schema
-    name, column = axis.column.name, part.schema[axis.column.name]
-    if part.frame[name].nunique() <= MAX_CODES:
-        column = Categorical(name=name)
-    frame = part.learned.assign(**{name: part.frame[name]})
-    return frame, Schema({**part.learned_schema.columns, name: column}, part.learned_schema.constraints)

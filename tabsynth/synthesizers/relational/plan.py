@@ -12,8 +12,10 @@ from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.columns import Categorical, Column, Numeric
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.relational.occurrences.class_totals import ChildClass, PlannedClasses
+from tabsynth.synthesizers.relational.occurrences.calendar_days import day_numbers
+from tabsynth.synthesizers.relational.occurrences.class_totals import ChildClass, ClassTotals, PlannedClasses
 from tabsynth.synthesizers.relational.occurrences.nested_shares import NestedShares
+from tabsynth.synthesizers.relational.occurrences.regular_counts import RegularCounts, calendar_lengths
 from tabsynth.synthesizers.relational.timeline import Timeline
 
 SHARE_DECIMALS = 4
@@ -148,6 +150,8 @@ def add_class_totals(
     children: pd.DataFrame,
     rows: Integers,
     classes: Sequence[ChildClass],
+    lengths: Integers | None,
+    min_group: int,
 ) -> tuple[pd.DataFrame, Schema, PlannedClasses]:
     """Return a parent table with the shares of some classes among each row's children, and the classes by plan column.
 
@@ -161,12 +165,18 @@ def add_class_totals(
         children: Its rows.
         rows: The parent's row number of each child, shape (n,).
         classes: Result of ``choose_classes``.
+        lengths: Lengths of the histories of parents with children, see ``calendar_lengths``; None for no regular
+            classes.
+        min_group: Minimum number of parents with children of a regular class.
     """
     named = {f"{child}.{one.column}={one.value}": one for one in classes}
     held = [one.rows(children) for one in classes]
     nesting = NestedShares.of(held, [one.column for one in classes])
     totals = [np.bincount(rows[own], minlength=len(parent)) for own in held]
     counts = np.bincount(rows, minlength=len(parent))
+    regular = RegularCounts.none(len(named))
+    if named and lengths is not None:
+        regular = RegularCounts.fit(np.stack(totals, 1)[counts > 0].astype(np.float64), lengths, min_group)
     every = nesting.shares(np.stack(totals, 1).astype(np.float64), counts) if named else np.zeros((len(parent), 0))
     shares = dict(zip(named, np.round(every, SHARE_DECIMALS).T, strict=True))
     columns = {
@@ -174,7 +184,7 @@ def add_class_totals(
         for name, own in shares.items()
     }
     schema = replace(schema, columns={**schema.columns, **columns})
-    return parent.assign(**shares), schema, PlannedClasses(named, nesting)
+    return parent.assign(**shares), schema, PlannedClasses(named, nesting, regular)
 
 
 def read_class_totals(
@@ -195,6 +205,30 @@ def read_class_totals(
     shares = [parent[name].to_numpy(np.float64, na_value=np.nan) for name in columns]
     held = nesting.totals(np.stack(shares, 1), counts) if shares else np.zeros((len(parent), 0))
     return np.concatenate([held, np.full((orphans, held.shape[1]), np.nan)])
+
+
+def with_regular_counts(
+    parent: pd.DataFrame, child: str, timeline: Timeline, bounds: tuple[Floats, Floats], classes: ClassTotals
+) -> pd.DataFrame:
+    """Return sampled parents whose planned numbers of regular classes fit the lengths of their histories.
+
+    Args:
+        parent: Parents with their plan columns.
+        child: Name of the child table.
+        timeline: Its timeline, of whole days.
+        bounds: Origin and end of each parent's history.
+        classes: Classes of the plan.
+    """
+    counts, first, last = read_plan(parent, child, timeline, bounds)
+    totals = read_class_totals(parent, counts, classes.columns, classes.nesting, 0)
+    days = (day_numbers(times, timeline.axis.seconds) for times in (first, last))
+    changed, totals = classes.regular.corrected(counts, totals, calendar_lengths(*days), classes.nesting)
+    names, shares = plan_columns(child), classes.nesting.shares(totals, changed)
+    out = parent.assign(**{names[0]: changed}, **dict(zip(classes.columns, shares.T, strict=True)))
+    if timeline.paced:  # the plan has the mean gap, and the history keeps its length
+        ratio = np.maximum(counts - 1, 1) / np.maximum(changed - 1, 1)
+        out[names[2]] = pd.to_numeric(parent[names[2]]) * np.where(changed > 1, ratio, 1.0)
+    return out
 
 
 def read_plan(

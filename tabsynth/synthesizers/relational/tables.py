@@ -19,9 +19,14 @@ from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.kinds import kinds_of
 from tabsynth.synthesizers.relational.links import parent_rows, root_rows
+from tabsynth.synthesizers.relational.occurrences.calendar_days import day_numbers
 from tabsynth.synthesizers.relational.occurrences.class_totals import PlannedClasses, choose_classes
+from tabsynth.synthesizers.relational.occurrences.regular_counts import calendar_lengths
 from tabsynth.synthesizers.relational.plan import add_class_totals, add_closing, add_kinds, add_plan
 from tabsynth.synthesizers.relational.timeline import Timeline
+
+MAX_CODES = 256
+"""Maximum distinct values of a parent's order column that is encoded as categories, such as codes of departments."""
 
 
 @dataclass(eq=False)
@@ -173,12 +178,28 @@ def add_history_kinds(parts: Mapping[str, TrainingTable], schema: DatabaseSchema
             part.learned[linked], part.learned_schema, times, part.rows[linked], part.roots[linked], min_group
         )
         above.learned, above.learned_schema = add_kinds(above.learned, above.learned_schema, name, kinds)
+        lengths = None if times is None or part.timeline is None else _lengths(times, part.rows[linked], part.timeline)
         classes = choose_classes(
-            part.learned[linked], part.learned_schema, part.rows[linked], part.roots[linked], min_group
+            part.learned[linked], part.learned_schema, part.rows[linked], part.roots[linked], min_group, lengths
         )
         above.learned, above.learned_schema, part.classes = add_class_totals(
-            above.learned, above.learned_schema, name, part.learned[linked], part.rows[linked], classes
+            above.learned,
+            above.learned_schema,
+            name,
+            part.learned[linked],
+            part.rows[linked],
+            classes,
+            lengths,
+            min_group,
         )
+
+
+def _lengths(times: Floats, rows: Integers, timeline: Timeline) -> Integers | None:
+    """Return the lengths of the histories of parents with children in the calendar; None if times are no whole days."""
+    if not timeline.daily:
+        return None
+    spans = pd.Series(day_numbers(times, timeline.axis.seconds)).groupby(rows).agg(["min", "max"])
+    return calendar_lengths(spans["min"].to_numpy(), spans["max"].to_numpy())
 
 
 def history_bounds(timeline: Timeline | None, parent: pd.DataFrame, schema: Schema) -> tuple[Floats, Floats]:
@@ -212,6 +233,21 @@ def restore_dates(learned: pd.DataFrame, times: Floats, timeline: Timeline | Non
         distance = pd.to_numeric(learned[name]).to_numpy(dtype=np.float64, na_value=np.nan)
         out[name] = axis.series(times + distance, schema[name], dtype)
     return out[list(schema)]
+
+
+def with_code(part: TrainingTable) -> tuple[pd.DataFrame, Schema]:
+    """Return the learned rows of a table, with a numeric order column, and their schema.
+
+    The network of a child table has calendar features of its own, but reads the code of a series only here.
+    """
+    axis = None if part.timeline is None else part.timeline.axis
+    if axis is None or axis.seconds:
+        return part.learned, part.learned_schema
+    name, column = axis.column.name, part.schema[axis.column.name]
+    if part.frame[name].nunique() <= MAX_CODES:
+        column = Categorical(name=name)
+    frame = part.learned.assign(**{name: part.frame[name]})
+    return frame, Schema({**part.learned_schema.columns, name: column}, part.learned_schema.constraints)
 
 
 def _without_keys(name: str, tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> Schema:

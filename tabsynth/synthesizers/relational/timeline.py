@@ -17,6 +17,7 @@ from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_se
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.schema.columns import Column, Datetime, Numeric, column_from_dict
 from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.occurrences.calendar_days import is_daily
 
 MIN_ORDERED_SHARE = 0.95
 """Minimum share of children after a date of the parent that is an origin, or before one that is an end."""
@@ -167,6 +168,11 @@ class Timeline:
         long = (count >= MIN_PACED_ROWS) & (span > 0)
         paced = spanned and _log_spread(span[long] / (count[long] - 1)) < _log_spread(span[long])
         return replace(timeline, spanned=spanned, dated=dated, paced=paced, step=_common_step(times - window[0]))
+
+    @property
+    def daily(self) -> bool:
+        """Whether all times are whole days, some of them one day apart."""
+        return is_daily(self.step, self.axis.seconds)
 
     def first_origin(self, low: Floats) -> Floats:
         """Return the time from which each parent's first child is measured, shape (parents,).

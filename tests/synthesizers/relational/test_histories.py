@@ -16,6 +16,7 @@ from tabsynth.synthesizers.relational.histories.memory import (
 )
 from tabsynth.synthesizers.relational.histories.network import HistoryBatch, HistoryNetwork
 from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
+from tabsynth.synthesizers.relational.occurrences.calendar_days import N_CLASSES, N_LENGTHS, CalendarGaps
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber
 
 
@@ -38,7 +39,7 @@ def test_gradient_of_means_is_that_of_autograd() -> None:
 
 
 @pytest.mark.parametrize("earlier", [False, True])
-@pytest.mark.parametrize("class_slot", [None, 0, 1])
+@pytest.mark.parametrize("class_slot", [None, 0, 1, 2])
 @pytest.mark.parametrize("ordered", [True, False])
 def test_loss_and_gradients_are_those_of_autograd(
     ordered: bool, class_slot: int | None, earlier: bool, monkeypatch: pytest.MonkeyPatch
@@ -55,6 +56,7 @@ def test_loss_and_gradients_are_those_of_autograd(
         class_slot,
         numbers,
         [1, 2] if earlier else [],
+        CalendarGaps(1.0, np.array([0, 1, 5, -1, 7, 7, -1, 62, -1]), 0) if ordered else None,
         width=16,
         memory=4,
         dropout=0.0,
@@ -70,7 +72,8 @@ def test_loss_and_gradients_are_those_of_autograd(
     parts = [tokens(context), tokens(late), tokens([k + 1 for k in sizes]), tokens(sizes), rng.random((n, 3)) < 0.2]
     precedents = tokens([k + 1 for k in sizes])[:, : 0 if class_slot is None else 3]
     after = rng.integers(0, N_AFTER, (n, 9 if earlier else 0)).astype(np.uint8)
-    batch = HistoryBatch([*parts, ratios, precedents, after], np.array([10, 3, 17]))
+    reached = rng.integers(0, N_CLASSES, (n, 4, N_LENGTHS if ordered else 0)).astype(np.uint8)
+    batch = HistoryBatch([*parts, ratios, precedents, after, reached], np.array([10, 3, 17]))
     loss = net.losses(batch).sum()
     (loss / n).backward()
     wanted = {name: weight.grad for name, weight in net.named_parameters()}

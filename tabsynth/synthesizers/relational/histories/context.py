@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tabsynth.common.arrays import Arrays, Floats, Integers
+from tabsynth.synthesizers.relational.occurrences.calendar_days import is_daily
 from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals
 
 N_BINS, MAX_DATES = 64, 256
@@ -91,6 +92,11 @@ class RunningContext:
     def on_grid(self, times: Floats) -> Floats:
         """Round times to a whole number of steps from the start of the window."""
         return np.asarray(np.round((times - self.start) / self.step) * self.step + self.start) if self.step else times
+
+    @property
+    def daily(self) -> bool:
+        """Whether all times are whole days, some of them one day apart."""
+        return is_daily(self.step, self.seconds)
 
     @property
     def early_sizes(self) -> list[int]:

@@ -26,6 +26,7 @@ from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS
 from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
 from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER, RunningSlots
+from tabsynth.synthesizers.relational.occurrences.calendar_days import CalendarGaps
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber, distance_classes
 
 GAP = "_gap"
@@ -57,6 +58,7 @@ class History:
         repeats: Share of numbers with the token of the earlier number that repeat it exactly, by class, by slot.
         after_bias: Correction of the bins of the running total that a slot decides, by slot.
         functions: Functional dependencies between slots, in sampling order.
+        calendar: Gaps of whole days; None if the days that they reach do not matter.
     """
 
     codec: Codec
@@ -77,6 +79,7 @@ class History:
     repeats: dict[int, Floats]
     after_bias: dict[int, npt.NDArray[np.float32]]
     functions: tuple[FunctionalDependency, ...] = ()
+    calendar: CalendarGaps | None = None
 
     @classmethod
     def untrained(
@@ -95,6 +98,7 @@ class History:
         longest: Floats,
         repeats: dict[int, Floats],
         functions: tuple[FunctionalDependency, ...],
+        calendar: CalendarGaps | None,
         width: int,
         memory: int,
         dropout: float,
@@ -109,10 +113,11 @@ class History:
         network = HistoryNetwork(
             sizes,
             [*parents, *running.early_sizes, *totals.sizes],
-            running.late_sizes,
+            running.late_sizes + ([] if calendar is None else calendar.late_sizes),
             class_slot,
             earlier,
             [*totals.deciding],
+            calendar,
             width=width,
             memory=memory,
             dropout=dropout,
@@ -138,6 +143,7 @@ class History:
             repeats,
             {slot: np.zeros(N_AFTER, np.float32) for slot in totals.deciding},
             functions,
+            calendar,
         )
 
     @property
@@ -175,6 +181,7 @@ class History:
                 "width": self.network.width,
                 "memory": self.network.keep.out_features // N_MEANS,
                 "functions": functions,
+                "calendar": self.calendar is not None,
             },
             {
                 **arrays,
@@ -202,20 +209,26 @@ class History:
             EarlierNumber(int(at), by_class, distance_classes(codec.numeric_coders[codec.slots[order[int(at)]].column]))
             for at, by_class in config.get("earlier", {}).items()
         ]
+        running = RunningContext.from_state(config["running"], under("running."))
+        class_slot, calendar = config["class_slot"], None
+        if config.get("calendar", False):
+            n_classes = 0 if class_slot is None else codec.slots[order[class_slot]].size
+            calendar = CalendarGaps.of(codec.numeric_coders[GAP], running.seconds or 0.0, n_classes)
         history = cls.untrained(
             codec,
             restored_relations(config["codec"], arrays, codec),
             RuleSet.of(Schema.from_dict(config["rules"])),
             order,
             [arrays[f"allowed.{i}"] for i in range(len(order))],
-            RunningContext.from_state(config["running"], under("running.")),
+            running,
             list(config["parents"]),
             RunningSlots.from_state(codec, order, config.get("totals", ()), arrays),
-            class_slot=config["class_slot"],
+            class_slot=class_slot,
             earlier=earlier,
             longest=arrays["longest"],
             repeats={one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},
             functions=dependencies_from_state(config.get("functions", []), arrays),
+            calendar=calendar,
             width=config["width"],
             memory=config["memory"],
             dropout=0.0,

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS, means_before, means_gradient
 from tabsynth.synthesizers.relational.histories.network import HistoryBatch, HistoryNetwork
+from tabsynth.synthesizers.relational.occurrences.calendar_days import N_LENGTHS
 from tabsynth.training.layer_gradients import BlockPass, NormPass, add_gradient, sum_by_group
 from tabsynth.training.networks.masked import dropout_factors
 from tabsynth.training.precision import product_dtype
@@ -81,7 +82,7 @@ class _HistoryPass:
         back *= scale
         add_gradient(net.context.weight, sum_by_group(context, back, len(net.context.weight) + 1)[:-1])
         add_gradient(net.previous.weight, sum_by_group(previous, back, len(net.previous.weight) + 1)[:-1])
-        if net.class_slot is not None:
+        if net.class_slot is not None and net.class_slot + 1 < self.slots:
             own = later[:, net.class_slot + 1] * scale
             add_gradient(net.precedent.weight, sum_by_group(precedent, own, len(net.precedent.weight) + 1)[:-1])
         after = remembered + later[:, 1] if self.slots > 1 else remembered
@@ -125,6 +126,9 @@ class _HistoryPass:
             if after is not None:
                 by_total = net.total_weight(slot)
                 logits += functional.linear(own.float(), by_total[:, :-1], by_total[:, -1]).gather(1, after)
+            daily = slot == 0 and net.calendar is not None
+            if daily:
+                logits.index_add_(1, net.daily_tokens, net.by_length(own.float(), batch.reached)[:, net.daily_lengths])
             wanted, counted = batch.tokens[:, slot : slot + 1], ~batch.known[:, slot : slot + 1]
             logits = torch.log_softmax(logits, 1)
             total -= (logits.gather(1, wanted) * counted).sum()
@@ -140,6 +144,12 @@ class _HistoryPass:
                 add_gradient(net.ratio.weight, classes.t() @ own.float())
                 add_gradient(net.ratio.bias, classes.sum(0))
                 out[:, slot] += classes @ net.ratio.weight
+            if daily and net.calendar is not None:
+                lengths = torch.zeros(len(grad), N_LENGTHS).index_add_(1, net.daily_lengths, grad[:, net.daily_tokens])
+                summed = torch.zeros(len(grad), len(net.calendar))
+                summed.scatter_add_(1, batch.reached.flatten(1).long(), lengths.repeat(1, batch.reached.shape[1]))
+                add_gradient(net.calendar, torch.cat([summed.t() @ own.float(), summed.sum(0)[:, None]], 1))
+                out[:, slot] += summed @ net.calendar[:, :-1]
             if distances is not None and net.distance is not None:
                 summed = torch.zeros(len(grad), by_distance.shape[0]).scatter_add_(1, distances.long(), grad)
                 towards[net.earlier[slot][0], :, :-1] = summed.t() @ own.float()

@@ -12,6 +12,7 @@ from torch.nn import functional
 from tabsynth.synthesizers.relational.histories.gaps import N_RATIOS
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS, means_before
 from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
+from tabsynth.synthesizers.relational.occurrences.calendar_days import N_CLASSES, CalendarGaps
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber
 from tabsynth.training.networks.layers import new_layer
 from tabsynth.training.networks.masked import Block
@@ -23,7 +24,8 @@ class HistoryNetwork(nn.Module):
     A first block computes features that all slots of a row share; a second block computes the features of each slot
     from these and the slots before it. In an ordered table, the first slot is the gap. Its logits are the sum of logits
     of its tokens and of logits of their ratios to the mean remaining gap, because gaps recur as lengths (a week) but
-    vary as ratios. Numbers that depend on an earlier sibling's number have additional logits by the distance from it.
+    vary as ratios; gaps of whole days also have logits of the days that they reach. Numbers that depend on an earlier
+    sibling's number have additional logits by the distance from it.
 
     Args:
         sizes: Number of tokens of each slot of a row.
@@ -32,6 +34,7 @@ class HistoryNetwork(nn.Module):
         class_slot: Slot after which the precedent is known; None for no precedents.
         earlier: Slots whose numbers depend on an earlier sibling's.
         deciding: Slots that determine a running total.
+        calendar: Gaps of whole days; None if the days that they reach do not matter.
         width: Width of the residual stream.
         memory: Features of each running mean.
         dropout: Share of features and of inner units dropped in training.
@@ -51,6 +54,7 @@ class HistoryNetwork(nn.Module):
         class_slot: int | None = None,
         earlier: Sequence[EarlierNumber] = (),
         deciding: Sequence[int] = (),
+        calendar: CalendarGaps | None = None,
         *,
         width: int,
         memory: int,
@@ -85,6 +89,10 @@ class HistoryNetwork(nn.Module):
         ends = np.cumsum([0, *(sizes[slot] for slot in deciding)]).tolist()
         self.after_columns = {slot: slice(ends[at], ends[at + 1]) for slot, at in self.deciding.items()}
         self.total = nn.Parameter(torch.zeros(len(deciding), N_AFTER, width + 1)) if len(deciding) else None
+        lengths = np.full(0, -1) if calendar is None else calendar.lengths
+        self.daily_tokens = torch.from_numpy(np.flatnonzero(lengths >= 0))
+        self.daily_lengths = torch.from_numpy(lengths[lengths >= 0])
+        self.calendar = None if calendar is None else nn.Parameter(torch.zeros(N_CLASSES, width + 1))
         self.trunk = Block(width, 2 * width, dropout, generator)
         self.block = Block(width, width, dropout, generator)
         self.norm = nn.LayerNorm(width)
@@ -134,7 +142,25 @@ class HistoryNetwork(nn.Module):
         assert self.total is not None
         return self.total[self.deciding[slot]]
 
-    def logits(self, stream: Tensor, slot: int, classes: Tensor | None, after: Tensor | None = None) -> Tensor:
+    def by_length(self, hidden: Tensor, reached: Tensor) -> Tensor:
+        """Return the logits of the days that gaps of whole days reach, shape (n, lengths).
+
+        Args:
+            hidden: Features of the gap's slot, shape (n, width).
+            reached: Classes of these days, shape (n, kinds, lengths).
+        """
+        assert self.calendar is not None
+        scores = functional.linear(hidden, self.calendar[:, :-1], self.calendar[:, -1])
+        return scores.gather(1, reached.flatten(1).long()).view(reached.shape).sum(1)
+
+    def logits(
+        self,
+        stream: Tensor,
+        slot: int,
+        classes: Tensor | None,
+        after: Tensor | None = None,
+        reached: Tensor | None = None,
+    ) -> Tensor:
         """Return the logits of a slot, shape (n, size).
 
         Args:
@@ -143,6 +169,7 @@ class HistoryNetwork(nn.Module):
             classes: Class of each token's ratio to the mean remaining gap, or of its distance from an earlier
                 number, shape (n, tokens); None for other slots.
             after: Bin of the running total after the row for each token, shape (n, tokens); None for other slots.
+            reached: Classes of the days that gaps reach, shape (n, kinds, lengths); None for other slots.
         """
         hidden = self.norm(self.block(stream + self.position[slot]))
         at = slice(int(self.row_offsets[slot]), int(self.row_offsets[slot]) + self.sizes[slot])
@@ -155,6 +182,9 @@ class HistoryNetwork(nn.Module):
         if after is not None:
             weight = self.total_weight(slot)
             out = out + functional.linear(hidden, weight[:, :-1], weight[:, -1]).gather(1, after.long())
+        if reached is not None and self.calendar is not None:
+            own = self.by_length(hidden, reached)[:, self.daily_lengths]
+            out = out.index_add(1, self.daily_tokens, own)
         return out
 
     def remember(self, tokens: Tensor, late: Tensor) -> Tensor:
@@ -172,7 +202,7 @@ class HistoryNetwork(nn.Module):
         for slot in range(len(self.sizes)):
             classes = batch.ratios if slot == 0 else self.distances(slot, batch.previous, batch.precedents)
             after = batch.after[:, self.after_columns[slot]] if slot in self.deciding else None
-            logits = self.logits(stream, slot, classes, after)
+            logits = self.logits(stream, slot, classes, after, batch.reached if slot == 0 else None)
             out.append(functional.cross_entropy(logits, batch.tokens[:, slot], reduction="none"))
             stream = stream + self.embed(batch.tokens[:, slot], slot)
             if slot == 0:
@@ -186,7 +216,7 @@ class HistoryBatch:
     """Whole histories as tensors.
 
     Args:
-        parts: Context, late, previous, tokens, known, ratios, precedents and after of some parents' children.
+        parts: Context, late, previous, tokens, known, ratios, precedents, after and reached of some parents' children.
         lengths: Number of children of each of these parents.
 
     Attributes:
@@ -198,13 +228,13 @@ class HistoryBatch:
         ratios: Class of each gap token's ratio to the mean remaining gap, shape (n, tokens of the gap).
         precedents: Tokens of the precedent, the slot's size where there is none, shape (n, slots or 0).
         after: Bin of the running total after the row for each token of the slots that decide one, shape (n, tokens).
+        reached: Classes of the days that gaps of whole days reach, shape (n, kinds, lengths or 0).
     """
 
     def __init__(self, parts: Sequence[np.ndarray], lengths: np.ndarray) -> None:
-        tensors = map(torch.from_numpy, parts)
-        self.context, self.late, self.previous, self.tokens, self.known, self.ratios, self.precedents, self.after = (
-            tensors
-        )
+        tensors = [torch.from_numpy(part) for part in parts]
+        self.context, self.late, self.previous, self.tokens, self.known = tensors[:5]
+        self.ratios, self.precedents, self.after, self.reached = tensors[5:]
         places = np.arange(int(lengths.max()))[None, :]
         self._inside = torch.from_numpy(places < lengths[:, None])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from tabsynth.synthesizers.relational.histories.context import Clock
 from tabsynth.synthesizers.relational.histories.gaps import GapTokens, left_class, mean_gap_left
 from tabsynth.synthesizers.relational.histories.history import GAP, History
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS, update_means
+from tabsynth.synthesizers.relational.occurrences.calendar_days import RecentDays
 from tabsynth.synthesizers.relational.occurrences.novelty import SeenTokens
 from tabsynth.synthesizers.relational.occurrences.precedents import Precedents
 
@@ -116,6 +118,10 @@ def _draw_abreast(
     seen = SeenTokens(len(counts), history.categories, sizes)
     running = history.totals
     totals = totals.copy()
+    calendar, recent = history.calendar, None
+    if calendar is not None:
+        ends = calendar.days(np.concatenate([low, first, last]))
+        recent = RecentDays(calendar, len(counts), ends.min(), ends.max())
     parts: list[tuple[Integers, Integers, Floats, Integers, Integers]] = []
     for place in range(int(counts[0]) if len(counts) else 0):
         here = int(np.searchsorted(-counts, -place, side="left"))  # parents with more children than ``place``
@@ -139,10 +145,14 @@ def _draw_abreast(
             times = last[:here].copy()
             tokens[:, 0] = coder.encode(times - start)
             if not pinned.all():
-                length, drawn = _draw_gaps(history, gap, stream, clock, previous[:here, 0], ratio, rng)
+                reached = None if calendar is None or recent is None else recent.reached(calendar.days(start))
+                length, drawn = _draw_gaps(history, gap, stream, clock, previous[:here, 0], ratio, reached, rng)
                 times = np.where(pinned, times, history.running.on_grid(start + length))
                 tokens[:, 0] = np.where(pinned, tokens[:, 0], drawn)
-        late, recalled = torch.from_numpy(history.running.late(clock, times)), previous[:here]
+        features = history.running.late(clock, times)
+        if calendar is not None and recent is not None:
+            features = np.concatenate([features, recent.features(calendar.days(times))], axis=1)
+        late, recalled = torch.from_numpy(features), previous[:here]
         for slot in range(len(sizes)):
             if (slot > 0 or gap is None) and running.is_free(slot, totals[:here]).any():
                 beyond = running.beyond(slot, tokens, totals[:here], history.allowed[slot])
@@ -179,6 +189,8 @@ def _draw_abreast(
         moment[:here], previous[:here] = times, tokens
         precedents.update(tokens)
         seen.update(tokens)
+        if calendar is not None and recent is not None:
+            recent.update(calendar.days(times), None if net.class_slot is None else tokens[:, net.class_slot])
         left[:here] = history.running.classes.update(left[:here], tokens)
         parts.append((numbers[:here], np.full(here, place), times, tokens, ratio))
     parents, places, times, tokens, ratios = (np.concatenate(items) for items in zip(*parts, strict=True))
@@ -192,12 +204,15 @@ def _draw_gaps(
     clock: Clock,
     previous: Integers,
     ratio: Integers,
+    reached: npt.NDArray[np.uint8] | None,
     rng: np.random.Generator,
 ) -> tuple[Floats, Integers]:
     """Return the gaps within the remaining time and their tokens, shape (n,) each; writes the ratios to ``ratio``."""
     left = np.maximum(clock.last - clock.previous, 0.0)
     ratios = gap.ratios(mean_gap_left(clock))
-    logits = _corrected(history, history.network.logits(stream, 0, torch.from_numpy(ratios)), 0, previous)
+    days = None if reached is None else torch.from_numpy(reached)
+    logits = history.network.logits(stream, 0, torch.from_numpy(ratios), reached=days)
+    logits = _corrected(history, logits, 0, previous)
     own = np.take_along_axis(history.ratio_bias[left_class(clock)], ratios.astype(np.int64), 1)
     least = float(np.nanmin(gap.low))
     rest = (clock.count - clock.place - 1) * least  # minimum time that the gaps of later siblings need

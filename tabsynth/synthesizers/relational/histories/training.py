@@ -116,6 +116,7 @@ def _batch(siblings: Siblings, parents: Integers) -> HistoryBatch:
         siblings.ratios,
         siblings.precedents,
         siblings.after,
+        siblings.reached,
     )
     return HistoryBatch([part[rows] for part in parts], lengths)
 

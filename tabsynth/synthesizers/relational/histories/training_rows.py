@@ -34,6 +34,7 @@ from tabsynth.synthesizers.relational.histories.history import (
     vocabulary,
 )
 from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
+from tabsynth.synthesizers.relational.occurrences.calendar_days import KINDS, CalendarGaps
 from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals, PlannedClasses
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import EarlierNumber, choose_earlier_numbers
 from tabsynth.synthesizers.relational.occurrences.precedents import choose_class_slot, precedents_of
@@ -60,6 +61,8 @@ class Siblings:
         longest: As in ``History``.
         earlier: Slots whose numbers depend on an earlier sibling's.
         after: Bin of the running total after the row for each token of the slots that decide one, shape (n, tokens).
+        calendar: Gaps of whole days; None if the days that they reach do not matter.
+        reached: Classes of the days that gaps of whole days reach, shape (n, kinds, lengths or 0).
     """
 
     tokens: Integers
@@ -75,6 +78,8 @@ class Siblings:
     longest: Floats
     earlier: tuple[EarlierNumber, ...]
     after: npt.NDArray[np.uint8]
+    calendar: CalendarGaps | None
+    reached: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +158,13 @@ def prepare(
         ratios = GapTokens.of(codec.numeric_coders[GAP]).ratios(mean_gap_left(clock))
         longest = longest_shares(gaps, clock, rows.persons, min_group)
         known[:, 0] = first | (place == count - 1)
+    late, calendar, reached = running.late(clock, moments), None, np.zeros((len(frame), len(KINDS), 0), np.uint8)
+    if gaps is not None and running.daily:
+        calendar = CalendarGaps.of(
+            codec.numeric_coders[GAP], running.seconds or 0.0, 0 if class_slot is None else int(sizes[class_slot])
+        )
+        reached, days = calendar.of_rows(moments, None if class_slot is None else drawn[:, class_slot], starts)
+        late = np.concatenate([late, days], axis=1)
     slots = RunningSlots.of(codec, order, totals)
     begun = rows.opening[:, [one in slots.totals for one in totals]]
     for at, own in slots.known(first, begun).items():
@@ -162,7 +174,7 @@ def prepare(
     siblings = Siblings(
         drawn,
         np.concatenate([rows.parent_tokens, running.early(clock), slots.early(before, closing, count - place)], axis=1),
-        running.late(clock, moments),
+        late,
         previous,
         known,
         starts,
@@ -175,6 +187,8 @@ def prepare(
             drawn, free_numbers(codec, order, slots.places), category_slots(codec, order), class_slot, starts
         ),
         slots.after_bins(drawn, _where_known(slots, before, first, begun)),
+        calendar,
+        reached,
     )
     allowed = [_allowed(codec, encoded, i) for i in order]
     return codec, relations, order, allowed, running, slots, siblings
@@ -238,7 +252,7 @@ def _class_totals(
         places.append(at)
         tokens.append(codes[order[at]])
     totals = np.array(places, np.int64), np.array(tokens, np.int64)
-    return ClassTotals(tuple(classes.by_column), *totals, classes.nesting)
+    return ClassTotals(tuple(classes.by_column), *totals, classes.nesting, classes.regular)
 
 
 def _drawing_order(codec: Codec, encoded: Tokens) -> list[int]:

@@ -16,6 +16,7 @@ import pandas as pd
 from tabsynth.common.arrays import Arrays, Bools, Floats, Integers
 from tabsynth.schema.columns import Column
 from tabsynth.synthesizers.relational.occurrences.nested_shares import NestedShares
+from tabsynth.synthesizers.relational.occurrences.regular_counts import RegularCounts
 
 MAX_TOTALS, PARENTS_PER_TOTAL = 24, 25
 """Maximum number of classes, and minimum number of parents per class: plans of many shares would identify parents."""
@@ -54,16 +55,23 @@ class PlannedClasses:
     Attributes:
         by_column: The classes by plan column.
         nesting: How they exclude and contain each other.
+        regular: Those whose number follows from the length of the history.
     """
 
     by_column: Mapping[str, ChildClass] = field(default_factory=dict)
     nesting: NestedShares = field(default_factory=NestedShares.none)
+    regular: RegularCounts = field(default_factory=RegularCounts.none)
 
 
 def choose_classes(
-    children: pd.DataFrame, columns: Mapping[str, Column], rows: Integers, roots: Integers, min_group: int
+    children: pd.DataFrame,
+    columns: Mapping[str, Column],
+    rows: Integers,
+    roots: Integers,
+    min_group: int,
+    lengths: Integers | None = None,
 ) -> tuple[ChildClass, ...]:
-    """Return the classes whose shares differ most between parents, by the log-likelihood ratio.
+    """Return the regular classes, and those whose shares differ most between parents, by the log-likelihood ratio.
 
     Args:
         children: Child rows.
@@ -71,6 +79,8 @@ def choose_classes(
         rows: The parent's row number of each child, shape (n,).
         roots: The root's row number of each child, shape (n,).
         min_group: Minimum number of roots with a child of the class.
+        lengths: Lengths of the histories of parents with children, see ``calendar_lengths``; None for no regular
+            classes.
     """
     parents, own = np.unique(rows, return_inverse=True)
     if len(rows) < MIN_MEAN_CHILDREN * len(parents):
@@ -83,7 +93,13 @@ def choose_classes(
         codes, values = pd.factorize(children[name])
         for code in range(-1, len(values)):
             held = codes == code
-            gain = _gain(np.bincount(own[held], minlength=len(parents)), counts)
+            totals = np.bincount(own[held], minlength=len(parents))
+            gain = _gain(totals, counts)
+            if (
+                lengths is not None
+                and RegularCounts.fit(totals[:, None].astype(np.float64), lengths, min_group).units[0] >= 0
+            ):
+                gain = np.inf
             if gain > least and len(np.unique(roots[held])) >= min_group:
                 found.append((-gain, len(found), ChildClass(name, None if code < 0 else values[code])))
     chosen: list[tuple[ChildClass, Bools]] = []
@@ -117,12 +133,14 @@ class ClassTotals:
         slots: Slot of each class, in sampling order, shape (classes,).
         tokens: Token of each class, shape (classes,).
         nesting: How the classes exclude and contain each other.
+        regular: Classes whose number follows from the length of the history.
     """
 
     columns: tuple[str, ...]
     slots: Integers
     tokens: Integers
     nesting: NestedShares = field(default_factory=NestedShares.none)
+    regular: RegularCounts = field(default_factory=RegularCounts.none)
 
     @classmethod
     def none(cls) -> Self:
@@ -166,10 +184,11 @@ class ClassTotals:
 
     def state(self) -> Arrays:
         """Return arrays for ``from_state``."""
-        return {"slots": self.slots, "tokens": self.tokens, **self.nesting.state()}
+        return {"slots": self.slots, "tokens": self.tokens, **self.nesting.state(), **self.regular.state()}
 
     @classmethod
     def from_state(cls, columns: Sequence[str], arrays: Arrays) -> Self:
         """Rebuild from a state."""
         nesting = NestedShares.from_state(arrays, len(columns))
-        return cls(tuple(columns), arrays["slots"], arrays["tokens"], nesting)
+        regular = RegularCounts.from_state(arrays, len(columns))
+        return cls(tuple(columns), arrays["slots"], arrays["tokens"], nesting, regular)
