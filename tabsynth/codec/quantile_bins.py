@@ -292,6 +292,7 @@ def _assign_tokens(mass: Floats, tokens: int, below: float) -> Integers:
     ends = np.cumsum(mass)
     tail = [share / 2**i for i in range(1, 64) if share / 2**i >= MIN_TAIL_ROWS]
     heavy = mass >= share
-    breaks = [np.arange(1, tokens) * share, tail, total - np.array(tail), ends[heavy], (ends - mass)[heavy], [below]]
-    piece = np.searchsorted(np.unique(np.concatenate(breaks)), ends - mass / 2, side="right")
+    finer = np.array(tail)
+    parts = (np.arange(1, tokens) * share, finer, total - finer, ends[heavy], (ends - mass)[heavy], np.array([below]))
+    piece = np.searchsorted(np.unique(np.concatenate(parts)), ends - mass / 2, side="right")
     return np.unique(piece, return_inverse=True)[1].astype(np.int64)

@@ -254,7 +254,7 @@ def _band(name: str, terms: tuple[tuple[str, float], ...], columns: Columns) -> 
     both = ~np.isnan(feature) & ~np.isnan(values)
     feature, values = feature[both], values[both]
     order = np.lexsort((values, feature))
-    feature, values = feature[order], values[order]
+    feature, values, rows = feature[order], values[order], np.flatnonzero(both)[order]
     kinds, counts = np.unique(values, return_counts=True)
     start = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     stop = np.append(start[1:], len(values))
@@ -269,17 +269,19 @@ def _band(name: str, terms: tuple[tuple[str, float], ...], columns: Columns) -> 
         return None
     if len(np.unique(feature)) <= len(kinds):
         return None
-    lower, upper = _edges(feature, start, stop, columns.min_group)
+    lower, upper = _edges(feature, start, stop, rows, columns)
     spelled = " ".join(("- " if sign < 0 else "+ ") + term for term, sign in terms).removeprefix("+ ")
     text = f"{name} is a step function of {spelled} with {len(start)} steps"
     return BandRule(name, terms, tuple(lower), tuple(upper), tuple(values[start].tolist()), text, evidence)
 
 
-def _edges(feature: Floats, start: Integers, stop: Integers, min_group: int) -> tuple[list[float], list[float]]:
-    """Return the ends of each band: round numbers beside the outermost values that enough rows support."""
-    parts = [feature[begin:end] for begin, end in zip(start.tolist(), stop.tolist(), strict=True)]
-    ends = [supported_end(own, min_group) for own in parts]
-    mirrored = [-supported_end(-own[::-1], min_group) for own in parts]
+def _edges(
+    feature: Floats, start: Integers, stop: Integers, rows: Integers, columns: Columns
+) -> tuple[list[float], list[float]]:
+    """Return the ends of each band: round numbers beside the outermost values that enough persons support."""
+    spans = [slice(begin, end) for begin, end in zip(start.tolist(), stop.tolist(), strict=True)]
+    ends = [supported_end(feature[own], columns.supporting_rows(rows[own])) for own in spans]
+    mirrored = [-supported_end(-feature[own][::-1], columns.supporting_rows(rows[own][::-1])) for own in spans]
     return ends, mirrored
 
 

@@ -35,6 +35,8 @@ class Columns:
         min_group: Minimum rows behind each stored number.
         absent: Columns that some sources do not have; their missing cells are no evidence.
         vocabularies: Spelling of every value of the categorical columns, in the order of their tokens.
+        persons: Person of each row; None if each row is its own person.
+        min_persons: Minimum persons behind each stored number.
     """
 
     numbers: Mapping[str, Floats]
@@ -48,6 +50,15 @@ class Columns:
     min_group: int
     absent: Collection[str] = ()
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    persons: npt.NDArray[np.int64] | None = None
+    min_persons: int = 1
+
+    def supporting_rows(self, rows: npt.NDArray[np.int64]) -> int:
+        """Return the number of leading rows that belong to ``min_persons`` persons, all rows of fewer persons."""
+        if self.persons is None:
+            return min(max(self.min_group, 1), len(rows))
+        first = np.sort(np.unique(self.persons[rows], return_index=True)[1])
+        return int(first[self.min_persons - 1]) + 1 if len(first) >= self.min_persons else len(rows)
 
 
 def rule_values(codec: Codec, name: str, tokens: Tokens, values: pd.Series | None = None) -> Floats:
@@ -98,4 +109,6 @@ def rule_columns(
     )
     most = 1 if persons is None else int(np.bincount(persons).max())
     floor = codec.min_group * most
-    return Columns(numbers, units, steps, groups, labels, keys, every, varied, floor, absent, vocabularies)
+    own = None if persons is None else persons.astype(np.int64)
+    least = max(codec.min_group, 1)
+    return Columns(numbers, units, steps, groups, labels, keys, every, varied, floor, absent, vocabularies, own, least)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 import numpy as np
 
-from tabsynth.common.arrays import Floats
+from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.categories.group_bounds import GroupBoundsRule
 from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, supported_end
 from tabsynth.relations.rule_columns import Columns
@@ -78,19 +78,22 @@ def _rule(name: str, group: str, columns: Columns) -> GroupBoundsRule | None:
     """Return the bounds of a number by group, None if too few rows have bounds, or if these are wide."""
     numbers, values = columns.numbers[name], columns.keys[group]
     both = ~np.isnan(numbers) & ~np.isnan(values)
-    order = np.flatnonzero(both)[np.lexsort((numbers[both], values[both]))]
-    numbers, values = numbers[order], values[order]
+    rows = np.flatnonzero(both)[np.lexsort((numbers[both], values[both]))]
+    numbers, values = numbers[rows], values[rows]
     start = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     stop = np.append(start[1:], len(values))
-    floor = max(columns.min_group, 1)
-    large = stop - start >= max(MIN_GROUP_ROWS, 4 * floor)
+    large = stop - start >= MIN_GROUP_ROWS
     start, stop = start[large], stop[large]
+    floors = [_floor(rows[begin:end], columns) for begin, end in zip(start.tolist(), stop.tolist(), strict=True)]
+    large = stop - start >= 4 * np.array(floors, np.int64)
+    start, stop, floors = start[large], stop[large], np.array(floors, np.int64)[large].tolist()
     if len(start) < MIN_GROUPS or (stop - start).sum() < MIN_COVERED_SHARE * len(values):
         return None
     every, size = np.sort(numbers), stop - start
     step = columns.steps[name]
     parts = [numbers[begin:end] for begin, end in zip(start.tolist(), stop.tolist(), strict=True)]
-    ends, mirrored = [_ends(own, floor, step) for own in parts], [_ends(-own[::-1], floor, step) for own in parts]
+    ends = [_ends(own, floor, step) for own, floor in zip(parts, floors, strict=True)]
+    mirrored = [_ends(-own[::-1], floor, step) for own, floor in zip(parts, floors, strict=True)]
     (lower, first), (upper, last) = np.array(ends).T, -np.array(mirrored).T
     inside = (np.searchsorted(every, upper, side="right") - np.searchsorted(every, lower)) / len(every)
     if (size * inside).sum() > MAX_INSIDE_SHARE * size.sum() or (first == last).all():
@@ -108,6 +111,11 @@ def _rule(name: str, group: str, columns: Columns) -> GroupBoundsRule | None:
         text,
         evidence,
     )
+
+
+def _floor(rows: Integers, columns: Columns) -> int:
+    """Return the number of rows at either end of a group that enough persons have."""
+    return max(columns.supporting_rows(rows), columns.supporting_rows(rows[::-1]))
 
 
 def _ends(own: Floats, floor: int, step: float) -> tuple[float, float]:

@@ -34,7 +34,7 @@ def test_only_dates_one_day_apart_are_daily() -> None:
 
 
 def test_a_gap_reaches_the_day_of_an_earlier_event_or_the_end_of_a_month() -> None:
-    gaps = CalendarGaps(86_400.0, np.array([0, 1]), 3)
+    gaps = CalendarGaps(86_400.0, np.array([0, 1]), np.ones((2, 3), bool))
     days = _days("2021-01-05", "2021-01-31", "2021-02-05", "2021-02-05", "2021-02-28", "2021-03-05")
     reached, features = gaps.of_rows(days.astype(float), np.array([0, 1, 0, 2, 1, 0]), np.array([0, 6]))
     # Day of the month, whether there was an event a month and two months before, and its class; 3 for none.
@@ -52,7 +52,7 @@ def test_single_steps_equal_whole_histories() -> None:
     starts = np.array([0, 7, 8, 25, n])
     times = np.concatenate([np.sort(rng.integers(18_000, 18_200, size)) for size in np.diff(starts)]).astype(float)
     classes = rng.integers(0, 3, n)
-    gaps = CalendarGaps(86_400.0, np.array([0]), 3)
+    gaps = CalendarGaps(86_400.0, np.array([0]), np.array([[1, 1, 0], [0, 1, 1]], bool))
     reached, features = gaps.of_rows(times, classes, starts)
     days = gaps.days(times)
     for begin, end in pairwise(starts.tolist()):

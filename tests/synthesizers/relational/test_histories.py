@@ -56,7 +56,7 @@ def test_loss_and_gradients_are_those_of_autograd(
         class_slot,
         numbers,
         [1, 2] if earlier else [],
-        CalendarGaps(1.0, np.array([0, 1, 5, -1, 7, 7, -1, 62, -1]), 0) if ordered else None,
+        CalendarGaps(1.0, np.array([0, 1, 5, -1, 7, 7, -1, 62, -1]), np.ones((2, 1), bool)) if ordered else None,
         width=16,
         memory=4,
         dropout=0.0,

@@ -181,7 +181,6 @@ class History:
                 "width": self.network.width,
                 "memory": self.network.keep.out_features // N_MEANS,
                 "functions": functions,
-                "calendar": self.calendar is not None,
             },
             {
                 **arrays,
@@ -189,6 +188,7 @@ class History:
                 **{f"running.{name}": a for name, a in edges.items()},
                 **{f"allowed.{i}": a for i, a in enumerate(self.allowed)},
                 "longest": self.longest,
+                **({} if self.calendar is None else {"recurring": self.calendar.recurring}),
                 **{f"repeats.{slot}": a for slot, a in self.repeats.items()},
                 **self._corrections(),
                 **tables,
@@ -210,10 +210,9 @@ class History:
             for at, by_class in config.get("earlier", {}).items()
         ]
         running = RunningContext.from_state(config["running"], under("running."))
-        class_slot, calendar = config["class_slot"], None
-        if config.get("calendar", False):
-            n_classes = 0 if class_slot is None else codec.slots[order[class_slot]].size
-            calendar = CalendarGaps.of(codec.numeric_coders[GAP], running.seconds or 0.0, n_classes)
+        calendar = None
+        if "recurring" in arrays:
+            calendar = CalendarGaps.of(codec.numeric_coders[GAP], running.seconds or 0.0, arrays["recurring"])
         history = cls.untrained(
             codec,
             restored_relations(config["codec"], arrays, codec),
@@ -223,7 +222,7 @@ class History:
             running,
             list(config["parents"]),
             RunningSlots.from_state(codec, order, config.get("totals", ()), arrays),
-            class_slot=class_slot,
+            class_slot=config["class_slot"],
             earlier=earlier,
             longest=arrays["longest"],
             repeats={one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},

@@ -190,7 +190,8 @@ def _draw_abreast(
         precedents.update(tokens)
         seen.update(tokens)
         if calendar is not None and recent is not None:
-            recent.update(calendar.days(times), None if net.class_slot is None else tokens[:, net.class_slot])
+            nothing = np.zeros(here, np.int64)
+            recent.update(calendar.days(times), nothing if net.class_slot is None else tokens[:, net.class_slot])
         left[:here] = history.running.classes.update(left[:here], tokens)
         parts.append((numbers[:here], np.full(here, place), times, tokens, ratio))
     parents, places, times, tokens, ratios = (np.concatenate(items) for items in zip(*parts, strict=True))

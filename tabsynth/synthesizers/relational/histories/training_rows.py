@@ -34,7 +34,12 @@ from tabsynth.synthesizers.relational.histories.history import (
     vocabulary,
 )
 from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
-from tabsynth.synthesizers.relational.occurrences.calendar_days import KINDS, CalendarGaps
+from tabsynth.synthesizers.relational.occurrences.calendar_days import (
+    KINDS,
+    CalendarGaps,
+    day_numbers,
+    recurring_classes,
+)
 from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals, PlannedClasses
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import EarlierNumber, choose_earlier_numbers
 from tabsynth.synthesizers.relational.occurrences.precedents import choose_class_slot, precedents_of
@@ -160,10 +165,12 @@ def prepare(
         known[:, 0] = first | (place == count - 1)
     late, calendar, reached = running.late(clock, moments), None, np.zeros((len(frame), len(KINDS), 0), np.uint8)
     if gaps is not None and running.daily:
-        calendar = CalendarGaps.of(
-            codec.numeric_coders[GAP], running.seconds or 0.0, 0 if class_slot is None else int(sizes[class_slot])
-        )
-        reached, days = calendar.of_rows(moments, None if class_slot is None else drawn[:, class_slot], starts)
+        days, classes, n_classes = day_numbers(moments, running.seconds or 0.0), np.zeros(len(frame), np.int64), 1
+        if class_slot is not None:
+            classes, n_classes = drawn[:, class_slot], int(sizes[class_slot])
+        recurring = recurring_classes(days, classes, n_classes, starts)
+        calendar = CalendarGaps.of(codec.numeric_coders[GAP], running.seconds or 0.0, recurring)
+        reached, days = calendar.of_rows(moments, classes, starts)
         late = np.concatenate([late, days], axis=1)
     slots = RunningSlots.of(codec, order, totals)
     begun = rows.opening[:, [one in slots.totals for one in totals]]

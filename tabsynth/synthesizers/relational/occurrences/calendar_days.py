@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Bools, Floats, Integers
@@ -35,6 +36,10 @@ RING = 64
 
 MAX_SAME_DAY = 4
 """Number of events of one day whose classes are remembered."""
+
+MIN_RECURRENCE, MIN_ROWS = 0.5, 20
+"""Minimum share of a recurring class's rows that repeat one of the same class a month or a week before, and minimum
+number of rows that could."""
 
 DAY_SECONDS = 86_400.0
 
@@ -61,45 +66,44 @@ class CalendarGaps:
     Attributes:
         seconds: Length of a unit of the order column.
         lengths: Length of each gap token in days, -1 for tokens of more than one length, shape (tokens,).
-        n_classes: Number of classes of events, 0 without classes.
+        recurring: Whether events of each class recur every month and every week, shape (2, classes); one class if
+            events have none.
     """
 
     seconds: float
     lengths: Integers
-    n_classes: int
+    recurring: Bools
 
     @classmethod
-    def of(cls, coder: QuantileCoder, seconds: float, n_classes: int) -> CalendarGaps:
+    def of(cls, coder: QuantileCoder, seconds: float, recurring: Bools) -> CalendarGaps:
         """Return the gaps of a coder.
 
         Args:
             coder: The coder of the gaps.
             seconds: Length of a unit of time.
-            n_classes: Number of classes of events, 0 without classes.
+            recurring: Classes of events that recur, as for the attribute.
         """
         lengths = np.full(coder.size, -1)
         low, high = (ends * (seconds / DAY_SECONDS) for ends in coder.token_bounds())
         single = (np.ceil(low - 0.01) == np.floor(high + 0.01)) & (low > -0.01) & (high < N_LENGTHS - 0.5)
         lengths[: len(low)][single] = np.round(high[single]).astype(np.int64)
-        return cls(seconds, lengths, n_classes)
+        return cls(seconds, lengths, recurring)
 
     @property
     def late_sizes(self) -> list[int]:
         """Number of tokens of each feature of a row's day."""
-        return [MONTH_DAYS, RECURRENCES] + [self.n_classes + 1] * (self.n_classes > 0)
+        return [MONTH_DAYS, RECURRENCES, self.recurring.shape[1] + 1]
 
     def days(self, times: Floats) -> Integers:
         """Return times as numbers of days."""
         return day_numbers(times, self.seconds)
 
-    def of_rows(
-        self, times: Floats, classes: Integers | None, starts: Integers
-    ) -> tuple[npt.NDArray[np.uint8], Integers]:
+    def of_rows(self, times: Floats, classes: Integers, starts: Integers) -> tuple[npt.NDArray[np.uint8], Integers]:
         """Return the classes of the days that each training row's gap could reach, and the features of its day.
 
         Args:
             times: Times of the rows, siblings together and in order, shape (n,).
-            classes: Class of each row, None without classes, shape (n,).
+            classes: Class of each row, shape (n,).
             starts: Row number of each parent's first child, and the number of rows.
 
         Returns:
@@ -115,8 +119,33 @@ class CalendarGaps:
             if place:
                 reached[rows] = recent.reached(days[rows - 1])
             features[rows] = recent.features(days[rows])
-            recent.update(days[rows], None if classes is None else classes[rows])
+            recent.update(days[rows], classes[rows])
         return reached, features
+
+
+def recurring_classes(days: Integers, classes: Integers, n_classes: int, starts: Integers) -> Bools:
+    """Return whether events of each class recur every month and every week, shape (2, classes).
+
+    Args:
+        days: Number of each training row's day, siblings together and in order, shape (n,).
+        classes: Class of each row, shape (n,).
+        n_classes: Number of classes.
+        starts: Row number of each parent's first child, and the number of rows.
+    """
+    parents, begin = (
+        np.repeat(np.arange(len(starts) - 1), np.diff(starts)),
+        np.repeat(days[starts[:-1]], np.diff(starts)),
+    )
+    months = days.astype("datetime64[D]").astype("datetime64[M]")
+    place, last = _places(days.astype("datetime64[D]"), months)
+    events = pd.MultiIndex.from_arrays([parents, days, classes])
+    out = np.zeros((2, n_classes), bool)
+    for at, before in enumerate((_months_before(months, place, last, 1), days - 7)):
+        possible = before >= begin
+        found = pd.MultiIndex.from_arrays([parents, before, classes]).isin(events) & possible
+        rows, again = (np.bincount(classes[own], minlength=n_classes) for own in (possible, found))
+        out[at] = (rows >= MIN_ROWS) & (again >= MIN_RECURRENCE * rows)
+    return out
 
 
 class RecentDays:
@@ -129,14 +158,14 @@ class RecentDays:
     """
 
     def __init__(self, gaps: CalendarGaps, parents: int, least: int, most: int) -> None:
-        self._least, self._n_classes = int(least), gaps.n_classes
+        self._least, self._recurring = int(least), gaps.recurring
         dates = np.arange(int(least), int(most) + N_LENGTHS + 1).astype("datetime64[D]")
         months = dates.astype("datetime64[M]")
         place, last = _places(dates, months)
         self._month_day = np.where(last, MONTH_DAYS - 1, place).astype(np.uint8)
         self._before = [_months_before(months, place, last, number) for number in (1, 2)]
         self._stamps = np.full((parents, RING), np.iinfo(np.int64).min)
-        self._counts = np.zeros((parents, RING), np.int64)
+        self._counts = np.zeros((2, parents, RING), np.int64)
         self._classes = np.zeros((parents, RING, MAX_SAME_DAY), np.int64)
 
     def reached(self, previous: Integers) -> npt.NDArray[np.uint8]:
@@ -145,9 +174,7 @@ class RecentDays:
         Classes of the kinds are numbered consecutively. A day before the reached one is skipped.
         """
         days = previous[:, None] + np.arange(N_LENGTHS)
-        events = np.zeros(days.shape, np.int64)
-        events[:, 0] = self._events(previous[:, None])[:, 0]
-        recurrence, month_day = self._recurrence(days, events), self._month_day[days - self._least].astype(np.int64)
+        recurrence, month_day = self._recurrence(days), self._month_day[days - self._least].astype(np.int64)
         skipped = np.minimum(_before(recurrence % 2), MAX_SKIPPED)
         end = (month_day == MONTH_DAYS - 1) & (np.arange(N_LENGTHS) > 0)
         ends = np.minimum(_before(end.astype(np.int64)), MAX_ENDS)
@@ -158,35 +185,40 @@ class RecentDays:
     def features(self, days: Integers) -> Integers:
         """Return the day of the month, the recurrence and the class of the event a month before, shape (n, features).
 
-        If there was more than one event on the day a month before, it is that of the same number within the day.
+        If more than one event recurs on the day a month before, it is that of the same number within the day.
         """
-        events = self._events(days[:, None])
-        out = [self._month_day[days - self._least], self._recurrence(days[:, None], events)[:, 0]]
-        if self._n_classes:
-            before, rows, same = self._before[0][days - self._least], np.arange(len(days)), events[:, 0]
-            some = self._events(before[:, None])[:, 0] > same
-            own = self._classes[rows, before % RING, np.minimum(same, MAX_SAME_DAY - 1)]
-            out.append(np.where(some, own, self._n_classes))
-        return np.stack(out, 1).astype(np.int64)
+        before, rows, same = self._before[0][days - self._least], np.arange(len(days)), self._events(0, days[:, None])
+        some = self._events(0, before[:, None]) > same
+        own = self._classes[rows, before % RING, np.minimum(same[:, 0], MAX_SAME_DAY - 1)]
+        own = np.where(some[:, 0], own, self._recurring.shape[1])
+        return np.stack([self._month_day[days - self._least], self._recurrence(days[:, None])[:, 0], own], 1)
 
-    def update(self, days: Integers, classes: Integers | None) -> None:
+    def update(self, days: Integers, classes: Integers) -> None:
         """Add one more row of each of the first parents, shape (n,)."""
         rows, at = np.arange(len(days)), days % RING
-        self._counts[rows, at] = np.where(self._stamps[rows, at] == days, self._counts[rows, at], 0)
+        new = self._stamps[rows, at] != days
         self._stamps[rows, at] = days
-        if classes is not None:
-            self._classes[rows, at, np.minimum(self._counts[rows, at], MAX_SAME_DAY - 1)] = classes
-        self._counts[rows, at] += 1
+        self._counts[:, rows[new], at[new]] = 0
+        monthly = self._recurring[0, classes]
+        place = np.minimum(self._counts[0, rows, at], MAX_SAME_DAY - 1)
+        self._classes[rows[monthly], at[monthly], place[monthly]] = classes[monthly]
+        self._counts[:, rows, at] += self._recurring[:, classes]
 
-    def _events(self, days: Integers) -> Integers:
-        """Return the number of events of the first parents on some days each, shape (n, days)."""
+    def _events(self, kind: int, days: Integers) -> Integers:
+        """Return the number of recurring events of the first parents on some days each, shape (n, days)."""
         rows, at = np.arange(len(days))[:, None], days % RING
-        return np.where(self._stamps[rows, at] == days, self._counts[rows, at], 0)
+        return np.where(self._stamps[rows, at] == days, self._counts[kind, rows, at], 0)
 
-    def _recurrence(self, days: Integers, events: Integers) -> Integers:
-        """Return whether more than ``events`` took place a month, two months and a week before, as a binary number."""
-        before = [*(own[days - self._least] for own in self._before), days - 7]
-        return np.asarray(sum((self._events(own) > events) * 2**bit for bit, own in enumerate(before)), np.int64)
+    def _recurrence(self, days: Integers) -> Integers:
+        """Return whether more events took place a month, two months and a week before than on a day so far.
+
+        The result is a binary number for each day, shape (n, days).
+        """
+        before = [*((0, own[days - self._least]) for own in self._before), (1, days - 7)]
+        return np.asarray(
+            sum((self._events(k, own) > self._events(k, days)) * 2**bit for bit, (k, own) in enumerate(before)),
+            np.int64,
+        )
 
 
 def _before(counts: Integers) -> Integers:

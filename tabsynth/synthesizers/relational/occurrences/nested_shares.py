@@ -79,16 +79,24 @@ class NestedShares:
 
     def _bounds(self, totals: Floats, counts: Integers, at: int) -> tuple[Floats, Floats]:
         """Return the least and the largest number of rows of a class, given the numbers of the earlier classes."""
-        low, high = np.zeros(len(counts)), counts.astype(np.float64)
         before = np.arange(at)
-        for column in np.unique(self.columns[:at]):
-            own = before[self.columns[:at] == column]
-            low = np.maximum(low, totals[:, own[self.inside[at, own]]].sum(1))
-            high = np.minimum(high, counts - totals[:, own[self.apart[at, own]]].sum(1))
-            for whole in before[self.inside[before, at]]:
-                parts = own[self.apart[at, own] & self.inside[whole, own]]
-                high = np.minimum(high, totals[:, whole] - totals[:, parts].sum(1))
+        apart, parts = before[self.apart[at, before]], before[self.inside[at, before]]
+        low, high = self._largest(totals, parts), counts - self._largest(totals, apart)
+        for whole in before[self.inside[before, at]]:
+            high = np.minimum(high, totals[:, whole] - self._largest(totals, apart[self.inside[whole, apart]]))
         return low, np.maximum(high, low)
+
+    def _largest(self, totals: Floats, classes: Integers) -> Floats:
+        """Return the largest sum of the totals of classes without common rows, shape (parents,).
+
+        The sums are those of the classes of each column, and of classes of all columns, the first ones preferred.
+        """
+        across: list[int] = []
+        for one in classes.tolist():
+            if self.apart[one, across].all():
+                across.append(one)
+        groups = [classes[self.columns[classes] == column] for column in np.unique(self.columns[classes])]
+        return np.max([totals[:, own].sum(1) for own in [*groups, np.array(across, np.int64)]], axis=0)
 
     def state(self) -> Arrays:
         """Return arrays for ``from_state``."""
