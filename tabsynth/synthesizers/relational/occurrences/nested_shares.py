@@ -96,7 +96,8 @@ class NestedShares:
             if self.apart[one, across].all():
                 across.append(one)
         groups = [classes[self.columns[classes] == column] for column in np.unique(self.columns[classes])]
-        return np.max([totals[:, own].sum(1) for own in [*groups, np.array(across, np.int64)]], axis=0)
+        sums = [totals[:, own].sum(1) for own in [*groups, np.array(across, np.int64)]]
+        return np.asarray(np.max(sums, axis=0), np.float64)
 
     def state(self) -> Arrays:
         """Return arrays for ``from_state``."""
