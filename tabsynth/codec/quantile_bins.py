@@ -195,13 +195,13 @@ def _cut_bins(
     cut = np.diff(interval, prepend=-1).astype(bool) | (np.diff(within, prepend=0) != 0)
     start = first[cut]
     is_value = single[cut]
-    return _merge_small_bins(start, is_value, len(values), who, floor)
+    return _merge_small_bins(start, is_value, len(values), int((values < 0).sum()), who, floor)
 
 
 def _merge_small_bins(
-    start: Integers, is_value: npt.NDArray[np.bool_], rows: int, who: Integers | None, floor: int
+    start: Integers, is_value: npt.NDArray[np.bool_], rows: int, below: int, who: Integers | None, floor: int
 ) -> tuple[Integers, npt.NDArray[np.bool_], Integers]:
-    """Merge intervals of too few persons into a neighbour."""
+    """Merge intervals of too few persons into a neighbour, of the same sign if any; ``below`` rows are negative."""
     stop = np.append(start[1:], rows)
     n_persons = stop - start
     if who is not None:
@@ -212,14 +212,16 @@ def _merge_small_bins(
     for begin, end, alone in zip(start.tolist(), stop.tolist(), is_value.tolist(), strict=True):
         bin_ = _Bin(begin, end, alone, begin)
         # A small interval joins the interval before it, otherwise the single value beside it.
-        if merged and not merged[-1].is_value and not alone and min(bin_.persons(who), merged[-1].persons(who)) < floor:
-            merged[-1] = _Bin(merged[-1].begin, end, False, merged[-1].begin)
+        last = merged[-1] if merged and (merged[-1].begin < below) == (begin < below) else None
+        if last and not last.is_value and not alone and min(bin_.persons(who), last.persons(who)) < floor:
+            merged[-1] = _Bin(last.begin, end, False, last.begin)
         else:
             merged.append(bin_)
     strong: list[_Bin] = []
     for bin_ in merged:
         weak_before = bool(strong) and not strong[-1].is_value and strong[-1].persons(who) < floor
-        if strong and (weak_before or (not bin_.is_value and bin_.persons(who) < floor)):
+        across = bool(strong) and (strong[-1].begin < below <= bin_.begin) and bin_ is not merged[-1]
+        if strong and (weak_before or (not bin_.is_value and bin_.persons(who) < floor and not across)):
             last = strong[-1]
             single = bin_ if bin_.is_value else last
             strong[-1] = _Bin(last.begin, bin_.end, bin_.is_value or last.is_value, single.row)
@@ -277,7 +279,8 @@ def _bin_edges(low: Floats, high: Floats) -> Floats:
     edges = (high[:-1] + low[1:]) / 2
     left, right = low[:-1] == high[:-1], low[1:] == high[1:]
     edges = np.where(left & ~right, np.nextafter(high[:-1], np.inf), edges)
-    return np.where(right & ~left, low[1:], edges)
+    edges = np.where(right & ~left, low[1:], edges)
+    return np.where((high[:-1] < 0) & (low[1:] > 0), 0.0, edges)
 
 
 def _assign_tokens(mass: Floats, tokens: int, below: float) -> Integers:
@@ -290,9 +293,8 @@ def _assign_tokens(mass: Floats, tokens: int, below: float) -> Integers:
     total = float(mass.sum())
     share = total / tokens
     ends = np.cumsum(mass)
-    tail = [share / 2**i for i in range(1, 64) if share / 2**i >= MIN_TAIL_ROWS]
+    finer = np.array([share / 2**i for i in range(1, 64) if share / 2**i >= MIN_TAIL_ROWS])
     heavy = mass >= share
-    finer = np.array(tail)
     parts = (np.arange(1, tokens) * share, finer, total - finer, ends[heavy], (ends - mass)[heavy], np.array([below]))
     piece = np.searchsorted(np.unique(np.concatenate(parts)), ends - mass / 2, side="right")
     return np.unique(piece, return_inverse=True)[1].astype(np.int64)

@@ -262,7 +262,8 @@ def _band(name: str, terms: tuple[tuple[str, float], ...], columns: Columns) -> 
     if (
         len(kinds) < 2
         or len(start) > 2 * len(kinds)
-        or (stop - start).min() < max(MIN_BOUNDARY_ROWS, columns.min_group)
+        or (stop - start).min() < MIN_BOUNDARY_ROWS
+        or not all(columns.is_supported(rows[begin:end]) for begin, end in zip(start, stop, strict=True))
     ):
         return None
     if evidence < MIN_EVIDENCE_ROWS or (feature[start[1:]] <= feature[stop[:-1] - 1]).any():

@@ -53,6 +53,12 @@ class Columns:
     persons: npt.NDArray[np.int64] | None = None
     min_persons: int = 1
 
+    def is_supported(self, rows: npt.NDArray[np.int64]) -> bool:
+        """Return whether some rows belong to ``min_persons`` persons."""
+        if self.persons is None:
+            return len(rows) >= self.min_group
+        return len(np.unique(self.persons[rows])) >= self.min_persons
+
     def supporting_rows(self, rows: npt.NDArray[np.int64]) -> int:
         """Return the number of leading rows that belong to ``min_persons`` persons, all rows of fewer persons."""
         if self.persons is None:

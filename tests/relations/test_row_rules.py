@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from tabsynth.codec.quantile_bins import measure_quantiles
 from tabsynth.data import Table
 from tabsynth.relations.enforcement import Relations
 from tabsynth.relations.functional_dependencies import discover
-from tabsynth.relations.row_rules import OrderRule
+from tabsynth.relations.row_rules import BandRule, OrderRule
 from tabsynth.schema import Schema
+from tabsynth.schema.columns import Identifier
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.registry import create
 
@@ -249,3 +251,17 @@ def test_an_order_whose_boundary_only_the_ratios_show() -> None:
     table = Table.of(pd.DataFrame({"claim": claim, "paid": paid}))
     rules = Relations.discover(table, Codec.measure(table)).rules
     assert "paid <= claim" in {rule.text for rule in rules}
+
+
+def test_bands_end_at_the_values_of_enough_persons_not_of_many_rows() -> None:
+    """One person has most rows; the ends of the bands are those of the other persons."""
+    rng = np.random.default_rng(0)
+    amount = np.round(np.concatenate([rng.uniform(1, 900, 1000), -rng.uniform(1, 900, 1000)]), 1)
+    person = np.where(rng.random(2000) < 0.3, 0, rng.integers(1, 200, 2000))
+    frame = pd.DataFrame({"person_id": person, "amount": amount, "type": np.where(amount > 0, "credit", "debit")})
+    schema = Schema.infer(frame)
+    schema = replace(schema, columns={**schema.columns, "person_id": Identifier(name="person_id", role="person")})
+    table = Table(frame, schema)
+    rules = Relations.discover(table, Codec.measure(table, min_group=5)).rules
+    band = next(rule for rule in rules if isinstance(rule, BandRule))
+    assert max(band.upper[0], -band.lower[1]) > -25  # the fifth smallest amount of 1,000

@@ -130,3 +130,14 @@ def test_a_class_that_an_earlier_column_decides_is_counted_there() -> None:
     encoded = codec.encode(frame)[:, order[0]]
     assert totals.tokens.tolist() == [encoded[0], encoded[1]]
     assert _class_totals(planned, frame, codec, codec.encode(frame), order[1:]).slots.tolist() == [1, 0]
+
+
+def test_disjoint_classes_of_different_columns_leave_the_rest() -> None:
+    """Interest is an operation and salary a purpose; the cash payments are all other rows."""
+    kinds = np.array(["interest", "salary", "cash"] * 4)
+    rows = [kinds == name for name in ("interest", "salary", "cash")]
+    nesting = NestedShares.of(rows, ["operation", "purpose", "operation"])
+    totals = np.array([[2.0, 3.0, 5.0], [1.0, 0.0, 4.0]])
+    shares = nesting.shares(totals, np.array([10, 5]))
+    np.testing.assert_array_equal(shares[:, 2], [1, 1])
+    np.testing.assert_array_equal(nesting.totals(shares, np.array([10, 5])), totals)
