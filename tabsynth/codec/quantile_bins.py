@@ -72,7 +72,7 @@ def measure_quantiles(
     bin_low, bin_high = _bin_bounds(values, start, is_value, row, step)
     mass = np.diff(np.append(start, len(values))).astype(np.float64)
     bins, rounding = describe_inner_numbers(
-        Bins(bin_low, bin_high, mass, _assign_tokens(mass, tokens, float((values < 0).sum()))),
+        Bins(bin_low, bin_high, mass, _assign_tokens(mass, tokens)),
         values,
         who,
         start,
@@ -187,21 +187,20 @@ def _cut_bins(
     single = (n_persons >= floor) & (few | (rows >= group))
     # Intervals between single values are cut at every `width` rows, counted from the interval's own start.
     width = max(group, min(2 * floor, len(values) // (2 * tokens)))
-    # No interval has numbers of both signs: credits and debits follow different rules.
-    interval = np.cumsum(single | np.append(False, single[:-1]) | (np.diff(values[first] < 0, prepend=values[0] < 0)))
+    interval = np.cumsum(single | np.append(False, single[:-1]))
     begins = np.flatnonzero(np.diff(interval, prepend=-1))
     before = np.cumsum(rows) - rows
     within = (before - np.repeat(before[begins], np.diff(np.append(begins, len(first))))) // width
     cut = np.diff(interval, prepend=-1).astype(bool) | (np.diff(within, prepend=0) != 0)
     start = first[cut]
     is_value = single[cut]
-    return _merge_small_bins(start, is_value, len(values), int((values < 0).sum()), who, floor)
+    return _merge_small_bins(start, is_value, len(values), who, floor)
 
 
 def _merge_small_bins(
-    start: Integers, is_value: npt.NDArray[np.bool_], rows: int, below: int, who: Integers | None, floor: int
+    start: Integers, is_value: npt.NDArray[np.bool_], rows: int, who: Integers | None, floor: int
 ) -> tuple[Integers, npt.NDArray[np.bool_], Integers]:
-    """Merge intervals of too few persons into a neighbour, of the same sign if any; ``below`` rows are negative."""
+    """Merge intervals of too few persons into a neighbour."""
     stop = np.append(start[1:], rows)
     n_persons = stop - start
     if who is not None:
@@ -212,16 +211,14 @@ def _merge_small_bins(
     for begin, end, alone in zip(start.tolist(), stop.tolist(), is_value.tolist(), strict=True):
         bin_ = _Bin(begin, end, alone, begin)
         # A small interval joins the interval before it, otherwise the single value beside it.
-        last = merged[-1] if merged and (merged[-1].begin < below) == (begin < below) else None
-        if last and not last.is_value and not alone and min(bin_.persons(who), last.persons(who)) < floor:
-            merged[-1] = _Bin(last.begin, end, False, last.begin)
+        if merged and not merged[-1].is_value and not alone and min(bin_.persons(who), merged[-1].persons(who)) < floor:
+            merged[-1] = _Bin(merged[-1].begin, end, False, merged[-1].begin)
         else:
             merged.append(bin_)
     strong: list[_Bin] = []
     for bin_ in merged:
         weak_before = bool(strong) and not strong[-1].is_value and strong[-1].persons(who) < floor
-        across = bool(strong) and (strong[-1].begin < below <= bin_.begin) and bin_ is not merged[-1]
-        if strong and (weak_before or (not bin_.is_value and bin_.persons(who) < floor and not across)):
+        if strong and (weak_before or (not bin_.is_value and bin_.persons(who) < floor)):
             last = strong[-1]
             single = bin_ if bin_.is_value else last
             strong[-1] = _Bin(last.begin, bin_.end, bin_.is_value or last.is_value, single.row)
@@ -268,9 +265,6 @@ def _bin_bounds(
     border = np.where(is_value[right], np.maximum(middle[right] - step / 2, middle[left]), border)
     high[left] = np.where(over & ~is_value[left], border, high[left])
     low[right] = np.where(over & ~is_value[right], border, low[right])
-    negative, positive = values[stop - 1] < 0, values[start] > 0
-    low = np.where(positive, np.maximum(low, np.minimum(step, middle)), low)
-    high = np.where(negative, np.minimum(high, np.maximum(-step, middle)), high)
     return np.clip(low, values[0], values[-1]), np.clip(high, values[0], values[-1])
 
 
@@ -279,22 +273,28 @@ def _bin_edges(low: Floats, high: Floats) -> Floats:
     edges = (high[:-1] + low[1:]) / 2
     left, right = low[:-1] == high[:-1], low[1:] == high[1:]
     edges = np.where(left & ~right, np.nextafter(high[:-1], np.inf), edges)
-    edges = np.where(right & ~left, low[1:], edges)
-    return np.where((high[:-1] < 0) & (low[1:] > 0), 0.0, edges)
+    return np.where(right & ~left, low[1:], edges)
 
 
-def _assign_tokens(mass: Floats, tokens: int, below: float) -> Integers:
-    """Return the token of each bin: one each if they suffice, else equal shares, heavy bins alone and finer tails.
-
-    No token has numbers of both signs; ``below`` is the mass of the negative numbers.
-    """
+def _assign_tokens(mass: Floats, tokens: int) -> Integers:
+    """Return the token of each bin: one each if they suffice, else equal shares, heavy bins alone and finer tails."""
     if len(mass) <= tokens:
         return np.arange(len(mass), dtype=np.int64)
     total = float(mass.sum())
     share = total / tokens
     ends = np.cumsum(mass)
-    finer = np.array([share / 2**i for i in range(1, 64) if share / 2**i >= MIN_TAIL_ROWS])
+    tail = [share / 2**i for i in range(1, 64) if share / 2**i >= MIN_TAIL_ROWS]
     heavy = mass >= share
-    parts = (np.arange(1, tokens) * share, finer, total - finer, ends[heavy], (ends - mass)[heavy], np.array([below]))
-    piece = np.searchsorted(np.unique(np.concatenate(parts)), ends - mass / 2, side="right")
+    breaks = np.unique(
+        np.concatenate(
+            [
+                np.arange(1, tokens) * share,
+                tail,
+                total - np.array(tail),
+                ends[heavy],
+                (ends - mass)[heavy],
+            ]
+        )
+    )
+    piece = np.searchsorted(breaks, ends - mass / 2, side="right")
     return np.unique(piece, return_inverse=True)[1].astype(np.int64)
