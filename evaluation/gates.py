@@ -21,6 +21,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tabsynth.common.input_files import check_depth
 from tabsynth.common.yaml_files import read_yaml
 from tabsynth.errors import InputError, quote, shorten
 from tabsynth.evaluation.metric_specs import GATE_INTERVAL_FACTOR, SPECS, area_of, excess_over_floor
@@ -80,6 +81,7 @@ def read_gates(source: str | Path | Mapping[str, Any], *, any_name: bool = False
         InputError: A score, a key or the gate of a waiver is unknown, a limit is not a number, or a waiver is
             incomplete.
     """
+    check_depth(source, "the mapping of gates")
     if str(source) == DEFAULT:
         gated = {name: spec.limits for name, spec in SPECS.items() if spec.gate and spec.limits}
         return [Gate(name, {"above_floor": limits[1]}, optional=True) for name, limits in gated.items()]

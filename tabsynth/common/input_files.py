@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tabsynth.common.text import is_unicode
-from tabsynth.errors import SourceError
+from tabsynth.errors import InputError, SourceError
 
 MAX_BYTES = 1 << 26
 MAX_DEPTH = 100
@@ -109,6 +109,24 @@ def check_plain(data: Any) -> None:
             return
         level = below
     raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+
+
+def check_depth(data: Any, what: str, error: type[InputError] = InputError) -> None:
+    """Raise an error of a type if data of the caller is nested too deep to be compared, copied or shown.
+
+    Args:
+        data: Plain data; its containers are dictionaries, lists, tuples and sets.
+        what: Its name, for the message.
+        error: The type.
+    """
+    containers = (Mapping, list, tuple, set, frozenset)
+    level = [data] if isinstance(data, containers) else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return
+        inner = (item for value in level for item in (value.values() if isinstance(value, Mapping) else value))
+        level = list({id(item): item for item in inner if isinstance(item, containers)}.values())
+    raise error(f"{what} is nested deeper than {MAX_DEPTH} levels; is it other data?")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tabsynth.common.atomic_files import check_writable, replace_atomically
+from tabsynth.common.input_files import check_depth
 from tabsynth.common.text import is_unicode
 from tabsynth.common.validation import checked_arguments
 from tabsynth.data.csv_files import write_csv
@@ -61,14 +62,14 @@ def write(
     schema = data.schema if isinstance(data, Table) and schema is None else schema
     schema = None if schema is None else Schema.of(schema)
     if is_database_url(path):
-        _check_names(frame)
+        _check_frame(frame)
         write_frame(frame, str(path), table=table, mode=mode or "create", schema=schema)
         return
     _check_file_options(path, table, mode)
     target = Path(path)
     kind = file_format(target)
     check_writable(target)
-    _check_names(frame)
+    _check_frame(frame)
     frame = _to_dense(frame)
     with replace_atomically(target) as temporary:
         if kind == "csv":
@@ -138,7 +139,7 @@ def write_chunks(
         writer: list[pyarrow.parquet.ParquetWriter] = []
 
         def append(frame: pd.DataFrame) -> None:
-            _check_names(frame)
+            _check_frame(frame)
             if first and not frame.columns.equals(first[0]):
                 raise DataError(
                     f"a chunk has the columns {quote(frame.columns)}, the first had {quote(first[0])}; all chunks need "
@@ -177,7 +178,7 @@ def _check_file_options(path: str | Path, table: str | None, mode: str | None) -
         raise SourceError(f"{str(path)!r} is a file; table and mode are for databases")
 
 
-def _check_names(frame: pd.DataFrame) -> None:
+def _check_frame(frame: pd.DataFrame) -> None:
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"expected a DataFrame or a Table to write, not {type(frame).__name__}")
     twice = frame.columns[frame.columns.duplicated()].unique()
@@ -188,6 +189,9 @@ def _check_names(frame: pd.DataFrame) -> None:
         raise DataError(f"column names must be text, not {quote(odd)}" if odd else "the table has no columns")
     if broken := [name for name in frame.columns if not is_unicode(name)]:
         raise DataError(f"column names must be valid Unicode, not {quote(broken)}; rename them")
+    for name in frame.select_dtypes(object):
+        containers = [cell for cell in frame[name] if isinstance(cell, (dict, list, tuple))]
+        check_depth(containers, f"column {name!r}", DataError)
 
 
 def _to_dense(frame: pd.DataFrame) -> pd.DataFrame:

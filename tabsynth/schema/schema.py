@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.common.html_tables import html_table
+from tabsynth.common.input_files import check_depth
 from tabsynth.errors import SchemaError, quote
 from tabsynth.schema.columns import (
     KINDS,
@@ -168,6 +169,7 @@ class Schema(Mapping[str, Column]):
         """
         if not isinstance(data, Mapping) or not isinstance(data.get("columns"), Mapping):
             raise SchemaError('a schema is a mapping with "columns": {name: {"kind": ...}}')
+        check_depth(data, "the schema", SchemaError)
         version = data.get("version", VERSION)
         if not isinstance(version, int) or version > VERSION:
             raise SchemaError(f"schema version {version!r} is later than {VERSION}: upgrade tabsynth to read it")
@@ -221,6 +223,7 @@ class Schema(Mapping[str, Column]):
             return cls.from_dict(schema)
         if isinstance(schema, (str, Path)):
             return cls.from_json(schema)
+        check_depth(schema, "the schema", SchemaError)
         raise SchemaError(f"schema must be a Schema, its dictionary or the path of its file, not {schema!r:.80}")
 
     def to_sdv(self) -> dict[str, Any]:

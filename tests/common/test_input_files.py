@@ -9,19 +9,23 @@ import zipfile
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tabsynth.common.input_files import check_regular_file, read_json
+from tabsynth.common.input_files import check_depth, check_regular_file, read_json
 from tabsynth.common.model_file import ModelFile, load, save
 from tabsynth.common.text import escape_controls
 from tabsynth.common.yaml_files import read_yaml
-from tabsynth.data import read
-from tabsynth.errors import SourceError, TabsynthError, quote
+from tabsynth.data import read, write
+from tabsynth.errors import ConditionError, DataError, InputError, SchemaError, SourceError, TabsynthError, quote
+from tabsynth.evaluation.gates import read_gates
 from tabsynth.rules import generate
 from tabsynth.schema import Schema
+from tabsynth.schema.database.database_schema import DatabaseSchema
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 JSON = {
     '{"a": 1, "a": 2}': "'a' is given twice",
@@ -126,6 +130,40 @@ def test_compressed_members_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TabsynthError, match="compressed or encrypted"):
         load(_model(tmp_path / "m.tabsynth", compression=zipfile.ZIP_DEFLATED))
     assert load(_model(tmp_path / "m.tabsynth")).config == {"a": 1}
+
+
+def _nested(kind: type) -> Any:
+    data: Any = kind()
+    for _ in range(5000):
+        data = {"a": data} if kind is dict else [data]
+    return data
+
+
+@pytest.mark.parametrize("kind", [dict, list])
+def test_deep_data_of_a_caller_is_refused(tmp_path: Path, kind: type) -> None:
+    deep = _nested(kind)
+    model = MarginalSynthesizer(components=2).fit(pd.DataFrame({"c": ["a", "b"] * 15}), seed=0)
+    calls: list[tuple[type[TabsynthError], Callable[[], object]]] = [
+        (SchemaError, lambda: Schema.from_dict({"columns": {"x": deep}})),
+        (SchemaError, lambda: Schema.from_dict({"columns": {"x": {"kind": "numeric", "sdv": deep}}})),
+        (SchemaError, lambda: Schema.from_dict({"columns": {"x": {"kind": "numeric"}}, "constraints": [deep]})),
+        (SchemaError, lambda: DatabaseSchema.from_dict({"tables": {"t": deep}})),
+        (SchemaError, lambda: Schema.of([deep])),
+        (InputError, lambda: read_gates({"gates": {"trend_error": deep}})),
+        (ConditionError, lambda: model.sample(3, given={"c": deep})),
+        *((DataError, lambda n=n: write(pd.DataFrame({"x": [deep]}), tmp_path / f"w.{n}")) for n in ("csv", "jsonl")),
+    ]
+    for error, call in calls:
+        with pytest.raises(error, match="nested deeper than 100 levels"):
+            call()
+
+
+def test_data_that_contains_itself_is_refused() -> None:
+    loop: list[Any] = []
+    loop += [loop, loop]
+    with pytest.raises(InputError, match="nested deeper"):
+        check_depth(loop, "data")
+    check_depth({"a": [[{"b": (1, {2})}]]}, "data")
 
 
 FRAME = pd.DataFrame(

@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tabsynth.common.input_files import check_depth
 from tabsynth.errors import SchemaError, quote
 from tabsynth.schema.columns import Datetime, Numeric
 from tabsynth.schema.schema import Schema
@@ -262,6 +263,7 @@ class DatabaseSchema:
         """
         if not isinstance(data, Mapping) or not isinstance(data.get("tables"), Mapping):
             raise SchemaError('a database schema is a mapping with "tables": {name: schema}')
+        check_depth(data, "the database schema", SchemaError)
         unknown = set(data) - {
             "version",
             "tables",

@@ -16,6 +16,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, time_zone
+from tabsynth.common.input_files import check_depth
 from tabsynth.errors import ConditionError, DataError, quote, shorten
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import has_offset, parse_dates
@@ -67,6 +68,7 @@ def check_scalars(name: str, wanted: Any, rows: int) -> None:
             f"given[{name!r}] has {len(wanted)} values for {rows} rows; give one value, or draw the rows of a frame of "
             "conditions with sample(given=frame)"
         )
+    check_depth(wanted, f"given[{name!r}]", ConditionError)
     values = wanted if isinstance(wanted, (tuple, list, set, frozenset, pd.Series)) else [wanted]
     if not all(isinstance(value, Hashable) and pd.api.types.is_scalar(value) for value in values):
         raise ConditionError(
