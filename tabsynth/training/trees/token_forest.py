@@ -36,8 +36,11 @@ EXPONENT_BIAS = 127
 MAX_PLACE = 2**30
 """A rank above all others."""
 
-BLOCK = 1024
-"""Rows evaluated at once on a CPU; their bit sets then fit the cache."""
+MAX_JOINT_TOKENS = 128
+"""Maximum combinations of the tokens of slots that share one table of bit sets."""
+
+BLOCK_CELLS = 1 << 19
+"""Bit sets evaluated at once on a CPU: enough to amortise the calls, and few enough for the cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,18 +106,28 @@ class Forest:
         return cls(layout, nodes, leaves, outputs)
 
     @cached_property
-    def _open(self) -> dict[int, Tensor]:
-        """Return the leaves that each token allows for each split slot, as bit sets, int16, shape (size, trees)."""
+    def _open(self) -> dict[tuple[int, ...], Tensor]:
+        """Return the leaves that the tokens of split slots allow, as bit sets, int16, shape (combinations, trees).
+
+        Slots of few tokens share a table, with a row for each combination of their tokens.
+        """
         whole = np.zeros(len(self.leaves), np.int32)
         np.bitwise_or.at(whole, self.nodes[:, TREE], self.nodes[:, LEFT] | self.nodes[:, RIGHT])
         whole[whole == 0] = 1
-        found: dict[int, Tensor] = {}
-        for slot in np.unique(self.nodes[:, SLOT]).tolist() or [0]:
+        found: dict[tuple[int, ...], Tensor] = {}
+        slots: tuple[int, ...] = ()
+        for slot in sorted(np.unique(self.nodes[:, SLOT]).tolist() or [0], key=lambda slot: self.layout.sizes[slot]):
             own = np.tile(whole, (self.layout.sizes[slot], 1))
             place = places(self.layout, slot)
             for tree, _, most, left, right in self.nodes[self.nodes[:, SLOT] == slot]:
                 own[:, tree] &= np.where(place <= most, ~right, ~left)
-            found[slot] = torch.from_numpy(own.astype(np.int16))
+            table = torch.from_numpy(own.astype(np.int16))
+            if slots and len(found[slots]) * len(table) <= MAX_JOINT_TOKENS:
+                table = (found.pop(slots).unsqueeze(1) & table).flatten(0, 1)
+                slots = (*slots, slot)
+            else:
+                slots = (slot,)
+            found[slots] = table
         return found
 
     def read(self, tokens: Tensor, ways: int = 0) -> tuple[Tensor, Tensor]:
@@ -125,17 +138,20 @@ class Forest:
             ways: Number of trees whose leaves are returned.
         """
         device = tokens.device
-        tables = {slot: table.to(device) for slot, table in self._open.items()}
+        tables = {slots: table.to(device) for slots, table in self._open.items()}
         values = torch.from_numpy(self.leaves).to(device)
         first = torch.arange(len(values), dtype=torch.int32, device=device) * LEAVES - EXPONENT_BIAS
         leaf_sums = torch.empty(len(tokens), self.outputs, device=device)
         fallen = torch.empty(len(tokens), min(ways, len(values)), dtype=torch.int32, device=device)
-        block = BLOCK if device.type == "cpu" else 1 << 16
+        block = max(BLOCK_CELLS // len(values), 1) if device.type == "cpu" else 1 << 16
         for begin in range(0, len(tokens), block):
             part = tokens[begin : begin + block]
             left = None
-            for slot, table in tables.items():
-                own = table.index_select(0, part[:, slot])
+            for (slot, *others), table in tables.items():
+                row = part[:, slot]
+                for other in others:
+                    row = row * self.layout.sizes[other] + part[:, other]
+                own = table.index_select(0, row)
                 left = own if left is None else left.bitwise_and_(own)
             assert left is not None
             # One bit is left; the exponent of the number as a float is the leaf.

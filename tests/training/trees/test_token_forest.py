@@ -55,11 +55,11 @@ def fit(layout: Layout, request: pytest.FixtureRequest) -> tuple[lightgbm.Booste
 def test_a_forest_says_what_its_trees_say(layout: Layout, fit: tuple[lightgbm.Booster, Forest]) -> None:
     """To single precision, on rows that the trees were not fitted on, and as many as make more than one block."""
     trees, forest = fit
-    tokens = torch.from_numpy(rows(3000, 3))
+    tokens = torch.from_numpy(rows(15_000, 3))
     said, leaves = forest.read(tokens, 7)
-    expected = np.asarray(trees.predict(features(tokens, layout), raw_score=True)).reshape(3000, -1)
+    expected = np.asarray(trees.predict(features(tokens, layout), raw_score=True)).reshape(15_000, -1)
     np.testing.assert_allclose(said.numpy(), expected, atol=1e-5, rtol=1e-5)
-    fallen = np.asarray(trees.predict(features(tokens, layout), pred_leaf=True)).reshape(3000, -1)
+    fallen = np.asarray(trees.predict(features(tokens, layout), pred_leaf=True)).reshape(15_000, -1)
     np.testing.assert_array_equal(leaves.numpy(), fallen[:, :7])
 
 
