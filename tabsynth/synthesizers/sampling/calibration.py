@@ -116,25 +116,29 @@ def sample_balanced(probabilities: Tensor, groups: Tensor, generator: torch.Gene
     device = probabilities.device
     order = torch.randperm(rows, generator=generator, device=device)
     uniforms = torch.rand(rows, 1, generator=generator, device=device)
-    ordered, member = probabilities[order], groups[order]
-    many = member.amax(0) + 1
-    member = member + (many.cumsum(0) - many).to(member.dtype)
-    sizes = torch.bincount(member.view(-1), minlength=int(many.sum()))
+    possible = probabilities.any(0).nonzero().squeeze(1)
+    ordered, most = probabilities[:, possible].index_select(0, order), int(groups.max()) + 1
+    member = groups.index_select(0, order) + torch.arange(n_groupings, device=device, dtype=groups.dtype) * most
+    sizes = torch.bincount(member.view(-1), minlength=n_groupings * most)
     # Rows of one step are independent of each other, so they share the correction.
     part_of = 1 / (1 + sizes * (BALANCE_ROWS / rows)) / n_groupings
     owed = torch.zeros(ordered.shape[1], len(sizes), device=device)
     tokens = torch.empty(rows, 1, dtype=torch.long, device=device)
     for begin in range(0, rows, BALANCE_ROWS):
         some = slice(begin, begin + BALANCE_ROWS)
-        part, mine = ordered[some], member[some]
+        part, mine = ordered[some], member[some].long()
         due = part + functional.embedding_bag(mine, (owed * part_of).T.contiguous(), mode="sum")
         due = due.clamp_(min=0) * (part > 0)
         reach = torch.where(due.any(1, keepdim=True), due, part).cumsum(1, dtype=torch.float64)
         tokens[some] = (reach <= uniforms[some] * reach[:, -1:]).sum(1, keepdim=True)
         left = part.scatter_add(1, tokens[some], torch.full_like(part[:, :1], -1.0))
-        owed += left.T @ torch.zeros(len(part), len(sizes), device=device).scatter_(1, mine.long(), 1.0)
+        if device.type == "cpu":
+            each = left.T.unsqueeze(2).expand(-1, -1, n_groupings).reshape(len(owed), -1)
+            owed.scatter_add_(1, mine.view(1, -1).expand(len(owed), -1), each)
+        else:  # elsewhere scatter_add_ adds in varying order
+            owed += left.T @ torch.zeros(len(part), len(sizes), device=device).scatter_(1, mine, 1.0)
     out = torch.empty(rows, dtype=torch.long, device=device)
-    out[order] = tokens.squeeze(1)
+    out[order] = possible[tokens.squeeze(1)]
     return out
 
 

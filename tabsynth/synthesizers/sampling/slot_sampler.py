@@ -123,14 +123,14 @@ class SlotSampler:
             groups: Groups of similar rows to balance, shape (rows, ways); by default rows are sorted by the tokens of
                 the slot's parents and sampled with stratified uniforms.
         """
-        options, first, counts = self.options, tokens, None
+        options, emit, limit, first, counts = self.options, self.emit[slot], self.options.limits[slot], tokens, None
+        low = emit.ndim == 2  # a low digit, which follows its high one
         if prefixes is not None:
             counts = torch.bincount(prefixes, minlength=len(logits))
-            rows = torch.arange(len(tokens), device=tokens.device)
-            first = tokens[torch.empty_like(counts).index_copy_(0, prefixes, rows)]
+            if low or (limit is not None and limit.ndim == 2):  # only these depend on other tokens
+                rows = torch.arange(len(tokens), device=tokens.device)
+                first = tokens[torch.empty_like(counts).index_copy_(0, prefixes, rows)]
         chances, _ = self.probabilities(first, slot, logits)
-        emit = self.emit[slot]
-        low = emit.ndim == 2  # a low digit, which follows its high one
         if options.calibrate and not low and slot not in self.layout.slots_with_absent_rows:
             target = torch.from_numpy(self.layout.target_marginal(slot, emit)).to(chances)
             self.fitted_weights[slot] = fit_calibration_weights(chances, target, counts)

@@ -76,7 +76,7 @@ class AutoregressiveModel:
             part = slice(begin, begin + self.batch)
             start = hidden[part] if crossed is None else hidden[part] + crossed(tokens[part])
             with product_autocast(self.device):
-                values = functional.linear(self.net.trunk(start), head).float() + bias
+                values = functional.linear(self.net.trunk(start), head).float().add_(bias)
             if skip is not None and at:
                 known = tokens[part][:, at]
                 groups = torch.where(known < 0, pad, self._groups(known, at))

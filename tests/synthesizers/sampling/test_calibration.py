@@ -87,5 +87,8 @@ def test_balance_never_draws_what_cannot_be() -> None:
     assert bool((probabilities[torch.arange(4000), drawn] > 0).all())
     certain = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat(5, 1)
     one = torch.zeros(10, 1, dtype=torch.int32)
+    with_impossible = torch.zeros(4000, 6).index_copy_(1, torch.tensor([1, 2, 4, 5]), probabilities)
+    again = sample_balanced(with_impossible, grouped(4000, 6), torch.Generator().manual_seed(7))
+    assert torch.equal(again, torch.tensor([1, 2, 4, 5])[drawn])
     assert sample_balanced(certain, one, torch.Generator()).tolist() == [0, 1] * 5
     assert sample_balanced(certain[:1], one[:1], torch.Generator()).tolist() == [0]
