@@ -204,11 +204,15 @@ class QuantileCoder:
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> QuantileCoder:
-        """Rebuild a coder from its state."""
+        """Rebuild a coder from its state.
+
+        Raises:
+            ValueError: Its arrays do not describe a quantile function.
+        """
         rounding = {
             key.removeprefix("rounding."): array for key, array in arrays.items() if key.startswith("rounding.")
         }
-        return cls(
+        coder = cls(
             **{name: arrays[name] for name in ("low", "high", "mass", "token", "edges", "counts")},
             allowed_tokens=arrays["emit"].astype(bool),
             decimals=None if config["decimals"] is None else int(config["decimals"]),
@@ -216,6 +220,22 @@ class QuantileCoder:
             single=bool(config.get("single")),
             rounding=Rounding(**rounding) if rounding else None,
         )
+        coder._check()
+        return coder
+
+    def _check(self) -> None:
+        """Raise a ValueError unless the arrays describe a quantile function."""
+        bins, steps = self.low.shape, np.diff(self.token, prepend=0)
+        if not self.token.size or self.token[0] or not np.isin(steps, (0, 1)).all():
+            raise ValueError("the tokens of a number do not ascend from 0")
+        if any(array.shape != bins for array in (self.high, self.mass, self.token)):
+            raise ValueError("the bins of a number differ in their arrays")
+        if self.edges.shape != (bins[0] - 1,) or not (np.isfinite(self.mass).all() and (self.mass > 0).all()):
+            raise ValueError("the bins of a number have no edges or no rows")
+        if any(array.shape != (self.size,) for array in (self.counts, self.allowed_tokens)):
+            raise ValueError("the counts of a number do not match its tokens")
+        if self.rounding is not None:
+            self.rounding.check(bins[0])
 
 
 @dataclass(frozen=True, eq=False)

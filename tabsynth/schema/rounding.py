@@ -45,6 +45,16 @@ class Rounding:
     high: Floats
     endings: Floats | None = None
 
+    def check(self, bins: int) -> None:
+        """Raise a ValueError unless the arrays fit each other and a number of bins."""
+        blocks, units = len(self.low), self.units.shape
+        shapes = self.high.shape == self.low.shape and self.shares.shape == (blocks, *units) and units[0] > 0
+        if not shapes or (self.endings is not None and self.endings.shape != units):
+            raise ValueError("the rounding units of a number do not match their shares")
+        whole = self.block.shape == (bins,) and self.block.dtype.kind in "iu"
+        if not whole or not ((self.block >= 0) & (self.block < blocks)).all():
+            raise ValueError("the rounding units of a number do not match its bins")
+
     def round(self, value: Floats, run: Integers, draw: Floats, atoms: Floats) -> Floats:
         """Round each number to a unit that is sampled with the frequencies of its block, shape (n,).
 

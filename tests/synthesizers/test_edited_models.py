@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tabsynth.common.arrays import Arrays
 from tabsynth.common.model_file import ModelFile, save
 from tabsynth.errors import ModelFileError, TabsynthError
 from tabsynth.synthesizers import registry
@@ -43,8 +44,8 @@ def edited(config: dict[str, Any], path: tuple[Any, ...], value: Any = None, *, 
     return config
 
 
-def sampled(file: ModelFile, config: dict[str, Any], folder: Path) -> pd.DataFrame:
-    save(folder / "m.tabsynth", ModelFile(file.kind, config, file.arrays))
+def sampled(file: ModelFile, config: dict[str, Any], folder: Path, arrays: Arrays | None = None) -> pd.DataFrame:
+    save(folder / "m.tabsynth", ModelFile(file.kind, config, file.arrays if arrays is None else arrays))
     return registry.load(folder / "m.tabsynth").sample(3, seed=0)
 
 
@@ -102,3 +103,15 @@ def test_an_edit_of_a_rule_raises_our_error_or_none(tmp_path: Path) -> None:
         except TabsynthError:
             refused += 1
     assert refused > 40
+
+
+@pytest.mark.parametrize("name", ["low", "high", "mass", "token", "edges", "counts", "emit"])
+def test_bins_that_do_not_fit_are_refused(file: ModelFile, name: str, tmp_path: Path) -> None:
+    key = next(key.replace(".edges", f".{name}") for key in file.arrays if key.endswith(".edges"))
+    arrays = {**file.arrays, key: file.arrays[key][:-1]}
+    with pytest.raises(ModelFileError, match="of a number"):
+        sampled(file, file.config, tmp_path, arrays)
+    if name in ("mass", "token"):
+        arrays[key] = np.full_like(file.arrays[key], {"mass": -1, "token": 10**9}[name])
+        with pytest.raises(ModelFileError, match="of a number"):
+            sampled(file, file.config, tmp_path, arrays)

@@ -27,7 +27,7 @@ from tabsynth.synthesizers.relational.private.database_model import PrivateDatab
 from tabsynth.synthesizers.relational.private.fit import fit_private_database
 from tabsynth.synthesizers.relational.private.public_tables import prepare_public_tables
 from tabsynth.synthesizers.relational.private.state import from_private_file, to_private_file
-from tabsynth.synthesizers.relational.state import KIND, from_file, to_file
+from tabsynth.synthesizers.relational.state import KIND, from_file, report_damage, to_file
 
 
 class RelationalSynthesizer(CheckedArguments, BaseEstimator):  # type: ignore[misc]
@@ -66,6 +66,8 @@ class RelationalSynthesizer(CheckedArguments, BaseEstimator):  # type: ignore[mi
     _model: DatabaseModel | PrivateDatabase
     _forms: TableForms
 
+    _path: str | None = None  # of the file that the model was read from
+
     def __init__(
         self, *, epochs: int | None = None, min_group: int = 5, max_children: Mapping[str, int] | None = None
     ) -> None:
@@ -101,6 +103,7 @@ class RelationalSynthesizer(CheckedArguments, BaseEstimator):  # type: ignore[mi
             PrivacyError: The privacy cannot be guaranteed with this schema and budget.
         """
         check_positive_integers(epochs=self.epochs, min_group=self.min_group, **(self.max_children or {}))
+        self._path = None
         if privacy is not None:
             return self._fit_private(tables, schema, privacy, seed, progress)
         schema = DatabaseSchema.infer(tables) if schema is None else schema
@@ -175,8 +178,9 @@ class RelationalSynthesizer(CheckedArguments, BaseEstimator):  # type: ignore[mi
         """
         wanted, conditions = self._request(n, scale, given)
         rng = np.random.default_rng(random_seed() if seed is None else validate_seed(seed))
-        drawn = self._model.sample(wanted, conditions, rng, progress)
-        return self._forms.restore(drawn, self._model.schema, self.schema_, given or {})
+        with report_damage(self._path):
+            drawn = self._model.sample(wanted, conditions, rng, progress)
+            return self._forms.restore(drawn, self._model.schema, self.schema_, given or {})
 
     def sample_chunks(
         self,
@@ -215,8 +219,9 @@ class RelationalSynthesizer(CheckedArguments, BaseEstimator):  # type: ignore[mi
         numbers = KeyNumbers(int(np.random.default_rng(seed).integers(2**62)))
         with progress_bar(sum(wanted.values()), "sampling", "row", progress) as bar:
             for at, part in enumerate(parts):
-                drawn = self._model.sample(part, conditions, np.random.default_rng([seed, at]), shown, numbers)
-                joined = self._forms.restore(drawn, self._model.schema, self.schema_, given or {})
+                with report_damage(self._path):
+                    drawn = self._model.sample(part, conditions, np.random.default_rng([seed, at]), shown, numbers)
+                    joined = self._forms.restore(drawn, self._model.schema, self.schema_, given or {})
                 yield {name: joined[name] for name in joined if at == 0 or name not in self.schema_.reference}
                 bar.update(sum(part.values()))
 
@@ -254,10 +259,11 @@ class RelationalSynthesizer(CheckedArguments, BaseEstimator):  # type: ignore[mi
         file = model_file.load(path)
         private = file.kind == KIND and file.config.get("private")
         fitted, facts = from_private_file(file, str(path)) if private else from_file(file, str(path))
-        model = cls(**facts["parameters"])
-        model.rows_, model.seed_ = dict(facts["rows"]), int(facts["seed"])
-        model._model, model.schema_ = fitted, DatabaseSchema.from_dict(facts["schema"])
-        model._forms = TableForms.from_dict(facts)
+        with report_damage(str(path)):
+            model = cls(**facts["parameters"])
+            model.rows_, model.seed_ = {name: int(rows) for name, rows in facts["rows"].items()}, int(facts["seed"])
+            model._model, model.schema_ = fitted, DatabaseSchema.from_dict(facts["schema"])
+            model._forms, model._path = TableForms.from_dict(facts), str(path)
         return model
 
     def card(self) -> dict[str, Any]:

@@ -140,12 +140,27 @@ class GaussianCopula:
 
     @classmethod
     def from_arrays(cls, arrays: Arrays, layout: Layout) -> GaussianCopula:
-        """Rebuild a copula."""
+        """Rebuild a copula.
+
+        Raises:
+            ValueError: The arrays are those of other slots.
+        """
         covariance, exponents = torch.from_numpy(arrays["copula.covariance"].copy()), arrays["copula.exponents"]
-        orders = arrays.get("copula.orders")
+        orders, n_slots = arrays.get("copula.orders"), len(layout.sizes)
+        if covariance.shape != (n_slots, n_slots) or exponents.shape[:1] != (n_slots,) or exponents.ndim != 2:
+            raise ValueError("the copula is that of other slots")
+        ends = np.cumsum(layout.sizes)[:-1]
+        if orders is not None and (
+            orders.dtype.kind != "i"
+            or orders.shape != (sum(layout.sizes),)
+            or any((np.sort(own) != np.arange(len(own))).any() for own in np.split(orders, ends))
+        ):
+            raise ValueError("the copula's order of tokens is that of other slots")
         if orders is None:
             return cls(layout, covariance, exponents)
-        return cls(layout, covariance, exponents, torch.split(torch.from_numpy(orders.copy()), list(layout.sizes)))
+        return cls(
+            layout, covariance, exponents, torch.split(torch.from_numpy(orders.astype(np.int64)), list(layout.sizes))
+        )
 
     def _category_orders(self, tokens: Tokens) -> tuple[Tensor, ...]:
         """Return the tokens of each slot in the order of its latent variable.

@@ -24,7 +24,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.context import RunningContext
 from tabsynth.synthesizers.relational.histories.gaps import LEFT_ROWS, N_RATIOS
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS
-from tabsynth.synthesizers.relational.histories.network import HistoryNetwork
+from tabsynth.synthesizers.relational.histories.network import HistoryNetwork, check_weights
 from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER, RunningSlots
 from tabsynth.synthesizers.relational.occurrences.calendar_days import CalendarGaps
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber, distance_classes
@@ -204,7 +204,8 @@ class History:
             return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
         codec = Codec.from_state(config["codec"], arrays)
-        order = [int(i) for i in config["order"]]
+        order, weights = [int(i) for i in config["order"]], under("net.")
+        check_weights(weights, config["width"], config["memory"], sum(config["parents"]))
         earlier = [
             EarlierNumber(int(at), by_class, distance_classes(codec.numeric_coders[codec.slots[order[int(at)]].column]))
             for at, by_class in config.get("earlier", {}).items()
@@ -233,9 +234,11 @@ class History:
             dropout=0.0,
             seed=0,
         )
-        history.network.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in under("net.").items()})
+        history.network.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in weights.items()})
         history.network.eval()
         for name, correction in history._corrections().items():
+            if arrays[name].shape != correction.shape:
+                raise ValueError(f"the corrections {name} do not fit the vocabulary")
             correction[...] = arrays[name]
         return history
 

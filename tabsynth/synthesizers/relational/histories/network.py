@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tabsynth.common.arrays import Arrays
 from tabsynth.synthesizers.relational.histories.gaps import N_RATIOS
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS, means_before
 from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
@@ -16,6 +17,12 @@ from tabsynth.synthesizers.relational.occurrences.calendar_days import N_CLASSES
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber
 from tabsynth.training.networks.layers import new_layer
 from tabsynth.training.networks.masked import Block
+
+
+def check_weights(weights: Arrays, width: int, memory: int, context: int) -> None:
+    """Raise a ValueError unless stored weights are those of a network of these sizes, before it takes its memory."""
+    if weights["keep.weight"].shape != (N_MEANS * memory, width) or context > len(weights["context.weight"]):
+        raise ValueError(f"it does not contain the weights of a network of width {width} and {context} known tokens")
 
 
 class HistoryNetwork(nn.Module):
