@@ -24,7 +24,7 @@ class ColumnType:
     Attributes:
         type: The Arrow type.
         numbers: Whether all values are numbers, including numbers mapped from codes.
-        whole: Whether all numbers are whole and below ``MAX_EXACT_FLOAT`` in size.
+        whole: Whether all numbers are whole and at most ``MAX_EXACT_FLOAT`` in size.
         empty: Whether all values are missing.
     """
 
@@ -50,7 +50,8 @@ def to_arrow(values: pd.Series) -> tuple[pa.Array, ColumnType]:
         if pd.api.types.is_float_dtype(values.dtype):
             return _plain_array(values).cast(pa.float64()), ColumnType(pa.float64(), whole=_are_whole(values.dropna()))
         if not (values > np.iinfo(np.int64).max).any():
-            return _plain_array(values).cast(pa.int64()), ColumnType(pa.int64())
+            whole = not ((values > MAX_EXACT_FLOAT) | (values < -MAX_EXACT_FLOAT)).any()
+            return _plain_array(values).cast(pa.int64()), ColumnType(pa.int64(), whole=whole)
     present = values.dropna()
     numbers = not _has_number_dtype(values) and all(
         isinstance(value, (int, float, np.number)) and not isinstance(value, bool) for value in present
@@ -66,7 +67,8 @@ def common_type(column: str, types: Mapping[str, ColumnType]) -> pa.DataType:
     Zoned dates take the zone of the first source; their instants are unchanged.
 
     Raises:
-        InputError: Some sources have dates and others do not, or only some of them have a time zone.
+        InputError: Some sources have dates and others do not, only some of them have a time zone, or one has integers
+            that the floats of another cannot hold.
     """
     filled = {source: item for source, item in types.items() if not item.empty} or types
     dates = {source: item.type for source, item in filled.items() if pa.types.is_timestamp(item.type)}
@@ -87,6 +89,13 @@ def common_type(column: str, types: Mapping[str, ColumnType]) -> pa.DataType:
         return next(iter(dates.values()))
     if all(item.numbers for item in filled.values()):
         integers = all(item.type == pa.int64() or item.whole for item in filled.values())
+        large = [source for source, item in filled.items() if item.type == pa.int64() and not item.whole]
+        if large and not integers:
+            floats = next(source for source, item in filled.items() if item.type != pa.int64() and not item.whole)
+            raise InputError(
+                f"column {column!r} has integers above 2**53 in {large[0]!r}, and decimals or numbers as large in "
+                f"{floats!r}, whose type may have rounded them; read the column as text in both sources"
+            )
         return pa.int64() if integers else pa.float64()
     return pa.string()
 

@@ -14,7 +14,7 @@ from tabsynth.mixing.column_types import common_type, to_arrow
 from tabsynth.mixing.plan.entries import APPLIED_STATUSES, HarmonisationRule, Match, code_text, code_texts, is_by_source
 from tabsynth.mixing.plan.plan import Plan
 from tabsynth.mixing.units import conversion
-from tabsynth.mixing.value_parsing import HarmonisationStats, parse_date_column, parse_number_column
+from tabsynth.mixing.value_parsing import HarmonisationStats, advise_budget, parse_date_column, parse_number_column
 from tabsynth.schema.kinds.datetime_detection import find_formats
 
 N_SIGNIFICANT_DIGITS = 12
@@ -57,8 +57,18 @@ def check_budgets(source: str, plan: Plan, stats: Mapping[str, HarmonisationStat
         if item.failed > _failure_budget(plan, name) * item.present:
             raise DataError(
                 f"{where}: {item.failed:,} of {item.present:,} values cannot be parsed, more than the budget of "
-                f"{_failure_budget(plan, name):g}; fix them, list them under na, or allow a budget of "
-                f"{item.failed / item.present:.4f} in harmonise"
+                f"{_failure_budget(plan, name):g}; {advise_budget(item.failed, item.present)}"
+            )
+
+
+def check_recodings_used(plan: Plan, stats: Mapping[str, Mapping[str, HarmonisationStats]]) -> None:
+    """Raise a DataError if a map of codes for all sources applies to no value of any of them."""
+    for name, match in plan.mapped.items():
+        own = [item[name] for item in stats.values() if name in item]
+        if any(entry.values for entry in decided_entries(plan, name)) and not any(item.matched for item in own):
+            raise DataError(
+                f"{match.label}: none of the codes in `values` of {name!r} occurs in any source; correct these codes "
+                "under harmonise in the plan, or remove `values`"
             )
 
 

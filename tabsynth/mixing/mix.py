@@ -19,7 +19,7 @@ from tabsynth.errors import InputError
 from tabsynth.mixing.checks import check_alarms, check_codes, require_decided
 from tabsynth.mixing.combination.combine import Combined, fuse_sources, join_rows, stack_rows
 from tabsynth.mixing.combination.raking import check_margins, rake
-from tabsynth.mixing.harmonise import harmonise_source, mask_sentinels
+from tabsynth.mixing.harmonise import check_recodings_used, harmonise_source, mask_sentinels
 from tabsynth.mixing.inputs import load_inputs
 from tabsynth.mixing.linkage.link import Links, link
 from tabsynth.mixing.linkage.spec import LinkSpec
@@ -90,6 +90,7 @@ def mix(
     stats: dict[str, dict[str, HarmonisationStats]] = {}
     for name, frame in raw.items():
         frames[name], stats[name] = harmonise_source(frame, name, decided)
+    check_recodings_used(decided, stats)
     links = _link_sources(decided, frames, raw, seed)
     mixed = _combine_sources(decided, frames, links, seed)
     mixed = replace(mixed, frame=_prefix_local_keys(decided, mixed))

@@ -78,6 +78,18 @@ def parse_number_column(
     return parsed
 
 
+MAX_ADVISED_BUDGET = 0.5
+"""A column of which a larger share cannot be parsed is probably another one."""
+
+
+def advise_budget(failed: int, present: int) -> str:
+    """Return the advice for values that cannot be parsed."""
+    if failed > MAX_ADVISED_BUDGET * present:
+        return "correct the column or its kind in map"
+    budget = math.ceil(failed / present * 1e4) / 1e4
+    return f"fix them, list them under na, or allow a budget of {budget:g} in harmonise"
+
+
 def _charge_failures(
     values: pd.Series, parsed: pd.Series, where: str, what: str, budget: float, stats: HarmonisationStats
 ) -> None:
@@ -87,7 +99,7 @@ def _charge_failures(
     if count and not budget:
         raise DataError(
             f"{where}: {count} of {present} values are not {what}, such as {quote(values[is_unparsed].unique(), 3)}; "
-            f"fix them, list them under na, or allow a budget of {count / present:.4f} in harmonise"
+            f"{advise_budget(count, present)}"
         )
     stats.unread += count
     stats.failed, stats.present = count, present
@@ -125,10 +137,12 @@ def parse_date_column(
             )
         if unparsed:
             share = float(text.isin(unparsed).sum() / text.notna().sum())
-            advice = f"but most are of the format {formats[0]}; declare it" if formats else "declare the format"
+            where = f"{where}: no single format fits all dates: {quote(unparsed, 3)} do not fit"
+            if not formats:
+                raise DataError(f"{where}; declare the format under dates in harmonise, or correct the kind in map")
             raise DataError(
-                f"{where}: no single format fits all dates: {quote(unparsed, 3)} do not fit, {advice} under dates in "
-                f"harmonise, with a budget of {math.ceil(share * 1e4) / 1e4:g} for the others"
+                f"{where}, but most are of the format {formats[0]}; declare it under dates in harmonise, with a budget "
+                f"of {math.ceil(share * 1e4) / 1e4:g} for the others"
             )
         date_format = formats[0] if formats else "%Y-%m-%d"
     parsed = parse_dates(text, date_format)

@@ -11,6 +11,7 @@ import pytest
 
 import tabsynth as ts
 from tabsynth.errors import DataError, InputError
+from tabsynth.mixing.matching.column_profiles import profile_column
 from tabsynth.mixing.matching.contrary_words import contrary_words
 from tabsynth.mixing.plan.entries import HarmonisationRule, Match
 from tabsynth.mixing.plan.plan import Plan
@@ -47,6 +48,7 @@ CONTRARY = [
     ("amount_eur", "amount_usd"), ("amount", "amountUSD"), ("left_eye", "right_eye"), ("va_od", "va_os"),
     ("weight_pre", "weight_post"), ("preop_hb", "postop_hb"), ("sbp", "diastolic_bp"), ("hdl", "ldl_chol"),
     ("temp_min", "temp_max"), ("admission_date", "discharge_date"), ("score_1", "score_2"), ("price_inr", "price_cad"),
+    ("price in €", "price in $"), ("amount_try", "amount_ils"), ("fee_hkd", "fee_sgd"), ("cost_czk", "cost_huf"),
     ("auge_links", "auge_rechts"), ("oeil_gauche", "oeil_droit"), ("ojo_izquierdo", "ojo_derecho"),
     ("左眼压", "右眼压"), ("術前血圧", "術後血圧"), ("Gewicht vorher", "Gewicht nachher"), ("入院日期", "出院日期"),
 ]  # fmt: skip
@@ -58,13 +60,15 @@ def test_contrary_names_are_asked(names: tuple[str, str]) -> None:
     joined = [match for match in plan.map if set(match.sources) == {"a", "b"} and match.to != "k"]
     assert all(match.question for match in joined)
     assert not [match.to for match in plan.accept_above(0.0).mapped.values() if match in joined]
-    assert contrary_words(split_words(names[0]), split_words(names[1]))
+    sides = [profile_column("s", pd.Series(_numbers(), name=name)).quantity_words for name in names]
+    assert contrary_words(*sides)
 
 
 @pytest.mark.parametrize(
     "names",
     [("age", "AGE"), ("sex", "gender"), ("systolic", "sysBP"), ("price_usd", "price_dollars"), ("inr", "INR_value"),
-     ("birth_date", "dob"), ("chol", "totalChol"), ("q1", "Q1"), ("左眼", "左眼压"),
+     ("birth_date", "dob"), ("chol", "totalChol"), ("try", "tries"), ("php_version", "version"), ("q1", "Q1"),
+     ("左眼", "左眼压"),
      ("Gewicht", "Gewicht vorher")],
 )  # fmt: skip
 def test_other_names_are_not_contrary(names: tuple[str, str]) -> None:
@@ -96,14 +100,35 @@ def test_a_code_of_both_sources_keeps_its_meaning() -> None:
     assert values == {"A": "A", "B": "B", "C": "C", "X": "D"}
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("EUR", "USD"), ("left", "right"), ("before", "after"), ("HDL", "LDL"), ("low", "high")]
+)
+def test_contrary_codes_are_not_mapped_to_each_other(one: str, other: str) -> None:
+    plan = _suggested([one, "x"] * 30, [other, "x"] * 30)
+    assert not _rule(plan).values
+    assert f"{other} have no partner" in _rule(plan).question
+    assert set(ts.mix(plan.accept()).frame["v"].dropna()) == {one, other, "x"}
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(99, -9), (999, -1), (None, -8)])
+def test_sentinels_in_text_are_no_codes_of_a_scale(mine: int | None, theirs: int) -> None:
+    sides = [[str(v) for v in [*RNG.integers(1, 6, N - 5), 1, 2, 3, 4, 5]] for _ in "ab"]
+    for side, sentinel in zip(sides, (mine, theirs), strict=True):
+        side[:4] = [str(sentinel)] * 4 if sentinel is not None else side[:4]
+    rule = _rule(_suggested(*sides))
+    assert not [pair for pair in rule.values.get("b", {}).items() if pair[0] != pair[1]]
+    assert f"{theirs} have no partner" in rule.question
+
+
 def test_codes_without_a_partner_stay_or_become_missing() -> None:
     plan = _suggested(list("ABCD") * 15, list("EFGHIJ") * 10)
     assert "have no partner and stay unchanged" in _rule(plan).question
     assert len(ts.mix(plan.accept()).frame) == 2 * N
 
 
-def test_words_are_not_mapped_to_measurements() -> None:
-    plan = _suggested(np.round(_numbers()), ["low", "high"] * 30)
+@pytest.mark.parametrize("words", [["low", "high"], ["20-39", "40-59"], ["<50", "50+"], ["stage 1", "stage 2"]])
+def test_words_are_not_mapped_to_measurements(words: list[str]) -> None:
+    plan = _suggested(np.round(_numbers()), words * 30)
     assert [dict(match.sources) for match in plan.map if match.to != "k"] == [{"a": ("v",)}, {"b": ("v",)}]
     assert not plan.harmonise
     assert len(ts.mix(plan.accept()).frame) == 2 * N
@@ -174,6 +199,38 @@ def test_a_recoding_that_matches_no_code_is_refused() -> None:
         {"column": "v", "values": {"b": {"1": "f", "2": "m"}}, "unmapped": "keep", "status": "accepted"}
     ]
     with pytest.raises(DataError, match="b.v: none of the codes in `values` of 'v' occurs"):
+        ts.mix(Plan.from_dict(data, tables=plan.tables))
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_recoding_for_all_sources_that_matches_no_code_is_refused(streamed: bool, tmp_path: Path) -> None:
+    plan = _suggested(["f", "m"] * 30, ["f", "m"] * 30).accept()
+    for codes, fits in (({"1": "f", "2": "m"}, False), ({"m": "male"}, True)):
+        rule = {"column": "v", "values": codes, "unmapped": "keep", "status": "accepted"}
+        edited = Plan.from_dict({**plan.to_dict(), "harmonise": [rule]}, tables=plan.tables)
+        output = tmp_path / "m.parquet" if streamed else None
+        if fits:
+            ts.mix(edited, output=output)
+            continue
+        with pytest.raises(DataError, match="occurs in any source"):
+            ts.mix(edited, output=output)
+
+
+@pytest.mark.parametrize("values", [[f"w{i}" for i in range(N)], [f"{i} of 9" for i in range(N)]])
+def test_no_budget_is_advised_for_a_column_of_another_kind(values: list[str]) -> None:
+    for numbers in (_numbers(), pd.date_range("2020-01-01", periods=N)):
+        question = _match(_suggested(numbers, values)).question
+        assert "budget" not in question
+        assert "as proposed, it fails" in question
+
+
+def test_large_integers_beside_floats_are_refused() -> None:
+    keys = pd.Series(range(2**53 + 2, 2**53 + 2 + 2 * N, 2))
+    plan = _suggested(keys.astype(float), keys)
+    data = plan.accept().to_dict() | {"harmonise": []}
+    data["map"] = [{"to": "v", "kind": "identifier", "from": {"a": "v", "b": "v"}, "status": "accepted"}]
+    data |= {"link": {"engine": "exact", "fields": ["v"]}, "combine": {"op": "join"}}
+    with pytest.raises(InputError, match=r"'v' has integers above 2\*\*53 in 'b'"):
         ts.mix(Plan.from_dict(data, tables=plan.tables))
 
 

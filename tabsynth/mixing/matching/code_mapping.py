@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from tabsynth.mixing.matching.column_profiles import MAX_CODES, Profile
+from tabsynth.mixing.matching.column_profiles import MAX_CODES, SCALE_SENTINELS, Profile
+from tabsynth.mixing.matching.contrary_words import contrary_words
 from tabsynth.mixing.plan.entries import code_text
+from tabsynth.schema.column_names import split_words
 
 SYNONYMS = (
     frozenset({"f", "female", "woman", "w", "femme", "frau", "weiblich"}),
@@ -162,6 +164,12 @@ def _assign_by_shares(
     for key in fixed:
         cost[rows.index(key)] = cost[:, columns.index(key)] = KEPT_COST
         cost[rows.index(key), columns.index(key)] = 0.0
+    for i, key in enumerate(rows):
+        for j, partner in enumerate(columns):
+            if _are_contrary(key, partner) or (
+                fixed and key != partner and (_is_missing_code(key) or _is_missing_code(partner))
+            ):
+                cost[i, j] = KEPT_COST
     if all(key.lstrip("-").isdigit() for key in (*rows, *columns)):
         # The order of numeric codes rarely differs between sources.
         ranks = [np.argsort(np.argsort([int(key) for key in keys])) for keys in (rows, columns)]
@@ -200,6 +208,17 @@ def _kept_codes(rows: Sequence[str], columns: Sequence[str]) -> set[str]:
         if shifted or 2 * len(both) < min(len(rows), len(columns)):
             return set()
     return both
+
+
+def _are_contrary(code: str, other: str) -> bool:
+    """Return whether two codes are words of opposite meaning or different currencies."""
+    words = [[word for word in split_words(text) if not word.isdigit()] for text in (code, other)]
+    return bool(contrary_words(*words))
+
+
+def _is_missing_code(code: str) -> bool:
+    """Return whether a numeric code often means missing, and is no code of a scale."""
+    return _is_integer(code) and int(code) in SCALE_SENTINELS and not 0 <= int(code) <= MAX_CODES
 
 
 def _is_integer(code: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -72,9 +74,10 @@ class Profile:
 
     @property
     def quantity_words(self) -> tuple[str, ...]:
-        """The words of its name, and the currency symbols and units of its values."""
+        """The words of its name, the currency symbols in it, and the currency symbols and units of its values."""
+        named = [char for char in self.name if unicodedata.category(char) == "Sc"]
         symbols = re.split(r"[#0.,'’\s+]+", (self.number_format or "").partition(";")[0].casefold())
-        return (*self.words, *(symbol for symbol in symbols if symbol))
+        return (*self.words, *named, *(symbol for symbol in symbols if symbol))
 
     @property
     def is_measurement(self) -> bool:
@@ -83,8 +86,8 @@ class Profile:
 
     @property
     def is_words(self) -> bool:
-        """Whether its values are a few words without digits."""
-        return self.values is None and bool(self.shares) and not any(map(str.isdigit, "".join(self.shares or ())))
+        """Whether its values are a few words or ranges (20-39), none of which is a number."""
+        return self.values is None and bool(self.shares) and not any(map(_is_number, self.shares or ()))
 
     @property
     def is_coded(self) -> bool:
@@ -101,6 +104,13 @@ class Profile:
             return 1.0
         wide = float(self.quantiles[-2] - self.quantiles[1])
         return wide or float(np.abs(self.quantiles).max()) * 0.1 or 1.0
+
+
+def _is_number(code: str) -> bool:
+    try:
+        return math.isfinite(float(code))
+    except ValueError:
+        return False
 
 
 def profile_columns(source: str, frame: pd.DataFrame) -> list[Profile]:

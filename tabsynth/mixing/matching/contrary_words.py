@@ -47,12 +47,19 @@ CURRENCIES: dict[str, str] = {
         "INR": "inr rupee rupees ₹",
         "BRL": "brl reais", "RUB": "rub ruble rubles rouble ₽", "CAD": "cad", "AUD": "aud", "SEK": "sek", "NOK": "nok",
         "DKK": "dkk", "PLN": "pln zloty zł", "KRW": "krw won ₩", "MXN": "mxn peso pesos", "ZAR": "zar rand",
+        "CZK": "czk koruna koruny kč", "HUF": "huf forint", "TRY": "try lira ₺", "UAH": "uah hryvnia ₴",
+        "ILS": "ils shekel shekels ₪", "THB": "thb baht ฿", "VND": "vnd dong ₫", "PHP": "php ₱", "NGN": "ngn naira ₦",
+        "HKD": "hkd", "SGD": "sgd", "TWD": "twd", "NZD": "nzd", "MYR": "myr ringgit", "IDR": "idr rupiah", "PKR": "pkr",
+        "BDT": "bdt taka", "AED": "aed dirham", "SAR": "sar riyal", "QAR": "qar", "EGP": "egp", "MAD": "mad",
+        "KES": "kes", "ARS": "ars", "CLP": "clp", "COP": "cop", "PEN": "pen", "RON": "ron", "BGN": "bgn", "ISK": "isk",
     }.items()
     for word in currencies.split()
 }  # fmt: skip
 """Currency by word or symbol."""
 
-OTHER_MEANINGS = frozenset({"inr", "cad", "rand", "won", "aud", "sek"})
+OTHER_MEANINGS = frozenset(
+    {"inr", "cad", "rand", "won", "aud", "sek", "try", "lira", "dong", "php", "mad", "cop", "pen", "ars", "sar", "ron"}
+)
 """Words with another meaning, which count as a currency only with another currency; INR may be a laboratory value."""
 
 

@@ -27,6 +27,7 @@ from tabsynth.data.read_write import write_chunks
 from tabsynth.errors import InputError, missing_package, quote
 from tabsynth.mixing.checks import check_alarms
 from tabsynth.mixing.column_types import cast_to, common_type, to_frame
+from tabsynth.mixing.harmonise import check_recodings_used
 from tabsynth.mixing.inputs import open_inputs
 from tabsynth.mixing.linkage.database import open_database
 from tabsynth.mixing.linkage.exact import check_growth
@@ -94,6 +95,7 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
     whole = complete_plan(plan, inputs)
     with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=".mixing-") as folder:
         staged = _stage_sources(whole, inputs, Path(folder))
+        check_recodings_used(whole, {name: part.done for name, part in staged.items()})
         con = open_database(Path(folder), MAX_MEMORY, threads=2, ordered=True)
         try:
             mixed = OutOfCoreMix(plan, staged, con, Path(folder), seed)
