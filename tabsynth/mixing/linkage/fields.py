@@ -30,6 +30,17 @@ PLACEHOLDERS = (
 _REPEATED_DIGITS = r"^(0+|9{3,}|" + "|".join(f"{digit}{{5,}}" for digit in range(1, 9)) + r")$"
 """Pattern of filler numbers: zeros, nines, and any digit repeated at least five times."""
 
+KEY_FORMS = (
+    ("[\u00ad\u200b-\u200f\u2060\ufeff]", ""),
+    ("[\u2010-\u2015\u2212]", "-"),
+    ("ß", "ss"),
+    ("ς", "σ"),
+    (r"^\+?(\d+)(\.0)?$", r"\1"),
+    (r"(\pL)0+(\d)", r"\1\2"),
+)
+"""Pattern and plain form of what differs between spellings of a key: invisible characters, dashes, letters without a
+capital, signs and decimals of whole numbers, and zeros after a letter."""
+
 _DATE = r"^(1[89]|20|21)\d\d[-/.]?(0[1-9]|1[0-2])[-/.]?(0[1-9]|[12]\d|3[01])([T ].*)?$"
 
 
@@ -110,8 +121,10 @@ def strip_zeros(values: Any) -> Any:
 
 
 def loose_keys(values: Any) -> Any:
-    """Remove differences of form from keys: compatibility characters, case and leading zeros."""
+    """Remove differences of form from keys: compatibility and invisible characters, case and leading zeros."""
     folded = pc.utf8_normalize(pc.utf8_lower(pc.utf8_normalize(values, form="NFKC")), form="NFKC")
+    for pattern, plain in KEY_FORMS:
+        folded = pc.replace_substring_regex(folded, pattern, plain)
     return strip_zeros(folded)
 
 

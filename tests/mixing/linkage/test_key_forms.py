@@ -40,6 +40,12 @@ FORMS = {
     "zeros in text": (_codes("{:03d}".format), _codes("{}".format)),
     "letters": (_codes(lambda i: f"é{i}"), _codes(lambda i: unicodedata.normalize("NFD", f"é{i}"))),
     "case": (_codes("AB{}".format), _codes("ab{}".format)),
+    "invisible": (_codes("AB{}".format), _codes("AB{}\u200b".format)),
+    "dashes": (_codes("AB-{}".format), _codes("AB\u2013{}".format)),
+    "sharp s": (_codes("STRASSE{}".format), _codes("Straße{}".format)),
+    "decimals": (_codes("{}.0".format), pd.Series(range(1, N + 1))),
+    "sign": (_codes("+49{}".format), _codes("49{}".format)),
+    "zeros after a letter": (_codes("P{:04d}".format), _codes("P{}".format)),
     "full width": (_codes("AB{}".format), _codes(lambda i: f"ＡＢ{i}")),
 }
 
