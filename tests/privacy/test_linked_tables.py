@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tabsynth.errors import InputError, PrivacyError, SchemaError
+from tabsynth.common.model_file import ModelFile, load, save
+from tabsynth.errors import InputError, ModelFileError, PrivacyError, SchemaError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy
 from tabsynth.privacy.mechanisms.noise import Noise
@@ -245,6 +246,11 @@ def test_a_model_is_saved_with_its_ledger_and_meets_conditions(tmp_path: Path) -
     some = model.sample(50, given={"patients": {"sex": "f"}, "visits": {"ward": "heart"}}, seed=2)
     assert set(some["patients"].sex) == {"f"}
     assert set(some["visits"].ward) == {"heart"}
+    file = load(tmp_path / "model")
+    config = {**file.config, "caps": dict.fromkeys(file.config["caps"], 0)}
+    save(tmp_path / "edited", ModelFile(file.kind, config, file.arrays))
+    with pytest.raises(ModelFileError, match="than the cap of 0"):
+        RelationalSynthesizer.load(tmp_path / "edited")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,7 @@ from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.relational.database_keys import DatabaseKeys
+from tabsynth.synthesizers.relational.plan import plan_columns
 from tabsynth.synthesizers.relational.private.database_model import PrivateDatabase
 from tabsynth.synthesizers.relational.private.history_model import HistoryMarginals
 from tabsynth.synthesizers.relational.timeline import Timeline
@@ -61,6 +63,13 @@ def from_private_file(file: ModelFile, path: str) -> tuple[PrivateDatabase, dict
             prefix = f"{part}/"
             part_arrays = {n.removeprefix(prefix): array for n, array in file.arrays.items() if n.startswith(prefix)}
             parts[part] = ModelFile(part, plain, part_arrays)
+        root = MarginalSynthesizer.from_file(parts.pop("root"))
+        histories = {part.removeprefix("history."): HistoryMarginals.from_file(item) for part, item in parts.items()}
+        codecs = [root.codec_, *(history.codec_ for history in histories.values())]
+        for (name, cap), codec in product(config["caps"].items(), codecs):
+            count = codec.numeric_coders.get(plan_columns(name)[0])
+            if count is not None and count.high[-1] > cap:
+                raise ValueError(f"a row has more rows of {name!r} than the cap of {cap}")
         model = PrivateDatabase(
             DatabaseSchema.from_dict(config["schema"]),
             {name: Schema.from_dict(item) for name, item in config["visible"].items()},
@@ -68,8 +77,8 @@ def from_private_file(file: ModelFile, path: str) -> tuple[PrivateDatabase, dict
             {name: int(cap) for name, cap in config["caps"].items()},
             DatabaseKeys.from_dict(config["keys"]),
             {name: pd.read_json(io.StringIO(text), orient="table") for name, text in config["references"].items()},
-            MarginalSynthesizer.from_file(parts.pop("root")),
-            {part.removeprefix("history."): HistoryMarginals.from_file(part_file) for part, part_file in parts.items()},
+            root,
+            histories,
             PrivacyLedger.from_dict(config["ledger"]),
         )
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
