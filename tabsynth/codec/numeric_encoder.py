@@ -110,7 +110,10 @@ class QuantileCoder:
             inner = self._stored(inner)
         else:
             inner = self.round_to_step(inner)
-        value[interval] = np.clip(inner, self.low[0], self.high[-1])
+        inner = np.clip(inner, self.low[0], self.high[-1])
+        # Rounding changes no sign.
+        inner = np.where(low[interval] >= 0, np.maximum(inner, 0.0), inner)
+        value[interval] = np.where(high[interval] <= 0, np.minimum(inner, 0.0), inner)
         return np.asarray(value)
 
     @cached_property

@@ -68,11 +68,17 @@ def measure_quantiles(
     values, sparse = _snap_to_frequent(values, who, floor)
     if not sparse:
         values = np.clip(values, *_round_ends(raw, who, values, floor, step, decimals))
-    start, is_value, row = _cut_bins(values, who, floor, tokens, sparse)
+    # Amounts of histories: credits and debits follow different rules, so that no bin has numbers of both signs.
+    below = 0 if who is None else int((values < 0).sum())
+    start, is_value, row = _cut_bins(values, who, floor, tokens, sparse, below)
     bin_low, bin_high = _bin_bounds(values, start, is_value, row, step)
+    if below:
+        ends = np.append(start[1:], len(values))
+        bin_low = np.where(start >= below, np.maximum(bin_low, 0.0), bin_low)
+        bin_high = np.where(ends <= below, np.minimum(bin_high, -step), bin_high)
     mass = np.diff(np.append(start, len(values))).astype(np.float64)
     bins, rounding = describe_inner_numbers(
-        Bins(bin_low, bin_high, mass, _assign_tokens(mass, tokens)),
+        Bins(bin_low, bin_high, mass, _assign_tokens(mass, tokens, below)),
         values,
         who,
         start,
@@ -92,7 +98,7 @@ def measure_quantiles(
         high=bin_high,
         mass=bins.mass,
         token=bins.token,
-        edges=_bin_edges(bin_low, bin_high),
+        edges=_bin_edges(bin_low, bin_high, below > 0),
         counts=np.zeros(n_tokens + 2, np.int64),
         allowed_tokens=np.ones(n_tokens + 2, bool),
         decimals=decimals,
@@ -175,7 +181,7 @@ def _snap_to_frequent(values: Floats, who: Integers | None, floor: int) -> tuple
 
 
 def _cut_bins(
-    values: Floats, who: Integers | None, floor: int, tokens: int, sparse: bool
+    values: Floats, who: Integers | None, floor: int, tokens: int, sparse: bool, below: int
 ) -> tuple[Integers, npt.NDArray[np.bool_], Integers]:
     """Return the first row of each bin, whether the bin is one value, and a row that has that value."""
     first = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
@@ -187,20 +193,20 @@ def _cut_bins(
     single = (n_persons >= floor) & (few | (rows >= group))
     # Intervals between single values are cut at every `width` rows, counted from the interval's own start.
     width = max(group, min(2 * floor, len(values) // (2 * tokens)))
-    interval = np.cumsum(single | np.append(False, single[:-1]))
+    interval = np.cumsum(single | np.append(False, single[:-1]) | ((first == below) & (below > 0)))
     begins = np.flatnonzero(np.diff(interval, prepend=-1))
     before = np.cumsum(rows) - rows
     within = (before - np.repeat(before[begins], np.diff(np.append(begins, len(first))))) // width
     cut = np.diff(interval, prepend=-1).astype(bool) | (np.diff(within, prepend=0) != 0)
     start = first[cut]
     is_value = single[cut]
-    return _merge_small_bins(start, is_value, len(values), who, floor)
+    return _merge_small_bins(start, is_value, len(values), below, who, floor)
 
 
 def _merge_small_bins(
-    start: Integers, is_value: npt.NDArray[np.bool_], rows: int, who: Integers | None, floor: int
+    start: Integers, is_value: npt.NDArray[np.bool_], rows: int, below: int, who: Integers | None, floor: int
 ) -> tuple[Integers, npt.NDArray[np.bool_], Integers]:
-    """Merge intervals of too few persons into a neighbour."""
+    """Merge intervals of too few persons into a neighbour, of the same sign if any; ``below`` rows are negative."""
     stop = np.append(start[1:], rows)
     n_persons = stop - start
     if who is not None:
@@ -211,14 +217,16 @@ def _merge_small_bins(
     for begin, end, alone in zip(start.tolist(), stop.tolist(), is_value.tolist(), strict=True):
         bin_ = _Bin(begin, end, alone, begin)
         # A small interval joins the interval before it, otherwise the single value beside it.
-        if merged and not merged[-1].is_value and not alone and min(bin_.persons(who), merged[-1].persons(who)) < floor:
-            merged[-1] = _Bin(merged[-1].begin, end, False, merged[-1].begin)
+        last = merged[-1] if merged and (merged[-1].begin < below) == (begin < below) else None
+        if last and not last.is_value and not alone and min(bin_.persons(who), last.persons(who)) < floor:
+            merged[-1] = _Bin(last.begin, end, False, last.begin)
         else:
             merged.append(bin_)
     strong: list[_Bin] = []
     for bin_ in merged:
         weak_before = bool(strong) and not strong[-1].is_value and strong[-1].persons(who) < floor
-        if strong and (weak_before or (not bin_.is_value and bin_.persons(who) < floor)):
+        across = bool(strong) and (strong[-1].begin < below <= bin_.begin) and bin_ is not merged[-1]
+        if strong and (weak_before or (not bin_.is_value and bin_.persons(who) < floor and not across)):
             last = strong[-1]
             single = bin_ if bin_.is_value else last
             strong[-1] = _Bin(last.begin, bin_.end, bin_.is_value or last.is_value, single.row)
@@ -268,33 +276,24 @@ def _bin_bounds(
     return np.clip(low, values[0], values[-1]), np.clip(high, values[0], values[-1])
 
 
-def _bin_edges(low: Floats, high: Floats) -> Floats:
+def _bin_edges(low: Floats, high: Floats, signed: bool) -> Floats:
     """Return the edges between bins: half way, but a single value has no width."""
     edges = (high[:-1] + low[1:]) / 2
     left, right = low[:-1] == high[:-1], low[1:] == high[1:]
     edges = np.where(left & ~right, np.nextafter(high[:-1], np.inf), edges)
-    return np.where(right & ~left, low[1:], edges)
+    edges = np.where(right & ~left, low[1:], edges)
+    return np.where(signed & (high[:-1] < 0) & (low[1:] >= 0), 0.0, edges)
 
 
-def _assign_tokens(mass: Floats, tokens: int) -> Integers:
+def _assign_tokens(mass: Floats, tokens: int, below: int) -> Integers:
     """Return the token of each bin: one each if they suffice, else equal shares, heavy bins alone and finer tails."""
     if len(mass) <= tokens:
         return np.arange(len(mass), dtype=np.int64)
     total = float(mass.sum())
     share = total / tokens
     ends = np.cumsum(mass)
-    tail = [share / 2**i for i in range(1, 64) if share / 2**i >= MIN_TAIL_ROWS]
+    tail = np.array([share / 2**i for i in range(1, 64) if share / 2**i >= MIN_TAIL_ROWS])
     heavy = mass >= share
-    breaks = np.unique(
-        np.concatenate(
-            [
-                np.arange(1, tokens) * share,
-                tail,
-                total - np.array(tail),
-                ends[heavy],
-                (ends - mass)[heavy],
-            ]
-        )
-    )
-    piece = np.searchsorted(breaks, ends - mass / 2, side="right")
+    parts = (np.arange(1, tokens) * share, tail, total - tail, ends[heavy], (ends - mass)[heavy], np.array([below]))
+    piece = np.searchsorted(np.unique(np.concatenate(parts)), ends - mass / 2, side="right")
     return np.unique(piece, return_inverse=True)[1].astype(np.int64)

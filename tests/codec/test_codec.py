@@ -231,3 +231,15 @@ def test_long_integers_are_keys_that_stay_exact(values: pd.Series) -> None:
     pd.testing.assert_series_equal(exact, values, check_names=False)
     with pytest.raises(DataError, match=r"column 'number'.*2\*\*53.*identifier or categorical"):
         Table.of(pd.DataFrame({"number": values}), schema_of(number=numeric(nullable=True)))
+
+
+def test_no_token_of_the_rows_of_persons_contains_numbers_of_both_signs() -> None:
+    rng = np.random.default_rng(0)
+    paid, received = (np.round(rng.gamma(shape, scale, 3000), 1) + 0.1 for shape, scale in ((1.5, 1300), (0.9, 200)))
+    amounts, persons = np.concatenate([-paid, received]), rng.integers(0, 400, 6000)
+    coder = measure_quantiles(amounts, tokens=64, decimals=1, persons=persons)
+    assert coder is not None
+    low, high = coder.token_bounds()
+    assert not ((low < 0) & (high > 0)).any()
+    decoded = coder.decode(coder.encode(amounts), rng)
+    assert (decoded * amounts >= 0).all()
