@@ -126,8 +126,8 @@ class _HistoryPass:
             if after is not None:
                 by_total = net.total_weight(slot)
                 logits += functional.linear(own.float(), by_total[:, :-1], by_total[:, -1]).gather(1, after)
-            daily = slot == 0 and net.calendar is not None
-            if daily:
+            calendar = net.calendar if slot == 0 else None
+            if calendar is not None:
                 logits.index_add_(1, net.daily_tokens, net.by_length(own.float(), batch.reached)[:, net.daily_lengths])
             wanted, counted = batch.tokens[:, slot : slot + 1], ~batch.known[:, slot : slot + 1]
             logits = torch.log_softmax(logits, 1)
@@ -144,12 +144,12 @@ class _HistoryPass:
                 add_gradient(net.ratio.weight, classes.t() @ own.float())
                 add_gradient(net.ratio.bias, classes.sum(0))
                 out[:, slot] += classes @ net.ratio.weight
-            if daily and net.calendar is not None:
+            if calendar is not None:
                 lengths = torch.zeros(len(grad), N_LENGTHS).index_add_(1, net.daily_lengths, grad[:, net.daily_tokens])
-                summed = torch.zeros(len(grad), len(net.calendar))
+                summed = torch.zeros(len(grad), len(calendar))
                 summed.scatter_add_(1, batch.reached.flatten(1).long(), lengths.repeat(1, batch.reached.shape[1]))
-                add_gradient(net.calendar, torch.cat([summed.t() @ own.float(), summed.sum(0)[:, None]], 1))
-                out[:, slot] += summed @ net.calendar[:, :-1]
+                add_gradient(calendar, torch.cat([summed.t() @ own.float(), summed.sum(0)[:, None]], 1))
+                out[:, slot] += summed @ calendar[:, :-1]
             if distances is not None and net.distance is not None:
                 summed = torch.zeros(len(grad), by_distance.shape[0]).scatter_add_(1, distances.long(), grad)
                 towards[net.earlier[slot][0], :, :-1] = summed.t() @ own.float()

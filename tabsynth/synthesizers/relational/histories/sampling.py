@@ -118,10 +118,10 @@ def _draw_abreast(
     seen = SeenTokens(len(counts), history.categories, sizes)
     running = history.totals
     totals = totals.copy()
-    calendar, recent = history.calendar, None
-    if calendar is not None:
-        ends = calendar.days(np.concatenate([low, first, last]))
-        recent = RecentDays(calendar, len(counts), ends.min(), ends.max())
+    recent = None
+    if history.calendar is not None:
+        ends = history.calendar.days(np.concatenate([low, first, last]))
+        recent = RecentDays(history.calendar, len(counts), ends.min(), ends.max())
     parts: list[tuple[Integers, Integers, Floats, Integers, Integers]] = []
     for place in range(int(counts[0]) if len(counts) else 0):
         here = int(np.searchsorted(-counts, -place, side="left"))  # parents with more children than ``place``
@@ -145,13 +145,13 @@ def _draw_abreast(
             times = last[:here].copy()
             tokens[:, 0] = coder.encode(times - start)
             if not pinned.all():
-                reached = None if calendar is None or recent is None else recent.reached(calendar.days(start))
+                reached = None if recent is None else recent.reached(recent.gaps.days(start))
                 length, drawn = _draw_gaps(history, gap, stream, clock, previous[:here, 0], ratio, reached, rng)
                 times = np.where(pinned, times, history.running.on_grid(start + length))
                 tokens[:, 0] = np.where(pinned, tokens[:, 0], drawn)
         features = history.running.late(clock, times)
-        if calendar is not None and recent is not None:
-            features = np.concatenate([features, recent.features(calendar.days(times))], axis=1)
+        if recent is not None:
+            features = np.concatenate([features, recent.features(recent.gaps.days(times))], axis=1)
         late, recalled = torch.from_numpy(features), previous[:here]
         for slot in range(len(sizes)):
             if (slot > 0 or gap is None) and running.is_free(slot, totals[:here]).any():
@@ -189,9 +189,9 @@ def _draw_abreast(
         moment[:here], previous[:here] = times, tokens
         precedents.update(tokens)
         seen.update(tokens)
-        if calendar is not None and recent is not None:
+        if recent is not None:
             nothing = np.zeros(here, np.int64)
-            recent.update(calendar.days(times), nothing if net.class_slot is None else tokens[:, net.class_slot])
+            recent.update(recent.gaps.days(times), nothing if net.class_slot is None else tokens[:, net.class_slot])
         left[:here] = history.running.classes.update(left[:here], tokens)
         parts.append((numbers[:here], np.full(here, place), times, tokens, ratio))
     parents, places, times, tokens, ratios = (np.concatenate(items) for items in zip(*parts, strict=True))

@@ -170,8 +170,8 @@ def prepare(
             classes, n_classes = drawn[:, class_slot], int(sizes[class_slot])
         recurring = recurring_classes(days, classes, n_classes, starts)
         calendar = CalendarGaps.of(codec.numeric_coders[GAP], running.seconds or 0.0, recurring)
-        reached, days = calendar.of_rows(moments, classes, starts)
-        late = np.concatenate([late, days], axis=1)
+        reached, features = calendar.of_rows(moments, classes, starts)
+        late = np.concatenate([late, features], axis=1)
     slots = RunningSlots.of(codec, order, totals)
     begun = rows.opening[:, [one in slots.totals for one in totals]]
     for at, own in slots.known(first, begun).items():

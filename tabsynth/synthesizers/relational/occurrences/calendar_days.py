@@ -158,7 +158,7 @@ class RecentDays:
     """
 
     def __init__(self, gaps: CalendarGaps, parents: int, least: int, most: int) -> None:
-        self._least, self._recurring = int(least), gaps.recurring
+        self.gaps, self._least, self._recurring = gaps, int(least), gaps.recurring
         dates = np.arange(int(least), int(most) + N_LENGTHS + 1).astype("datetime64[D]")
         months = dates.astype("datetime64[M]")
         place, last = _places(dates, months)
