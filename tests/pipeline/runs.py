@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -61,21 +59,26 @@ def status(path: Path) -> dict[str, Any]:
     return data
 
 
+_KILLED = """
+import os, signal, sys
+from tabsynth.cli import main
+from tabsynth.pipeline.status import RunStatus
+
+path, killed_step = sys.argv[1:]
+set_state = RunStatus.step
+
+def step(self, name, state, reason=""):
+    set_state(self, name, state, reason)
+    if (name, state) == (killed_step, "running"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+RunStatus.step = step
+main(["run", path, "--quiet"])
+"""
+
+
 def killed_at(path: Path, step: str) -> None:
-    """Run the pipeline in a process, and kill it as soon as a step is running."""
-    line = [sys.executable, "-m", "tabsynth", "run", str(path), "--quiet"]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(90_000):
-            if process.poll() is not None:
-                break
-            try:
-                steps = {entry["step"]: entry["state"] for entry in status(path)["steps"]}
-                if status(path)["process"] == process.pid and steps[step] in ("running", "done"):
-                    break
-            except (OSError, ValueError, KeyError):
-                pass
-            time.sleep(0.01)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+    """Run the pipeline in a process that is killed as soon as a step is running."""
+    line = [sys.executable, "-c", _KILLED, str(path), step]
+    done = subprocess.run(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    assert done.returncode == -signal.SIGKILL, "the run ended before it could be killed"
