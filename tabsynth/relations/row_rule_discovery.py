@@ -119,14 +119,15 @@ def is_free(one: str, other: str, computed: Mapping[str, frozenset[str]]) -> boo
 def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule | None:
     """Return the rule ``high - low >= gap`` if it holds in all rows and has enough evidence."""
     first, second = columns.numbers[low], columns.numbers[high]
-    both = ~np.isnan(first) & ~np.isnan(second)
+    both = np.flatnonzero(~np.isnan(first) & ~np.isnan(second))
     first, second = first[both], second[both]
     if len(first) < MIN_ROWS:
         return None
     difference = second - first
     if gap != 0:
         gap = float(difference.min())
-        if gap == 0 or int((difference == gap).sum()) < max(MIN_BOUNDARY_ROWS, columns.min_group):
+        end = both[difference == gap]
+        if gap == 0 or len(end) < MIN_BOUNDARY_ROWS or not columns.is_supported(end):
             return None
     if difference.min() < gap or np.ptp(difference) == 0:
         return None

@@ -32,11 +32,10 @@ class Columns:
         keys: Columns whose values may each decide a number, as ``groups``; rare values as NaN.
         values: Every column as numbers or tokens, missing as NaN, shape (n,) each.
         varied: Numeric columns with tokens of several numbers, or with gaps.
-        min_group: Minimum rows behind each stored number.
+        min_group: Minimum persons behind each stored number.
         absent: Columns that some sources do not have; their missing cells are no evidence.
         vocabularies: Spelling of every value of the categorical columns, in the order of their tokens.
         persons: Person of each row; None if each row is its own person.
-        min_persons: Minimum persons behind each stored number.
     """
 
     numbers: Mapping[str, Floats]
@@ -51,20 +50,31 @@ class Columns:
     absent: Collection[str] = ()
     vocabularies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     persons: npt.NDArray[np.int64] | None = None
-    min_persons: int = 1
 
     def is_supported(self, rows: npt.NDArray[np.int64]) -> bool:
-        """Return whether some rows belong to ``min_persons`` persons."""
-        if self.persons is None:
+        """Return whether some rows belong to ``min_group`` persons."""
+        if self.persons is None or len(rows) < self.min_group:
             return len(rows) >= self.min_group
-        return len(np.unique(self.persons[rows])) >= self.min_persons
+        return len(np.unique(self.persons[rows])) >= self.min_group
 
     def supporting_rows(self, rows: npt.NDArray[np.int64]) -> int:
-        """Return the number of leading rows that belong to ``min_persons`` persons, all rows of fewer persons."""
+        """Return the number of leading rows that belong to ``min_group`` persons, all rows of fewer persons."""
+        least = max(self.min_group, 1)
         if self.persons is None:
-            return min(max(self.min_group, 1), len(rows))
+            return min(least, len(rows))
         first = np.sort(np.unique(self.persons[rows], return_index=True)[1])
-        return int(first[self.min_persons - 1]) + 1 if len(first) >= self.min_persons else len(rows)
+        return int(first[least - 1]) + 1 if len(first) >= least else len(rows)
+
+    def n_persons(self, rows: npt.NDArray[np.int64], start: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the number of persons of each of consecutive groups of rows, given the first row of each."""
+        sizes = np.diff(np.append(start, len(rows)))
+        if self.persons is None:
+            return sizes
+        group = np.repeat(np.arange(len(start)), sizes)
+        order = np.lexsort((self.persons[rows], group))
+        person, group = self.persons[rows][order], group[order]
+        first = (np.diff(person, prepend=-1) != 0) | (np.diff(group, prepend=-1) != 0)
+        return np.bincount(group[first], minlength=len(start))
 
 
 def rule_values(codec: Codec, name: str, tokens: Tokens, values: pd.Series | None = None) -> Floats:
@@ -113,8 +123,7 @@ def rule_columns(
     varied = frozenset(
         name for name, (low, high) in bounds.items() if (low < high).any() or np.isnan(numbers[name]).any()
     )
-    most = 1 if persons is None else int(np.bincount(persons).max())
-    floor = codec.min_group * most
     own = None if persons is None else persons.astype(np.int64)
-    least = max(codec.min_group, 1)
-    return Columns(numbers, units, steps, groups, labels, keys, every, varied, floor, absent, vocabularies, own, least)
+    return Columns(
+        numbers, units, steps, groups, labels, keys, every, varied, codec.min_group, absent, vocabularies, own
+    )

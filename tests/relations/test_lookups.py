@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 import tabsynth
 from tabsynth.codec import Codec
 from tabsynth.data import Table
+from tabsynth.relations.decided_columns import LookupRule
 from tabsynth.relations.enforcement import Relations
+from tabsynth.schema import Identifier, Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 
 N_STATES = 60
@@ -95,3 +98,25 @@ def test_a_fact_of_few_values_holds_although_it_is_sometimes_missing(frame: pd.D
         for name, rows in (("real", more), ("drawn", drawn))
     }
     assert pairs["drawn"] <= pairs["real"]
+
+
+def test_numbers_of_values_count_persons_not_rows() -> None:
+    """One person has a third of the rows; a product that only this person buys has no stored price."""
+    rng = np.random.default_rng(0)
+    n = 1800
+    person = np.where(rng.random(n) < 0.33, 0, rng.integers(1, 200, n))
+    product = np.where((person == 0) & (rng.random(n) < 0.1), 60, rng.integers(0, 60, n))
+    price, amount = np.round(rng.uniform(5, 900, 61), 2), rng.integers(1, 9, n)
+    total = np.where(product < 30, amount * 2.5 + 1, amount * 3.0)
+    names = np.array([f"p{number:02d}" for number in range(61)])
+    kind = np.where(product < 30, "low", "high")
+    frame = pd.DataFrame({"person_id": person, "product": names[product], "price": price[product]})
+    frame = frame.assign(kind=kind, amount=amount, total=total)
+    schema = Schema.infer(frame)
+    schema = replace(schema, columns={**schema.columns, "person_id": Identifier(name="person_id", role="person")})
+    table = Table(frame, schema)
+    relations = Relations.discover(table, Codec.measure(table, min_group=5))
+    rule = next(rule for rule in relations.rules if isinstance(rule, LookupRule))
+    assert rule.text == "price is a function of product with 60 values"
+    assert price[60] not in rule.numbers
+    assert any(text.startswith("total is a linear function of amount") for text in relations.describe())

@@ -195,7 +195,7 @@ def fit_groups(own: Candidate, group: str, found: Found) -> tuple[Formula, str, 
     covered = 0
     for value, rows in _levels(values, known):
         points = len(np.unique(features[:, rows], axis=1).T)
-        if len(rows) < max(columns.min_group, 1) or points < len(features) + 2:
+        if not columns.is_supported(rows) or points < len(features) + 2:
             continue
         fitted = fit_line(observed[rows], features[:, rows], steps[rows])
         if not fitted:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.arrays import Bools, Floats
+from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.relations.formulas.expressions import Formula, column
 from tabsynth.relations.formulas.found import Found, sampled
 
@@ -66,12 +66,12 @@ def _fewest(candidates: list[str], name: str, found: Found) -> list[str]:
         best = max(candidates, key=lambda own: int((equal[own] & left).sum()))
         chosen.append(best)
         left = left & ~equal[best]
-    floor = max(MIN_DECIDING_ROWS, found.columns.min_group)
-    decides = [_alone(own, chosen, equal, every) >= floor for own in chosen]
+    alone = [_alone(own, chosen, equal, every) for own in chosen]
+    decides = [len(rows) >= MIN_DECIDING_ROWS and found.columns.is_supported(rows) for rows in alone]
     return sorted(chosen, key=candidates.index) if len(chosen) > 1 and all(decides) and not left.any() else []
 
 
-def _alone(own: str, chosen: list[str], equal: Mapping[str, Bools], every: Bools) -> int:
+def _alone(own: str, chosen: list[str], equal: Mapping[str, Bools], every: Bools) -> Integers:
     """Return the rows that only one of the columns explains."""
     others = [equal[other] for other in chosen if other != own]
-    return int((every & equal[own] & ~np.logical_or.reduce(others)).sum())
+    return np.flatnonzero(every & equal[own] & ~np.logical_or.reduce(others))

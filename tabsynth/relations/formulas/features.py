@@ -93,9 +93,10 @@ def _targets(name: str, found: Found) -> Iterator[Target]:
     present = data[~np.isnan(data)]
     if not len(present):
         return
-    needed = max(MIN_BOUND_ROWS, MIN_BOUND_SHARE * len(present), found.columns.min_group)
+    needed = max(MIN_BOUND_ROWS, MIN_BOUND_SHARE * len(present))
     for end, kind in ((float(present.min()), "max"), (float(present.max()), "min")):
-        if needed <= (present == end).sum() <= len(present) - needed:
+        shared = np.flatnonzero(data == end)
+        if needed <= len(shared) <= len(present) - needed and found.columns.is_supported(shared):
             yield Target(name, end, kind)
 
 

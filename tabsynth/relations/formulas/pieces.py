@@ -114,6 +114,8 @@ def _add(name: str, source: str, multiplier: str, found: Found) -> None:
     free = sum(end - begin - 2 for begin, end, line in pieces if any(line.factors))
     if not 2 <= len(pieces) <= MAX_PIECES or pieces[-1][1] < len(rows) or free < MIN_FREE_POINTS:
         return
+    if not all(columns.is_supported(rows[begin:end]) for begin, end, _ in pieces):
+        return
     lines = [line for _, _, line in pieces]
     if len({line.rounding for line in lines if any(line.factors)}) != 1:
         return

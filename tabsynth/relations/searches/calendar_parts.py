@@ -10,7 +10,7 @@ from tabsynth.common.arrays import Floats
 from tabsynth.relations.decided_columns import PARTS, CalendarRule, calendar_part
 from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS
 from tabsynth.relations.rule_columns import Columns
-from tabsynth.relations.searches.lookups import MIN_COVERED_SHARE, row_shares, single_valued, value_table
+from tabsynth.relations.searches.lookups import lookup_evidence, single_valued, value_table
 
 SCREEN_ROWS = 300
 """Rows on which all columns are compared with each part before more rows are."""
@@ -37,26 +37,25 @@ def discover_calendar_rules(
             scan = calendar_part(data[::step], unit, part)
             whole: Floats | None = None
             for name in (names[at] for at in single_valued(scan[:SCREEN_ROWS], few)):
-                if name not in open_ or value_table(scan, open_[name][::step], 1, min_rows=min(len(scan), 50)) is None:
+                if name not in open_ or not single_valued(scan, open_[name][None, ::step]):
                     continue
                 whole = calendar_part(data, unit, part) if whole is None else whole
-                rule = _rule(moment, unit, part, whole, name, open_[name], columns.min_group)
+                rule = _rule(moment, unit, part, whole, name, open_[name], columns)
                 if rule is not None:
                     del open_[name]
                     yield rule
 
 
 def _rule(
-    moment: str, unit: str, part: str, values: Floats, name: str, numbers: Floats, min_group: int
+    moment: str, unit: str, part: str, values: Floats, name: str, numbers: Floats, columns: Columns
 ) -> CalendarRule | None:
     """Return the rule that a part of a datetime determines a column, None without enough evidence."""
-    table = value_table(values, numbers, min_group)
+    table = value_table(values, numbers, columns)
     if table is None or len(np.unique(table[1])) < 2:
         return None
-    known, decided, rows = table
-    evidence = float(((rows - 1) * (1 - row_shares(decided, rows))).sum())
-    present = int((~np.isnan(values) & ~np.isnan(numbers)).sum())
-    if evidence < MIN_EVIDENCE_ROWS or rows.sum() < MIN_COVERED_SHARE * present:
+    known, decided, persons = table
+    evidence = lookup_evidence(decided, persons)
+    if evidence < MIN_EVIDENCE_ROWS:
         return None
     text = f"{name} is a function of the {part} of {moment}"
     shift = decided - known

@@ -136,10 +136,12 @@ def _cause_rule(target: Condition, causes: Sequence[Condition], columns: Columns
         return None  # a functional dependency, or a bound, between two columns
     known, counts = np.zeros(0), np.zeros(0, np.int64)
     if target.column not in columns.numbers or target.column in columns.groups:
-        own = columns.keys.get(target.column, values[target.column])[free]
-        known, counts = np.unique(own[~np.isnan(own)], return_counts=True)
+        own = columns.keys.get(target.column, values[target.column])
+        rows = np.flatnonzero(free & ~np.isnan(own))
+        rows = rows[np.argsort(own[rows], kind="stable")]
+        known, start, counts = np.unique(own[rows], return_index=True, return_counts=True)
         if target.column in columns.numbers:  # the vocabulary of categories has frequent values only
-            enough = counts >= columns.min_group
+            enough = columns.n_persons(rows, start) >= columns.min_group
             known, counts = known[enough], counts[enough]
         if not len(known) and (target.least is not None or target.column not in columns.numbers):
             return None

@@ -56,41 +56,41 @@ def single_valued(values: Floats, numbers: Floats) -> list[int]:
     return np.flatnonzero(~(most > least).any(axis=1)).tolist()
 
 
-def value_table(
-    values: Floats, numbers: Floats, floor: int, min_rows: int = MIN_ROWS
-) -> tuple[Floats, Floats, Floats] | None:
-    """Return the frequent values, their numbers and their rows; None if a value has two numbers."""
-    both = ~np.isnan(values) & ~np.isnan(numbers)
-    if both.sum() < min_rows:
+def value_table(values: Floats, numbers: Floats, columns: Columns) -> tuple[Floats, Floats, Floats] | None:
+    """Return the values of enough persons, their numbers and their persons.
+
+    None if a value has two numbers, or if rows of these values are less than ``MIN_COVERED_SHARE``.
+    """
+    both = np.flatnonzero(~np.isnan(values) & ~np.isnan(numbers))
+    if len(both) < MIN_ROWS:
         return None
-    order = np.argsort(values[both], kind="stable")
-    values, numbers = values[both][order], numbers[both][order]
+    both = both[np.argsort(values[both], kind="stable")]
+    values, numbers = values[both], numbers[both]
     start = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
     if (np.maximum.reduceat(numbers, start) != np.minimum.reduceat(numbers, start)).any():
         return None
-    rows = np.diff(np.append(start, len(values))).astype(np.float64)
-    kept = rows >= floor
-    return values[start][kept], numbers[start][kept], rows[kept]
+    persons = columns.n_persons(both, start)
+    kept = persons >= columns.min_group
+    if np.diff(np.append(start, len(values)))[kept].sum() < MIN_COVERED_SHARE * len(values):
+        return None
+    return values[start][kept], numbers[start][kept], persons[kept].astype(np.float64)
 
 
 def _lookup(group: str, name: str, values: Floats, columns: Columns) -> LookupRule | None:
     """Return the rule that a column decides a number, None without enough evidence."""
-    found = value_table(values, columns.numbers[name], columns.min_group)
+    found = value_table(values, columns.numbers[name], columns)
     if found is None or len(np.unique(found[1])) < 2:
         return None
-    known, numbers, rows = found
-    present = int((~np.isnan(values) & ~np.isnan(columns.numbers[name])).sum())
-    if rows.sum() < MIN_COVERED_SHARE * present:
-        return None
-    share = row_shares(numbers, rows)
-    evidence = float(((rows - 1) * (1 - share)).sum())
+    known, numbers, persons = found
+    evidence = lookup_evidence(numbers, persons)
     if evidence < MIN_EVIDENCE_ROWS:
         return None
     text = f"{name} is a function of {group} with {len(known)} values"
     return LookupRule(group, tuple(known.tolist()), name, tuple(numbers.tolist()), text, round(evidence, 1))
 
 
-def row_shares(numbers: Floats, rows: Floats) -> Floats:
-    """Return the share of rows that have each number."""
+def lookup_evidence(numbers: Floats, persons: Floats) -> float:
+    """Return how many persons would have another number by chance, given the number of each value and its persons."""
     _, code = np.unique(numbers, return_inverse=True)
-    return np.asarray(np.bincount(code, weights=rows)[code] / rows.sum())
+    share = np.bincount(code, weights=persons)[code] / persons.sum()
+    return float(((persons - 1) * (1 - share)).sum())

@@ -20,9 +20,6 @@ MAX_SCAN_ROWS = 250
 MIN_CELL_ROWS = 4
 """Minimum rows of a pair of values on average: pairs of few rows are no evidence."""
 
-MIN_COVERED_SHARE = 0.8
-"""Minimum share of rows whose pair of values is frequent enough to decide a number."""
-
 
 def discover_pair_lookups(found: Found) -> None:
     """Find the numbers that are a function of two columns, but of neither alone."""
@@ -60,12 +57,10 @@ def _joint(one: Floats, other: Floats) -> Floats:
 def _add(name: str, groups: tuple[str, str], pairs: Floats, found: Found) -> None:
     """Add the rule that a pair of values decides a number, if it holds."""
     columns = found.columns
-    table = value_table(pairs, columns.numbers[name], columns.min_group)
+    table = value_table(pairs, columns.numbers[name], columns)
     if table is None or not found.may_compute(name, groups):
         return
-    known, numbers, rows = table
-    if rows.sum() < MIN_COVERED_SHARE * (~np.isnan(pairs) & ~np.isnan(columns.numbers[name])).sum():
-        return
+    known, numbers, _ = table
     keys = []
     for pair in known:
         first = int(np.argmax(pairs == pair))

@@ -156,7 +156,7 @@ def _threshold(name: str, sign: float, condition: Condition, columns: Columns, o
         order: The rows with a number, in ascending order of the number times the sign, shape (n,).
     """
     data, here = sign * columns.numbers[name][order], condition.of(columns.values)[order]
-    own = data[here]
+    own, rows = data[here], order[here]
     if min(len(own), len(data) - len(own)) < MIN_STATE_ROWS or own[0] == own[-1]:
         return None  # a constant is a functional dependency
     least = float(own[0])
@@ -171,7 +171,8 @@ def _threshold(name: str, sign: float, condition: Condition, columns: Columns, o
     if not separate and evidence < MIN_EVIDENCE_ROWS:
         return None
     bound = -roundest_number(-least, -float(data[outside - 1]), columns.steps[name]) + 0.0
-    if 0 < int((own == bound).sum()) < columns.min_group and not _is_round(bound, columns.steps[name]):
+    end = rows[own == bound]
+    if len(end) and not columns.is_supported(end) and not _is_round(bound, columns.steps[name]):
         return None
     text = f"{name} {'>=' if sign > 0 else '<='} {_spelled(sign * bound, columns.units[name])} if {condition.text}"
     evidence = independent if separate else evidence
