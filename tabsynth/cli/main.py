@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from types import ModuleType
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType, ModuleType
 from typing import NoReturn
 
 from tabsynth import __version__
@@ -39,7 +42,7 @@ COMMANDS: dict[str, ModuleType] = {
 }
 """Command to module: ``add_arguments(command)`` and ``run(args)``."""
 
-UNEXPECTED, BAD_INPUT, BAD_MODEL, BUSY, INTERRUPTED = 1, 2, 4, 6, 130
+UNEXPECTED, BAD_INPUT, BAD_MODEL, BUSY, INTERRUPTED, TERMINATED = 1, 2, 4, 6, 130, 143
 """Exit codes of errors."""
 
 DESCRIPTION = """\
@@ -68,6 +71,7 @@ exit codes:
   5    a release does not verify: it was changed, is incomplete, or is signed with another key
   6    another run is writing to the same folder; try again later
   130  interrupted; repeat the same command to resume a fit from its checkpoint
+  143  terminated (SIGTERM), as 130
 """
 
 
@@ -89,8 +93,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(given)
     LOG.style, LOG.quiet = getattr(args, "log_format", "text"), getattr(args, "quiet", False)
     try:
-        with print_warnings(), standard_streams(args):
+        with print_warnings(), _termination(), standard_streams(args):
             return int(COMMANDS[args.command].run(args))
+    except _Terminated:
+        say("terminated", "error")
+        return TERMINATED
     except KeyboardInterrupt:
         say("interrupted", "error")
         return INTERRUPTED
@@ -102,6 +109,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getattr(args, "debug", False):
             raise
         return _report_error(error)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM was received."""
+
+
+@contextmanager
+def _termination() -> Iterator[None]:
+    """Handle the first SIGTERM as an interruption, so that temporary files are removed; a second one ends at once."""
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        raise _Terminated
+
+    replaced = (
+        threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    )
+    if replaced:
+        signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        if replaced:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _check_no_passwords(arguments: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,6 +85,7 @@ def standard_streams(args: Namespace) -> Iterator[None]:
     Raises:
         InputError: Two inputs are ``-``.
     """
+    from tabsynth.common.atomic_files import temporary_folder
     from tabsynth.errors import InputError
 
     names = [name for name in INPUTS if name not in WRITTEN.get(args.command, ()) and getattr(args, name, None) == "-"]
@@ -95,13 +95,13 @@ def standard_streams(args: Namespace) -> Iterator[None]:
     if not names and (output is None or getattr(args, output) != "-"):
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="tabsynth-") as folder:
+    with temporary_folder("tabsynth-") as folder:
         for name in names:
-            setattr(args, name, str(_spool(Path(folder))))
+            setattr(args, name, str(_spool(folder)))
         if output is None or getattr(args, output) != "-":
             yield
             return
-        target = Path(folder) / "output.csv"
+        target = folder / "output.csv"
         setattr(args, output, str(target))
         stdout = sys.stdout
         sys.stdout = sys.stderr  # the summary

@@ -233,7 +233,9 @@ class QuantileCoder:
             raise ValueError("the tokens of a number do not ascend from 0")
         if any(array.shape != bins for array in (self.high, self.mass, self.token)):
             raise ValueError("the bins of a number differ in their arrays")
-        if self.edges.shape != (bins[0] - 1,) or not (np.isfinite(self.mass).all() and (self.mass > 0).all()):
+        # The outermost bins may have no rows: their ends are the column's bounds.
+        known = np.isfinite(self.mass).all() and (self.mass >= 0).all() and np.bincount(self.token, self.mass).all()
+        if self.edges.shape != (bins[0] - 1,) or not known:
             raise ValueError("the bins of a number have no edges or no rows")
         if any(array.shape != (self.size,) for array in (self.counts, self.allowed_tokens)):
             raise ValueError("the counts of a number do not match its tokens")

@@ -58,6 +58,31 @@ def replace_atomically(path: str | Path, *, private: bool = False) -> Iterator[P
             temporary.unlink()
 
 
+@contextmanager
+def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """Yield a folder that only its owner can read, removed at the end together with those that killed processes left.
+
+    Args:
+        prefix: The start of its name.
+        parent: The folder in which it is made; by default that of the system for temporary files.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    parent = Path(tempfile.gettempdir()) if parent is None else parent
+    _remove_stale(parent, prefix)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix, suffix=".tmp"))
+    handle = _open_to_lock(folder)
+    if handle is not None:
+        _lock(handle)
+    try:
+        yield folder
+    finally:
+        if handle is not None:
+            os.close(handle)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's list of names, is on the disk.
 
@@ -114,10 +139,14 @@ def put_in_place(new: Path, target: Path) -> None:
 
 
 def restore_previous(target: Path) -> None:
-    """Bring back a folder whose replacement was killed between the two renames of ``put_in_place``."""
+    """Bring back a folder whose replacement was killed between the two renames of ``put_in_place``.
+
+    If it was killed after them, the earlier folder is removed.
+    """
     earlier = _previous_name(target)
     if earlier.is_dir() and not target.exists():
         earlier.replace(target)
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _previous_name(target: Path) -> Path:
@@ -185,20 +214,34 @@ def _is_same_file(first: str | Path, second: str | Path) -> bool:
     return os.path.realpath(first) == os.path.realpath(second)
 
 
-def _remove_stale(folder: Path, prefix: str) -> None:
-    """Remove temporary files of killed processes: old ones without a lock."""
+def _remove_stale(parent: Path, prefix: str) -> None:
+    """Remove temporary files and folders of killed processes: old ones of this user without a lock."""
     form = re.compile(re.escape(prefix) + r"[a-z0-9_]{8}\.(tmp|mode)")
     with suppress(OSError):
-        for path in [path for path in folder.iterdir() if form.fullmatch(path.name)]:
+        for path in [path for path in parent.iterdir() if form.fullmatch(path.name)]:
             with suppress(OSError):
-                if time.time() - path.lstat().st_mtime < MIN_STALE_SECONDS or not stat.S_ISREG(path.lstat().st_mode):
+                found = path.lstat()
+                is_folder = stat.S_ISDIR(found.st_mode)
+                if time.time() - found.st_mtime < MIN_STALE_SECONDS or not (is_folder or stat.S_ISREG(found.st_mode)):
                     continue
-                handle = os.open(path, os.O_RDWR)
+                if hasattr(os, "getuid") and found.st_uid != os.getuid():
+                    continue
+                handle = _open_to_lock(path)
+                if handle is None:
+                    continue
                 try:
                     if _lock(handle):
-                        path.unlink()
+                        shutil.rmtree(path) if is_folder else path.unlink()
                 finally:
                     os.close(handle)
+
+
+def _open_to_lock(path: Path) -> int | None:
+    """Open a temporary file or folder, whose lock shows that it is in use; None where folders cannot be opened."""
+    try:
+        return os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except OSError:
+        return None
 
 
 def _lock(handle: int) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tabsynth.common.atomic_files import temporary_folder
 from tabsynth.common.formula_cells import is_formula
 from tabsynth.data.excel_notes import warn_of_features
 from tabsynth.data.file_formats import EmptyTableError
@@ -115,8 +116,7 @@ def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False)
         MissingDependencyError: openpyxl is not installed.
         DataError: Too many rows or columns for Excel, or a value that it cannot hold.
     """
-    openpyxl = _import_openpyxl()
-    from openpyxl.cell import WriteOnlyCell
+    _import_openpyxl()
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     if len(frame) >= MAX_ROWS:
@@ -138,8 +138,27 @@ def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False)
         fault = _unsupported(frame[name], ILLEGAL_CHARACTERS_RE)
         if fault:
             raise DataError(f"column {name!r}: Excel cannot hold {fault}; write CSV or Parquet")
+    with temporary_folder("tabsynth-") as folder:
+        packed = _packed_workbook(frame, folder, keep_formulas)
+    path.write_bytes(packed.getbuffer())
+
+
+def _packed_workbook(frame: pd.DataFrame, folder: Path, keep_formulas: bool) -> io.BytesIO:
+    """Return a workbook of one sheet; its rows are first written to the folder."""
+    openpyxl = _import_openpyxl()
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.worksheet._writer import WorksheetWriter
+
+    class Writer(WorksheetWriter):  # type: ignore[misc]
+        """Writer to a file in the folder: openpyxl leaves its own temporary file where a process is killed."""
+
+        def cleanup(self) -> None:
+            Path(self.out).unlink()
+
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("table")
+    sheet._writer = Writer(sheet, out=str(folder / "sheet.xml"))
+    sheet._writer.write_top()
 
     def cell(value: Any, shown: str | None) -> Any:
         out = WriteOnlyCell(sheet, value=value)
@@ -157,7 +176,7 @@ def write_excel(frame: pd.DataFrame, path: Path, *, keep_formulas: bool = False)
         sheet.append([cell(value, shown) for value, (_, shown) in zip(row, columns, strict=True)])
     packed = io.BytesIO()  # a zip file that fails on a full disk fails once more when it is collected
     book.save(packed)
-    path.write_bytes(packed.getbuffer())
+    return packed
 
 
 def _unsupported(values: pd.Series, illegal: re.Pattern[str]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tabsynth.common.atomic_files import temporary_folder
 from tabsynth.common.input_files import check_regular_file, read_text
 from tabsynth.errors import InputError, SourceError, missing_package
 
@@ -49,8 +49,8 @@ def decrypted(path: str | Path, identity: str | Path | None) -> Iterator[Path]:
     check_regular_file(path, "release")
     keys = _read_identities(identity)
     pyrage = _import_pyrage()
-    with tempfile.TemporaryDirectory(prefix="tabsynth-") as folder:  # of mode 0700
-        target = Path(folder) / Path(path).stem
+    with temporary_folder("tabsynth-") as folder:  # of mode 0700
+        target = folder / Path(path).stem
         try:
             pyrage.decrypt_file(str(path), str(target), keys)
         except (pyrage.DecryptError, OSError, ValueError) as error:

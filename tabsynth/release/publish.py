@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from tabsynth.common.atomic_files import check_writable, put_in_place, replace_atomically, restore_previous
+from tabsynth.common.atomic_files import (
+    check_writable,
+    put_in_place,
+    replace_atomically,
+    restore_previous,
+    temporary_folder,
+)
 from tabsynth.errors import InputError, SourceError
 from tabsynth.release.archive import write_zip
 from tabsynth.release.encryption import SUFFIX, check_recipients, encrypt
@@ -53,18 +56,12 @@ def is_release(folder: Path) -> bool:
 def staging_folder(target: Path) -> Iterator[Path]:
     """Yield a staging folder beside the target; it and those of killed processes are removed afterwards."""
     restore_previous(target)
-    prefix = f".{target.name[:32]}.release-"
-    for left in target.parent.glob(f"{glob.escape(prefix)}*"):
-        if not _is_running(left.name.removeprefix(prefix)):
-            shutil.rmtree(left, ignore_errors=True)
-    try:
-        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{prefix}{os.getpid()}-"))
-    except OSError as error:
-        raise SourceError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            aside = stack.enter_context(temporary_folder(f".{target.name[:32]}.release-", target.parent))
+        except OSError as error:
+            raise SourceError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
         yield aside / "release"
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def publish(folder: Path, target: Path, recipients: Sequence[str]) -> None:
@@ -91,17 +88,3 @@ def publish(folder: Path, target: Path, recipients: Sequence[str]) -> None:
 
 def _is_file(target: Path) -> bool:
     return target.suffix in (".zip", SUFFIX)
-
-
-def _is_running(name: str) -> bool:
-    """Return whether the process that made a folder is still there."""
-    number = name.partition("-")[0]
-    if not number.isdigit():
-        return True
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 from tabsynth.cli import BAD_INPUT, DONE, INTERRUPTED, UNEXPECTED, UNMET, main
 from tabsynth.cli import run as run_command
 from tabsynth.cli.output import format_table
+from tabsynth.common.atomic_files import replace_atomically, temporary_folder
 from tabsynth.errors import ConditionError
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 
@@ -151,6 +153,24 @@ def test_interrupted_fit_keeps_its_checkpoint(fitted: Path, tmp_path: Path) -> N
     assert "checkpoint kept in m.tabsynth.checkpoint; run the same command to resume" in said
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["m.tabsynth.checkpoint"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows terminates at once")
+def test_a_terminated_command_removes_its_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(_args: object) -> int:
+        with temporary_folder("rows-", tmp_path), replace_atomically(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("not reached")
+
+    monkeypatch.setattr(run_command, "run", write)
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["run", "x"]) == 143
+    assert "terminated" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_the_stored_stages_of_an_interrupted_fit_are_named(

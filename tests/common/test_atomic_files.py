@@ -6,12 +6,22 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tabsynth.common.atomic_files import check_outputs, check_writable, replace_atomically, write_bytes, write_text
+from tabsynth.common.atomic_files import (
+    check_outputs,
+    check_writable,
+    put_in_place,
+    replace_atomically,
+    restore_previous,
+    temporary_folder,
+    write_bytes,
+    write_text,
+)
 from tabsynth.errors import SourceError
 
 
@@ -220,3 +230,31 @@ def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_end(
     monkeypatch.setattr(Path, "replace", recorded_rename)
     write_text(tmp_path / "a.txt", "new")
     assert calls == ["file", "rename", "folder"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_folders_of_killed_processes_are_removed_and_no_others(tmp_path: Path) -> None:
+    old = time.time() - 120
+    for name in (".mix-abcdefgh.tmp", ".mix-abcdefgh", ".other-abcdefgh.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rows").write_text("1")
+        os.utime(tmp_path / name, (old, old))
+    (tmp_path / ".mix-12345678.tmp").symlink_to(tmp_path / ".mix-abcdefgh")
+    with temporary_folder(".mix-", tmp_path) as first:
+        os.utime(first, (old, old))
+        with temporary_folder(".mix-", tmp_path) as second:
+            assert first.is_dir()
+            assert stat.S_IMODE(second.stat().st_mode) == 0o700
+        assert not second.exists()
+    left = [".mix-12345678.tmp", ".mix-abcdefgh", ".other-abcdefgh.tmp"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+    assert (tmp_path / ".mix-abcdefgh/rows").exists()
+
+
+def test_a_folder_that_was_replaced_is_removed_after_a_kill(tmp_path: Path) -> None:
+    for name in ("new", "out", ".out.previous"):
+        (tmp_path / name).mkdir()
+    restore_previous(tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "out"]
+    put_in_place(tmp_path / "new", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import os
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -138,3 +140,15 @@ def test_column_names_that_excel_would_change_are_refused(tmp_path: Path, name: 
     with pytest.raises(DataError, match="the column name '.*': Excel cannot hold"):
         write(pd.DataFrame({name: [1, 2]}), tmp_path / "t.xlsx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_a_workbook_are_kept_in_a_folder_that_later_runs_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left = tmp_path / "tabsynth-abcdefgh.tmp"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    write(pd.DataFrame({"a": [1, 2]}), tmp_path / "t.xlsx")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.xlsx"]
+    assert read(tmp_path / "t.xlsx").frame["a"].tolist() == [1, 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -125,8 +126,9 @@ def test_an_interrupted_replacement_is_recovered(
     released(tmp_path / "r")
     before = contents(tmp_path / "r")
     (tmp_path / "r").rename(tmp_path / ".r.previous")
-    stale = tmp_path / ".r.release-999999-abc"
+    stale = tmp_path / ".r.release-abcdefgh.tmp"
     stale.mkdir()
+    os.utime(stale, (0, 0))
     released(tmp_path / "r")
     assert contents(tmp_path / "r") == before
     assert [path.name for path in tmp_path.iterdir()] == ["r"]

@@ -115,3 +115,13 @@ def test_bins_that_do_not_fit_are_refused(file: ModelFile, name: str, tmp_path: 
         arrays[key] = np.full_like(file.arrays[key], {"mass": -1, "token": 10**9}[name])
         with pytest.raises(ModelFileError, match="of a number"):
             sampled(file, file.config, tmp_path, arrays)
+
+
+def test_outermost_bins_without_rows_are_read(tmp_path: Path) -> None:
+    values = [6573.716872723434, 0.04981799625935313, 3796010.2065570513, 1607.3453244787731, 0.00371399365497413]
+    values += [8.40508997640922e-06, 2656.294506145985, 65545.67949909685, 452.84639850760806, 300.2446249870363]
+    values += [28.510429246203458, 6.379642710963761]
+    model = registry.create("marginal", components=2).fit(pd.DataFrame({"x": values}), seed=1)
+    model.save(tmp_path / "m.tabsynth")
+    loaded = registry.load(tmp_path / "m.tabsynth")
+    pd.testing.assert_frame_equal(loaded.sample(9, seed=0), model.sample(9, seed=0))

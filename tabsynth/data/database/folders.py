@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet
 
-from tabsynth.common.atomic_files import put_in_place, restore_previous
+from tabsynth.common.atomic_files import put_in_place, restore_previous, temporary_folder
 from tabsynth.data.file_formats import SUFFIXES, EmptyTableError
 from tabsynth.data.read_write import read, read_partial, write, write_chunks
 from tabsynth.errors import SourceError, quote
@@ -216,12 +214,10 @@ def replace_folder(folder: str | Path) -> Iterator[Path]:
     """Yield a temporary folder; on success it takes the place of ``folder``, on failure it is removed."""
     target = Path(os.path.realpath(folder))
     restore_previous(target)
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name[:32]}.", suffix=".tmp", dir=target.parent))
     try:
-        yield aside
-        aside.chmod(0o755)
-        put_in_place(aside, target)
+        with temporary_folder(f".{target.name[:32]}.", target.parent) as aside:
+            yield aside
+            aside.chmod(0o755)
+            put_in_place(aside, target)
     except OSError as error:
         raise SourceError(f"cannot write {str(folder)!r}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from tabsynth.common.atomic_files import temporary_folder
 from tabsynth.common.progress import Progress
 from tabsynth.common.validation import check_positive_integers, random_seed, validate_seed
 from tabsynth.distributed.out_of_core.confirmation import Confirmation, search_again
@@ -94,8 +94,8 @@ def _fit(model: TokenSynthesizer, source: Source, run: FitOptions) -> None:
     codec = measure_codec(source, table, model.min_group)
     derived = set(table.schema) - set(schema)
     confirmation = Confirmation(Relations.discover(table, codec, without=derived))
-    with tempfile.TemporaryDirectory(prefix="tabsynth-") as folder:
-        done = write_tokens(source, codec, confirmation, Path(folder), source.sample_rows, run.seed)
+    with temporary_folder("tabsynth-") as folder:
+        done = write_tokens(source, codec, confirmation, folder, source.sample_rows, run.seed)
         relations = search_again(source, table, codec, confirmation, without=derived)
         codec = with_counts(codec, done.column_counts, done.tails)
         if source.declared is None:

@@ -7,9 +7,7 @@ maximisation, and the number of matches as the sum of the pairs' probabilities.
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from tabsynth.common.atomic_files import temporary_folder
 from tabsynth.common.process_state import quiet_logger
 from tabsynth.common.progress import progress_bar
 from tabsynth.errors import DataError, InputError, missing_package
@@ -70,8 +69,8 @@ def score_pairs(
     tables, kinds = prepare_fields(records, fields)
     heavy = key_report(_identifier_codes(tables, kinds))["heavy_keys"]
     swaps = comparisons.find_swappable_fields(tables, kinds)
-    with tempfile.TemporaryDirectory(prefix="tabsynth-link-") as folder:
-        con = open_database(Path(folder), MAX_MEMORY)
+    with temporary_folder("tabsynth-") as folder:
+        con = open_database(folder, MAX_MEMORY)
         try:
             filled = load_sources(con, tables)
             del tables

@@ -7,7 +7,6 @@ imputation, weights) are rejected before reading.
 from __future__ import annotations
 
 import importlib.util
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from tabsynth.common.atomic_files import check_writable
+from tabsynth.common.atomic_files import check_writable, temporary_folder
 from tabsynth.common.progress import progress_bar
 from tabsynth.data.batch_reader import BATCH_ROWS, Batches
 from tabsynth.data.file_formats import file_format
@@ -93,12 +92,12 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
     check_writable(target)
     inputs = open_inputs(plan, tables)
     whole = complete_plan(plan, inputs)
-    with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=".mixing-") as folder:
-        staged = _stage_sources(whole, inputs, Path(folder))
+    with temporary_folder(".mixing-", target.resolve().parent) as folder:
+        staged = _stage_sources(whole, inputs, folder)
         check_recodings_used(whole, {name: part.done for name, part in staged.items()})
-        con = open_database(Path(folder), MAX_MEMORY, threads=2, ordered=True)
+        con = open_database(folder, MAX_MEMORY, threads=2, ordered=True)
         try:
-            mixed = OutOfCoreMix(plan, staged, con, Path(folder), seed)
+            mixed = OutOfCoreMix(plan, staged, con, folder, seed)
         finally:
             con.close()
         with write_chunks(target) as append:

@@ -12,6 +12,7 @@ from tabsynth.synthesizers.relational.occurrences.earlier_numbers import (
     distance_classes,
 )
 from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_numbers, repeat_rate
+from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 PARENTS, LENGTH = 200, 12
 STARTS = np.arange(PARENTS + 1) * LENGTH
@@ -68,3 +69,14 @@ def test_numbers_repeat_earlier_ones_as_often_as_in_training() -> None:
     out = repeat_numbers(drawn, tokens, before, np.array([1.0, 0.0])[classes], rng).to_numpy()
     assert (pd.Series(out[classes == 0]).groupby(np.arange(n // 2) // (LENGTH // 2)).nunique() == 1).all()
     assert np.array_equal(out[classes == 1], drawn[classes == 1])
+
+
+def test_a_first_column_that_follows_earlier_siblings_is_fitted() -> None:
+    rng = np.random.default_rng(3)
+    parents = pd.DataFrame({"id": [f"P{i}" for i in range(40)]})
+    children = pd.DataFrame({"id": np.repeat(parents["id"], 6).to_numpy()})
+    children["x"] = (np.repeat(rng.normal(0, 5, 40), 6) + rng.normal(0, 0.1, 240)).round(1)
+    tables = {"parents": parents, "children": children}
+    model = RelationalSynthesizer(epochs=1).fit(tables, seed=0)
+    assert model._model.histories["children"].network.earlier
+    assert len(model.sample(5, seed=0)["parents"]) == 5

@@ -207,7 +207,8 @@ class HistoryNetwork(nn.Module):
         late = self.after(batch.late)
         out = []
         for slot in range(len(self.sizes)):
-            classes = batch.ratios if slot == 0 else self.distances(slot, batch.previous, batch.precedents)
+            is_gap = slot == 0 and batch.ratios.shape[1]
+            classes = batch.ratios if is_gap else self.distances(slot, batch.previous, batch.precedents)
             after = batch.after[:, self.after_columns[slot]] if slot in self.deciding else None
             logits = self.logits(stream, slot, classes, after, batch.reached if slot == 0 else None)
             out.append(functional.cross_entropy(logits, batch.tokens[:, slot], reduction="none"))
