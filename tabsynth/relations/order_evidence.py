@@ -67,7 +67,8 @@ def without_point_masses(data: Floats) -> Floats:
     least = max(int(MIN_MASS_SHARE * len(data)), 1)
     if not (data[least:] == data[:-least]).any():
         return data
-    known, count = np.unique(data, return_counts=True)
+    first = np.flatnonzero(np.diff(data, prepend=np.nan) != 0)
+    known, count = data[first], np.diff(first, append=len(data))
     padded = np.pad(count, 2)
     beside = np.max([padded[:-4], padded[1:-3], padded[3:-1], padded[4:]], axis=0)
     masses = (count >= MIN_MASS_SHARE * len(data)) & (count > MIN_MASS_RATIO * beside)

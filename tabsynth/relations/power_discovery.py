@@ -87,21 +87,28 @@ def _candidates(at: int, correlation: Floats, limit: float) -> Iterator[tuple[in
 def _fit(name: str, sources: tuple[str, ...], columns: Mapping[str, Floats]) -> ArithmeticRelation | None:
     """Fit a product of powers, with simple exponents or with the fewest decimals that are exact."""
     values = columns[name]
-    step = max(1, len(values) // MAX_FIT_ROWS)
-    logs = np.log(np.stack([columns[source][::step] for source in sources]))
+    few = {own: columns[own][:: max(1, len(values) // MAX_FIT_ROWS)] for own in (name, *sources)}
+    logs = np.log(np.stack([few[source] for source in sources]))
     design = np.vstack([logs, np.ones(logs.shape[1])]).T
-    exponents = np.linalg.lstsq(design, np.log(values[::step]), rcond=None)[0][:-1].tolist()
+    exponents = np.linalg.lstsq(design, np.log(few[name]), rcond=None)[0][:-1].tolist()
+    half = 0.5 * _step(values)
     for powers in product(*map(_round_exponents, exponents)):
         terms = tuple(zip(sources, powers, strict=True))
-        plain = ArithmeticRelation(name, 1.0, terms, product=True).predict(columns)
-        half = 0.5 * _step(values)
-        least, most = float(((values - half) / plain).max()), float(((values + half) / plain).min())
+        plain = ArithmeticRelation(name, 1.0, terms, product=True)
+        least, most = _factors(few[name], plain.predict(few), half)
+        if least <= most:
+            least, most = _factors(values, plain.predict(columns), half)
         factors = (float(f"{(least + most) / 2:.{digits}e}") for digits in range(MAX_DIGITS))
         for factor in (own for own in factors if least <= own <= most):
             relation = ArithmeticRelation(name, factor, terms, product=True)
             if is_exact(values, relation.predict(columns), MIN_SPREAD_STEPS):
                 return relation
     return None
+
+
+def _factors(values: Floats, plain: Floats, half: float) -> tuple[float, float]:
+    """Return the least and the greatest factor of a prediction from which no number differs by over half a step."""
+    return float(((values - half) / plain).max()), float(((values + half) / plain).min())
 
 
 def _round_exponents(exponent: float) -> list[float]:

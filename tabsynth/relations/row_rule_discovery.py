@@ -8,18 +8,16 @@ outermost bins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.relations.order_evidence import log_ratios, smooth_violations, tail_rows
-from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule
-from tabsynth.relations.rule_columns import MAX_GROUPS, Columns
+from tabsynth.relations.row_rules import EqualityRule, OrderRule
+from tabsynth.relations.rule_columns import Columns
 from tabsynth.schema.column_names import names_say_birth, names_say_order
-from tabsynth.schema.rounding import roundest_number
 
 MIN_EVIDENCE_ROWS = 12.0
 """Minimum evidence: expected number of rows that violate the rule by chance."""
@@ -40,16 +38,12 @@ MAX_TAIL_ROWS = 0.01
 MIN_BOUNDARY_ROWS = 5
 """Minimum rows at the boundary of a bounded difference."""
 
-MAX_SUM_COLUMNS = 60
-"""Maximum numeric columns whose sums and differences are searched for bands."""
-
-BAND_SCAN_ROWS = 1000
+SCREEN_ROWS = 200
+"""Rows on which orders are screened before more rows are."""
 
 
-def discover_rules(
-    columns: Columns, computed: Mapping[str, frozenset[str]]
-) -> tuple[OrderRule | EqualityRule | BandRule, ...]:
-    """Find the rules that hold in all rows.
+def discover_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> tuple[OrderRule | EqualityRule, ...]:
+    """Find the orders and equalities of two columns that hold in all rows.
 
     Args:
         columns: The table.
@@ -59,11 +53,11 @@ def discover_rules(
     rows = len(next(iter(columns.numbers.values()), ()))
     if rows < MIN_ROWS:
         return ()
-    found: list[OrderRule | EqualityRule | BandRule] = []
+    found: list[OrderRule | EqualityRule] = []
     for unit in dict.fromkeys(columns.units.values()):
         names = [name for name, own in columns.units.items() if own == unit]
         found += _pair_rules(names, columns, computed)
-    return (*found, *_band_rules(columns, computed))
+    return tuple(found)
 
 
 def _pair_rules(
@@ -77,11 +71,16 @@ def _pair_rules(
     labelled, owner = _label_rows(columns, slice(None, None, max(1, rows // MAX_SCAN_ROWS)))
     least, most = np.nanmin(scan, axis=1), np.nanmax(scan, axis=1)
     whole = np.array([columns.steps[name] > 0 and columns.steps[name] % 1 == 0 for name in names])
+    open_ = _may_be_ordered(scan)
+    codes: dict[str, Integers] = {}
     for i, name in enumerate(names):
-        differences = scan - scan[i]
-        minimum = np.fmin.reduce(differences, axis=1)
-        at_minimum = (differences == minimum[:, None]).sum(axis=1)
-        equal = (differences == 0).sum(axis=1)
+        near = np.flatnonzero(open_[i] | (whole & whole[i]))
+        differences = scan[near] - scan[i]
+        minimum, at_minimum = np.full(len(names), -np.inf), np.zeros(len(names))
+        minimum[near] = np.fmin.reduce(differences, axis=1)
+        at_minimum[near] = (differences == minimum[near, None]).sum(axis=1)
+        equal = np.zeros(len(names))
+        equal[i + 1 :] = np.count_nonzero(scan[i + 1 :] == scan[i], axis=1)
         for j in np.flatnonzero((minimum >= 0) & (least < most[i])):
             # Repairs cannot change a computed column, so the other column of its rule must be free.
             if j != i and is_free(name, names[j], computed):
@@ -97,11 +96,19 @@ def _pair_rules(
                 yield rule
         for j in np.flatnonzero(equal >= 0.01 * scan.shape[1]):
             if j > i and is_free(name, names[j], computed):
-                both = (differences[j] == differences[j]).astype(np.float32)
-                size, hits = labelled @ both, labelled @ (differences[j] == 0).astype(np.float32)
+                both = (~np.isnan(scan[i]) & ~np.isnan(scan[j])).astype(np.float32)
+                size, hits = labelled @ both, labelled @ (scan[i] == scan[j]).astype(np.float32)
                 groups = dict.fromkeys(owner[at] for at in np.flatnonzero((hits == size) & (size > 0)))
+                for own in set(groups) - set(codes):
+                    codes[own] = np.unique(columns.groups[own], return_inverse=True)[1].astype(np.int64)
                 if groups:
-                    yield from _equalities(names[j], name, list(groups), columns)
+                    yield from _equalities(names[j], name, {own: codes[own] for own in groups}, columns)
+
+
+def _may_be_ordered(scan: Floats) -> Bools:
+    """Return which columns are nowhere less than each other one in the first rows of a sample, (columns, columns)."""
+    few = scan[:, :SCREEN_ROWS]
+    return np.stack([~(few < own).any(axis=1) for own in few])
 
 
 def _sources(name: str, computed: Mapping[str, frozenset[str]]) -> frozenset[str]:
@@ -169,128 +176,24 @@ def _label_rows(columns: Columns, rows: slice) -> tuple[npt.NDArray[np.float32],
     ]
 
 
-def _equalities(column: str, source: str, groups: Sequence[str], columns: Columns) -> Iterator[EqualityRule]:
-    """Find values of other columns for which two numeric columns are always equal."""
+def _equalities(column: str, source: str, groups: Mapping[str, Integers], columns: Columns) -> Iterator[EqualityRule]:
+    """Find values of other columns, given as codes, for which two numeric columns are always equal."""
     first, second = columns.numbers[column], columns.numbers[source]
     both = ~np.isnan(first) & ~np.isnan(second)
     equal = (first == second)[both]
     if equal.all():
         return
-    for name in groups:
+    for name, codes in groups.items():
         if name in (column, source):
             continue
-        values = columns.groups[name]
-        known, code = np.unique(values[both], return_inverse=True)
-        size = np.bincount(code, minlength=len(known))
-        hits = np.bincount(code, weights=equal, minlength=len(known))
-        for at in np.flatnonzero((hits == size) & (size >= MIN_ROWS) & ~np.isnan(known)):
+        code = codes[both]
+        size = np.bincount(code)
+        hits = np.bincount(code, weights=equal)
+        for at in np.flatnonzero((hits == size) & (size >= MIN_ROWS)):
+            value = float(columns.groups[name][both][int(np.argmax(code == at))])
             rest = (len(equal) - size[at] - hits.sum() + hits[at]) / max(len(equal) - size[at], 1)
             # Two columns that are constant in a group are equal without depending on each other.
-            if size[at] * rest >= MIN_EVIDENCE_ROWS and np.ptp(first[both][code == at]) > 0:
-                value = float(known[at])
+            differ = np.ptp(first[both][code == at]) > 0
+            if size[at] * rest >= MIN_EVIDENCE_ROWS and differ and not np.isnan(value):
                 text = f"{column} == {source} if {name} == {columns.labels[name][value]}"
                 yield EqualityRule(name, value, column, source, text, round(float(size[at] * rest), 1))
-
-
-def _band_rules(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Iterator[BandRule]:
-    """Find low-cardinality columns that are step functions of a number, or of a sum or difference of two."""
-    rows = len(next(iter(columns.numbers.values())))
-    step = max(1, rows // BAND_SCAN_ROWS)
-    groups = {name: own[::step] for name, own in columns.groups.items() if name not in computed}
-    varied = {name: len(np.unique(own[~np.isnan(own)])) for name, own in groups.items()}
-    groups = {name: own for name, own in groups.items() if varied[name] > 1}
-    if not groups:
-        return
-    codes = np.stack(list(groups.values()))
-    sizes = np.array([varied[name] for name in groups])
-    done: set[str] = set()
-    scan = {name: own[::step] for name, own in columns.numbers.items()}
-    for terms in _features(columns, computed):
-        feature = _feature(terms, columns, slice(None, None, step))
-        order = np.argsort(feature, kind="stable")[: int((~np.isnan(feature)).sum())]
-        if len(order) < MIN_ROWS or len(np.unique(feature[order])) <= 2 * MAX_GROUPS * (len(terms) > 1):
-            continue
-        own = codes[:, order]
-        switches = ((own[:, 1:] != own[:, :-1]) & ~np.isnan(own[:, 1:]) & ~np.isnan(own[:, :-1])).sum(axis=1)
-        for at in np.flatnonzero((switches > 0) & (switches <= 2 * sizes)):
-            name = list(groups)[at]
-            if (
-                name not in done
-                and name not in dict(terms)
-                and not (len(terms) > 1 and _decided(codes[at], terms, scan))
-            ):
-                rule = _band(name, terms, columns)
-                if rule is not None:
-                    done.add(name)
-                    yield rule
-
-
-def _decided(codes: Floats, terms: tuple[tuple[str, float], ...], numbers: Mapping[str, Floats]) -> bool:
-    """Return whether a single term already determines the column, so that a sum of two is not needed."""
-    for name, _ in terms:
-        pairs = np.stack([numbers[name], codes], axis=1)
-        pairs = np.unique(pairs[~np.isnan(pairs).any(axis=1)], axis=0)
-        if len(np.unique(pairs[:, 0])) == len(pairs) < len(codes) / 2:
-            return True
-    return False
-
-
-def _features(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Iterator[tuple[tuple[str, float], ...]]:
-    """Yield single numeric columns, then sums and differences of two of one unit."""
-    names = [name for name in columns.numbers if len(np.unique(columns.numbers[name][:1000])) > 3]
-    yield from (((name, 1.0),) for name in names)
-    plain = [name for name in names if name not in computed and columns.units[name] == "number"]
-    if len(plain) <= MAX_SUM_COLUMNS:
-        for sign in (1.0, -1.0):
-            yield from (((one, 1.0), (other, sign)) for one, other in combinations(plain, 2))
-
-
-def _feature(terms: tuple[tuple[str, float], ...], columns: Columns, rows: slice) -> Floats:
-    return np.asarray(np.sum([sign * columns.numbers[name][rows] for name, sign in terms], axis=0))
-
-
-def _band(name: str, terms: tuple[tuple[str, float], ...], columns: Columns) -> BandRule | None:
-    """Return the rule that a column is a step function of a feature, None if a row violates it."""
-    feature, values = _feature(terms, columns, slice(None)), columns.groups[name]
-    both = ~np.isnan(feature) & ~np.isnan(values)
-    feature, values = feature[both], values[both]
-    order = np.lexsort((values, feature))
-    feature, values, rows = feature[order], values[order], np.flatnonzero(both)[order]
-    kinds, counts = np.unique(values, return_counts=True)
-    start = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
-    stop = np.append(start[1:], len(values))
-    evidence = len(values) - float(counts.max())
-    if (
-        len(kinds) < 2
-        or len(start) > 2 * len(kinds)
-        or (stop - start).min() < MIN_BOUNDARY_ROWS
-        or not all(columns.is_supported(rows[begin:end]) for begin, end in zip(start, stop, strict=True))
-    ):
-        return None
-    if evidence < MIN_EVIDENCE_ROWS or (feature[start[1:]] <= feature[stop[:-1] - 1]).any():
-        return None
-    if len(np.unique(feature)) <= len(kinds):
-        return None
-    lower, upper = _edges(feature, start, stop, rows, columns)
-    spelled = " ".join(("- " if sign < 0 else "+ ") + term for term, sign in terms).removeprefix("+ ")
-    text = f"{name} is a step function of {spelled} with {len(start)} steps"
-    return BandRule(name, terms, tuple(lower), tuple(upper), tuple(values[start].tolist()), text, evidence)
-
-
-def _edges(
-    feature: Floats, start: Integers, stop: Integers, rows: Integers, columns: Columns
-) -> tuple[list[float], list[float]]:
-    """Return the ends of each band: round numbers beside the outermost values that enough persons support."""
-    spans = [slice(begin, end) for begin, end in zip(start.tolist(), stop.tolist(), strict=True)]
-    ends = [supported_end(feature[own], columns.supporting_rows(rows[own])) for own in spans]
-    mirrored = [-supported_end(-feature[own][::-1], columns.supporting_rows(rows[own][::-1])) for own in spans]
-    return ends, mirrored
-
-
-def supported_end(own: Floats, min_group: int) -> float:
-    """Return the lower end of ascending numbers that at least ``min_group`` rows support, rounded."""
-    at = min(max(min_group, 1), len(own)) - 1
-    if (own[: at + 1] == own[0]).all():
-        return float(own[0])
-    inner = own[own > own[at]]
-    return roundest_number(float(own[at]), float(inner[0])) if len(inner) and min_group > 1 else float(own[at])

@@ -27,7 +27,13 @@ def discover_decimals(columns: Columns, decided: Collection[str]) -> Iterator[De
         columns: The table.
         decided: Columns that a relation or another rule decides.
     """
-    scanned = {name: _codes(own[scan_rows(len(own))]) for name, own in columns.groups.items()}
+    codes = {name: _codes(own) for name, own in columns.groups.items()}
+    if not codes:
+        return
+    # An indicator of each value of each of the columns, in a sample of the rows.
+    scanned = {name: own[scan_rows(len(own))] for name, own in codes.items()}
+    values = np.concatenate([np.arange(own.max() + 1)[:, None] == own for own in scanned.values()]).astype(np.float32)
+    owner = np.repeat(list(scanned), [int(own.max()) + 1 for own in scanned.values()])
     for name, data in columns.numbers.items():
         if columns.units[name] != "number" or name in decided or columns.steps[name] >= 1:
             continue
@@ -36,25 +42,18 @@ def discover_decimals(columns: Columns, decided: Collection[str]) -> Iterator[De
         if not len(present) or present.min() == present.max():
             continue
         few = own[scan_rows(len(own))]
-        found = [
-            _rule(name, group, own, columns) for group in scanned if group != name and _differ(few, scanned[group])
-        ]
+        # A rule needs a value none of whose numbers in the sample has the most decimals.
+        counts = values @ np.stack([few >= 0, few == few.max()], axis=1).astype(np.float32)
+        differ = dict.fromkeys(owner[(counts[:, 0] > 0) & (counts[:, 1] == 0)].tolist())
+        found = [_rule(name, group, own, codes[group], columns) for group in differ if group != name]
         best = max((rule for rule in found if rule is not None), key=lambda rule: rule.evidence, default=None)
         if best is not None:
             yield best
 
 
 def _codes(values: Floats) -> Integers:
-    """Return a code for each value, the last one for missing cells."""
+    """Return a code for each value in ascending order, the last one for missing cells."""
     return np.unique(values, return_inverse=True)[1].astype(np.int64)
-
-
-def _differ(decimals: Floats, codes: Integers) -> bool:
-    """Return whether the numbers of some values of a column have fewer decimals, in a sample of the rows."""
-    highest = int(decimals.max())
-    present = np.bincount(codes[decimals >= 0], minlength=1)
-    finest = np.bincount(codes[decimals == highest], minlength=len(present))
-    return bool(((present > 0) & (finest == 0)).any())
 
 
 def _decimals(data: Floats) -> Floats:
@@ -67,21 +66,23 @@ def _decimals(data: Floats) -> Floats:
     return out
 
 
-def _rule(name: str, group: str, decimals: Floats, columns: Columns) -> DecimalsRule | None:
+def _rule(name: str, group: str, decimals: Floats, codes: Integers, columns: Columns) -> DecimalsRule | None:
     """Return the rule that a column decides the decimals of a number, None without enough evidence."""
     values = columns.groups[group]
     limits: dict[float, int] = {}
     evidence = 0.0
-    for value in columns.labels[group]:
-        here = (values == value) & (decimals >= 0)
-        rest = decimals[~here & (decimals >= 0)]
+    present = np.flatnonzero(decimals >= 0)
+    levels = MAX_DECIMALS + 2
+    counts = np.bincount(codes[present] * levels + decimals[present].astype(np.int64), minlength=levels)
+    counts = np.pad(counts, (0, -len(counts) % levels)).reshape(-1, levels)
+    for code in np.flatnonzero(counts.sum(axis=1) >= MIN_STATE_ROWS):
+        own, rest = counts[code], counts.sum(axis=0) - counts[code]
+        most = int(np.flatnonzero(own)[-1])
+        expected = float(own.sum() * rest[most + 1 :].sum() / max(rest.sum(), 1))
+        here = present[codes[present] == code] if expected >= MIN_EVIDENCE_ROWS else present[:0]
         different = len(np.unique(columns.numbers[name][here]))
-        if here.sum() < MIN_STATE_ROWS or not len(rest) or different < MIN_DIFFERENT:
-            continue
-        most = int(decimals[here].max())
-        expected = float(here.sum() * (rest > most).mean())
-        if expected >= MIN_EVIDENCE_ROWS:
-            limits[value] = most
+        if different >= MIN_DIFFERENT and float(values[here[0]]) in columns.labels[group]:
+            limits[float(values[here[0]])] = most
             evidence += expected
     if not limits:
         return None

@@ -13,6 +13,7 @@ from tabsynth.relations.row_rule_discovery import MIN_ROWS, discover_rules
 from tabsynth.relations.row_rules import BandRule, OrderRule
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.relations.rule_repair import RowRule
+from tabsynth.relations.searches.bands import discover_bands
 from tabsynth.relations.searches.calendar_parts import discover_calendar_rules
 from tabsynth.relations.searches.causes import discover_causes, discover_counts
 from tabsynth.relations.searches.date_orders import discover_date_orders
@@ -48,6 +49,7 @@ def discover_all(
     decided |= {rule.column for rule in calendar}
     rules = (
         *discover_rules(columns, computed),
+        *discover_bands(columns, computed),
         *discover_date_orders(columns, computed),
         *discover_missing_equalities(columns, computed),
     )

@@ -8,8 +8,9 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.relations.categories.group_bounds import GroupBoundsRule
-from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, supported_end
+from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS
 from tabsynth.relations.rule_columns import Columns
+from tabsynth.relations.searches.bands import supported_end
 
 MIN_GROUPS = 8
 """Minimum number of values of a column that bounds a number; bounds under single values are another kind of rule."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.common.arrays import Bools, Floats, Integers
@@ -27,8 +28,14 @@ MIN_EVIDENCE_ROWS = 30.0
 MAX_END_ROWS = (30, 250, 2000)
 """Maximum rows at the end of a column in which a condition must not hold before more rows are compared."""
 
+MAX_SCREEN_ROWS = 2000
+"""Maximum rows of a condition on which the evidence is estimated before it is measured on all."""
+
 MIN_VALUES = 4
 """Minimum different numbers of the bounded column."""
+
+Codes = npt.NDArray[np.int16]
+"""Codes of the states of a column, shape (n,)."""
 
 
 def discover_thresholds(
@@ -63,7 +70,7 @@ def discover_thresholds(
         # By chance a sample may contain half of the expected evidence.
         needed = MIN_EVIDENCE_ROWS / 2 * len(holds[0]) / len(data)
         found: list[ThresholdRule] = []
-        ascending: Integers | None = None
+        rows: _OrderedRows | None = None
         for sign in (1.0, -1.0):
             open_ = states_of.absent_from_end(sign * data)
             own = holds[open_][:, order[:: int(sign)]]
@@ -76,9 +83,8 @@ def discover_thresholds(
                     continue
                 if any(frozenset((name, other)) in related for other in deciders.get(condition.column, ())):
                     continue  # the two rules say the same
-                if ascending is None:
-                    ascending = np.argsort(data)[: int((~np.isnan(data)).sum())]
-                rule = _threshold(name, sign, condition, columns, ascending[:: int(sign)])
+                rows = rows or _OrderedRows(data, states_of)
+                rule = _threshold(name, sign, condition, columns, rows, rows.hold(at))
                 if rule is not None:
                     found.append(rule)
         out += _without_implied(found)
@@ -102,23 +108,36 @@ class _StatesOfRows:
     """Which of several conditions hold in some of the rows."""
 
     def __init__(self, conditions: Sequence[Condition], columns: Columns) -> None:
-        """Arrange the conditions by column, and count their rows."""
+        """Give each state of each column a code: 0 for missing cells, 1 for values that are no state."""
         names = {name: at for at, name in enumerate(dict.fromkeys(own.column for own in conditions))}
-        self.values = [columns.values[name] for name in names]
+        self.codes = np.ones((len(names), len(columns.values[next(iter(names))])), np.int16)
+        known: list[dict[float | None, int]] = [{None: 0} for _ in names]
+        for name, at in names.items():
+            self.codes[at, np.isnan(columns.values[name])] = 0
+        for own in conditions:
+            at = names[own.column]
+            if own.least not in known[at]:
+                known[at][own.least] = len(known[at]) + 1
+                self.codes[at, columns.values[own.column] == own.least] = known[at][own.least]
         self.column = np.array([names[own.column] for own in conditions])
-        self.least = np.array([[np.nan if own.least is None else own.least] for own in conditions])
-        self.most = np.array([[np.nan if own.most is None else own.most] for own in conditions])
-        self.negated = np.array([[own.negated] for own in conditions])
-        self.count = np.array([own.of(columns.values).sum() for own in conditions])
+        self.code = np.array([known[names[own.column]][own.least] for own in conditions], np.int16)
+        self.negated = np.array([own.negated for own in conditions])
+        self.count = np.array(
+            [np.count_nonzero(self.holds(at, self.codes[self.column[at]])) for at in range(len(conditions))]
+        )
+
+    def holds(self, at: int, own: Codes) -> Bools:
+        """Return where one condition holds, given the codes of its column in some rows, shape (n,)."""
+        code = self.code[at]
+        if not self.negated[at]:
+            return np.asarray(own == code)
+        return np.asarray((own != code) & (own != 0))
 
     def hold(self, which: Integers, rows: Integers) -> Bools:
         """Return whether conditions hold in rows, shape (conditions, rows)."""
         used, at = np.unique(self.column[which], return_inverse=True)
-        own = np.stack([self.values[column][rows] for column in used])[at]
-        missing, least = np.isnan(own), self.least[which]
-        inside = np.where(np.isnan(least), missing, (own >= least) & (own <= self.most[which]))
-        outside = ~inside & (np.isnan(least) | ~missing)
-        return np.asarray(np.where(self.negated[which], outside, inside))
+        own, code = self.codes[used[:, None], rows][at], self.code[which, None]
+        return np.asarray(np.where(self.negated[which, None], (own != code) & (own != 0), own == code))
 
     def absent_from_end(self, data: Floats) -> Integers:
         """Return the conditions with as many rows below their least number as a bound needs beyond it."""
@@ -145,7 +164,27 @@ def _least_rows(data: Floats, count: int) -> Integers:
     return np.asarray(rows[np.argsort(data[rows], kind="stable")])
 
 
-def _threshold(name: str, sign: float, condition: Condition, columns: Columns, order: Integers) -> ThresholdRule | None:
+class _OrderedRows:
+    """The rows in ascending order of a number, without those in which it is missing."""
+
+    def __init__(self, data: Floats, states: _StatesOfRows) -> None:
+        """Sort the rows."""
+        self.order = np.argsort(data)[: int((~np.isnan(data)).sum())]
+        self.data = data[self.order]
+        self._states = states
+        self._codes: dict[int, Codes] = {}
+
+    def hold(self, at: int) -> Bools:
+        """Return in which of the rows a condition holds, shape (n,)."""
+        column = int(self._states.column[at])
+        if column not in self._codes:
+            self._codes[column] = self._states.codes[column][self.order]
+        return self._states.holds(at, self._codes[column])
+
+
+def _threshold(
+    name: str, sign: float, condition: Condition, columns: Columns, rows: _OrderedRows, here: Bools
+) -> ThresholdRule | None:
     """Return the rule that a number is beyond a bound under a condition, None without enough evidence.
 
     Args:
@@ -153,25 +192,34 @@ def _threshold(name: str, sign: float, condition: Condition, columns: Columns, o
         sign: 1 for a lower bound, -1 for an upper one.
         condition: The condition.
         columns: The table.
-        order: The rows with a number, in ascending order of the number times the sign, shape (n,).
+        rows: The rows in ascending order of the number.
+        here: In which of them the condition holds, shape (n,).
     """
-    data, here = sign * columns.numbers[name][order], condition.of(columns.values)[order]
-    own, rows = data[here], order[here]
-    if min(len(own), len(data) - len(own)) < MIN_STATE_ROWS or own[0] == own[-1]:
-        return None  # a constant is a functional dependency
-    least = float(own[0])
-    outside = int(np.searchsorted(data, least))
-    independent = len(own) * outside / len(data)
-    if independent < min(MIN_EVIDENCE_ROWS, len(own) / 2):
+    data, order = (rows.data, rows.order) if sign > 0 else (-rows.data[::-1], rows.order[::-1])
+    here = here[:: int(sign)]
+    count = int(np.count_nonzero(here))
+    if min(count, len(data) - count) < MIN_STATE_ROWS:
         return None
-    separate = outside == len(data) - len(own)
+    least, greatest = float(data[np.argmax(here)]), float(data[len(data) - 1 - np.argmax(here[::-1])])
+    outside = int(np.searchsorted(data, least))
+    independent = count * outside / len(data)
+    # A constant is a functional dependency.
+    if least == greatest or independent < min(MIN_EVIDENCE_ROWS, count / 2):
+        return None
+    separate = outside == len(data) - count
+    if not separate and count > MAX_SCREEN_ROWS:
+        # The evidence of every few rows, in order, is nearly proportional to that of all.
+        every = count // MAX_SCREEN_ROWS
+        if _edge_evidence(data[np.flatnonzero(here)[::every]], columns.steps[name]) < MIN_EVIDENCE_ROWS / every / 2:
+            return None
+    own = data[here]
     evidence = min(independent, _edge_evidence(own, columns.steps[name]))
     if not separate and evidence >= MIN_EVIDENCE_ROWS:
         evidence = min(evidence, logistic_violations(data, here, least))
     if not separate and evidence < MIN_EVIDENCE_ROWS:
         return None
     bound = -roundest_number(-least, -float(data[outside - 1]), columns.steps[name]) + 0.0
-    end = rows[own == bound]
+    end = order[here][own == bound]
     if len(end) and not columns.is_supported(end) and not _is_round(bound, columns.steps[name]):
         return None
     text = f"{name} {'>=' if sign > 0 else '<='} {_spelled(sign * bound, columns.units[name])} if {condition.text}"
