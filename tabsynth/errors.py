@@ -1,4 +1,4 @@
-"""The exceptions of tabsynth.
+"""The exceptions of tabsynth, its warnings, and the values in their messages.
 
 ::
 
@@ -21,6 +21,8 @@ A message names the column, value or file that is wrong, and the remedy.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
@@ -106,6 +108,14 @@ class PrivacyError(TabsynthError):
 
 class TrainingError(TabsynthError):
     """A fit failed."""
+
+
+def warn_caller(message: str) -> None:
+    """Issue a ``UserWarning`` at the line that called tabsynth, which is the one that the reader can change."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "tabsynth":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 def quote(names: Iterable[object], max_shown: int = 5) -> str:

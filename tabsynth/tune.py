@@ -6,6 +6,7 @@ that its figures carry no selection bias.
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
 import time
@@ -232,6 +233,7 @@ class _CallableModule(ModuleType):
 
 
 sys.modules[__name__].__class__ = _CallableModule
+vars(sys.modules[__name__])["__signature__"] = inspect.signature(tune)
 
 
 def _validate_minutes(minutes: float) -> float:

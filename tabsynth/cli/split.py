@@ -58,8 +58,7 @@ def run(args: Namespace) -> int:
         check_table_output(path)
     schema = Schema.from_json(args.schema) if args.schema else None
     table = open_table(args.file, schema, read_options(args))
-    target = args.target or next(iter(table.schema.with_role("target")), None)
-    train, holdout = split(table, args.share, seed=args.seed, target=target)
+    train, holdout = split(table, args.share, seed=args.seed, target=args.target)
     write(train, args.train)
     write(holdout, args.holdout)
     data = {"train": args.train, "holdout": args.holdout, "rows": {"train": len(train), "holdout": len(holdout)}}

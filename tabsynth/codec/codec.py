@@ -7,7 +7,6 @@ and free text are not modelled: their slot records only whether they are missing
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,7 +33,7 @@ from tabsynth.codec.rare_value_pooling import person_codes, pooling_advice
 from tabsynth.codec.token_slots import Slot, column_slots, digit_share, join_digits, split_digits
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError
+from tabsynth.errors import DataError, warn_caller
 from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 
@@ -98,7 +97,7 @@ class Codec:
             coders[name] = measure_column(column, values, tokens, min_group, who)
         schema = replace(table.schema, columns=columns)
         for advice in pooling_advice(coders, schema, min_group) if warn else ():
-            warnings.warn(advice, UserWarning, stacklevel=2)
+            warn_caller(advice)
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
         return cls(schema, coders, dtypes, patterns, len(table), min_group)
 

@@ -146,11 +146,9 @@ def pooling_advice(coders: Mapping[str, Coder], schema: Schema, min_group: int) 
         else:
             outcome = "synthetic rows have made-up values of the same form in their place"
         floor = getattr(coder, "raised_floor", 0) or min_group
-        rows = "persons" if schema.with_role("person") else "rows"
-        out.append(
-            f"column {name!r}: {share:.1%} of its values are shared by fewer than {floor} {rows}, so {outcome}; "
-            + ADVICE
-        )
+        raised = f" (min_group={min_group}, raised because many values are rare)" if floor > min_group else ""
+        few = f"fewer than {floor} {'persons' if schema.with_role('person') else 'rows'}{raised}"
+        out.append(f"column {name!r}: {share:.1%} of its values are shared by {few}, so {outcome}; {ADVICE}")
     return out
 
 

@@ -7,7 +7,6 @@ import csv
 import gzip
 import io
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 from tabsynth.common.process_state import large_csv_fields
 from tabsynth.data.encodings.detection import ENCODINGS, detect_encoding
 from tabsynth.data.file_formats import is_gzip, open_text
-from tabsynth.errors import DataError, SourceError, quote
+from tabsynth.errors import DataError, SourceError, quote, warn_caller
 
 N_SAMPLED_BYTES = 1 << 18
 N_SAMPLED_LINES = 50
@@ -96,10 +95,10 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
         _check_escapes(path, dialect)
     if not notes and separator is None and (other := _other_separator(text)):
         notes = [f"a single column: if {other!r} separates fields, give separator={other!r}"]
-        warnings.warn(f"{path.name} is read as {notes[0]}", UserWarning, stacklevel=4)
+        warn_caller(f"{path.name} is read as {notes[0]}")
     elif notes:
         advice = "" if dialect.escaped and len(notes) == 1 else "; give encoding= or separator= where that is wrong"
-        warnings.warn(f"{path.name} is read as {' and '.join(notes)}{advice}", UserWarning, stacklevel=4)
+        warn_caller(f"{path.name} is read as {' and '.join(notes)}{advice}")
     return dialect
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import io
 import re
-import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tabsynth.common.atomic_files import temporary_folder
 from tabsynth.common.formula_cells import is_formula
 from tabsynth.data.excel_notes import warn_of_features
 from tabsynth.data.file_formats import EmptyTableError
-from tabsynth.errors import DataError, SourceError, missing_package, quote, shorten
+from tabsynth.errors import DataError, SourceError, missing_package, quote, shorten, warn_caller
 from tabsynth.schema.cell_types import exceeds_float64
 from tabsynth.schema.column_names import is_date_name
 from tabsynth.schema.datetime_formats import default_format, format_dates, infer_resolution, parse_iso
@@ -72,7 +71,7 @@ def read_excel(path: Path, *, sheet: str | None, missing: Collection[str] = ()) 
         raise EmptyTableError(f"{where} has a header but no rows")
     if sheet is None and len(sheets) > 1:
         others = quote([name for name in sheets if name != title], 20)
-        warnings.warn(f"{path.name}: sheet {title!r} is read, not {others}; give sheet=", UserWarning, stacklevel=3)
+        warn_caller(f"{path.name}: sheet {title!r} is read, not {others}; give sheet=")
     warn_of_features(path, part, header)
     columns: dict[str, pd.Series] = {}
     formats: dict[str, str] = {}
@@ -105,7 +104,7 @@ def _retyped(path: Path, name: str, values: list[Any]) -> list[Any]:
         if all(SERIAL_DATES[0] <= value <= SERIAL_DATES[1] for value in present):
             note = "its numbers look like serial dates; format the column as dates in Excel to have them read as dates"
     if note:
-        warnings.warn(f"{path.name}: column {name!r}: {note}", UserWarning, stacklevel=4)
+        warn_caller(f"{path.name}: column {name!r}: {note}")
     return values
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tabsynth.errors import quote
+from tabsynth.errors import quote, warn_caller
 
 MAX_BYTES = 1 << 28
 """Larger worksheets are read without these warnings."""
@@ -51,7 +50,7 @@ def warn_of_features(path: Path, part: str | None, names: Sequence[str]) -> None
 
 
 def _warn(path: Path, message: str) -> None:
-    warnings.warn(f"{path.name}: {message}", UserWarning, stacklevel=5)
+    warn_caller(f"{path.name}: {message}")
 
 
 def _names(letters: Sequence[bytes], names: Sequence[str]) -> list[str]:

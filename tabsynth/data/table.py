@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tabsynth.errors import DataError, quote
+from tabsynth.errors import DataError, quote, warn_caller
 from tabsynth.schema.cell_types import to_pandas
 from tabsynth.schema.columns import Numeric
 from tabsynth.schema.schema import Schema
@@ -79,7 +78,7 @@ def complete_schema(
     if not schema or not rest or not set(schema) <= set(frame.columns):  # an empty schema is a mistake
         return schema
     inferred = infer(frame[rest])
-    warnings.warn(f"{where}columns that are not in the schema are inferred: {quote(rest)}", UserWarning, stacklevel=4)
+    warn_caller(f"{where}columns that are not in the schema are inferred: {quote(rest)}")
     return replace(schema, columns={name: {**schema, **inferred}[name] for name in frame.columns})
 
 

@@ -10,10 +10,13 @@ from tabsynth.common.validation import checked_arguments
 from tabsynth.data.table import Table, TableLike
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.schema.columns import Identifier, Text
+from tabsynth.schema.schema import Schema
 
 
 @checked_arguments
-def split(table: TableLike, share: float = 0.2, *, seed: int = 0, target: str | None = None) -> tuple[Table, Table]:
+def split(
+    table: TableLike, share: float = 0.2, *, schema: Schema | None = None, seed: int = 0, target: str | None = None
+) -> tuple[Table, Table]:
     """Split a table in two.
 
     Systematic sampling: units are sorted by target, shuffled within equal targets, and sampled at equal steps. So each
@@ -22,8 +25,9 @@ def split(table: TableLike, share: float = 0.2, *, seed: int = 0, target: str | 
     Args:
         table: The table, or its path. With a column of role ``person``, persons are the units, else rows.
         share: Share of the units to hold out, between 0 and 1.
+        schema: The schema of both parts; by default that of the table, inferred where it has none.
         seed: Seed of the draw.
-        target: Column to stratify by; missing values are a class.
+        target: Column to stratify by; missing values are a class. By default the column of role ``target``, if any.
 
     Returns:
         The training table and the held-out table, each in the order of the original.
@@ -37,9 +41,10 @@ def split(table: TableLike, share: float = 0.2, *, seed: int = 0, target: str | 
         >>> len(train), sorted(holdout.frame["y"])
         (6, ['a', 'a', 'b', 'b'])
     """
-    table = Table.of(table)
+    table = Table.of(table, schema)
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share < 1:
         raise InputError(f"the share to hold out must lie between 0 and 1, not {share!r}")
+    target = target or next(iter(table.schema.with_role("target")), None)
     if target is not None:
         check_target(table, target)
     units = _unit_numbers(table)

@@ -11,7 +11,7 @@ from tabsynth.federated.plan import FederatedPlan
 from tabsynth.federated.secure_sum import SecureSum
 from tabsynth.federated.transport import Transport
 from tabsynth.privacy.mechanisms.distributed_noise import charge_summed_counts
-from tabsynth.synthesizers.constraint_card import count_repairs
+from tabsynth.synthesizers.card_facts import count_repairs
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 

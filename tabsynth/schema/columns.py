@@ -5,12 +5,11 @@ from __future__ import annotations
 import datetime
 import math
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
-from tabsynth.errors import SchemaError, did_you_mean, quote
+from tabsynth.errors import SchemaError, did_you_mean, quote, warn_caller
 from tabsynth.schema.number_formats import NumberFormat
 
 Role = Literal["target", "sensitive", "quasi_identifier", "person", "weight", "source"]
@@ -271,7 +270,7 @@ def column_from_dict(name: str, facts: Any, *, ignore_leftovers: bool = False) -
     leftovers = _leftovers(kind, facts) if ignore_leftovers else []
     if leftovers:
         message = f"column {name!r}: {quote(leftovers)} does not belong to a {kind.kind} column and is ignored"
-        warnings.warn(message, UserWarning, stacklevel=5)
+        warn_caller(message)
         facts = {key: value for key, value in facts.items() if key not in leftovers}
     unknown = set(facts) - known - {"kind"}
     if unknown:

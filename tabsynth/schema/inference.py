@@ -134,7 +134,9 @@ def _rare_question(present: pd.Series) -> str:
     share, floor = count_rare(present)
     if share <= MAX_RARE_SHARE:
         return ""
-    return f"{share:.1%} of the cells have values that fewer than {floor} rows share, and are replaced{RARE_ADVICE}"
+    raised = " (more than min_group, because many values are rare)" if floor > MIN_GROUP else ""
+    few = f"values that fewer than {floor} rows share{raised}"
+    return f"{share:.1%} of the cells have {few}, and are replaced{RARE_ADVICE}"
 
 
 def _may_repeat(present: pd.Series) -> bool:

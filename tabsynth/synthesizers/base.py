@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -15,7 +14,7 @@ from sklearn.base import BaseEstimator
 from tabsynth import __version__
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays
-from tabsynth.common.html_tables import html_summary
+from tabsynth.common.html_tables import NotebookSummary
 from tabsynth.common.model_file import ModelFile, save
 from tabsynth.common.validation import CheckedArguments, check_required_integers, random_seed, validate_seed
 from tabsynth.data.provenance import get_provenance
@@ -27,7 +26,7 @@ from tabsynth.relations.declared.feasibility import check_feasible
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.training_rows import TrainingRows
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.constraint_card import count_repairs, describe_constraints
+from tabsynth.synthesizers.card_facts import count_repairs, describe_constraints, summarise_card
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext, chunk_context, resolve_rows, sampling_facts
 from tabsynth.synthesizers.private_fit import fit_private, guarantee_statement, unsupported_privacy
 from tabsynth.synthesizers.row_weights import allow_masked_gaps, parse_weights
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from tabsynth.privacy.budget import Privacy
 
 
-class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
+class Synthesizer(NotebookSummary, CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
     """Base class of all synthesizers.
 
     A subclass stores its constructor arguments as attributes of the same names (scikit-learn's convention) and
@@ -252,18 +251,8 @@ class Synthesizer(CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
             "ledger": self.ledger_.to_dict(),
         }
 
-    def _repr_html_(self) -> str:
-        """Summarise the fitted model for notebooks."""
-        if not self.__sklearn_is_fitted__():
-            return html_summary(repr(self), {"state": "not fitted"})
-        kinds = Counter(column.kind for column in self.schema_.columns.values())
-        facts = {
-            "rows": f"{self.rows_:,}",
-            "columns": f"{len(self.schema_)} ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})",
-            "precision": getattr(self, "precision_", None) or "float32",
-            "privacy": guarantee_statement(self.ledger_),
-        }
-        return html_summary(repr(self), facts)
+    def _notebook_facts(self) -> dict[str, Any]:
+        return summarise_card(self.card(), self.schema_)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "schema_")

@@ -24,7 +24,7 @@ from tabsynth.relations.declared.feasibility import check_feasible
 from tabsynth.schema.cell_types import to_pandas
 from tabsynth.schema.constraints import Combinations
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.constraint_card import count_repairs
+from tabsynth.synthesizers.card_facts import count_repairs
 
 if TYPE_CHECKING:
     from tabsynth.synthesizers.base import Synthesizer

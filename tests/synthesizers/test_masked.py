@@ -43,6 +43,7 @@ def test_several_ranges_weigh_each_other(masked: MaskedSynthesizer) -> None:
         ({"age": ("a", None)}, "not a number"),
         ({"age": [1, 2]}, "give a range"),
         ({"city": ["Rome"]}, "'Rome'.*it knows"),
+        ({"sex": " F "}, "did you mean 'f'"),
         ({"sex": None}, "never missing"),
         ("f", "mapping or a frame"),
     ],

@@ -19,7 +19,7 @@ from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.enforcement import Relations
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.base import Synthesizer
-from tabsynth.synthesizers.constraint_card import count_repairs
+from tabsynth.synthesizers.card_facts import count_repairs
 from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 

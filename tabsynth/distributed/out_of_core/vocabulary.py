@@ -6,7 +6,6 @@ range of the numbers from all rows.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,7 +23,7 @@ from tabsynth.codec.rare_value_pooling import pooling_advice, substitute
 from tabsynth.common.arrays import Floats
 from tabsynth.data.table import Table
 from tabsynth.distributed.out_of_core.source import Source
-from tabsynth.errors import DataError
+from tabsynth.errors import DataError, warn_caller
 from tabsynth.schema.columns import Boolean, Categorical, Column, Identifier, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.warm_start.codec import join_tails, measure_tail
@@ -56,7 +55,7 @@ def measure_codec(source: Source, table: Table, min_group: int) -> Codec:
     for name, (counts, missing) in _count_categories(source, codec).items():
         coders[name] = _measure_counts(counts, missing, codec.schema[name], table.frame[name], min_group)
     for advice in pooling_advice(coders, codec.schema, min_group):
-        warnings.warn(advice, UserWarning, stacklevel=2)
+        warn_caller(advice)
     return replace(codec, coders=coders, rows=source.rows)
 
 

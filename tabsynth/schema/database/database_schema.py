@@ -20,6 +20,10 @@ VERSION = 1
 """Version of the JSON form; a file of a later version is refused."""
 
 
+KEYS = {"version", "tables", "primary_keys", "foreign_keys", "order", "reference", "composite_keys"}
+"""Keys of the JSON form."""
+
+
 @dataclass(frozen=True)
 class ForeignKey:
     """A column whose values are keys of another table's rows.
@@ -211,6 +215,12 @@ class DatabaseSchema:
             raise SchemaError(f"a relationship of SDV metadata is malformed: {error!r}") from error
         return cls(tables, primary, links, order, composite_keys=composite)
 
+    def _repr_html_(self) -> str:
+        """Return a row for each table, and the open questions, for notebooks."""
+        from tabsynth.schema.database.schema_files import to_html
+
+        return to_html(self)
+
     def to_json(self, path: str | Path) -> None:
         """Write the schema: YAML if the suffix is .yaml or .yml, with evidence and questions as comments, else JSON.
 
@@ -264,15 +274,7 @@ class DatabaseSchema:
         if not isinstance(data, Mapping) or not isinstance(data.get("tables"), Mapping):
             raise SchemaError('a database schema is a mapping with "tables": {name: schema}')
         check_depth(data, "the database schema", SchemaError)
-        unknown = set(data) - {
-            "version",
-            "tables",
-            "primary_keys",
-            "foreign_keys",
-            "order",
-            "reference",
-            "composite_keys",
-        }
+        unknown = set(data) - KEYS
         if unknown:
             raise SchemaError(f"unknown keys in a database schema: {quote(sorted(unknown, key=str))}")
         if not isinstance(data.get("version", VERSION), int) or data.get("version", VERSION) > VERSION:

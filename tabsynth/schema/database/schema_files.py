@@ -1,4 +1,4 @@
-"""Write the schema of a database as JSON, or as YAML with evidence and questions as comments."""
+"""Write the schema of a database as JSON, as YAML with evidence and questions as comments, or as HTML."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tabsynth.common.atomic_files import write_text
+from tabsynth.common.html_tables import html_summary, html_table
 from tabsynth.common.text import escape_controls
 from tabsynth.schema.schema_files import dump_yaml, is_yaml, to_json, to_yaml
 
@@ -22,6 +23,21 @@ HEAD = """\
 def write_database_schema(schema: DatabaseSchema, path: str | Path) -> None:
     """Write a schema: YAML if the suffix is .yaml or .yml, else JSON."""
     write_text(path, _to_yaml(schema) if is_yaml(path) else to_json(schema.to_dict()))
+
+
+def to_html(schema: DatabaseSchema) -> str:
+    """Return a row for each table, and the open questions of tables and columns."""
+    rows = []
+    for name, table in schema.tables.items():
+        key = schema.primary_keys.get(name) or ", ".join(schema.composite_keys.get(name, ()))
+        links = [f"{link.column} to {link.parent}" for link in schema.foreign_keys if link.table == name]
+        rows.append((name, len(table), key, ", ".join(links), schema.order.get(name, "")))
+    asked = {
+        f"{name}.{column}": text for name, table in schema.tables.items() for column, text in table.questions.items()
+    }
+    questions = {**schema.questions, **asked}
+    out = html_table(("table", "columns", "primary key", "foreign keys", "order"), rows)
+    return f"<div>{out}{html_summary('questions', questions) if questions else ''}</div>"
 
 
 def _to_yaml(schema: DatabaseSchema) -> str:

@@ -11,11 +11,13 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from tabsynth.common import model_file
+from tabsynth.common.html_tables import NotebookSummary
 from tabsynth.common.progress import Progress, progress_bar
 from tabsynth.common.validation import CheckedArguments, check_positive_integers, random_seed, validate_seed
 from tabsynth.errors import InputError, NotFittedError, PrivacyError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.schema.database.database_schema import DatabaseSchema
+from tabsynth.synthesizers.card_facts import summarise_database_card
 from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.private_fit import REFUSAL_REASONS
 from tabsynth.synthesizers.relational.database_model import DatabaseModel, fit_database
@@ -30,7 +32,7 @@ from tabsynth.synthesizers.relational.private.state import from_private_file, to
 from tabsynth.synthesizers.relational.state import KIND, from_file, report_damage, to_file
 
 
-class RelationalSynthesizer(CheckedArguments, BaseEstimator):  # type: ignore[misc]
+class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  # type: ignore[misc]
     """Synthesizer of a database: several tables linked by foreign keys.
 
     A root table is learned by a ``MaskedSynthesizer`` together with a plan of each row's children: their number, the
@@ -65,7 +67,6 @@ class RelationalSynthesizer(CheckedArguments, BaseEstimator):  # type: ignore[mi
     seed_: int
     _model: DatabaseModel | PrivateDatabase
     _forms: TableForms
-
     _path: str | None = None  # of the file that the model was read from
 
     def __init__(
@@ -290,6 +291,9 @@ class RelationalSynthesizer(CheckedArguments, BaseEstimator):  # type: ignore[mi
         moved, model = self._forms.move_conditions(given), self._model
         check_table_conditions(moved, self.schema_, model.visible, model.timelines, self._forms.relative)
         return requested_rows(self.schema_, self.rows_, n, scale), moved
+
+    def _notebook_facts(self) -> dict[str, Any]:
+        return summarise_database_card(self.card())
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "schema_"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -166,10 +167,19 @@ def _convert_categories(codec: Codec, name: str, values: pd.Series, strict: bool
         out[row] = value
         declared = isinstance(column, Categorical) and value in (column.values or ())
         if strict:
-            why = "which no training row has" if declared else "which the model does not know (or of too few persons)"
+            unknown = "which the model does not know (no row has it, or too few)"
+            why = "which no training row has" if declared else unknown
             hint = "; YAML reads NO, yes and on as booleans: quote them" if isinstance(value, bool) else ""
-            raise ConditionError(f"given[{name!r}] is {value!r}, {why}; it knows {quote(known, 10)}{hint}")
+            meant = _nearest_value(value, known)
+            raise ConditionError(f"given[{name!r}] is {value!r}, {why}; it knows {quote(known, 10)}{meant}{hint}")
     return pd.Series(out, index=values.index, name=name)
+
+
+def _nearest_value(value: object, known: Collection[Any]) -> str:
+    """Return a hint at the known value that is spelled alike, whatever its type; empty if none is."""
+    spelled, text = {str(one).casefold(): one for one in known}, str(value).strip().casefold()
+    near = [text] if text in spelled else get_close_matches(text, list(spelled), n=1)
+    return f"; did you mean {quote([spelled[near[0]]])}?" if near else ""
 
 
 def _instants(codec: Codec, name: str, values: pd.Series) -> pd.Series:

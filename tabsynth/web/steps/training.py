@@ -125,7 +125,7 @@ def _split_rows(project: Project, schema: Schema, protection: Protection) -> tup
         if protection.private:
             parts = split_independently(table, HOLDOUT, seed=SEED, unit=protection.unit)
         else:
-            parts = split(table, HOLDOUT, seed=SEED, target=next(iter(schema.with_role("target")), None))
+            parts = split(table, HOLDOUT, seed=SEED)
         for part, path in zip(parts, paths, strict=True):
             write(part.frame, path)
     return pd.read_parquet(paths[0]), pd.read_parquet(paths[1])
