@@ -64,8 +64,9 @@ class AttackResult:
 
     @property
     def summary(self) -> str:
-        """The title with the most significant value."""
-        return f"{self.title} {self.evidence or format_number(self.value, self.unit)}"
+        """The title with the most significant value and its chance level."""
+        value = f"{format_number(self.value, self.unit)}; {format_number(self.floor, self.unit)} by chance"
+        return f"{self.title} ({self.evidence or value})"
 
     def score(self) -> Score:
         """Convert to a score."""

@@ -188,9 +188,9 @@ def _result(
     most_significant = int(np.argmin(tests))
     rate = rates[max(most_significant - 1, 0)]
     evidence = (
-        f"AUC {auc:.3f}"
+        f"AUC {auc:.3f}; 0.5 by chance"
         if most_significant == 0
-        else f"{format_number(100 * rate.value, '%')} at {100 * rate.fpr:g} % false positives"
+        else f"{format_number(100 * rate.value, '%')} true positives at {100 * rate.fpr:g} % false positives"
     )
     percents = ", ".join(f"{100 * rate.fpr:g}" for rate in rates[:-1]) + f" and {100 * rates[-1].fpr:g} %"
     return AttackResult(

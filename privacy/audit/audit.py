@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tabsynth.common.arrays import Integers
 from tabsynth.common.binomial import clopper_pearson
 from tabsynth.common.validation import check_callables, checked_arguments, validate_seed
 from tabsynth.data.table import Table
@@ -26,6 +27,7 @@ from tabsynth.privacy.attacks.shadow_models import N_RECORDS, N_SHADOW_MODELS, F
 from tabsynth.privacy.audit.evidence import ISOLATED_QUANTILE, collect_details, compute_power, rank_records
 from tabsynth.privacy.audit.histories import audit_rows, table_fingerprints
 from tabsynth.privacy.audit.one_run import measure_epsilon
+from tabsynth.privacy.audit.persons import select_records
 from tabsynth.privacy.audit.planted_leaks import describe_planted, find_planted, is_powered
 from tabsynth.privacy.audit.regulator_questions import answer_questions
 from tabsynth.privacy.audit.report import AuditReport
@@ -72,7 +74,7 @@ def audit(
             is no verdict.
         schema: The schema, for linked tables a ``DatabaseSchema``. Columns with the role ``sensitive`` are the secrets
             that an intruder infers (default: every column in turn). Columns with the role ``quasi_identifier`` are used
-            together for k-map counts.
+            together for k-map counts. With a column of role ``person``, one random row of each person is attacked.
         privacy: The claimed guarantee, with which the measured epsilon is compared.
         fit: The fitting procedure, ``fit(frame, seed) -> synthetic frame``. It enables a shadow-model attack on the ten
             most exposed records, and is called 24 times.
@@ -104,10 +106,12 @@ def audit(
     notes += _list_exclusions(inputs)
     provenance = collect_provenance(inputs, seed) | table_fingerprints(train, synthetic, holdout)
     if inputs.holdout is not None:
-        if len(inputs.holdout) < MIN_HOLDOUT_ROWS:
+        rows, held = select_records(inputs, seed, notes)
+        if len(held) < MIN_HOLDOUT_ROWS:
+            what = "rows" if len(held) == len(inputs.holdout) else "persons"
             raise DataError(
-                f"the holdout has {len(inputs.holdout)} rows; an audit needs at least {MIN_HOLDOUT_ROWS} rows, and "
-                f"about {100 * MIN_HOLDOUT_ROWS:,} to detect leaks; hold out more rows"
+                f"the holdout has {len(held)} {what}; an audit needs at least {MIN_HOLDOUT_ROWS}, and about "
+                f"{100 * MIN_HOLDOUT_ROWS:,} to detect leaks; hold out more {what}"
             )
         shared = check_overlap(inputs.train, inputs.holdout)
         if shared:
@@ -115,6 +119,7 @@ def audit(
     encoded = encode_tables([frame for _, frame in inputs.named()], inputs.schema)
     if inputs.holdout is None:
         return _audit_without_holdout(encoded[0], encoded[1], privacy, provenance, notes)
+    encoded = [encoded[0].take(rows), encoded[1], encoded[2].take(held)]
     with StageProgress(
         progress, [*STAGES, *(["shadow models"] * N_SHADOW_MODELS if fit is not None else [])]
     ) as on_stage:
@@ -129,17 +134,18 @@ def audit(
         )
         tests, shadows = list(attack_results.tests), {}
         if fit is not None:
-            exposed = [record["row"] for record in rank_records(attack_results)[:N_RECORDS]]
+            exposed = [int(rows[record["row"]]) for record in rank_records(attack_results)[:N_RECORDS]]
             on_fit = partial(on_stage.stage, "shadow models")
             shadow_tests, found = attack_with_shadow_models(fit, inputs.train, inputs.schema, exposed, seed, on_fit)
             tests, shadows = [*tests, *shadow_tests], {"shadows": found}
     _check_direction(tests)
-    return _report(attack_results, tests, inputs, privacy, provenance, notes, shadows, seed)
+    return _report(attack_results, tests, rows, inputs, privacy, provenance, notes, shadows, seed)
 
 
 def _report(
     results: AttackResults,
     tests: list[AttackResult],
+    rows: Integers,
     inputs: Inputs,
     privacy: Privacy | None,
     provenance: dict[str, Any],
@@ -164,7 +170,7 @@ def _report(
         claim = {**measured.to_dict(), "unit": privacy.unit}
         verdict, text = judge_claim(measured, [item.summary for item in significant])
         text += f" {describe_planted(planted)}" if verdict != "VIOLATION" else ""
-    ranked = rank_records(results)
+    ranked = [{**record, "row": int(rows[record["row"]])} for record in rank_records(results)]
     isolated = 100 * ISOLATED_QUANTILE
     copies = sum(record["exact_copy"] and record["isolation_percentile"] >= isolated for record in ranked)
     if copies:

@@ -62,7 +62,7 @@ def judge_claim(claim: Claim, significant: Sequence[str] = ()) -> tuple[Kind, st
     if significant:
         others = f" and {len(significant) - 1} more" if len(significant) > 1 else ""
         return verdict, (
-            f"Training rows are recognised beyond chance ({significant[0][0].lower()}{significant[0][1:]}{others}), "
+            f"Training rows are recognised beyond chance by {significant[0][0].lower()}{significant[0][1:]}{others}, "
             f"but not beyond the claim: {summary}, and {power}."
         )
     if verdict == "INCONCLUSIVE":
@@ -80,11 +80,9 @@ def judge_attacks(significant: Sequence[str], powered: bool, planted: str) -> tu
     """
     verdict = decide(bool(significant), powered)
     if verdict == "VIOLATION":
-        others = f" and {len(significant) - 1} more" if len(significant) > 1 else ""
-        return (
-            verdict,
-            f"The synthetic table reveals training rows: {significant[0][0].lower()}{significant[0][1:]}{others}.",
-        )
+        first, others = significant[0][0].lower() + significant[0][1:], len(significant) - 1
+        more = f" {others} more attack{'s succeed' if others > 1 else ' succeeds'}." if others else ""
+        return verdict, f"The synthetic table reveals training rows, most significantly by {first}.{more}"
     if verdict == "INCONCLUSIVE":
         return verdict, f"No conclusion: no attack is significant, but small leaks would have been missed. {planted}"
     return verdict, f"No violation found: no attack distinguishes training rows from controls beyond chance. {planted}"

@@ -96,7 +96,8 @@ def _result(name: str, real: RealRows, score: Floats) -> AttackResult:
         floor=100 * members / total,
         p=scan.p,
         p_reverse=scan_members(real, score, ~real.is_member).p,
-        evidence=f"{scan.hits:,} of the first {scan.depth:,} records are training records",
+        evidence=f"{scan.hits:,} of the {scan.depth:,} highest ranked records are training records; about "
+        f"{scan.depth * members / total:,.0f} by chance",
         success=hits / n_named,
         control=members / total,
         baseline=members / total,
