@@ -21,6 +21,7 @@ A message names the column, value or file that is wrong, and the remedy.
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Iterable
@@ -30,6 +31,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sklearn.exceptions import NotFittedError as _SklearnNotFittedError
 
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that control a terminal or the direction of text, and halves of surrogates; not tabs and line ends."""
 MAX_MESSAGE, MAX_VALUE = 4000, 100
 """Characters of a message, and of each value in it."""
 
@@ -38,7 +41,7 @@ class TabsynthError(Exception):
     """Base class of all exceptions of tabsynth."""
 
     def __str__(self) -> str:
-        return shorten(super().__str__(), MAX_MESSAGE)
+        return escape_controls(shorten(super().__str__(), MAX_MESSAGE))
 
 
 class InputError(TabsynthError, ValueError):
@@ -129,6 +132,11 @@ def quote(names: Iterable[object], max_shown: int = 5) -> str:
     every = [shorten(repr(name.item() if hasattr(name, "item") else name), MAX_VALUE) for name in names]
     shown = ", ".join(every[:max_shown])
     return shown if len(every) <= max_shown else f"{shown} and {len(every) - max_shown} more"
+
+
+def escape_controls(text: str) -> str:
+    """Escape characters that control a terminal or the direction of text; line ends and tabs stay."""
+    return CONTROLS.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,10 +105,12 @@ def say(line: str, level: str = "info") -> None:
         return
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
     if LOG.style == "json":
-        print(json.dumps({"time": now, "level": level, "message": line}), file=sys.stderr, flush=True)
+        text = json.dumps({"time": now, "level": level, "message": line})
     else:
         prefix = f"{now} tabsynth" if LOG.style == "time" else "tabsynth"
-        print(escape_controls(f"{prefix}: {line}"), file=sys.stderr, flush=True)
+        text = escape_controls(f"{prefix}: {line}")
+    with suppress(OSError):  # a log on a full disk changes no exit code
+        print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -37,7 +37,10 @@ def replace_atomically(path: str | Path, *, private: bool = False) -> Iterator[P
     # The whole name and a suffix could be too long for a file name.
     prefix = f".{target.name[:32]}."
     _remove_stale(target.parent, prefix)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".tmp")
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".tmp")
+    except OSError as error:  # the folder has vanished since it was checked
+        raise SourceError(f"cannot write {str(path)!r}: {error.strerror or error}") from error
     locked = _lock(handle)  # until the end, so that other processes do not take it for stale
     if not locked:
         os.close(handle)
@@ -59,24 +62,37 @@ def replace_atomically(path: str | Path, *, private: bool = False) -> Iterator[P
 
 
 @contextmanager
-def temporary_folder(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+def temporary_folder(prefix: str, target: Path | None = None) -> Iterator[Path]:
     """Yield a folder that only its owner can read, removed at the end together with those that killed processes left.
 
     Args:
         prefix: The start of its name.
-        parent: The folder in which it is made; by default that of the system for temporary files.
+        target: The output that is made from it: the folder is beside it, and errors name the output instead. By
+            default the folder is that of the system for temporary files.
 
     Raises:
-        OSError: It cannot be made.
+        SourceError: It cannot be written, as on a full disk.
     """
-    parent = Path(tempfile.gettempdir()) if parent is None else parent
+    parent = Path(tempfile.gettempdir()) if target is None else target.parent
+    shown = f"{str(parent)!r} (the folder for temporary files: TMPDIR)" if target is None else repr(str(target))
     _remove_stale(parent, prefix)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix, suffix=".tmp"))
+    try:
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix, suffix=".tmp"))
+    except OSError as error:
+        raise SourceError(f"cannot write {shown}: {error.strerror or error}") from error
     handle = _open_to_lock(folder)
     if handle is not None:
         _lock(handle)
     try:
         yield folder
+    except SourceError as error:
+        if str(folder) not in str(error):
+            raise
+        raise SourceError(str(error).replace(str(folder), str(parent if target is None else target))) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SourceError(f"cannot write {shown}: {error.strerror or error}") from error
     finally:
         if handle is not None:
             os.close(handle)

@@ -9,6 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from tabsynth.errors import MAX_VALUE, escape_controls, shorten
+
 DEFAULT_SIZE = {"ncols": 80, "nrows": 24}
 
 
@@ -44,7 +46,16 @@ def progress_bar(total: int, what: str, unit: str, shown: bool | None, initial: 
     hidden = not sys.stderr.isatty() if shown is None else not shown
     delay = 2.0 if shown is None else 0.0
     size = {} if hidden else _substitute_size()
-    return tqdm(total=total, desc=what, unit=unit, disable=hidden, delay=delay, initial=initial, leave=False, **size)
+    return tqdm(
+        total=total,
+        desc=escape_controls(shorten(what, MAX_VALUE)),
+        unit=unit,
+        disable=hidden,
+        delay=delay,
+        initial=initial,
+        leave=False,
+        **size,
+    )
 
 
 def _substitute_size() -> dict[str, int]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import re
+import json
+from typing import Any
 
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from tabsynth.errors import CONTROLS, escape_controls
+
+__all__ = ["escape_controls", "is_unicode", "readable_json"]
 
 
-def escape_controls(text: str) -> str:
-    """Escape characters that control a terminal or the direction of text; line ends and tabs stay."""
-    return CONTROLS.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode(), text)
+def readable_json(data: Any, **options: Any) -> str:
+    """Return plain data as the text of a JSON file, with letters of all scripts but no raw control characters."""
+    text = json.dumps(data, indent=1, ensure_ascii=False, **options) + "\n"
+    return CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def is_unicode(text: str) -> bool:

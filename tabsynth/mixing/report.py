@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from tabsynth.common.text import readable_json
 from tabsynth.mixing.combination.raking import domain_auc
 from tabsynth.mixing.harmonise import decided_entries
 from tabsynth.mixing.plan.plan import Plan
@@ -163,7 +163,7 @@ def mix_report(
 
 def report_text(report: Mapping[str, Any]) -> str:
     """Return the report as the text of a JSON file."""
-    return json.dumps(report, indent=1, ensure_ascii=False, default=str) + "\n"
+    return readable_json(report, default=str)
 
 
 def subsample_evenly(frame: pd.DataFrame) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from typing import Any
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.input_files import parse_json
 from tabsynth.common.installed_versions import installed_versions
+from tabsynth.common.text import readable_json
 
 FORMAT, VERSION = "tabsynth-pipeline-step", 1
 PACKAGES = ("lightgbm", "numpy", "opacus", "pandas", "pyarrow", "scikit-learn", "scipy", "torch")
@@ -52,7 +53,7 @@ def write_record(folder: Path, step: str, record: StepRecord) -> None:
     """Write the record of a step at once."""
     data = {"format": FORMAT, "version": VERSION, "step": step, "sources": dict(record.sources)}
     data |= {"outputs": dict(record.outputs), "facts": dict(record.facts)}
-    write_text(folder / f"{step}.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    write_text(folder / f"{step}.json", readable_json(data))
 
 
 def stale_reason(record: StepRecord | None, sources: Mapping[str, str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tabsynth.common.atomic_files import write_text
+from tabsynth.common.text import readable_json
 from tabsynth.errors import BusyError, SourceError
 
 STATE_FOLDER = ".pipeline"
@@ -84,7 +84,7 @@ class RunStatus:
         self._write()
 
     def _write(self) -> None:
-        write_text(self._path, json.dumps(self._data, indent=1, ensure_ascii=False) + "\n")
+        write_text(self._path, readable_json(self._data))
 
 
 def _now() -> str:

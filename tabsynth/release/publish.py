@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tabsynth.common.atomic_files import (
@@ -56,11 +56,7 @@ def is_release(folder: Path) -> bool:
 def staging_folder(target: Path) -> Iterator[Path]:
     """Yield a staging folder beside the target; it and those of killed processes are removed afterwards."""
     restore_previous(target)
-    with ExitStack() as stack:
-        try:
-            aside = stack.enter_context(temporary_folder(f".{target.name[:32]}.release-", target.parent))
-        except OSError as error:
-            raise SourceError(f"cannot write {str(target)!r}: {error.strerror or error}") from error
+    with temporary_folder(f".{target.name[:32]}.release-", target) as aside:
         yield aside / "release"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from tabsynth.errors import MAX_VALUE, shorten
 from tabsynth.reporting.number_format import format_number
 
 WIDTH, TOP, BOTTOM = 280.0, 6.0, 122.0
@@ -87,7 +88,7 @@ def _label_edge(edges: list[Any], at: int, step: float) -> Any:
 
 def bars(picture: dict[str, Any]) -> dict[str, Any] | None:
     """Return the rows of a bullet chart: bars of real shares, ticks of synthetic shares; None without labels."""
-    labels = picture["labels"]
+    labels = [shorten(str(label), MAX_VALUE) for label in picture["labels"]]
     if not labels:
         return None
     top = max(*picture["real"], *picture["synthetic"], 1e-9)

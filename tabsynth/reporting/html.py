@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from tabsynth.common.text import escape_controls
 from tabsynth.reporting.number_format import format_number
+
+
+class _Template(Template):
+    """A template whose pages show control characters of names and values escaped."""
+
+    def render(self, *args: Any, **kwargs: Any) -> str:
+        return escape_controls(super().render(*args, **kwargs))
 
 
 @cache
@@ -21,6 +30,7 @@ def environment(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    out.template_class = _Template
     out.filters["figure"] = format_number
     out.filters["breakable"] = _breakable
     return out

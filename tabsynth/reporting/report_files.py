@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import html
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tabsynth.common.atomic_files import check_writable, write_text
+from tabsynth.common.text import escape_controls, readable_json
 from tabsynth.errors import DataError, SourceError
 
 SUFFIXES = (".html", ".json", ".md")
@@ -48,7 +48,7 @@ class SavedReport(ABC):
         elif suffix == ".json":
             text = report_json(self.to_dict())
         elif suffix == ".md":
-            text = self.to_markdown()
+            text = escape_controls(self.to_markdown())
         else:
             raise SourceError(
                 f"cannot write a report as {suffix or 'a file without suffix'!r}: use .html, .json or .md"
@@ -68,7 +68,7 @@ def check_report_output(path: str | Path) -> None:
 
 def report_json(data: Mapping[str, Any]) -> str:
     """Return plain data as the text of a JSON file."""
-    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return readable_json(data, allow_nan=False)
 
 
 def check_format(data: object, name: str, version: int, what: str) -> None:
@@ -93,7 +93,7 @@ def align_rows(rows: Sequence[Sequence[str]], n_numbers: int) -> list[str]:
 
 def markdown_cell(text: str) -> str:
     """Escape text for a cell of a Markdown table."""
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return escape_controls(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], n_numbers: int) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tabsynth.common.atomic_files import write_text
+from tabsynth.common.text import readable_json
 from tabsynth.errors import InputError
 from tabsynth.schema.schema import Schema
 
@@ -92,7 +93,7 @@ def read_state(path: Path) -> dict[str, Any]:
 
 def write_state(path: Path, data: Mapping[str, Any]) -> None:
     """Write a state file atomically."""
-    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, readable_json(data))
 
 
 def open_project(root: Path, slug: str) -> Project:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -160,7 +161,7 @@ def test_a_terminated_command_removes_its_temporary_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def write(_args: object) -> int:
-        with temporary_folder("rows-", tmp_path), replace_atomically(tmp_path / "a.txt") as temporary:
+        with temporary_folder("rows-", tmp_path / "rows"), replace_atomically(tmp_path / "a.txt") as temporary:
             temporary.write_text("half")
             os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("not reached")
@@ -171,6 +172,16 @@ def test_a_terminated_command_removes_its_temporary_files(
     assert "terminated" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_log_on_a_full_disk_changes_no_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert main(["inspect", "nowhere.csv"]) == BAD_INPUT
+        monkeypatch.undo()
+        with suppress(OSError):
+            full.close()
 
 
 def test_the_stored_stages_of_an_interrupted_fit_are_named(

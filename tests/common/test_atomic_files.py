@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tabsynth.common import atomic_files
 from tabsynth.common.atomic_files import (
     check_outputs,
     check_writable,
@@ -240,9 +241,9 @@ def test_folders_of_killed_processes_are_removed_and_no_others(tmp_path: Path) -
         (tmp_path / name / "rows").write_text("1")
         os.utime(tmp_path / name, (old, old))
     (tmp_path / ".mix-12345678.tmp").symlink_to(tmp_path / ".mix-abcdefgh")
-    with temporary_folder(".mix-", tmp_path) as first:
+    with temporary_folder(".mix-", tmp_path / "out") as first:
         os.utime(first, (old, old))
-        with temporary_folder(".mix-", tmp_path) as second:
+        with temporary_folder(".mix-", tmp_path / "out") as second:
             assert first.is_dir()
             assert stat.S_IMODE(second.stat().st_mode) == 0o700
         assert not second.exists()
@@ -258,3 +259,25 @@ def test_a_folder_that_was_replaced_is_removed_after_a_kill(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "out"]
     put_in_place(tmp_path / "new", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_errors_inside_a_temporary_folder_name_the_output(tmp_path: Path) -> None:
+    for error in (OSError(28, "No space left on device"), SourceError("cannot write '{}/a.csv': No space left")):
+        with (
+            pytest.raises(SourceError, match=r"cannot write '.*/out(/a\.csv)?': No space left") as raised,
+            temporary_folder(".out.", tmp_path / "out") as folder,
+        ):
+            raise SourceError(str(error).format(folder)) if isinstance(error, SourceError) else error
+        assert ".tmp" not in str(raised.value)
+    with pytest.raises(SourceError, match="does not exist|No such file"), temporary_folder(".", tmp_path / "no/out"):
+        pass
+
+
+def test_a_folder_that_vanishes_while_a_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def vanish(*_: object) -> None:
+        (tmp_path / "out").rmdir()
+
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(atomic_files, "_remove_stale", vanish)
+    with pytest.raises(SourceError, match=r"cannot write '.*a\.txt': No such file"):
+        write_text(tmp_path / "out/a.txt", "a")

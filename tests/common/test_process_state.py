@@ -58,6 +58,7 @@ ALLOWED = {
     "tabsynth/distributed/shards.py": "the same, for the threads of torch",
     "tabsynth/common/data_parallel.py": "the device of a process that torchrun started",
     "tabsynth/synthesizers/adapters/base.py": "seeds of packages that know global ones only, under a lock",
+    "tabsynth/cli/main.py": "the process belongs to the command",
     "tabsynth/cli/output.py": "the process belongs to the command",
     "tabsynth/cli/reading.py": "the process belongs to the command",
     "tabsynth/web/worker.py": "a process of its own",

@@ -214,10 +214,7 @@ def replace_folder(folder: str | Path) -> Iterator[Path]:
     """Yield a temporary folder; on success it takes the place of ``folder``, on failure it is removed."""
     target = Path(os.path.realpath(folder))
     restore_previous(target)
-    try:
-        with temporary_folder(f".{target.name[:32]}.", target.parent) as aside:
-            yield aside
-            aside.chmod(0o755)
-            put_in_place(aside, target)
-    except OSError as error:
-        raise SourceError(f"cannot write {str(folder)!r}: {error.strerror or error}") from error
+    with temporary_folder(f".{target.name[:32]}.", target) as aside:
+        yield aside
+        aside.chmod(0o755)
+        put_in_place(aside, target)

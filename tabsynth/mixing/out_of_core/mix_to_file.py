@@ -92,7 +92,7 @@ def mix_to_file(plan: Plan, output: str | Path, tables: Mapping[str, pd.DataFram
     check_writable(target)
     inputs = open_inputs(plan, tables)
     whole = complete_plan(plan, inputs)
-    with temporary_folder(".mixing-", target.resolve().parent) as folder:
+    with temporary_folder(".mixing-", target.resolve()) as folder:
         staged = _stage_sources(whole, inputs, folder)
         check_recodings_used(whole, {name: part.done for name, part in staged.items()})
         con = open_database(folder, MAX_MEMORY, threads=2, ordered=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tabsynth.common.text import escape_controls
 from tabsynth.mixing.plan.entries import HarmonisationRule
 from tabsynth.mixing.plan.plan import Plan
 
@@ -32,7 +33,7 @@ def describe_changes(plan: Plan) -> str:
         lines += ["", "? to decide"]
         lines += [f"? {label}: {question}" for label, question in open_questions]
         lines += [f"? {question}" for question in plan.questions]
-    return "\n".join(lines) + "\n"
+    return escape_controls("\n".join(lines)) + "\n"
 
 
 def _describe_rule(entry: HarmonisationRule, source: str) -> list[str]:

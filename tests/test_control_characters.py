@@ -1,0 +1,83 @@
+"""Control characters of names and values are shown escaped in errors, bars, reports, pages and plans."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tabsynth as ts
+from tabsynth.cli.main import main
+from tabsynth.common.progress import progress_bar
+from tabsynth.common.text import readable_json
+from tabsynth.errors import CONTROLS, InputError
+from tabsynth.evaluation.report import Report
+from tabsynth.pipeline.status import RunStatus
+
+LONG = "L" * 20_000
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "\x1b[31mage": rng.integers(20, 80, 60),
+            "s\u202eex\r": rng.choice(["\x07bell", "\u202egnp", "x\x9b1m"], 60),
+            "big": rng.choice([LONG, "M" * 20_000], 60),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def report(frame: pd.DataFrame) -> Report:
+    return ts.evaluate(frame, frame.sample(60, random_state=1).reset_index(drop=True), quick=True, seed=0)
+
+
+@pytest.mark.parametrize("suffix", ["html", "md", "json"])
+def test_reports(report: Report, suffix: str, tmp_path: Path) -> None:
+    report.save(tmp_path / f"r.{suffix}")
+    text = (tmp_path / f"r.{suffix}").read_text(encoding="utf-8")
+    assert "[31mage" in text
+    assert not CONTROLS.search(text)
+    if suffix == "json":
+        assert json.loads(text) == json.loads(json.dumps(report.to_dict()))
+    else:
+        assert LONG not in text
+
+
+def test_a_plan_on_the_terminal(frame: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        frame.iloc[:, :2].to_parquet(tmp_path / f"{name}.parquet")
+    tables = [f"{name}={tmp_path / name}.parquet" for name in ("a", "b")]
+    plan = str(tmp_path / "plan.yaml")
+    assert main(["mix", "suggest", *tables, "--output", plan]) == 0
+    assert main(["mix", "review", plan, "--output", str(tmp_path / "review.html")]) == 0
+    assert main(["mix", "review", plan]) == 0
+    said = capsys.readouterr()
+    assert "\\x1b[31mage" in said.out
+    for text in (said.out, said.err, (tmp_path / "review.html").read_text()):
+        assert not CONTROLS.search(text)
+
+
+def test_errors_and_bars(capsys: pytest.CaptureFixture[str]) -> None:
+    assert str(InputError("column \x1b[31mage\u202e")) == "column \\x1b[31mage\\u202e"
+    with progress_bar(1, f"fitting \x1b]0;title\x07{LONG}", "pass", True) as bar:
+        bar.update()
+    said = capsys.readouterr().err
+    assert "\x1b]0" not in said
+    assert "\x07" not in said
+    assert LONG not in said
+
+
+def test_json_files_keep_the_text(tmp_path: Path) -> None:
+    data = {"größe\u202e\x9b": "\x1b[31m\n"}
+    text = readable_json(data)
+    assert "größe" in text
+    assert not CONTROLS.search(text)
+    assert json.loads(text) == data
+    RunStatus(tmp_path, ["fit"]).end("failed", error="column '\u202e\x9b'")
+    assert not CONTROLS.search((tmp_path / "status.json").read_text(encoding="utf-8"))
