@@ -5,14 +5,14 @@ Networks violate such dependencies in a few rows in a thousand. The tokens of th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.arrays import Arrays, Bools, Floats, Integers, Tokens
+from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
 
 MAX_SCAN_ROWS = 2500
 """Maximum rows on which candidates are searched; all rows then confirm them."""
@@ -25,9 +25,6 @@ MIN_IMPLICATION_ROWS = 60
 
 MIN_RIVAL_ROWS = 20
 """Minimum rows of a value whose rate serves as an estimate of the rate by chance."""
-
-MAX_SWEEPS = 3
-"""Rounds of repairs: a repair may violate a dependency that was repaired before."""
 
 MIN_EVIDENCE_ROWS = 12.0
 """Minimum number of rows that would violate an accepted dependency by chance."""
@@ -47,6 +44,74 @@ class FunctionalDependency:
     dependent: int
     table: npt.NDArray[np.int32]
     gap: int = -1
+
+    @property
+    def slots(self) -> tuple[int, int]:
+        """Both slots."""
+        return self.determinant, self.dependent
+
+    def violated(self, tokens: npt.NDArray[Any]) -> Bools:
+        """Return the rows that violate the dependency, shape (rows,); -1 is any token."""
+        determinant, dependent = tokens[:, self.determinant], tokens[:, self.dependent]
+        expected = np.where(determinant >= 0, self.table[determinant], -1)
+        return np.asarray((expected >= 0) & (dependent >= 0) & (dependent != self.gap) & (expected != dependent))
+
+    def excluded(self, slot: int, tokens: npt.NDArray[Any], size: int) -> Bools:
+        """Return the tokens of one of the slots that would violate the dependency, shape (rows, size)."""
+        if slot == self.dependent:
+            wanted = self.table[tokens[:, self.determinant]][:, None]
+            choice = np.arange(size)
+            return np.asarray((wanted >= 0) & (choice != wanted) & ((choice != self.gap) | (self.gap < 0)))
+        effect = tokens[:, self.dependent][:, None]
+        return np.asarray((self.table >= 0) & (self.table != effect) & (effect != self.gap))
+
+    def without(self, tokens: npt.NDArray[Any]) -> Self | None:
+        """Return the dependency without the tokens that some rows contradict, None if nothing is left."""
+        cause, effect = (tokens[:, slot].astype(np.int64) for slot in self.slots)
+        here = (cause >= 0) & (effect >= 0) & (effect != self.gap)
+        wanted = self.table[cause[here]]
+        table = self.table.copy()
+        table[cause[here][(wanted >= 0) & (wanted != effect[here])]] = -1
+        return replace(self, table=table) if (table >= 0).any() else None
+
+    def narrow(self, allowed: list[Bools]) -> None:
+        """Remove, in place, allowed tokens of the determinant that only lead to tokens that are not allowed."""
+        effects = allowed[self.dependent]
+        possible = (self.table < 0) | effects[self.table]
+        possible |= self.gap >= 0 and bool(effects[self.gap])
+        kept = allowed[self.determinant] & possible
+        if kept.any():
+            allowed[self.determinant] = kept
+
+    def describe(self, columns: Sequence[str]) -> dict[str, Any]:
+        """Return the dependency for the model card, given the column of each slot."""
+        return {
+            "rule": f"{columns[self.determinant]} decides {columns[self.dependent]}",
+            "values": f"{int((self.table >= 0).sum())} of {len(self.table)}",
+        }
+
+    def repair(
+        self,
+        out: Tokens,
+        fixed: npt.NDArray[np.bool_],
+        shares: Sequence[Floats],
+        rng: np.random.Generator,
+    ) -> None:
+        """Repair tokens in place; see ``token_rules.repair``.
+
+        Repaired tokens are fixed from then on: if another dependency contradicts the repair, its determinant changes.
+        """
+        cause, effect = out[:, self.determinant], out[:, self.dependent]
+        wanted, off = self.table[cause], self.violated(out)
+        free = off & ~fixed[:, self.dependent] & (shares[self.dependent][wanted] > 0)
+        out[free, self.dependent] = wanted[free]
+        fixed[free, self.dependent] = True
+        left = off & fixed[:, self.dependent] & ~fixed[:, self.determinant]
+        for token in np.unique(effect[left]):
+            rows = np.flatnonzero(left & (effect == token))
+            chances = shares[self.determinant] * ((self.table == token) | (self.table < 0))
+            if chances.sum() > 0:
+                out[rows, self.determinant] = rng.choice(len(chances), len(rows), p=chances / chances.sum())
 
 
 def discover(
@@ -168,114 +233,3 @@ def _rival_rates(block: Tokens, most: Tokens, single: Bools, start: Integers, si
             others = rate[~single[:, at] & (size[:, at] >= MIN_RIVAL_ROWS)]
             out[single[:, at] & (most[:, at] == token), at] = others.max(initial=0.0)
     return out
-
-
-def restrict(functions: Sequence[FunctionalDependency], tokens: npt.NDArray[Any]) -> tuple[FunctionalDependency, ...]:
-    """Return the dependencies without the tokens that some of more rows contradict.
-
-    Args:
-        functions: Dependencies of other rows.
-        tokens: Shape (rows, slots), -1 where a row does not have the column.
-    """
-    out = []
-    for function in functions:
-        cause, effect = (tokens[:, slot].astype(np.int64) for slot in (function.determinant, function.dependent))
-        here = (cause >= 0) & (effect >= 0) & (effect != function.gap)
-        wanted = function.table[cause[here]]
-        table = function.table.copy()
-        table[cause[here][(wanted >= 0) & (wanted != effect[here])]] = -1
-        if (table >= 0).any():
-            out.append(replace(function, table=table))
-    return tuple(out)
-
-
-def hold(tokens: Tokens, functions: Sequence[FunctionalDependency]) -> Bools:
-    """Return the rows in which every dependency holds, shape (rows,); -1 is any token."""
-    good = np.ones(len(tokens), bool)
-    for function in functions:
-        determinant, dependent = tokens[:, function.determinant], tokens[:, function.dependent]
-        expected = np.where(determinant >= 0, function.table[determinant], -1)
-        good &= (expected < 0) | (dependent < 0) | (dependent == function.gap) | (expected == dependent)
-    return good
-
-
-def dependencies_state(functions: Sequence[FunctionalDependency]) -> tuple[list[list[int]], Arrays]:
-    """Return plain data and arrays for ``dependencies_from_state``."""
-    plain = [[one.determinant, one.dependent, one.gap] for one in functions]
-    return plain, {f"function.{i}": one.table for i, one in enumerate(functions)}
-
-
-def dependencies_from_state(plain: Sequence[Sequence[int]], arrays: Arrays) -> tuple[FunctionalDependency, ...]:
-    """Rebuild dependencies from their state; files of earlier versions state no gap."""
-    return tuple(
-        FunctionalDependency(int(a), int(b), arrays[f"function.{i}"], int(*gap or [-1]))
-        for i, (a, b, *gap) in enumerate(plain)
-    )
-
-
-def describe(functions: Sequence[FunctionalDependency], columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the dependencies for the model card, given the column of each slot."""
-    return [
-        {
-            "rule": f"{columns[function.determinant]} decides {columns[function.dependent]}",
-            "values": f"{int((function.table >= 0).sum())} of {len(function.table)}",
-        }
-        for function in functions
-    ]
-
-
-def repair(
-    tokens: Tokens,
-    fixed: npt.NDArray[np.bool_],
-    functions: Sequence[FunctionalDependency],
-    shares: Sequence[Floats],
-    rng: np.random.Generator,
-) -> Tokens:
-    """Repair tokens so that every functional dependency holds.
-
-    Args:
-        tokens: Sampled tokens, shape (rows, slots).
-        fixed: Tokens that must not change, shape (rows, slots). If the dependent token is fixed, a determinant that
-            leads to it is sampled instead.
-        functions: The dependencies, determinants with most tokens first.
-        shares: Target share of each token of each slot, from which determinants are sampled.
-        rng: Random generator.
-    """
-    out, fixed = tokens.copy(), fixed.copy()
-    for _ in range(MAX_SWEEPS):
-        _sweep(out, fixed, functions, shares, rng)
-        if hold(out, functions).all():
-            break
-    return out
-
-
-def _sweep(
-    out: Tokens,
-    fixed: npt.NDArray[np.bool_],
-    functions: Sequence[FunctionalDependency],
-    shares: Sequence[Floats],
-    rng: np.random.Generator,
-) -> None:
-    """Repair tokens by each dependency in turn, in place.
-
-    Repaired tokens are fixed from then on: if another dependency contradicts the repair, its determinant changes.
-    """
-    for function in functions:
-        cause, effect = out[:, function.determinant], out[:, function.dependent]
-        wanted = function.table[cause]
-        off = (wanted >= 0) & (wanted != effect) & ((effect != function.gap) | (function.gap < 0))
-        free = off & ~fixed[:, function.dependent] & (shares[function.dependent][wanted] > 0)
-        out[free, function.dependent] = wanted[free]
-        fixed[free, function.dependent] = True
-        for token, rows in _rows_by_token(effect, off & fixed[:, function.dependent] & ~fixed[:, function.determinant]):
-            chances = shares[function.determinant] * ((function.table == token) | (function.table < 0))
-            if chances.sum() > 0:
-                out[rows, function.determinant] = rng.choice(len(chances), len(rows), p=chances / chances.sum())
-
-
-def _rows_by_token(
-    tokens: npt.NDArray[np.int32], rows: npt.NDArray[np.bool_]
-) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
-    """Yield each token with its selected rows."""
-    for token in np.unique(tokens[rows]):
-        yield int(token), np.flatnonzero(rows & (tokens == token)).astype(np.int64)

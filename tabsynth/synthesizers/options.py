@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from tabsynth.common.arrays import Integers
 from tabsynth.common.validation import check_required_integers, validate_rows, validate_seed
 from tabsynth.errors import ConditionError, InputError
 from tabsynth.relations.declared.rule_set import RuleSet
@@ -33,12 +34,14 @@ class FitOptions(TrainingRun):
         fit_discriminator: Whether to fit the discriminator that selects sampled rows.
         warm_start: A fitted model from which the fit continues.
         shards: Files of the training rows, where these do not fit in memory.
+        persons: Person of each training row; None if each row is its own person.
     """
 
     row_weights: RowWeights = field(default_factory=RowWeights)
     fit_discriminator: bool = True
     warm_start: Synthesizer | None = None
     shards: TokenShards | None = None
+    persons: Integers | None = None
 
 
 @dataclass(frozen=True)

@@ -15,21 +15,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.codec import Codec
+from tabsynth.codec.rare_value_pooling import person_codes
 from tabsynth.codec.token_slots import stored_counts
 from tabsynth.common.arrays import Arrays, Floats, Integers, Tokens
 from tabsynth.common.validation import check_positive_integers
 from tabsynth.data.table import Table, checked_rows
 from tabsynth.errors import InputError, quote
+from tabsynth.relations.categories import token_rules
 from tabsynth.relations.enforcement import Relations, combined_state, restored_relations
-from tabsynth.relations.functional_dependencies import (
-    FunctionalDependency,
-    dependencies_from_state,
-    dependencies_state,
-    describe,
-    discover,
-    repair,
-    restrict,
-)
 from tabsynth.synthesizers.base import Synthesizer
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext
 from tabsynth.synthesizers.row_weights import weighted_counts
@@ -50,7 +43,7 @@ class TokenSynthesizer(Synthesizer):
         relations_: Relations between columns, enforced in every row.
         layout_: The learned slots; slots that can hold only one token are left out.
         active_: Positions of the learned slots in the codec's token matrix.
-        functions_: Functional dependencies between learned slots.
+        functions_: Functional dependencies and excluded pairs between learned slots.
         trees_: Discriminator for selecting rows; None if it does not help.
     """
 
@@ -64,7 +57,7 @@ class TokenSynthesizer(Synthesizer):
     relations_: Relations
     active_: list[int]
     layout_: Layout
-    functions_: tuple[FunctionalDependency, ...]
+    functions_: tuple[token_rules.TokenRule, ...]
     trees_: TreeDiscriminator | None
 
     def _fit(self, table: Table, run: FitOptions) -> None:
@@ -79,18 +72,19 @@ class TokenSynthesizer(Synthesizer):
                 tokens[~here, position] = -1
         counts = [weighted_counts(tokens[:, i], size, weights) for i, size in enumerate(self.codec_.sizes)]
         self._prepare(counts, [i for i in range(len(counts)) if (tokens[:, i] < 0).any()])
-        self._learn(tokens, run)
+        self._learn(tokens, replace(run, persons=person_codes(table, self.min_group)))
 
     def _learn(self, tokens: Tokens, run: FitOptions) -> None:
         """Learn rows of tokens of the codec, or those in ``run.shards``, of which ``tokens`` is then a sample."""
         learned = tokens[:, self.active_]
         pooled = [self._pooled_tokens(i) for i in self.active_]
         missing = [self.codec_.slots[i].missing for i in self.active_]
-        self.functions_ = discover(learned, self.layout_.sizes, pooled, missing)
+        facts = (self.layout_.sizes, pooled, missing, self.layout_.lines)
+        self.functions_ = token_rules.discover_token_rules(learned, *facts, run.persons)
         if run.shards is not None:
             run = replace(run, shards=(shards := run.shards.of_slots(self.active_)))
             for rows in shards.each():
-                self.functions_ = restrict(self.functions_, rows)
+                self.functions_ = token_rules.restrict(self.functions_, rows)
         self._fit_tokens(learned, self._identified(learned, run))
 
     def _prepare(self, counts: list[npt.NDArray[np.int64]], partial: list[int]) -> None:
@@ -237,7 +231,7 @@ class TokenSynthesizer(Synthesizer):
         for position, limit in zip(self.active_, limits, strict=True):
             share = (self.counts_[position] * self._emittable_tokens(position)).astype(np.float64)
             shares.append(share if limit is None else share * limit)
-        return repair(tokens, fixed, self.functions_, shares, rng)
+        return token_rules.repair(tokens, fixed, self.functions_, shares, rng)
 
     def _constant_tokens(self, n: int) -> Tokens:
         """Return the token matrix, with the only possible token in slots that are not learned."""
@@ -255,7 +249,7 @@ class TokenSynthesizer(Synthesizer):
     def _state(self) -> tuple[dict[str, Any], Arrays]:
         (config, arrays), (learned, weights) = combined_state(self.codec_, self.relations_), self._model_state()
         arrays = arrays | {f"count.{i}": counts for i, counts in enumerate(self.counts_)}
-        functions, tables = dependencies_state(self.functions_)
+        functions, tables = token_rules.rules_state(self.functions_)
         arrays |= tables
         config = {"codec": config, "learned": learned, "partial": self.partial_, "functions": functions}
         if self.trees_:
@@ -267,7 +261,7 @@ class TokenSynthesizer(Synthesizer):
         self.codec_ = Codec.from_state(config["codec"], arrays)
         self.relations_ = restored_relations(config["codec"], arrays, self.codec_)
         self._prepare(stored_counts(arrays, self.codec_.sizes), list(config["partial"]))
-        self.functions_ = dependencies_from_state(config.get("functions", []), arrays)
+        self.functions_ = token_rules.rules_from_state(config.get("functions", []), arrays)
         if "critic_gain" in config:
             forest = Forest.from_arrays(arrays, "critic", self.layout_)
             # Files of earlier versions state no number of candidates: it was the maximum.
@@ -279,7 +273,9 @@ class TokenSynthesizer(Synthesizer):
     def card(self) -> dict[str, Any]:
         """Return the model card: facts about the model for users of the synthetic table."""
         vocabulary = {**self.codec_.card(), **self.relations_.card()}
-        vocabulary["rules"] += describe(self.functions_, [self.codec_.slots[i].column for i in self.active_])
+        vocabulary["rules"] += token_rules.describe(
+            self.functions_, [self.codec_.slots[i].column for i in self.active_]
+        )
         chosen = f"by a critic among {self.trees_.candidates} times as many rows" if self.trees_ else None
         return {**super().card(), "vocabulary": vocabulary, "chosen": chosen}
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import tabsynth
-from tabsynth.relations.functional_dependencies import discover, hold, repair
+from tabsynth.relations.categories.token_rules import hold, repair
+from tabsynth.relations.functional_dependencies import discover
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.registry import create
 

@@ -13,8 +13,8 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import Progress
 from tabsynth.data.table import Table
+from tabsynth.relations.categories.token_rules import TokenRule, discover_token_rules
 from tabsynth.relations.declared.rule_set import RuleSet
-from tabsynth.relations.functional_dependencies import FunctionalDependency, discover
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.synthesizers.relational.histories.calibration import calibrate
 from tabsynth.synthesizers.relational.histories.conditions import decode_rows, restrict
@@ -115,7 +115,7 @@ def fit_history(
         earlier=siblings.earlier,
         longest=siblings.longest,
         repeats=_repeat_rates(table.frame, codec, order, siblings),
-        functions=_dependencies(codec, order, slots, siblings.tokens),
+        functions=_token_rules(codec, order, slots, siblings.tokens, part.roots),
         calendar=siblings.calendar,
         width=WIDTH,
         memory=MEMORY,
@@ -135,16 +135,18 @@ def fit_history(
     return history
 
 
-def _dependencies(
-    codec: Codec, order: list[int], totals: RunningSlots, tokens: Integers
-) -> tuple[FunctionalDependency, ...]:
-    """Return the functional dependencies between slots in drawing order, without gaps and computed numbers."""
+def _token_rules(
+    codec: Codec, order: list[int], totals: RunningSlots, tokens: Integers, roots: Integers
+) -> tuple[TokenRule, ...]:
+    """Return the rules between slots in drawing order, without gaps and computed numbers."""
     slots = [codec.slots[i] for i in order]
     open_ = [
         None if one.digit is not None or one.column == GAP or at in totals.places else [codec.coders[one.column].rare]
         for at, one in enumerate(slots)
     ]
-    return discover(tokens.astype(np.int32), [one.size for one in slots], open_, [one.missing for one in slots])
+    sizes, missing = [one.size for one in slots], [one.missing for one in slots]
+    n_ordered = [codec.coders[one.column].n_ordered_tokens for one in slots]
+    return discover_token_rules(tokens.astype(np.int32), sizes, open_, missing, n_ordered, roots)
 
 
 def sample_history(

@@ -14,8 +14,8 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.pandas_dtypes import dtype_name
 from tabsynth.common.arrays import Integers
 from tabsynth.common.progress import Progress
+from tabsynth.relations.categories.token_rules import describe
 from tabsynth.relations.declared.satisfy import satisfy_linked
-from tabsynth.relations.functional_dependencies import describe
 from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema

@@ -11,11 +11,11 @@ import pandas as pd
 from tabsynth.codec.codec import Codec
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.common.arrays import Bools, Integers
+from tabsynth.relations.categories.token_rules import TokenRule, hold
 from tabsynth.relations.declared.pins import Pins
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy, satisfy_keys
 from tabsynth.relations.enforcement import Relations
-from tabsynth.relations.functional_dependencies import FunctionalDependency, hold
 from tabsynth.schema.columns import Datetime
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.sampling.conditions import Conditions, source_column
@@ -75,7 +75,7 @@ def satisfy_keys_of_mixture(
 def discovered_hold(
     codec: Codec,
     relations: Relations,
-    functions: Sequence[FunctionalDependency],
+    functions: Sequence[TokenRule],
     learned: Sequence[int],
     rows: pd.DataFrame,
 ) -> Bools:
@@ -84,19 +84,19 @@ def discovered_hold(
     Args:
         codec: The vocabulary of the model.
         relations: Exact relations and rules.
-        functions: Functional dependencies, which hold in the sampled tokens; a relation or constraint may break them.
+        functions: Rules between tokens, which hold in the sampled ones; a relation or constraint may break them.
         learned: Positions of the slots that the dependencies count.
         rows: The rows.
     """
     good = relations.hold(rows, codec)
     changed = relations.columns | {name for rule in codec.schema.constraints for name in rule.columns}
     names = [codec.slots[position].column for position in learned]
-    pairs = {one: {names[one.determinant], names[one.dependent]} for one in functions}
+    pairs = {one: {names[slot] for slot in one.slots} for one in functions}
     # A column that is learned in place of another, such as a difference, is not in the rows.
     touched = [one for one in functions if changed & pairs[one] and pairs[one] <= set(rows.columns)]
     if touched:
         tokens = np.full((len(rows), len(names)), -1, np.int32)
-        for slot in {slot for one in touched for slot in (one.determinant, one.dependent)}:
+        for slot in {slot for one in touched for slot in one.slots}:
             tokens[:, slot] = codec.encode_column(names[slot], rows[names[slot]])
         good &= hold(tokens, touched)
     return good

@@ -13,8 +13,10 @@ import torch
 from tabsynth.codec.codec import Codec
 from tabsynth.data.table import Table
 from tabsynth.errors import InputError, SchemaError, quote
+from tabsynth.relations.categories.excluded_pairs import ExcludedPairs
+from tabsynth.relations.categories.token_rules import TokenRule, restrict
 from tabsynth.relations.enforcement import Relations
-from tabsynth.relations.functional_dependencies import FunctionalDependency, restrict
+from tabsynth.relations.functional_dependencies import FunctionalDependency
 from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.sampling.tree_refinement import TreeConditionals
 from tabsynth.synthesizers.warm_start.codec import ExtendedCoder, extend_codec
@@ -158,15 +160,18 @@ def _slot_origins(start: MaskedSynthesizer, model: MaskedSynthesizer, extended: 
     return out
 
 
-def _mapped_functions(
-    functions: Sequence[FunctionalDependency], origins: Origins, sizes: Sequence[int]
-) -> list[FunctionalDependency]:
-    """Return the dependencies in the new vocabulary; new tokens determine nothing."""
+def _mapped_functions(functions: Sequence[TokenRule], origins: Origins, sizes: Sequence[int]) -> list[TokenRule]:
+    """Return the rules in the new vocabulary; new tokens determine and exclude nothing."""
     at = {origin.slot: (slot, origin.place) for slot, origin in enumerate(origins) if origin is not None}
-    out = []
+    out: list[TokenRule] = []
     for function in functions:
-        if function.determinant in at and function.dependent in at:
-            (cause, place), (effect, onto) = at[function.determinant], at[function.dependent]
+        if all(slot in at for slot in function.slots):
+            (cause, place), (effect, onto) = (at[slot] for slot in function.slots)
+            if isinstance(function, ExcludedPairs):
+                pairs = np.zeros((sizes[cause], sizes[effect]), bool)
+                pairs[np.ix_(place, onto)] = function.pairs
+                out.append(ExcludedPairs(cause, effect, pairs))
+                continue
             table = np.full(sizes[cause], -1, np.int32)
             table[place] = np.where(function.table < 0, -1, onto[function.table])
             gap = -1 if function.gap < 0 else int(onto[function.gap])

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from tabsynth.relations.categories.determined_tokens import excluded_tokens, propagate, repair_violations
-from tabsynth.relations.functional_dependencies import FunctionalDependency, hold
+from tabsynth.relations.categories.token_rules import hold
+from tabsynth.relations.functional_dependencies import FunctionalDependency
 from tabsynth.schema import Schema
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.synthesizers.relational.histories.sampling import barred_tokens

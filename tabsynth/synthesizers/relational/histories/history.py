@@ -15,9 +15,9 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Arrays, Floats, Integers
 from tabsynth.data.table import Table
+from tabsynth.relations.categories.token_rules import TokenRule, rules_from_state, rules_state
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.enforcement import Relations, combined_state, restored_relations
-from tabsynth.relations.functional_dependencies import FunctionalDependency, dependencies_from_state, dependencies_state
 from tabsynth.schema.columns import Identifier
 from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.schema import Schema
@@ -57,7 +57,7 @@ class History:
         distance_bias: Correction of the classes of distances from earlier numbers, by slot.
         repeats: Share of numbers with the token of the earlier number that repeat it exactly, by class, by slot.
         after_bias: Correction of the bins of the running total that a slot decides, by slot.
-        functions: Functional dependencies between slots, in sampling order.
+        functions: Functional dependencies and excluded pairs between slots, in sampling order.
         calendar: Gaps of whole days; None if the days that they reach do not matter.
     """
 
@@ -78,7 +78,7 @@ class History:
     distance_bias: dict[int, npt.NDArray[np.float32]]
     repeats: dict[int, Floats]
     after_bias: dict[int, npt.NDArray[np.float32]]
-    functions: tuple[FunctionalDependency, ...] = ()
+    functions: tuple[TokenRule, ...] = ()
     calendar: CalendarGaps | None = None
 
     @classmethod
@@ -97,7 +97,7 @@ class History:
         earlier: Sequence[EarlierNumber],
         longest: Floats,
         repeats: dict[int, Floats],
-        functions: tuple[FunctionalDependency, ...],
+        functions: tuple[TokenRule, ...],
         calendar: CalendarGaps | None,
         width: int,
         memory: int,
@@ -166,7 +166,7 @@ class History:
         config, arrays = combined_state(self.codec, self.relations)
         running, edges = self.running.state()
         totals, held = self.totals.state()
-        functions, tables = dependencies_state(self.functions)
+        functions, tables = rules_state(self.functions)
         weights = {f"net.{name}": w.numpy() for name, w in self.network.state_dict().items()}
         return (
             {
@@ -227,7 +227,7 @@ class History:
             earlier=earlier,
             longest=arrays["longest"],
             repeats={one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},
-            functions=dependencies_from_state(config.get("functions", []), arrays),
+            functions=rules_from_state(config.get("functions", []), arrays),
             calendar=calendar,
             width=config["width"],
             memory=config["memory"],
