@@ -140,9 +140,11 @@ def recommend(uses: Sequence[Mapping[str, Any]], areas: Mapping[str, Level]) -> 
     if not parts:
         return ""
     sentence = "; ".join(parts)
-    if areas.get("memorisation", "good") != "good":
+    level = areas.get("memorisation", "good")
+    if level == "poor":
         return f"Audit this table before any use, because rows may be copied. Otherwise it is {sentence}."
-    return f"{sentence[0].upper()}{sentence[1:]}."
+    advice = " Audit the table before you share it outside." if level == "fair" else ""
+    return f"{sentence[0].upper()}{sentence[1:]}.{advice}"
 
 
 def _lower_first(text: str) -> str:

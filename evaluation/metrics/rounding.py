@@ -145,18 +145,18 @@ def _date_classes(seconds: Floats) -> Integers:
 
 
 def _number_labels() -> list[str]:
-    labels = []
+    labels = []  # a class holds the values that no coarser unit divides
     for unit in NUMBER_UNITS:
         decimals = len(f"{unit:.8f}".rstrip("0").partition(".")[2])
         parts = round(1 / unit)
         if unit in FRACTIONS and parts in (3, 6, 12):
-            labels.append(f"are multiples of 1/{parts}")
+            labels.append(f"are multiples of 1/{parts} and of no larger unit")
         elif unit == 1:
-            labels.append("are whole numbers")
+            labels.append("are whole numbers and multiples of no larger unit")
         elif unit < 1 and unit == 10.0**-decimals:
             labels.append(f"are rounded to {decimals} decimal{'s' if decimals > 1 else ''}")
         else:
-            labels.append(f"are multiples of {unit:,.{decimals}f}")
+            labels.append(f"are multiples of {unit:,.{decimals}f} and of no larger unit")
     return [*labels, f"have more than {-MIN_EXPONENT} decimals"]
 
 

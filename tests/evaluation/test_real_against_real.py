@@ -64,6 +64,29 @@ def test_a_detection_auc_below_one_half_is_no_success_of_the_classifier() -> Non
     assert "partly distinguish" in assess({"detection_auc": above, "dcr_share": share}).text
 
 
+def test_the_verdict_names_the_worst_utility_score() -> None:
+    # A wide interval of the gap hides a loss that both absolute scores show.
+    gap = Score(name="utility_gap", value=0.134, interval=(0.032, 0.225), better="lower", target=0.0, floor=0.028)
+    utility = Score(name="utility", value=0.658, interval=(0.580, 0.736), better="higher", floor=0.792)
+    assert "as well as from real rows" in assess({"utility_gap": gap}).text
+    verdict = assess({"utility_gap": gap, "utility": utility})
+    assert verdict.areas["utility"] == "poor"
+    assert verdict.text == "Models learn less from it than from real rows."
+
+
+def test_slight_closeness_is_no_warning_of_copies(cancer: tuple[pd.DataFrame, Schema]) -> None:
+    share = Score(name="dcr_share", value=57.2, interval=(52.3, 62.2), better="target", target=50.0, floor=50.0)
+    shape = Score(name="shape_error", value=1.4, interval=(0.4, 2.3), better="lower", target=0.0, floor=2.7)
+    frame, schema = cancer
+    quick = evaluate(frame[:60], frame[60:120], schema=schema, sdmetrics=False, quick=True)
+    report = dataclasses.replace(quick, scores={"shape_error": shape, "dcr_share": share}, findings=[])
+    page = report.to_html()
+    assert report.verdict.areas["memorisation"] == "fair"
+    assert "Slightly closer to training rows" in page
+    assert "before any use" not in page
+    assert "Good scores below may be due to copies" not in page
+
+
 def test_a_few_missing_values_have_no_measurable_dependence() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"a": rng.normal(size=210), "b": rng.choice(["x", "y"], 210)})

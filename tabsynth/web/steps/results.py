@@ -33,7 +33,11 @@ AREA_WORDS = {
     "fidelity": {"good": "Follows the real table", "fair": "Follows it in outline", "poor": "Differs visibly"},
     "detection": {"good": "Hard to distinguish", "fair": "Partly distinguishable", "poor": "Easy to distinguish"},
     "utility": {"good": "As useful", "fair": "Nearly as useful", "poor": "Less useful"},
-    "memorisation": {"good": "No copied rows", "fair": "Close to some rows", "poor": "Too close to real rows"},
+    "memorisation": {
+        "good": "No copied rows",
+        "fair": "Slightly closer to training rows",
+        "poor": "Too close to real rows",
+    },
 }
 
 HEADLINES = {

@@ -64,7 +64,11 @@ NOISE = np.random.default_rng(0)
             "of synthetic values are rounded to 2 decimals, of real",
         ),
         ("debt", lambda x: x + NOISE.random(N), "real values are rounded to 2 decimals, 100% of synthetic not"),
-        ("income", lambda x: x + NOISE.integers(1, 99, N), "of synthetic values are whole numbers, of real ones"),
+        (
+            "income",
+            lambda x: x + NOISE.integers(1, 99, N),
+            "of synthetic values are whole numbers and multiples of no larger unit, of real ones",
+        ),
         ("ratio", lambda x: x.round(2), "of synthetic values are rounded to 2 decimals, of real ones 0.00 %"),
         (
             "seen",

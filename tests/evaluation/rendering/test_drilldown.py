@@ -107,6 +107,10 @@ def test_the_recommendation_names_every_use_and_findings_limit_it() -> None:
     uses = assess_uses(scores, [{"score": "value_format"}])
     assert recommend(uses, {}) == "Suitable for subgroup analysis; with caution for software testing."
     assert recommend(uses, {"memorisation": "poor"}).startswith("Audit this table before any use")
+    fair = recommend(assess_uses(scores), {"memorisation": "fair"})
+    assert fair.startswith("Suitable for software testing")
+    assert fair.endswith("Audit the table before you share it outside.")
+    assert "copied" not in fair
     assert recommend([], {}) == ""
 
 
