@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.arrays import Integers
-from tabsynth.errors import InputError
+from tabsynth.errors import DataError, InputError, quote
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
 
@@ -26,6 +26,43 @@ def parent_rows(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, key:
     found = pd.Index(keys[known]).get_indexer(pd.Index(values))
     found = np.where(values.isna().to_numpy(), -1, found)
     return np.where(found >= 0, rows[found] if len(rows) else -1, -1).astype(np.int64)
+
+
+def check_keys(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> None:
+    """Check the keys of a database, before its rows are learned or split.
+
+    A split of a database with such rows would lose rows without a parent, and could put a person on both sides.
+
+    Raises:
+        DataError: A primary key repeats or is missing, or a foreign key has no parent.
+    """
+    for name, key in schema.primary_keys.items():
+        values = tables[name][key]
+        if values.isna().any():
+            raise DataError(
+                f"the primary key {name}.{key} is missing in {int(values.isna().sum())} rows; remove these rows"
+            )
+        repeated = values.duplicated()
+        if repeated.any():
+            raise DataError(
+                f"the primary key {name}.{key} repeats in {int(repeated.sum())} rows, such as "
+                f"{quote(values[repeated], 1)}; remove the repeated rows or declare another key"
+            )
+    for name, columns in schema.composite_keys.items():
+        count = int(tables[name].duplicated(list(columns)).sum())
+        if count:
+            raise DataError(
+                f"the primary key of {name!r} ({quote(columns)}) repeats in {count} rows; "
+                "remove the repeated rows or declare another key"
+            )
+    for link in schema.foreign_keys:
+        values = tables[link.table][link.column]
+        dangling = values.notna().to_numpy() & (parent_rows(tables, schema, link) < 0)
+        if dangling.any():
+            raise DataError(
+                f"{int(dangling.sum())} rows of {link.table}.{link.column} refer to no row of {link.parent}, such as "
+                f"{quote(values[dangling], 1)}; remove these rows, or set the key to missing"
+            )
 
 
 def _as_text(values: pd.Series) -> pd.Series:
@@ -69,7 +106,11 @@ def root_rows(
 
 
 def take_roots(
-    tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, chosen: npt.NDArray[np.bool_]
+    tables: Mapping[str, pd.DataFrame],
+    schema: DatabaseSchema,
+    chosen: npt.NDArray[np.bool_],
+    *,
+    rootless: bool = False,
 ) -> dict[str, pd.DataFrame]:
     """Return the database of some root rows and all below them; the other tables are kept whole.
 
@@ -79,9 +120,10 @@ def take_roots(
         tables: The tables by name.
         schema: Their schema.
         chosen: The chosen rows of the root table, shape (n,).
+        rootless: Keep the rows whose history has no root.
     """
     roots, below = root_rows(tables, schema), tables_below(schema, root_table(schema))
-    keep = {name: np.append(chosen, False)[roots[name]] for name in below}
+    keep = {name: np.append(chosen, rootless)[roots[name]] for name in below}
     out = {n: frame[keep[n]].reset_index(drop=True) if n in keep else frame for n, frame in tables.items()}
     for key in schema.foreign_keys:
         if key.parent in keep and key != schema.main_key(key.table):
@@ -96,6 +138,8 @@ def split_by_root(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
     """Split a database into training and held-out rows; a root row and all below it are on one side.
 
+    Rows whose history has no root are training rows.
+
     Args:
         tables: The tables by name.
         schema: Their schema.
@@ -106,7 +150,10 @@ def split_by_root(
 
     Raises:
         InputError: A side would have no root row.
+        DataError: A primary key repeats, or a foreign key has no parent (not checked if ``independent``).
     """
+    if not independent:  # an error would depend on the rows
+        check_keys(tables, schema)
     rows, rng = len(tables[root_table(schema)]), np.random.default_rng(seed)
     if independent:
         chosen = rng.random(rows) < share
@@ -115,4 +162,4 @@ def split_by_root(
     if chosen.all() or not chosen.any():
         count = "the" if independent else f"{rows}"
         raise InputError(f"a holdout of {share:g} of {count} rows of {root_table(schema)!r} leaves one side empty")
-    return take_roots(tables, schema, ~chosen), take_roots(tables, schema, chosen)
+    return take_roots(tables, schema, ~chosen, rootless=True), take_roots(tables, schema, chosen)

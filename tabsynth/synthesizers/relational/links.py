@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Integers
+from tabsynth.data.database.root_rows import check_keys
 from tabsynth.errors import DataError, InputError, SchemaError, quote
 from tabsynth.relations.declared.feasibility import check_feasible
 from tabsynth.schema.columns import Identifier
@@ -37,24 +38,7 @@ def check_tables(tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema) -> 
             check_feasible(own)
         except SchemaError as error:
             raise SchemaError(f"table {name!r}: {error}") from error
-    for name, key in schema.primary_keys.items():
-        values = tables[name][key]
-        if values.isna().any():
-            raise DataError(
-                f"the primary key {name}.{key} is missing in {int(values.isna().sum())} rows; remove these rows"
-            )
-        if not values.is_unique:
-            raise DataError(
-                f"the primary key {name}.{key} repeats in {int(values.duplicated().sum())} rows; "
-                "remove the repeated rows or declare another key"
-            )
-    for name, columns in schema.composite_keys.items():
-        repeated = int(tables[name].duplicated(list(columns)).sum())
-        if repeated:
-            raise DataError(
-                f"the primary key of {name!r} ({quote(columns)}) repeats in {repeated} rows; "
-                "remove the repeated rows or declare another key"
-            )
+    check_keys(tables, schema)
     for link in schema.foreign_keys:
         parent_rows(tables, schema, link)
     for name in schema.roots:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tabsynth.data.database.root_rows import parent_rows, root_rows, root_table, split_by_root, take_roots
-from tabsynth.errors import InputError
+from tabsynth.errors import DataError, InputError
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 
@@ -66,6 +66,26 @@ def test_the_seed_fixes_the_split() -> None:
     tables, schema = database()
     first, again = (split_by_root(tables, schema, 0.3, seed=3)[0]["patients"] for _ in range(2))
     pd.testing.assert_frame_equal(first, again)
+
+
+def test_a_split_refuses_keys_that_lose_or_repeat_rows() -> None:
+    tables, schema = database()
+    lost = {**tables, "visits": tables["visits"].assign(patient=[99, *tables["visits"].patient[1:]])}
+    with pytest.raises(DataError, match=r"1 rows of visits.patient refer to no row of patients, such as 99;"):
+        split_by_root(lost, schema, 0.3, seed=0)
+    twice = {**tables, "patients": pd.concat([tables["patients"], tables["patients"][4:5]], ignore_index=True)}
+    with pytest.raises(DataError, match=r"primary key patients.id repeats in 1 rows, such as 4;"):
+        split_by_root(twice, schema, 0.3, seed=0)
+    assert split_by_root(lost, schema, 0.3, seed=0, independent=True)  # a private split reports no row
+
+
+def test_rows_without_a_parent_are_training_rows() -> None:
+    tables, schema = database()
+    tables["visits"] = tables["visits"].assign(patient=tables["visits"].patient.where(tables["visits"].id > 2))
+    train, held = split_by_root(tables, schema, 0.3, seed=0)
+    assert {0, 1, 2} <= set(train["visits"].id)
+    assert len(train["visits"]) + len(held["visits"]) == 90
+    assert len(train["drugs"]) + len(held["drugs"]) == 180
 
 
 def test_an_empty_side_is_refused() -> None:
