@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -69,8 +70,8 @@ def check_inputs(
 ) -> Inputs:
     """Read and validate the tables.
 
-    The training table must satisfy what the schema declares. The others need its columns and types only, because an
-    evaluation measures how far their values violate the schema.
+    The tables need the columns and types of the schema. Values that it does not allow are compared as they are: an
+    evaluation measures how far synthetic rows violate the schema, and a private fit replaces such real values.
 
     Raises:
         SchemaError: Columns differ, the schema does not fit the training table, or the target is unknown.
@@ -79,7 +80,7 @@ def check_inputs(
     for title, data in (("the training table", train), ("the synthetic table", synthetic), ("the holdout", holdout)):
         _check_size(title, data)
     schema = None if schema is None else relax_measured(Schema.of(schema))
-    train_table = _read_table("the training table", train, schema)
+    train_table = _read_training(train, schema)
     loose = relax_schema(train_table.schema)
     tables = {"train": train_table.frame}
     for name, title, data in (("synthetic", "the synthetic table", synthetic), ("holdout", "the holdout", holdout)):
@@ -209,6 +210,20 @@ def _check_columns(title: str, frame: Any, schema: Schema) -> None:
         differences = [f"{quote(absent)} are missing"] if absent else []
         differences += [f"{quote(extra)} are extra"] if extra else []
         raise SchemaError(f"{title} has other columns than the training table: {' and '.join(differences)}; align them")
+
+
+def _read_training(data: TableLike, schema: Schema | None) -> Table:
+    """Read the training table; a warning names values that the schema does not allow."""
+    title = "the training table"
+    try:
+        return _read_table(title, data, schema)
+    except DataError as error:
+        if schema is None:
+            raise
+        fault = error
+    table = _read_table(title, data, relax_schema(schema))
+    warnings.warn(f"{fault}. The rows are compared as they are (a private fit replaces such values)", stacklevel=3)
+    return Table(table.frame, schema)
 
 
 def _read_table(title: str, data: TableLike, schema: Schema | None, beside: str = "") -> Table:

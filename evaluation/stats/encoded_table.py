@@ -157,7 +157,7 @@ def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Integ
     """
     parts = [_factorise(item, column) for item in series]
     kinds = [kind for _, _, kind in parts if kind]
-    if len(set(kinds)) > 1:
+    if len(set(kinds)) > 1 and not _are_codes(parts):
         raise DataError(
             f"column {column.name!r} holds {kinds[0]} in one table and {next(k for k in kinds if k != kinds[0])} in "
             "another; convert it to one type in all of them"
@@ -178,6 +178,16 @@ def _categories(series: Sequence[pd.Series], column: Column) -> tuple[list[Integ
         table = np.array([0, *(number[label] for label in labels)], dtype=np.int64)
         coded.append(table[codes + 1])
     return coded, tuple(order)
+
+
+def _are_codes(parts: Sequence[tuple[Integers, list[str], str]]) -> bool:
+    """Return whether text and numbers are codes of digits: a file of them without leading zeros is read as integers."""
+    digits = {"text": any, "numbers": all}
+    return all(
+        kind in digits and digits[kind](label.isascii() and label.isdigit() for label in labels)
+        for _, labels, kind in parts
+        if kind
+    )
 
 
 def _factorise(values: pd.Series, column: Column) -> tuple[Integers, list[str], str]:

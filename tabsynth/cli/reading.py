@@ -49,14 +49,20 @@ def open_real(name: str, schema: Schema | None, args: Namespace) -> Table | str:
     """
     from tabsynth.data.sample_datasets import is_shipped, open_table
     from tabsynth.data.sql.urls import is_database_url
-    from tabsynth.evaluation.inputs import relax_measured
+    from tabsynth.errors import DataError
+    from tabsynth.evaluation.inputs import relax_measured, relax_schema
 
     is_url = is_database_url(name)
     apply = DATABASE_OPTIONS if is_url else OPTIONS
     options = {key: value for key, value in read_options(args).items() if key in apply and "#" not in name * is_url}
     if not (options or is_url or is_shipped(name)):
         return name
-    return open_table(name, None if schema is None else relax_measured(schema), options)
+    try:
+        return open_table(name, None if schema is None else relax_measured(schema), options)
+    except DataError:
+        if schema is None:
+            raise
+        return open_table(name, relax_schema(schema), options)  # the comparison warns
 
 
 def open_compared(args: Namespace) -> tuple[Schema | None, Table | str, Table | str, Table | str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,7 +22,7 @@ def evaluate_folders(
         progress: Called with stages.
     """
     from tabsynth.data.database.folders import read_folder
-    from tabsynth.errors import InputError
+    from tabsynth.errors import DataError, InputError
     from tabsynth.evaluation.gates import unmet_requirements
     from tabsynth.evaluation.relational.encoded_database import relax_database
     from tabsynth.evaluation.relational.evaluate_database import evaluate_database
@@ -31,7 +32,13 @@ def evaluate_folders(
         if value:
             raise InputError(f"{option} is for one table, not for folders of tables; leave it out")
     schema = DatabaseSchema.from_json(args.schema) if args.schema else None
-    train, schema = read_folder(args.train, schema, read_options(args))
+    try:
+        train, schema = read_folder(args.train, schema, read_options(args))
+    except DataError as error:
+        if schema is None:
+            raise
+        train, _ = read_folder(args.train, relax_database(schema), read_options(args))
+        warnings.warn(f"{error}. The rows are compared as they are (a private fit replaces such values)", stacklevel=1)
     loose = relax_database(schema)
     synthetic, _ = read_folder(args.synthetic, loose)
     holdout = read_folder(args.holdout, loose, read_options(args))[0] if args.holdout else None
