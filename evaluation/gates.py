@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabsynth.common.input_files import check_depth
 from tabsynth.common.yaml_files import read_yaml
-from tabsynth.errors import InputError, quote, shorten
+from tabsynth.errors import InputError, did_you_mean, quote, shorten
 from tabsynth.evaluation.metric_specs import GATE_INTERVAL_FACTOR, SPECS, area_of, excess_over_floor
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.score import Score
@@ -242,7 +242,8 @@ def unmet_requirements(report: Report | DatabaseReport, require: Mapping[str, fl
     out = []
     for name, limit in require.items():
         if name not in report.scores:
-            raise InputError(f"the report has no score {name!r} to require; it has {quote(report.scores, 40)}")
+            hint = did_you_mean(name, report.scores)
+            raise InputError(f"the report has no score {name!r} to require{hint}; it has {quote(report.scores, 12)}")
         score = report.scores[name]
         if score.better == "target":
             target = score.target or 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 
 from tabsynth.common.installed_versions import installed_versions
 from tabsynth.data.table import Table, TableLike
-from tabsynth.errors import DataError, InputError, SchemaError, quote
+from tabsynth.errors import DataError, InputError, SchemaError, quote, warn_caller
 from tabsynth.evaluation.stats.encoded_table import scored_columns
 from tabsynth.schema.cell_types import is_text
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
@@ -222,7 +221,7 @@ def _read_training(data: TableLike, schema: Schema | None) -> Table:
             raise
         fault = error
     table = _read_table(title, data, relax_schema(schema))
-    warnings.warn(f"{fault}. The rows are compared as they are (a private fit replaces such values)", stacklevel=3)
+    warn_caller(f"{fault}. The rows are compared as they are (a private fit replaces such values)")
     return Table(table.frame, schema)
 
 

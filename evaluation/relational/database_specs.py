@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from tabsynth.errors import InputError, did_you_mean
+from tabsynth.schema.database.database_schema import DatabaseSchema
 
 Group = Literal["table", "link", "sequence", "keys"]
 
@@ -97,3 +101,18 @@ RULE = "rule: "
 
 RULE_LIMITS = (0.1, 1.0)
 """Limits of a good and of a fair score of a rule: percentage of violating rows above that of real rows."""
+
+
+def check_score_names(names: Iterable[str], schema: DatabaseSchema, where: str) -> None:
+    """Check the names of required scores of linked tables, before the evaluation.
+
+    Raises:
+        InputError: No score of these tables and foreign keys can have the name.
+    """
+    subjects = [*schema.tables, *(f"{key.table}.{key.column}" for key in schema.foreign_keys)]
+    known = [f"{subject}.{metric}" for subject in subjects for metric in METRICS]
+    for name in names:
+        is_rule = any(name.startswith(f"{table}.{RULE}") for table in schema.tables)
+        if name not in known and not is_rule and not name.startswith("sdmetrics_"):
+            hint = did_you_mean(name, known) or "; write TABLE.SCORE or TABLE.COLUMN.SCORE"
+            raise InputError(f"{where}: no score is called {name!r}{hint}")

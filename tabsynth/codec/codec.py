@@ -29,11 +29,11 @@ from tabsynth.codec.identifier_patterns import Pattern
 from tabsynth.codec.identifiers import keys_for_rows, learn_pattern
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, missing_series, numeric_series, value_series
-from tabsynth.codec.rare_value_pooling import person_codes, pooling_advice
+from tabsynth.codec.rare_value_pooling import person_codes, pooling_advice, warn_of_pooling
 from tabsynth.codec.token_slots import Slot, column_slots, digit_share, join_digits, split_digits
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError, warn_caller
+from tabsynth.errors import DataError
 from tabsynth.schema.columns import Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
 
@@ -96,8 +96,8 @@ class Codec:
                 patterns[name] = learn_pattern(values.dropna(), regex=column.pattern, min_group=min_group)
             coders[name] = measure_column(column, values, tokens, min_group, who)
         schema = replace(table.schema, columns=columns)
-        for advice in pooling_advice(coders, schema, min_group) if warn else ():
-            warn_caller(advice)
+        if warn:
+            warn_of_pooling(coders, schema, min_group)
         dtypes = {name: dtype_name(table.frame[name]) for name in table.frame.columns}
         return cls(schema, coders, dtypes, patterns, len(table), min_group)
 
@@ -242,7 +242,8 @@ class Codec:
         }
         generated = [name for name, column in self.schema.items() if isinstance(column, (Identifier, Text))]
         card = {"min_group": self.min_group, "pooled_share": pooled, "not_learned": generated, "rows": self.rows}
-        advice = pooling_advice(self.coders, self.schema, self.min_group)
+        pooling = pooling_advice(self.coders, self.schema, self.min_group)
+        advice = [f"column {name!r}: {text}" for name, text in pooling.items()]
         return card | ({"pooled_advice": advice} if advice else {})
 
     def state(self) -> tuple[dict[str, Any], Arrays]:

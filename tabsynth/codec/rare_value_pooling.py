@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from tabsynth.codec.categorical_encoder import Coder, ValueCoder
 from tabsynth.codec.identifiers import generate_keys, learn_pattern
 from tabsynth.codec.json_values import plain_value
 from tabsynth.data.table import Table
-from tabsynth.errors import DataError
+from tabsynth.errors import DataError, warn_caller
 from tabsynth.schema.columns import Boolean, Categorical, Column, Identifier, Text, Value
 from tabsynth.schema.schema import Schema
 
@@ -26,6 +28,17 @@ MIN_UNUSED, MAX_CODE_SPAN = 3, 10**6
 """Rare codes are replaced by unused ones: minimum unused codes for each, and maximum span of the codes."""
 OTHER = "Other"
 ADVICE = "declare its values in the schema if they are public, declare it identifier or text, or lower min_group"
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """The table that is learned, and its columns that a warning named; no table switches warnings off."""
+
+    table: str | None
+    named: set[str] = field(default_factory=set)
+
+
+_scope: ContextVar[_Scope | None] = ContextVar("_scope", default=None)
 
 
 def substitute(coder: ValueCoder, values: pd.Series, column: Column) -> ValueCoder:
@@ -132,9 +145,30 @@ def person_codes(table: Table, min_group: int) -> npt.NDArray[np.int64] | None:
     return persons
 
 
-def pooling_advice(coders: Mapping[str, Coder], schema: Schema, min_group: int) -> list[str]:
+@contextmanager
+def pooling_warnings(table: str | None) -> Iterator[None]:
+    """Name a table of linked tables in warnings of pooled values, each column once; None switches them off."""
+    token = _scope.set(_Scope(table))
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def warn_of_pooling(coders: Mapping[str, Coder], schema: Schema, min_group: int) -> None:
+    """Warn of columns of which much is replaced."""
+    scope = _scope.get()
+    for name, advice in pooling_advice(coders, schema, min_group).items():
+        if scope is None:
+            warn_caller(f"column {name!r}: {advice}")
+        elif scope.table is not None and name not in scope.named:
+            scope.named.add(name)
+            warn_caller(f"table {scope.table!r}, column {name!r}: {advice}")
+
+
+def pooling_advice(coders: Mapping[str, Coder], schema: Schema, min_group: int) -> dict[str, str]:
     """Return the share of pooled values, their replacement and the remedy, for each column with many of them."""
-    out = []
+    out = {}
     for name, coder in coders.items():
         share = _pooled_share(coder, schema[name])
         if share <= MAX_POOLED_SHARE:
@@ -148,7 +182,7 @@ def pooling_advice(coders: Mapping[str, Coder], schema: Schema, min_group: int) 
         floor = getattr(coder, "raised_floor", 0) or min_group
         raised = f" (min_group={min_group}, raised because many values are rare)" if floor > min_group else ""
         few = f"fewer than {floor} {'persons' if schema.with_role('person') else 'rows'}{raised}"
-        out.append(f"column {name!r}: {share:.1%} of its values are shared by {few}, so {outcome}; {ADVICE}")
+        out[name] = f"{share:.1%} of its values are shared by {few}, so {outcome}; {ADVICE}"
     return out
 
 

@@ -30,7 +30,7 @@ from tabsynth.data.sql.table_schema import merge_schemas
 from tabsynth.data.sql.urls import is_database_url, parse_url
 from tabsynth.data.table import Table, complete_schema, parse_numeric_text
 from tabsynth.data.write_tables import to_arrow, write, write_chunks
-from tabsynth.errors import DataError, SourceError, quote
+from tabsynth.errors import DataError, SchemaError, SourceError, quote
 from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.inference import infer_schema
 from tabsynth.schema.schema import Schema
@@ -85,8 +85,8 @@ def read(
             return Table.of(content.frame, schema)
         schema = content.infer()
         return Table(parse_numeric_text(content.frame, schema), schema)
-    except DataError as error:
-        raise DataError(f"{content.name!r}: {error}") from error
+    except (DataError, SchemaError) as error:
+        raise _named(content.name, error) from error
 
 
 def read_partial(path: str | Path, schema: Schema, options: Mapping[str, Any] | None = None) -> Table:
@@ -106,8 +106,8 @@ def read_partial(path: str | Path, schema: Schema, options: Mapping[str, Any] | 
         where = f"{Path(content.name).name}: "
         schema = complete_schema(schema, frame, lambda rest: replace(content, frame=rest).infer(), where)
         return Table.of(frame, schema)
-    except DataError as error:
-        raise DataError(f"{content.name!r}: {error}") from error
+    except (DataError, SchemaError) as error:
+        raise _named(content.name, error) from error
 
 
 def infer_declared(frame: pd.DataFrame, declared: Schema, name: str) -> Table:
@@ -120,8 +120,13 @@ def infer_declared(frame: pd.DataFrame, declared: Schema, name: str) -> Table:
     try:
         schema = content.infer()
         return Table(parse_numeric_text(frame, schema), schema)
-    except DataError as error:
-        raise DataError(f"{name!r}: {error}") from error
+    except (DataError, SchemaError) as error:
+        raise _named(name, error) from error
+
+
+def _named(name: str, error: DataError | SchemaError) -> DataError | SchemaError:
+    """Return the error with the name of the table."""
+    return (SchemaError if isinstance(error, SchemaError) else DataError)(f"{name!r}: {error}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from tabsynth.data.database.read_write import DatabaseMode, read_database, write
 from tabsynth.data.database.root_rows import split_by_root
 from tabsynth.errors import ConditionError, InputError, quote
 from tabsynth.evaluation.inputs import fingerprint
+from tabsynth.evaluation.relational.database_specs import check_score_names
 from tabsynth.evaluation.relational.encoded_database import relax_database
 from tabsynth.pipeline.outputs import write_sampled_folder
 from tabsynth.pipeline.records import content_hash, data_hash
@@ -63,6 +64,8 @@ class LinkedSteps(Steps):
     def check(self) -> None:
         """Read the tables; check conditions, and that no folder of other files would be replaced."""
         schema, sample = self.tables.schema, self.job.sample
+        if self.job.evaluate is not None:
+            check_score_names(self.job.evaluate.require, schema, "evaluate: require")
         for table, own in ((None if sample is None else sample.given) or {}).items():
             if table not in schema.roots:
                 raise ConditionError(f"conditions are on root tables ({quote(schema.roots)}), not on {table!r}")

@@ -55,5 +55,6 @@ class MappingReader:
     def end(self) -> None:
         """Raise if a key remains."""
         for key in self.data:
-            hint = did_you_mean(key, self.known)
-            raise InputError(f"{self.where}: unknown key {key!r}{hint}; allowed are {quote(self.known, 30)}")
+            known = list(dict.fromkeys(self.known))
+            hint = did_you_mean(key, known)
+            raise InputError(f"{self.where}: unknown key {key!r}{hint}; allowed are {quote(known, 30)}")

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tabsynth.errors import TabsynthError
 from tabsynth.evaluation.gates import check_requirements
 from tabsynth.pipeline.checks import check_release, output_paths, step_seeds
 from tabsynth.pipeline.config import Job, job_from_dict, read_job
 from tabsynth.pipeline.linked_steps import LinkedSteps
 from tabsynth.pipeline.runner import FAILED_FOLDER, PlannedStep, plan_steps, run_steps, settle
-from tabsynth.pipeline.status import STATE_FOLDER, RunStatus, locked
+from tabsynth.pipeline.status import STATE_FOLDER, RunStatus, locked, record_refusal
 from tabsynth.pipeline.steps import Steps
 from tabsynth.pipeline.table_steps import TableSteps
 
@@ -108,8 +109,12 @@ def run(
         tabsynth.errors.InputError: pipeline: unknown key 'smaple' (did you mean 'sample'?); allowed are ...
     """
     job, paths, steps = _prepare(source, say, progress)
-    if any(item.reason for item in plan_steps(paths, steps)):
-        steps.check()  # what can be refused is refused before anything is written
+    try:
+        if any(item.reason for item in plan_steps(paths, steps)):
+            steps.check()  # what can be refused is refused before anything is written
+    except TabsynthError as error:
+        record_refusal(job.output, steps.names, error)
+        raise
     with locked(job.output) as folder:
         status = RunStatus(folder, steps.names)
         try:
@@ -117,7 +122,7 @@ def run(
         except BaseException as error:
             for path in settle(paths, steps, FAILED_FOLDER).values():
                 say(f"wrote {path}: the pipeline was not finished")
-            status.end("failed", error=f"{type(error).__name__}: {error}")
+            status.end("failed", error=error)
             raise
         for path in settle(paths, steps, FAILED_FOLDER if unmet else "").values():
             say(f"wrote {path}")

@@ -139,4 +139,19 @@ def settle(paths: Mapping[str, Path], steps: Steps, subfolder: str) -> dict[str,
         put_in_place(here, Path(os.path.realpath(target)))
         moved[name] = steps.files[name] = target
     shutil.rmtree(steps.work, ignore_errors=True)
+    if not subfolder:
+        _remove_failed(paths, output)
     return moved
+
+
+def _remove_failed(paths: Mapping[str, Path], output: Path) -> None:
+    """Remove the results of an earlier failed run, which the new ones supersede."""
+    for final in paths.values():
+        old = output / FAILED_FOLDER / final.relative_to(output)
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                old.unlink()
+    with suppress(OSError):
+        (output / FAILED_FOLDER).rmdir()  # only if nothing else is in it

@@ -6,13 +6,13 @@ import datetime
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.text import readable_json
-from tabsynth.errors import BusyError, SourceError
+from tabsynth.errors import BusyError, SourceError, TabsynthError
 
 STATE_FOLDER = ".pipeline"
 """Subfolder of the output folder for records of steps, staged outputs, lock and status; readable by its owner only."""
@@ -75,16 +75,34 @@ class RunStatus:
             entry["seconds"] = round(time.monotonic() - self._began, 3)
         self._write()
 
-    def end(self, state: Literal["done", "unmet", "failed"], *, unmet: tuple[str, ...] = (), error: str = "") -> None:
+    def end(
+        self,
+        state: Literal["done", "unmet", "failed"],
+        *,
+        unmet: tuple[str, ...] = (),
+        error: BaseException | None = None,
+    ) -> None:
         """Set the state of the run."""
         for entry in self._data["steps"]:
             if entry["state"] == "running":
                 entry["state"] = "failed"
-        self._data |= {"state": state, "finished": _now(), "unmet": list(unmet), "error": error}
+        text = "" if error is None else f"{type(error).__name__}: {error}"
+        self._data |= {"state": state, "finished": _now(), "unmet": list(unmet), "error": text}
         self._write()
 
     def _write(self) -> None:
         write_text(self._path, readable_json(self._data))
+
+
+def record_refusal(output: Path, steps: list[str], error: TabsynthError) -> None:
+    """Record a run that was refused before its first step, where an earlier run has a record.
+
+    Otherwise the file would still report the earlier run as the last one.
+    """
+    if not (output / STATE_FOLDER / STATUS).is_file():
+        return
+    with suppress(BusyError, SourceError, OSError), locked(output) as folder:
+        RunStatus(folder, steps).end("failed", error=error)
 
 
 def _now() -> str:

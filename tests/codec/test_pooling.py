@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tabsynth.codec import Codec
 from tabsynth.codec.categorical_encoder import ValueCoder
+from tabsynth.codec.rare_value_pooling import pooling_warnings
 from tabsynth.data import Table
 from tabsynth.errors import DataError
 from tabsynth.schema import Schema
@@ -151,3 +154,18 @@ def test_rows_are_released_about_as_often_if_they_were_not_in_the_training_table
 def test_other_columns_keep_the_floor(persons: list[int]) -> None:
     assert release_floor(np.array(persons), 5) == 5
     assert release_floor(np.array(persons), 1) == 1
+
+
+def test_warnings_of_linked_tables_name_the_table_and_each_column_once() -> None:
+    frame = pd.DataFrame({"ward": [f"W{i // 2}" for i in range(60)]})
+    table = Table.of(frame, Schema.from_dict({"columns": {"ward": {"kind": "categorical"}}}))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pooling_warnings("visits"):
+            Codec.measure(table)
+            Codec.measure(table)
+        with pooling_warnings(None):
+            Codec.measure(table)
+        Codec.measure(table)
+    named = [str(item.message).partition(":")[0] for item in caught]
+    assert named == ["table 'visits', column 'ward'", "column 'ward'"]

@@ -13,7 +13,7 @@ import pytest
 from tabsynth.data.database.folders import read_folder
 from tabsynth.data.database.read_write import read_database, write_database
 from tabsynth.data.sql.read_write import read_frame
-from tabsynth.errors import BusyError, ConditionError, InputError, SourceError
+from tabsynth.errors import BusyError, ConditionError, DataError, InputError, SchemaError, SourceError
 from tabsynth.pipeline import plan, run
 from tabsynth.pipeline.status import locked
 from tabsynth.privacy.audit.report import AuditReport
@@ -128,3 +128,43 @@ def test_a_release_of_linked_tables_is_refused_waived_and_kept(tmp_path: Path) -
     assert run({**described, "release": {**release, "waivers": [waiver], "gates": strict}}).release is None
     assert done.release.read_bytes() == kept
     assert run({**described, "audit": {"require": {"verdict": "consistent"}}}).unmet == (report.headline,)
+
+
+def test_a_night_with_a_broken_input_is_recorded_and_publishes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "clinic"
+    folder.mkdir()
+    pd.DataFrame({"patient_id": range(1, 41), "sex": ["f", "m"] * 20}).to_csv(folder / "patients.csv", index=False)
+    visits = pd.DataFrame({"visit_id": range(1, 81), "patient_id": [*range(1, 41)] * 2, "ward": ["eye", "hip"] * 40})
+    visits.to_csv(folder / "visits.csv", index=False)
+    schema, _ = tmp_path / "schema.yaml", read_folder(folder)[1].to_json(tmp_path / "schema.yaml")
+    nightly = {"version": 1, "input": str(folder), "output": str(tmp_path / "out"), "schema": str(schema)}
+    nightly |= {"holdout": 0.3, "sample": False, "evaluate": False, "model": {"epochs": 1}}
+    assert states(nightly) == "dd"
+    before = (tmp_path / "out/model.tabsynth").read_bytes()
+    state = tmp_path / "out/.pipeline/status.json"
+    for broken, error, message in [
+        (visits.assign(patient_id=visits.patient_id.replace(7, 99)), DataError, "2 rows of visits.patient_id refer to"),
+        (visits.drop(columns="ward"), SchemaError, r"visits.csv': the schema does not fit the table: 'ward'"),
+    ]:
+        broken.to_csv(folder / "visits.csv", index=False)
+        with pytest.raises(error, match=message):
+            run(nightly)
+        record = json.loads(state.read_text())
+        assert record["state"] == "failed"
+        assert record["error"].startswith(error.__name__)
+        assert {step["state"] for step in record["steps"]} == {"pending"}
+    assert (tmp_path / "out/model.tabsynth").read_bytes() == before
+    visits.to_csv(folder / "visits.csv", index=False)
+    assert states(nightly) == "ss"
+    assert json.loads(state.read_text())["state"] == "done"
+
+
+def test_misspelt_requirements_of_linked_tables_are_refused_before_the_fit(tmp_path: Path) -> None:
+    write_source(tmp_path, 40)
+    for name, hint in [
+        ("visits.patient_id.danglig_keys", "did you mean 'visits.patient_id.dangling_keys'"),
+        ("shape_error", "."),
+    ]:
+        with pytest.raises(InputError, match=f"no score is called '{name}'.*{hint}"):
+            run(job(tmp_path, evaluate={"require": {name: 1}}))
+    assert not (tmp_path / "out").exists()

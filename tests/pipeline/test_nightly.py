@@ -76,6 +76,7 @@ def test_ten_nights(nightly: Path, capsys: pytest.CaptureFixture[str]) -> None:
     changed(nightly, evaluate={"require": {"shape_error": 50}})
     ninth = night(None, DONE, "sssssd")  # the limit alone changed: what failed is taken over
     assert ninth["people.zip"] != seventh["people.zip"]
+    assert not (output / "failed").exists()
     tenth = night(650, DONE, "dddddd")
     assert set(tenth) == set(first)
 

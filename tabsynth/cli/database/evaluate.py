@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 
@@ -22,7 +21,7 @@ def evaluate_folders(
         progress: Called with stages.
     """
     from tabsynth.data.database.folders import read_folder
-    from tabsynth.errors import DataError, InputError
+    from tabsynth.errors import DataError, InputError, warn_caller
     from tabsynth.evaluation.gates import unmet_requirements
     from tabsynth.evaluation.relational.encoded_database import relax_database
     from tabsynth.evaluation.relational.evaluate_database import evaluate_database
@@ -38,7 +37,7 @@ def evaluate_folders(
         if schema is None:
             raise
         train, _ = read_folder(args.train, relax_database(schema), read_options(args))
-        warnings.warn(f"{error}. The rows are compared as they are (a private fit replaces such values)", stacklevel=1)
+        warn_caller(f"{error}. The rows are compared as they are (a private fit replaces such values)")
     loose = relax_database(schema)
     synthetic, _ = read_folder(args.synthetic, loose)
     holdout = read_folder(args.holdout, loose, read_options(args))[0] if args.holdout else None

@@ -19,11 +19,11 @@ from tabsynth.codec.codec import Codec, default_tokens
 from tabsynth.codec.column_values import categorical_values
 from tabsynth.codec.json_values import plain_value
 from tabsynth.codec.numeric_encoder import QuantileCoder
-from tabsynth.codec.rare_value_pooling import pooling_advice, substitute
+from tabsynth.codec.rare_value_pooling import substitute, warn_of_pooling
 from tabsynth.common.arrays import Floats
 from tabsynth.data.table import Table
 from tabsynth.distributed.out_of_core.source import Source
-from tabsynth.errors import DataError, warn_caller
+from tabsynth.errors import DataError
 from tabsynth.schema.columns import Boolean, Categorical, Column, Identifier, Text
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.warm_start.codec import join_tails, measure_tail
@@ -54,8 +54,7 @@ def measure_codec(source: Source, table: Table, min_group: int) -> Codec:
     coders = dict(codec.coders)
     for name, (counts, missing) in _count_categories(source, codec).items():
         coders[name] = _measure_counts(counts, missing, codec.schema[name], table.frame[name], min_group)
-    for advice in pooling_advice(coders, codec.schema, min_group):
-        warn_caller(advice)
+    warn_of_pooling(coders, codec.schema, min_group)
     return replace(codec, coders=coders, rows=source.rows)
 
 

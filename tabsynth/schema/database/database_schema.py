@@ -257,11 +257,7 @@ class DatabaseSchema:
             "foreign_keys": [key.to_dict() for key in self.foreign_keys],
             "order": dict(self.order),
             "reference": list(self.reference),
-            **(
-                {"composite_keys": {n: list(key) for n, key in self.composite_keys.items()}}
-                if self.composite_keys
-                else {}
-            ),
+            **({"composite_keys": {n: list(k) for n, k in self.composite_keys.items()}} if self.composite_keys else {}),
         }
 
     @classmethod
@@ -274,8 +270,7 @@ class DatabaseSchema:
         if not isinstance(data, Mapping) or not isinstance(data.get("tables"), Mapping):
             raise SchemaError('a database schema is a mapping with "tables": {name: schema}')
         check_depth(data, "the database schema", SchemaError)
-        unknown = set(data) - KEYS
-        if unknown:
+        if unknown := set(data) - KEYS:
             raise SchemaError(f"unknown keys in a database schema: {quote(sorted(unknown, key=str))}")
         if not isinstance(data.get("version", VERSION), int) or data.get("version", VERSION) > VERSION:
             raise SchemaError(f"database schema version {data['version']!r} is later than {VERSION}: upgrade tabsynth")
@@ -285,7 +280,12 @@ class DatabaseSchema:
             order = dict(data.get("order", {}))
         except (TypeError, ValueError) as error:
             raise SchemaError(f"keys of a database schema: {error}") from error
-        tables = {name: Schema.from_dict(item) for name, item in data["tables"].items()}
+        tables: dict[str, Schema] = {}
+        try:
+            for name, item in data["tables"].items():
+                tables[name] = Schema.from_dict(item)
+        except SchemaError as error:
+            raise SchemaError(f"table {name!r}: {error}") from error
         return cls(tables, primary, links, order, tuple(data.get("reference", ())), composite)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from tabsynth.codec.codec import Codec
 from tabsynth.codec.pandas_dtypes import dtype_name
+from tabsynth.codec.rare_value_pooling import pooling_warnings
 from tabsynth.common.arrays import Integers
 from tabsynth.common.progress import Progress
 from tabsynth.relations.categories.token_rules import describe
@@ -72,12 +73,12 @@ class DatabaseModel:
     timelines: dict[str, Timeline | None]
     keys: DatabaseKeys
     references: dict[str, pd.DataFrame]
-    roots: dict[str, MaskedSynthesizer]
-    contexts: dict[str, Codec]
-    histories: dict[str, History]
-    orphans: dict[str, Orphans]
-    empty: dict[str, dict[str, str]]
-    selections: dict[str, PlanSelection]
+    roots: dict[str, MaskedSynthesizer] = field(default_factory=dict)
+    contexts: dict[str, Codec] = field(default_factory=dict)
+    histories: dict[str, History] = field(default_factory=dict)
+    orphans: dict[str, Orphans] = field(default_factory=dict)
+    empty: dict[str, dict[str, str]] = field(default_factory=dict)
+    selections: dict[str, PlanSelection] = field(default_factory=dict)
 
     def features(
         self, name: str, learned: pd.DataFrame, above: tuple[ParentFeatures, Integers] | None
@@ -248,48 +249,43 @@ def fit_database(
         {name: part.timeline for name, part in parts.items()},
         DatabaseKeys.fit(parts, tables, ordered, schema, min_group),
         {name: tables[name].reset_index(drop=True) for name in schema.reference},
-        {},
-        {},
-        {},
-        {},
-        {},
-        {},
     )
     features: dict[str, ParentFeatures] = {}
     for number, (name, part) in enumerate(parts.items()):
-        link, own, above = schema.main_key(name), seed + number, None
-        if link is None:
-            check_root_columns(name, part.learned_schema.columns)
-            root = MaskedSynthesizer(min_group=min_group)
-            model.roots[name] = root.fit(
-                part.learned, schema=part.learned_schema, seed=own, progress=progress, callbacks=callbacks
-            )
-        elif not len(part.frame):
-            model.empty[name] = {column: dtype_name(part.frame[column]) for column in part.schema}
-            continue
-        else:
-            assert part.rows is not None
-            above = features[link.parent].with_unknown(part.orphans), part.rows
-            whole = part.timeline is not None and part.timeline.axis.seconds > 0
-            model.orphans[name] = Orphans.fit(
-                part.orphans, part.linked, part.orphan_times(), whole=whole, min_group=min_group
-            )
-            model.histories[name] = fit_history(
-                name,
-                part,
-                parts[link.parent],
-                features[link.parent],
-                totals=totals.get(name, ()),
-                epochs=epochs,
-                min_group=min_group,
-                seed=own,
-                progress=progress,
-                callbacks=callbacks,
-            )
-        if schema.children(name):
-            readable = with_code(part)
-            model.contexts[name], _ = vocabulary(*readable, part.roots, min_group=min_group, tokens=CONTEXT_TOKENS)
-            features[name] = model.features(name, readable[0], above)
+        with pooling_warnings(name):
+            link, own, above = schema.main_key(name), seed + number, None
+            if link is None:
+                check_root_columns(name, part.learned_schema.columns)
+                root = MaskedSynthesizer(min_group=min_group)
+                model.roots[name] = root.fit(
+                    part.learned, schema=part.learned_schema, seed=own, progress=progress, callbacks=callbacks
+                )
+            elif not len(part.frame):
+                model.empty[name] = {column: dtype_name(part.frame[column]) for column in part.schema}
+                continue
+            else:
+                assert part.rows is not None
+                above = features[link.parent].with_unknown(part.orphans), part.rows
+                whole = part.timeline is not None and part.timeline.axis.seconds > 0
+                model.orphans[name] = Orphans.fit(
+                    part.orphans, part.linked, part.orphan_times(), whole=whole, min_group=min_group
+                )
+                model.histories[name] = fit_history(
+                    name,
+                    part,
+                    parts[link.parent],
+                    features[link.parent],
+                    totals=totals.get(name, ()),
+                    epochs=epochs,
+                    min_group=min_group,
+                    seed=own,
+                    progress=progress,
+                    callbacks=callbacks,
+                )
+            if schema.children(name):
+                readable = with_code(part)
+                model.contexts[name], _ = vocabulary(*readable, part.roots, min_group=min_group, tokens=CONTEXT_TOKENS)
+                features[name] = model.features(name, readable[0], above)
     for number, name in enumerate(model.roots):
         sample = partial(model._plans, name, given=None, seed=seed + number, progress=False)
         selection = fit_selection(model.child_plans(name), parts[name].learned, sample, min_group)

@@ -79,12 +79,7 @@ def from_file(file: ModelFile, path: str) -> tuple[DatabaseModel, dict[str, Any]
             {n: None if item is None else Timeline.from_dict(item) for n, item in config["timelines"].items()},
             DatabaseKeys.from_dict(config["keys"]),
             {name: pd.read_json(io.StringIO(text), orient="table") for name, text in config["references"].items()},
-            {},
-            {},
-            {},
-            {},
-            {name: dict(dtypes) for name, dtypes in config["empty"].items()},
-            {},
+            empty={name: dict(dtypes) for name, dtypes in config["empty"].items()},
         )
         for key, plain in config["parts"].items():
             kind, name = key.split(".", 1)

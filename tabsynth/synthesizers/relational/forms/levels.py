@@ -14,6 +14,7 @@ import pandas as pd
 
 from tabsynth.codec.pandas_dtypes import dtype_name, numeric_series
 from tabsynth.codec.quantile_bins import shared_decimals
+from tabsynth.codec.rare_value_pooling import pooling_warnings
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.data.database.root_rows import root_rows
 from tabsynth.relations.linked.linked_tables import Cell, LinkedTables
@@ -179,7 +180,8 @@ def _related(tables: LinkedTables, table: str, roots: Integers, min_group: int) 
     """Return the columns of a table that depend on each other exactly, which relative numbers would not."""
     keys, own = tables.keys(table), tables.schema.tables[table]
     plain = Schema({name: column for name, column in own.items() if name not in keys}, own.constraints)
-    _, relations = vocabulary(tables.frames[table][list(plain)], plain, roots, min_group=min_group)
+    with pooling_warnings(None):  # the fit of the table warns
+        _, relations = vocabulary(tables.frames[table][list(plain)], plain, roots, min_group=min_group)
     return relations.columns | {*relations.differences}
 
 
