@@ -7,6 +7,7 @@ the standard error that is printed with it (Hanley and McNeil 1982).
     python benchmarks/codec.py              every table in ../shared/data
     python benchmarks/codec.py --short      two tables that ship with scikit-learn
     python benchmarks/codec.py FILE...      your own
+    python benchmarks/codec.py --rounded    the share of round numbers that twelve columns lose, and two without any
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from _common import DATA
+from _rounded_columns import lost_roundness
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
@@ -37,10 +39,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--short", action="store_true", help="only two small tables")
+    parser.add_argument("--rounded", action="store_true", help="rounding units of made columns of 300 to 2,000 rows")
     parser.add_argument("--output", type=Path, help="write the lines to a file as well")
     args = parser.parse_args()
     lines = []
-    for name, table in tables(args.files, args.short):
+    for rows in (300, 1000, 2000) if args.rounded else ():
+        for name, figures in lost_roundness(rows, 10).items():
+            lines.append(json.dumps({"column": name, "rows": rows, **figures}))
+            print(lines[-1], flush=True)
+    for name, table in [] if args.rounded else tables(args.files, args.short):
         for floor in (5, 1):
             lines.append(json.dumps({"table": name, "min_group": floor, **round_trip(table, floor)}))
             print(lines[-1], flush=True)

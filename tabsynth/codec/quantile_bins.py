@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.codec.numbers.column_ends import are_rare_ends, extremes, round_ends
 from tabsynth.codec.numbers.gap_bins import Bins
 from tabsynth.codec.numbers.inner_numbers import describe_inner_numbers
 from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
-from tabsynth.common.arrays import Floats, Integers
-from tabsynth.schema.rounding import common_step, is_decimal, is_sparse, roundest_number
+from tabsynth.common.arrays import Bools, Floats, Integers
+from tabsynth.schema.rounding import common_step, is_decimal, is_sparse
 
 MAX_BINS = 2048
 """Upper bound on the number of intervals, so that the bins do not reproduce the raw column."""
@@ -60,17 +61,19 @@ def measure_quantiles(
     if len(values) < floor or (who is not None and len(np.unique(who)) < floor):
         return None
     raw = values
-    values = np.clip(values, *_extremes(values, who, floor))
+    values = np.clip(values, *extremes(values, who, floor))
     unit = common_step(values, who, floor, decimals)
     step = 0.0 if decimals is None else unit / 10.0**decimals
     if decimals is not None and unit > 1:  # numbers of too few persons break it
         values = np.round(np.rint(values / step) * step, decimals)
     values, sparse = _snap_to_frequent(values, who, floor)
+    moved = np.zeros(len(values), bool)
     if not sparse:
-        values = np.clip(values, *_round_ends(raw, who, values, floor, step, decimals))
+        values = np.clip(values, *round_ends(raw, who, values, floor, step, decimals))
+        moved = are_rare_ends(raw, who, values, floor)
     # Amounts of histories: credits and debits follow different rules, so that no bin has numbers of both signs.
     below = 0 if who is None else int((values < 0).sum())
-    start, is_value, row = _cut_bins(values, who, floor, tokens, sparse, below)
+    start, is_value, row = _cut_bins(values, who, floor, tokens, sparse, below, moved)
     bin_low, bin_high = _bin_bounds(values, start, is_value, row, step)
     if below:
         ends = np.append(start[1:], len(values))
@@ -80,6 +83,7 @@ def measure_quantiles(
     bins, rounding = describe_inner_numbers(
         Bins(bin_low, bin_high, mass, _assign_tokens(mass, tokens, below)),
         values,
+        np.where(moved, raw, values),
         who,
         start,
         floor=floor,
@@ -133,39 +137,6 @@ def _is_single(values: Floats, who: Integers | None, floor: int, decimals: int |
     return persons < floor and (decimals is None or decimals >= MIN_SINGLE_DECIMALS)
 
 
-def _extremes(values: Floats, who: Integers | None, floor: int) -> tuple[float, float]:
-    """Return the floor-th smallest and largest value by person; the median where they would cross."""
-    if who is None:
-        low, high = values[floor - 1], values[len(values) - floor]
-    else:
-        low, high = values[_nth_person(who, floor)], values[len(who) - 1 - _nth_person(who[::-1], floor)]
-    return (float(low), float(high)) if low <= high else (float(np.median(values)),) * 2
-
-
-def _nth_person(who: Integers, nth: int) -> int:
-    """Return the position at which the nth distinct person appears."""
-    return int(np.sort(np.unique(who, return_index=True)[1])[nth - 1])
-
-
-def _round_ends(
-    raw: Floats, who: Integers | None, values: Floats, floor: int, step: float, decimals: int | None
-) -> tuple[float, float]:
-    """Return the ends of clipped values, each moved inward to the roundest number before the next value.
-
-    Therefore no end is one person's value. An end that ``floor`` persons share is unchanged.
-    """
-    ends = []
-    for sign, end in ((1.0, float(values[0])), (-1.0, float(values[-1]))):
-        rows = raw == end
-        persons = int(rows.sum()) if who is None else len(np.unique(who[rows]))
-        inner = values[values > end] if sign > 0 else values[values < end]
-        if persons < floor and len(inner):
-            rounded = sign * roundest_number(sign * end, sign * float(inner[0] if sign > 0 else inner[-1]), step)
-            end = rounded if decimals is None else round(rounded, decimals)
-        ends.append(end)
-    return (ends[0], ends[1]) if ends[0] <= ends[1] else (float(values[0]), float(values[-1]))
-
-
 def _snap_to_frequent(values: Floats, who: Integers | None, floor: int) -> tuple[Floats, bool]:
     """Move rare sparse whole numbers to the nearest frequent one; also return whether the values are such numbers."""
     first = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
@@ -181,7 +152,7 @@ def _snap_to_frequent(values: Floats, who: Integers | None, floor: int) -> tuple
 
 
 def _cut_bins(
-    values: Floats, who: Integers | None, floor: int, tokens: int, sparse: bool, below: int
+    values: Floats, who: Integers | None, floor: int, tokens: int, sparse: bool, below: int, moved: Bools
 ) -> tuple[Integers, npt.NDArray[np.bool_], Integers]:
     """Return the first row of each bin, whether the bin is one value, and a row that has that value."""
     first = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)
@@ -190,7 +161,7 @@ def _cut_bins(
     n_persons = rows if who is None else count_persons(label, who, len(first))
     few = sparse or len(first) <= tokens
     group = floor if few else max(floor, math.ceil(len(values) / MAX_BINS))
-    single = (n_persons >= floor) & (few | (rows >= group))
+    single = (n_persons >= floor) & (few | (rows >= group)) & ~moved[first]
     # Intervals between single values are cut at every `width` rows, counted from the interval's own start.
     width = max(group, min(2 * floor, len(values) // (2 * tokens)))
     interval = np.cumsum(single | np.append(False, single[:-1]) | ((first == below) & (below > 0)))

@@ -45,6 +45,17 @@ class Rounding:
     high: Floats
     endings: Floats | None = None
 
+    @property
+    def _levels(self) -> list[tuple[float, float]]:
+        """The units and their endings."""
+        endings = np.zeros(len(self.units)) if self.endings is None else self.endings
+        return list(zip(self.units.tolist(), endings.tolist(), strict=True))
+
+    def levels_of(self, value: Floats) -> Integers:
+        """Return the position of the coarsest unit of which each number is a multiple, of the last for none."""
+        multiple = [_is_multiple(value, [level]) for level in self._levels[:-1]]
+        return np.asarray(np.argmax([*multiple, np.ones(len(value), bool)], axis=0), np.int64)
+
     def check(self, bins: int) -> None:
         """Raise a ValueError unless the arrays fit each other and a number of bins."""
         blocks, units = len(self.low), self.units.shape
@@ -64,12 +75,19 @@ class Rounding:
             draw: Uniform random numbers in [0, 1) that decide the units.
             atoms: Point masses, sorted, which other numbers should not equal.
         """
-        block = self.block[run]
-        level = (np.cumsum(self.shares, axis=1)[block] <= draw[:, None]).sum(1)
-        level = np.minimum(level, len(self.units) - 1)
-        endings = np.zeros(len(self.units)) if self.endings is None else self.endings
-        units = list(zip(self.units.tolist(), endings.tolist(), strict=True))
-        out = value.copy()
+        level = (np.cumsum(self.shares, axis=1)[self.block[run]] <= draw[:, None]).sum(1)
+        return self.round_to(value, run, np.minimum(level, len(self.units) - 1), atoms)
+
+    def round_to(self, value: Floats, run: Integers, level: Integers, atoms: Floats) -> Floats:
+        """Round each number to a unit, or to a finer one if it has no free multiple nearby, shape (n,).
+
+        Args:
+            value: The numbers.
+            run: The bin of each.
+            level: The position of its unit.
+            atoms: Point masses, sorted, which other numbers should not equal.
+        """
+        block, units, out = self.block[run], self._levels, value.copy()
         open_rows = np.arange(len(value))
         for at in range(len(units)):
             here = open_rows[level[open_rows] <= at]

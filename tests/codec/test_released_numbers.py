@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from tabsynth.codec import Codec
-from tabsynth.codec.quantile_bins import roundest_number, shared_decimals
+from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.data import Table
 from tabsynth.relations.enforcement import Relations
 from tabsynth.schema import Schema
+from tabsynth.schema.rounding import roundest_number
 
 
 def stored_numbers(table: Table) -> np.ndarray:

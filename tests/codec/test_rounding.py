@@ -64,6 +64,26 @@ def test_times_are_rounded_as_often_as_real_ones() -> None:
         assert new == pytest.approx(real, abs=0.03), unit
 
 
+@pytest.mark.parametrize("units", [(1, 2, 5, 10), (5, 10, 50, 100)])
+def test_small_tables_keep_the_share_of_round_numbers(units: tuple[int, ...]) -> None:
+    spread = 2 * units[-1]
+    change = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        values = np.abs(rng.normal(13 * units[-1], spread, 300))
+        unit = rng.choice(units, 300)
+        values = np.rint(values / unit) * unit
+        back = round_trip(pd.DataFrame({"x": values}), schema_of(x=numeric()))["x"].to_numpy()
+        change.append([multiples(back, own) - multiples(values, own) for own in units[1:]])
+    assert np.abs(np.mean(change, axis=0)).max() < 0.012
+
+
+def test_the_rarest_numbers_do_not_come_back_as_one_round_number() -> None:
+    values = np.round(np.random.default_rng(0).normal(1000, 300, 300), 4)
+    back = round_trip(pd.DataFrame({"x": values}), schema_of(x=numeric()))["x"]
+    assert back.value_counts().max() < 3
+
+
 def test_a_unit_of_too_few_persons_is_not_kept() -> None:
     rng = np.random.default_rng(0)
     values = np.round(rng.lognormal(6, 1.5, 1000))

@@ -7,6 +7,7 @@ import numpy as np
 from tabsynth.codec.numbers.gap_bins import Bins, find_gaps, gap_counts, insert_gaps, rare_rows
 from tabsynth.codec.numbers.number_endings import frequent_endings
 from tabsynth.codec.numbers.rounding_units import measure_rounding, rounding_levels
+from tabsynth.codec.numbers.unit_frequencies import correct_frequencies
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.schema.rounding import Rounding
 
@@ -14,6 +15,7 @@ from tabsynth.schema.rounding import Rounding
 def describe_inner_numbers(
     bins: Bins,
     values: Floats,
+    exact: Floats,
     who: Integers | None,
     start: Integers,
     *,
@@ -27,6 +29,7 @@ def describe_inner_numbers(
     Args:
         bins: The bins; rare numbers are counted in the point mass beside them.
         values: All numbers, sorted.
+        exact: The same, without the change of rare numbers to the ends of the column.
         who: Person of each row; None if each row is one person.
         start: The first row of each bin.
         floor: Minimum persons of a unit, and of the numbers that a bin describes.
@@ -44,12 +47,12 @@ def describe_inner_numbers(
     if has_gaps:
         rare, of_rare = rare_rows(gaps, values)
         at[rare] = of_rare
-    rows = np.flatnonzero((is_inner | (at >= 0)) & (values != 0))  # zero is a multiple of every unit
+    rows = np.flatnonzero((is_inner | (at >= 0)) & (exact != 0))  # zero is a multiple of every unit
     if not len(rows):
         return bins, None
     numbers, persons, at = values[rows], None if who is None else who[rows], at[rows]
-    endings = frequent_endings(numbers, persons, floor, step, units_per_day)
-    levels = rounding_levels(numbers, persons, floor=floor, step=step, units_per_day=units_per_day, endings=endings)
+    endings = frequent_endings(exact[rows], persons, floor, step, units_per_day)
+    levels = rounding_levels(exact[rows], persons, floor=floor, step=step, units_per_day=units_per_day, endings=endings)
     level, bin_of, rare = levels.of_row, bin_of[rows], np.flatnonzero(at >= 0)
     rare_persons = None if persons is None else persons[rare]
     by_gap = gap_counts(gaps, numbers[rare], at[rare], rare_persons, floor, levels._replace(of_row=level[rare]))
@@ -65,4 +68,5 @@ def describe_inner_numbers(
         return bins, None
     every = np.zeros((len(gap), len(levels.units)))
     every[gap < 0] = counts
-    return bins, measure_rounding(bins.low, bins.high, every, gap, by_gap[known], levels)
+    rounding = measure_rounding(bins.low, bins.high, every, gap, by_gap[known], levels)
+    return bins, correct_frequencies(rounding, bins)

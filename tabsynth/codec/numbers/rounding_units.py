@@ -135,7 +135,7 @@ def candidate_units(step: float, units_per_day: float | None) -> list[float]:
         found = {unit for unit in found if unit >= 1 and unit == int(unit)}
     else:
         tens = [10.0**power for power in range(MIN_EXPONENT, MAX_EXPONENT + 1)]
-        found = {float(f"{ten * part:.3g}") for ten in tens for part in (1, 0.5, 0.25)}
+        found = {float(f"{ten * part:.3g}") for ten in tens for part in (1, 0.5, 0.25, 0.2)}
         found |= set(FRACTIONS) if step == 0 or step < 1e-6 else set()
     coarser = (unit for unit in found if unit > step * (1 + 1e-9))
     return [*sorted(coarser, reverse=True), *([step] if step else [])]
