@@ -101,7 +101,8 @@ class ComparisonReport(SavedReport):
     def __str__(self) -> str:
         rows = [["score", *self.reports, "real data", "direction"], *(self._row(score) for score in self.scores)]
         verdicts = [f"{name}: {report.verdict.text}" for name, report in self.reports.items()]
-        return "\n".join([*verdicts, *align_rows(rows, len(self.reports) + 1)])
+        legend = "* the best value, or one whose interval overlaps with that of the best"
+        return "\n".join([*verdicts, "", *align_rows(rows, len(self.reports) + 1), legend])
 
     def _row(self, score: str, *, bold: bool = False) -> list[str]:
         best = self.best(score)

@@ -37,6 +37,9 @@ PHRASES: dict[tuple[str, Level], str] = {
 WORSE_THAN_GUESSING = "its detection AUC is below 0.5, which can be a sign of copied rows"
 """Phrase for a detection AUC below 0.5 where the memorisation scores are good."""
 
+GUESSING = "models that learn from it predict no better than guessing"
+"""Phrase for a utility at or below the chance level where real rows are significantly better."""
+
 FORMAT_SCORES = {"value_format": "rounding_error"}
 """Score of findings that have no score of their own."""
 
@@ -58,7 +61,7 @@ class Verdict:
 
 def assess(scores: Mapping[str, Score]) -> Verdict:
     """Return the verdict on a report's scores; areas without scores are omitted."""
-    levels = {name: level for name, score in scores.items() if (level := level_of(score)) is not None}
+    levels = _levels_of(scores)
     areas: dict[str, Level] = {}
     for name, spec in SPECS.items():
         if spec.verdict and name in levels:
@@ -67,6 +70,8 @@ def assess(scores: Mapping[str, Score]) -> Verdict:
     low, high = (shape.interval if shape is not None else None) or (0.0, 0.0)
     wide = high - low > MAX_INTERVAL_WIDTH
     phrases = {area: PHRASES[area, level] for area, level in areas.items()}
+    if "utility" in areas and _learns_nothing(scores):
+        phrases["utility"] = GUESSING
     detection = scores.get("detection_auc")
     if detection is not None and detection.value < 0.5 and areas.get("detection", "good") != "good":
         if areas.get("memorisation", "good") == "good":
@@ -80,6 +85,24 @@ def assess(scores: Mapping[str, Score]) -> Verdict:
         warning = "Rows may be copied: many are too close to the training rows. "
     text = _sentence(areas, phrases, too_few_rows=wide and areas["fidelity"] != "poor")
     return Verdict(warning + text, areas, levels)
+
+
+def _levels_of(scores: Mapping[str, Score]) -> dict[str, Level]:
+    """Return the level of each score that has limits."""
+    levels = {name: level for name, score in scores.items() if (level := level_of(score)) is not None}
+    return levels | dict.fromkeys(("utility", "utility_gap"), "poor") if _learns_nothing(scores) else levels
+
+
+def _learns_nothing(scores: Mapping[str, Score]) -> bool:
+    """Return whether a model of the synthetic rows only guesses, where one of real rows is significantly better.
+
+    Where real rows are little better than guessing, the gap is too small for its own limits.
+    """
+    utility, gap = scores.get("utility"), scores.get("utility_gap")
+    if utility is None or gap is None or utility.floor is None or not utility.interval or not gap.interval:
+        return False
+    chance = 0.5 if utility.unit == "AUC" else 0.0
+    return utility.value <= chance and utility.interval[1] < utility.floor and gap.interval[0] > (gap.floor or 0.0)
 
 
 def level_of(score: Score) -> Level | None:
@@ -106,11 +129,12 @@ def assess_uses(scores: Mapping[str, Score], findings: Iterable[Mapping[str, Any
     """
     close = [name for name, spec in SPECS.items() if spec.verdict and spec.area == "memorisation" and name in scores]
     copied: dict[str, Level] = {name: "poor" for name in close if level_of(scores[name]) == "poor"}
+    every = _levels_of(scores)
     faulty = {FORMAT_SCORES.get(finding["score"], finding["score"]) for finding in findings}
     out = []
     for use in USES:
         names = [name for name, spec in SPECS.items() if use in spec.uses and name in scores]
-        levels = {name: level for name in names if (level := level_of(scores[name])) is not None}
+        levels = {name: every[name] for name in names if name in every}
         levels = {n: max(level, "fair", key=LEVELS.index) if n in faulty else level for n, level in levels.items()}
         if not levels:
             continue

@@ -204,11 +204,17 @@ def _sdmetrics_rows(scores: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]
     return rows
 
 
+AUDIT_ADVICE = (
+    "This report does not measure what the table reveals about persons: before you pass it on, run an audit "
+    "(tabsynth audit)."
+)
+
+
 def _privacy_statement(card: object) -> str:
     statement = card.get("privacy", "") if isinstance(card, Mapping) else ""
     if statement:
-        return f"Differential privacy of the model: {statement}."
-    return "No differential privacy is recorded for this table, and this report does not measure privacy."
+        return f"Differential privacy of the model: {statement}. {AUDIT_ADVICE}"
+    return f"No differential privacy is recorded for this table. {AUDIT_ADVICE}"
 
 
 def _pretty_json(card: object) -> str | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from tabsynth.privacy.audit.plain_answers import answer_plainly
 from tabsynth.reporting.html import environment
 from tabsynth.reporting.number_format import format_number
 
@@ -37,6 +38,7 @@ def render(report: Mapping[str, Any]) -> str:
             verdict=report["verdict"],
             text=report["text"],
             claim=report["claim"],
+            plain=answer_plainly(report),
             rocs=[roc for roc in (_roc(details.get("roc", []), records) for records in ("random", "isolated")) if roc],
             labels=LABELS,
             forest=_forest([score for score in report["scores"] if score["name"] in tests], report["significant"]),

@@ -115,7 +115,12 @@ class AuditReport(SavedReport):
 
     def to_markdown(self) -> str:
         """Return the verdict, scores and questions as Markdown."""
+        from tabsynth.privacy.audit.plain_answers import answer_plainly
+
         lines = ["# Privacy audit of a synthetic table", "", f"**{self.headline}**", ""]
+        for question, answer in answer_plainly(self.to_dict()):
+            lines += [f"- **{question}** {markdown_cell(answer)}"]
+        lines += [""]
         lines += markdown_table(("Score", "Value", "95 % interval", "Chance level", "p, corrected"), self._rows(), 4)
         lines += ["", "## Nine questions", ""]
         for i, item in enumerate(self.questions, 1):

@@ -111,6 +111,27 @@ def summarise(plan: PrivacyPlan) -> str:
     )
 
 
+def explain_plainly(plan: PrivacyPlan) -> list[str]:
+    """Return a sentence on protection and quality at each epsilon, and one to compare them with."""
+    who = "rows" if plan.rows_per_person == 1 else "persons"
+    lost = {epsilon for epsilon, one in zip(plan.epsilons, plan.errors, strict=True) if not one.counts_pairs}
+    out = []
+    for epsilon, (_, recognised, _) in zip(sorted(set(plan.epsilons)), attacker_rows(plan), strict=True):
+        best = min((one for one in plan.expected if one.epsilon == epsilon), key=lambda one: one.pairs)
+        out.append(
+            f"Epsilon {epsilon:g}: an attacker recognises at most {100 * recognised:.1f} of 100 {who}. About "
+            f"{100 * best.columns:.1f} of 100 synthetic rows have a wrong value in a column, and "
+            f"{100 * best.pairs:.1f} a wrong combination in a pair of columns."
+            + (" Columns do not depend on each other: the noise is too large for that." if epsilon in lost else "")
+        )
+    floor = plan.floor
+    return [
+        *out,
+        f"To compare: among as many real rows, {100 * floor.columns:.1f} and {100 * floor.pairs:.1f} of 100 differ by "
+        f"chance, and guessing recognises {100 * FPR:g} of 100 {who}.",
+    ]
+
+
 def summarise_assumptions(plan: PrivacyPlan) -> str:
     """Return the assumptions for facts that the schema does not declare; empty if it is complete."""
     if not plan.assumed:
@@ -199,6 +220,7 @@ def render_page(plan: PrivacyPlan) -> str:
     worst = worst_rows(plan)
     return template.render(
         summary=summarise(plan),
+        plain=explain_plainly(plan),
         assumed=summarise_assumptions(plan),
         advice=advise(plan),
         attackers=explain_attackers(plan),

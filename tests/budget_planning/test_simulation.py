@@ -13,7 +13,14 @@ import pytest
 
 from tabsynth.budget_planning import simulation
 from tabsynth.budget_planning.assumptions import complete_schema
-from tabsynth.budget_planning.report import render_page, render_svg, summarise_structure, table_rows, worst_rows
+from tabsynth.budget_planning.report import (
+    explain_plainly,
+    render_page,
+    render_svg,
+    summarise_structure,
+    table_rows,
+    worst_rows,
+)
 from tabsynth.budget_planning.simulation import PrivacyPlan, from_cardinalities, plan_privacy, simulate_table
 from tabsynth.cli import main
 from tabsynth.errors import InputError, PrivacyError
@@ -202,3 +209,13 @@ def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFix
         == 0
     )
     assert main([*command, "--output", str(tmp_path / "plan.txt")]) == 2
+
+
+def test_plan_begins_with_protection_and_quality_in_plain_words(plan: PrivacyPlan) -> None:
+    small, large, compared = explain_plainly(plan)
+    assert small.startswith("Epsilon 0.1: an attacker recognises at most 1.1 of 100 rows")
+    assert "Columns do not depend on each other" in small
+    assert "do not depend" not in large
+    assert f"{100 * plan.floor.columns:.1f} and {100 * plan.floor.pairs:.1f} of 100" in compared
+    page = html.unescape(render_page(plan))
+    assert page.index(small) < page.index("<svg")

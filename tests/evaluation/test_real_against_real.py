@@ -12,7 +12,7 @@ from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.metrics.dependence import target_information_gains
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.stats.encoded_table import encode_tables
-from tabsynth.evaluation.verdict import assess
+from tabsynth.evaluation.verdict import Verdict, assess
 from tabsynth.schema import Schema
 
 
@@ -85,6 +85,22 @@ def test_slight_closeness_is_no_warning_of_copies(cancer: tuple[pd.DataFrame, Sc
     assert "Slightly closer to training rows" in page
     assert "before any use" not in page
     assert "Good scores below may be due to copies" not in page
+
+
+def test_a_model_that_only_guesses_is_not_nearly_as_good_as_one_of_real_rows() -> None:
+    def utility(value: float, real: float, low: float) -> Verdict:
+        gap = real - value
+        auc = Score(
+            name="utility", value=value, interval=(value - 0.06, value + 0.06), floor=real, unit="AUC", better="higher"
+        )
+        lost = Score(name="utility_gap", value=gap, interval=(low, gap + 0.06), better="lower", floor=0.003, unit="AUC")
+        return assess({"utility": auc, "utility_gap": lost})
+
+    guessing = utility(0.486, 0.588, low=0.045)
+    assert "no better than guessing" in guessing.text
+    assert guessing.scores["utility_gap"] == "poor"
+    assert "nearly as well" in utility(0.52, 0.588, low=0.045).text
+    assert "guessing" not in utility(0.486, 0.53, low=-0.01).text  # real rows hardly predict it either
 
 
 def test_a_few_missing_values_have_no_measurable_dependence() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tabsynth.privacy.audit import audit
 from tabsynth.privacy.audit.html import render
+from tabsynth.privacy.audit.plain_answers import answer_plainly
 from tabsynth.privacy.audit.report import AuditReport
 from tabsynth.privacy.budget import Privacy
 from tabsynth.schema import Schema
@@ -126,3 +127,32 @@ def test_the_forest_plot_fits_its_width_and_powerless_audits_have_no_power_curve
     powerless = render(facts)
     assert 'class="roc planted"' not in powerless
     assert "None was detected" in powerless
+
+
+def test_page_begins_with_answers_in_plain_words(report: AuditReport) -> None:
+    page = report.to_html()
+    assert page.index("May this table be released?") < page.index("Who can be recognised")
+    plain = dict(answer_plainly(report.to_dict()))
+    assert "## Nine questions" in report.to_markdown().split("May this table be released?")[1]
+    assert plain["May this table be released?"].startswith("Only if the claimed epsilon is acceptable")
+    assert "parts of real records" in plain["What could an attacker learn?"].lower()
+    assert "Under the claim" in plain["What could an attacker learn?"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "claimed", "says"),
+    [
+        ("VIOLATION", False, "Not in this form"),
+        ("CONSISTENT, powered", False, "does not show that the table is anonymous"),
+        ("CONSISTENT, powered", True, "cannot prove"),
+        ("INCONCLUSIVE", False, "protect the table like the real one"),
+        (None, False, "no held-out rows"),
+    ],
+)
+def test_no_verdict_says_that_a_table_is_safe(
+    report: AuditReport, verdict: str | None, claimed: bool, says: str
+) -> None:
+    changed = {**report.to_dict(), "verdict": verdict, "significant": []}
+    answers = dict(answer_plainly(changed if claimed else {**changed, "claim": None}))
+    assert says in answers["May this table be released?"]
+    assert "not covered" in answers["What remains open?"]
