@@ -214,7 +214,7 @@ def evaluate(
         add(*sdmetrics_scores(inputs.train, inputs.synthetic, inputs.schema, _rng(seed, "sdmetrics")))
     elif sdmetrics is None and not quick:
         why = f"with {len(inputs.schema)} columns they take longer than all others" if is_installed() else ""
-        why = f"{why}; sdmetrics=True adds them" if why else "the package sdmetrics is not installed"
+        why = f"{why}; sdmetrics=True adds them (--sdmetrics)" if why else "the package sdmetrics is not installed"
         notes.append(f"The scores of SDMetrics are left out: {why}.")
     report_stage("pictures")
     tables = encoded_train, encoded_synthetic, encoded_holdout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
+from argparse import BooleanOptionalAction, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,11 @@ def add_arguments(command: AddCommand) -> None:
     evaluate.add_argument(
         "--quick", action="store_true", help="compute only scores that train no model, and detection on a sample"
     )
+    evaluate.add_argument(
+        "--sdmetrics",
+        action=BooleanOptionalAction,
+        help="add the scores of SDMetrics, or leave them out (default: added up to 60 columns, if it is installed)",
+    )
     evaluate.add_argument("--gates", metavar="FILE", help="YAML file of limits and waivers, or the word default")
     evaluate.add_argument(
         "--also", action="append", default=[], metavar="NAME=FILE", help="compare with another synthetic table"
@@ -107,6 +112,7 @@ def run(args: Namespace) -> int:
         "schema": schema,
         "seed": args.seed,
         "quick": args.quick,
+        "sdmetrics": args.sdmetrics,
         "progress": progress_callback(),
     }
     if others:
@@ -150,7 +156,7 @@ def _compare_tables(
     """Compare several synthetic tables in one report."""
     from tabsynth.evaluation.compare import compare
 
-    report = compare(train, synthetic, holdout, **options)
+    report = compare(train, synthetic, holdout, **{**options, "sdmetrics": bool(options["sdmetrics"])})
     save_report(report, outputs)
     files = dict(zip(("report", "json"), outputs, strict=False))
     short = {"files": files, "tables": list(synthetic)} if outputs else None

@@ -17,9 +17,12 @@ import pandas as pd
 
 from tabsynth.codec.json_values import from_plain, plain_value, to_plain
 from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
-from tabsynth.common.arrays import Arrays, Tokens
+from tabsynth.common.arrays import Arrays, Tokens, check_numbers
 from tabsynth.schema.columns import Value
 from tabsynth.schema.kinds.release_floor import release_floor
+
+MAX_SHARE_ERROR = 1e-8
+"""Rounding error of the sum of shares, as numpy's sampler allows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +106,12 @@ class ValueCoder:
 
     @classmethod
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> ValueCoder:
-        """Rebuild a coder from its state."""
-        return cls(
+        """Rebuild a coder from its state.
+
+        Raises:
+            ValueError: Its arrays do not fit its categories.
+        """
+        coder = cls(
             values=tuple(map(from_plain, config["values"])),
             counts=arrays["counts"],
             allowed_tokens=arrays["emit"].astype(bool),
@@ -113,6 +120,15 @@ class ValueCoder:
             public_shares=tuple(config.get("public_shares", ())),
             raised_floor=int(config.get("raised_floor", 0)),
         )
+        check_numbers(coder.counts, (coder.size,), "the counts of categories", low=0, whole=True)
+        if coder.allowed_tokens.shape != (coder.size,) or len(set(map(str, config["values"]))) != len(coder.values):
+            raise ValueError("the categories that may be sampled are not those of the column")
+        if coder.public_shares:
+            shares = np.array(coder.public_shares)
+            check_numbers(shares, (len(coder.public),), "the shares of public categories", low=0)
+            if abs(shares.sum() - 1) > MAX_SHARE_ERROR:
+                raise ValueError("the shares of public categories do not sum to 1")
+        return coder
 
     @classmethod
     def measure(

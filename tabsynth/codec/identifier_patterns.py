@@ -24,7 +24,7 @@ from tabsynth.errors import SchemaError
 Part = tuple[str, int]
 """Allowed characters, and the number of consecutive places."""
 
-MAX_FORMS = 64
+MAX_FORMS, MAX_KEY_LENGTH = 64, 1 << 20
 MAX_LEARNING_KEYS = 100_000
 """Spellings are learned from about this many keys; common prefixes and suffixes from all."""
 
@@ -84,6 +84,14 @@ class Pattern:
                 for form in data["forms"]
             )
             sizes = tuple((int(rows), int(keys)) for rows, keys in data.get("sizes", ()))
+            lengths = [sum(times for _, times in form.parts) for form in forms]
+            counts = [times for form in forms for _, times in form.parts] + [one for pair in sizes for one in pair]
+            if max(lengths, default=0) > MAX_KEY_LENGTH or min(counts, default=0) < 0:
+                raise ValueError("keys of more characters than a key may have")
+            if not forms and type(data["start"]) is not int:
+                raise ValueError("no forms")
+            if not all(0 < form.weight < math.inf and all(chars for chars, _ in form.parts) for form in forms):
+                raise ValueError("forms without keys")
             return cls(forms, data["output"], data["start"], bool(data["declared"]), sizes)
         except (KeyError, TypeError, ValueError) as error:
             raise SchemaError(f"this is not a pattern of identifiers: {error!r}") from error

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.common.arrays import Arrays, Floats, Tokens, check_numbers
 from tabsynth.schema.rounding import DRAW_BITS, Rounding
 
 
@@ -231,14 +231,20 @@ class QuantileCoder:
         bins, steps = self.low.shape, np.diff(self.token, prepend=0)
         if not self.token.size or self.token[0] or not np.isin(steps, (0, 1)).all():
             raise ValueError("the tokens of a number do not ascend from 0")
-        if any(array.shape != bins for array in (self.high, self.mass, self.token)):
+        whole = self.token.dtype.kind in "iu"
+        if not whole or any(array.shape != bins for array in (self.high, self.mass, self.token)):
             raise ValueError("the bins of a number differ in their arrays")
+        for array in (self.low, self.high, self.edges):
+            check_numbers(array, array.shape, "the bins of a number")
+        if (self.low > self.high).any() or self.unit < 1:
+            raise ValueError("the bins of a number do not ascend")
         # The outermost bins may have no rows: their ends are the column's bounds.
         known = np.isfinite(self.mass).all() and (self.mass >= 0).all() and np.bincount(self.token, self.mass).all()
         if self.edges.shape != (bins[0] - 1,) or not known:
             raise ValueError("the bins of a number have no edges or no rows")
-        if any(array.shape != (self.size,) for array in (self.counts, self.allowed_tokens)):
+        if self.allowed_tokens.shape != (self.size,):
             raise ValueError("the counts of a number do not match its tokens")
+        check_numbers(self.counts, (self.size,), "the counts of a number do not match its tokens", low=0, whole=True)
         if self.rounding is not None:
             self.rounding.check(bins[0])
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.codec.categorical_encoder import Coder
-from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.common.arrays import Arrays, Floats, Tokens, check_numbers
 
 MAX_SLOT_TOKENS = 1024
 """A column with more tokens is written as two digits."""
@@ -82,4 +82,6 @@ def stored_counts(arrays: Arrays, sizes: Sequence[int]) -> list[npt.NDArray[np.i
     counts = [arrays[f"count.{i}"] for i in range(len(sizes))]
     if f"count.{len(sizes)}" in arrays or [count.shape for count in counts] != [(size,) for size in sizes]:
         raise ValueError("the counts of tokens do not match the columns")
+    for count in counts:
+        check_numbers(count, count.shape, "the counts of tokens", low=0, whole=True)
     return counts

@@ -55,12 +55,13 @@ class SampleStep:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateStep:
-    """Report files, and limits of scores."""
+    """Report files, limits of scores, and whether SDMetrics scores the rows (None: as in ``evaluate``)."""
 
     report: str = "report.html"
     json: str | None = "report.json"
     require: Mapping[str, float] = field(default_factory=dict)
     seed: int | None = None
+    sdmetrics: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -142,6 +142,7 @@ def parse_evaluate(keys: MappingReader | None) -> EvaluateStep | None:
         json=keys.take("json", str, "a file name", "report.json"),
         require={str(name): require.take(name, float, "a number", required=True) for name in list(require.data)},
         seed=keys.seed(),
+        sdmetrics=keys.take("sdmetrics", bool, "true or false"),
     )
     keys.end()
     return step

@@ -157,6 +157,8 @@ class Steps(ABC):
                 sorted(self.outputs(step)),
                 [self.aside[n].suffix for n in self.outputs(step)],
             ]
+            if step == "evaluate" and job.evaluate is not None and job.evaluate.sdmetrics is not None:
+                settings.append(job.evaluate.sdmetrics)
             made_of = {"rows": data_hash(self.sources["read"]), "synthetic": self.hashes["synthetic"]}
             made_of |= {"model": self.hashes["model"]}
         elif step == "export":
@@ -204,8 +206,10 @@ class Steps(ABC):
         from tabsynth.evaluation.evaluate import evaluate
 
         self.say("evaluating")
-        seed, card = self.seeds["evaluate"], self.model.card()
-        return self._save_report("evaluate", evaluate(**self._compared("evaluate"), seed=seed, card=card))
+        seed, card, step = self.seeds["evaluate"], self.model.card(), self.job.evaluate
+        sdmetrics = None if step is None else step.sdmetrics
+        report = evaluate(**self._compared("evaluate"), seed=seed, card=card, sdmetrics=sdmetrics)
+        return self._save_report("evaluate", report)
 
     def _audit(self) -> dict[str, Any]:
         from tabsynth.privacy.audit.audit import audit

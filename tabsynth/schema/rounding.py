@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.arrays import Floats, Integers
+from tabsynth.common.arrays import Floats, Integers, check_numbers
 
 MAX_ENDING_DECIMALS = 6
 FRACTIONS = tuple(1 / parts for parts in (3, 6, 8, 12, 16))
@@ -62,6 +62,8 @@ class Rounding:
         shapes = self.high.shape == self.low.shape and self.shares.shape == (blocks, *units) and units[0] > 0
         if not shapes or (self.endings is not None and self.endings.shape != units):
             raise ValueError("the rounding units of a number do not match their shares")
+        for array in (self.units, self.shares, self.low, self.high, *([] if self.endings is None else [self.endings])):
+            check_numbers(array, array.shape, "the rounding units of a number")
         whole = self.block.shape == (bins,) and self.block.dtype.kind in "iu"
         if not whole or not ((self.block >= 0) & (self.block < blocks)).all():
             raise ValueError("the rounding units of a number do not match its bins")

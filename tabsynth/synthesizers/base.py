@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 
 from tabsynth import __version__
 from tabsynth.codec.codec import Codec
-from tabsynth.common.arrays import Arrays
+from tabsynth.common.arrays import Arrays, check_finite
 from tabsynth.common.html_tables import NotebookSummary
 from tabsynth.common.model_file import ModelFile, save
 from tabsynth.common.validation import CheckedArguments, check_required_integers, random_seed, validate_seed
@@ -26,7 +26,7 @@ from tabsynth.relations.declared.feasibility import check_feasible
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.training_rows import TrainingRows
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.card_facts import count_repairs, describe_constraints, summarise_card
+from tabsynth.synthesizers.card_facts import check_facts, count_repairs, describe_constraints, summarise_card
 from tabsynth.synthesizers.options import FitOptions, Given, SampleContext, chunk_context, resolve_rows, sampling_facts
 from tabsynth.synthesizers.private_fit import fit_private, guarantee_statement, unsupported_privacy
 from tabsynth.synthesizers.row_weights import allow_masked_gaps, parse_weights
@@ -35,6 +35,10 @@ from tabsynth.synthesizers.warm_start.schema import continued_schema
 if TYPE_CHECKING:
     from tabsynth.common.progress import Progress
     from tabsynth.privacy.budget import Privacy
+
+
+N_PROBE_ROWS = 3
+"""Rows that are drawn from a model that was read, as a check."""
 
 
 class Synthesizer(NotebookSummary, CheckedArguments, BaseEstimator, ABC):  # type: ignore[misc]
@@ -230,7 +234,11 @@ class Synthesizer(NotebookSummary, CheckedArguments, BaseEstimator, ABC):  # typ
             model._constraint_facts = file.config.get("rules") or {}
             model.mixed_, model.source_rows_ = file.config.get("mixed"), file.config.get("source_rows")
             model._ledger = PrivacyLedger.from_dict(file.config["ledger"]) if file.config.get("ledger") else None
+            check_finite({name: a for name, a in file.arrays.items() if not name.startswith("frozen.")})
             model._restore(file.config["model"], file.arrays)
+            check_facts(model, file.config)
+            # What cannot be drawn is found here rather than in ``sample``.
+            model._draw_unrepaired(N_PROBE_ROWS, SampleContext.of(0, False))
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
             raise ModelFileError(f"the model file does not contain a {cls.__name__}: {error!r}") from error
         return model

@@ -30,6 +30,23 @@ def count_repairs(model: Synthesizer) -> list[float]:
     return satisfy.count_repairs(rules, rows, codec, draw.rng)
 
 
+def check_facts(model: Synthesizer, facts: Mapping[str, Any]) -> None:
+    """Raise a ValueError unless the facts that a model file states of a fit can be those of its card."""
+    rules = facts.get("rules") or {}
+    violations, repaired = rules.get("violations", []), rules.get("repaired", [])
+    if not isinstance(violations, list) or not all(isinstance(one["rule"], str) for one in violations):
+        raise ValueError(f"its violations of constraints are {violations!r}")
+    if not isinstance(repaired, list) or not all(0 <= share <= 1 for share in repaired):
+        raise ValueError(f"its shares of repaired rows are {repaired!r}")
+    counts = {name: facts.get(name) for name in ("rows", "seed", "source_rows")}
+    counts |= {name: getattr(model, f"{name}_", None) for name in ("row_visits", "earlier_rows")}
+    for name, count in counts.items():
+        if count is not None and (type(count) is not int or count < 0):
+            raise ValueError(f"its number {name} is {count!r}")
+    if not isinstance(facts.get("mixed"), (dict, type(None))):
+        raise ValueError("its sources are no mapping")
+
+
 def describe_constraints(schema: Schema, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return how each declared constraint is enforced, its share of repaired rows, and its training violations."""
     broken = {one["rule"]: one for one in facts.get("violations", [])}

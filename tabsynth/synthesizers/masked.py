@@ -273,8 +273,6 @@ class MaskedSynthesizer(NetworkSynthesizer):
         self.tree_conditionals_, self.cross_, self.copula_ = TreeConditionals(), None, None
         if self.active_:
             self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]
-            if self.sizing_.blocks > len(arrays):  # each has weights of its own
-                raise ValueError(f"the file does not contain the weights of {self.sizing_.blocks} blocks")
             self.plain_ = bool(config.get("plain"))
             self.row_visits_, self.earlier_rows_ = config.get("row_visits"), config.get("earlier_rows")
             if config.get("cross"):

@@ -117,6 +117,13 @@ class NetworkSynthesizer(TokenSynthesizer):
         if sorted(self.order_) != [*slots] or len(self.parents_) != len(slots) or not known:
             raise ValueError("the order and the parents are not those of the columns")
         self.precision_ = config.get("precision")
+        most = max((max(array.shape, default=0) for array in arrays.values()), default=0)
+        sizes = {name: config.get("sizing", {}).get(name, 1) for name in ("width", "latents", "links", "hidden")}
+        sizes["blocks"] = config.get("sizing", {}).get("blocks", 1)
+        for name, size in sizes.items():  # before a network of these sizes takes its memory
+            limit = len(arrays) if name == "blocks" else most
+            if self.active_ and (type(size) is not int or not 0 <= size <= limit):
+                raise ValueError(f"the file does not contain the weights of {size} {name}")
 
     def _device(self) -> torch.device:
         """Return the device of the network."""

@@ -261,7 +261,7 @@ class TokenSynthesizer(Synthesizer):
         self.codec_ = Codec.from_state(config["codec"], arrays)
         self.relations_ = restored_relations(config["codec"], arrays, self.codec_)
         self._prepare(stored_counts(arrays, self.codec_.sizes), list(config["partial"]))
-        self.functions_ = token_rules.rules_from_state(config.get("functions", []), arrays)
+        self.functions_ = token_rules.rules_from_state(config.get("functions", []), arrays, self.layout_.sizes)
         if "critic_gain" in config:
             forest = Forest.from_arrays(arrays, "critic", self.layout_)
             # Files of earlier versions state no number of candidates: it was the maximum.

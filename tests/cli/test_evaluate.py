@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+import tabsynth.evaluation.evaluate  # noqa: F401 - the package has a function of this name
 from tabsynth.cli import BAD_INPUT, DONE, UNMET, main
+from tabsynth.evaluation.score import Score
 
 from .commands import SCHEMA, check_refused, command, patients
+
+evaluate_module = sys.modules["tabsynth.evaluation.evaluate"]
 
 
 class TestEvaluate:
@@ -27,6 +32,18 @@ class TestEvaluate:
         assert shown["files"] == {"report": str(tmp_path / "r.html"), "json": str(tmp_path / "r.json")}
         assert "<html" in (tmp_path / "r.html").read_text()
         assert f"wrote {tmp_path / 'r.html'}" in done.stderr
+
+    @pytest.mark.parametrize(("options", "added"), [([], False), (["--sdmetrics"], True), (["--no-sdmetrics"], False)])
+    def test_sdmetrics_of_a_wide_table(
+        self, fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], added: bool
+    ) -> None:
+        score = Score(name="sdmetrics_quality", title="Quality", value=0.5, interval=None, better="higher")
+        monkeypatch.setattr(evaluate_module, "MAX_SDMETRICS_COLUMNS", 1)
+        monkeypatch.setattr(evaluate_module, "sdmetrics_scores", lambda *_: ([score], []))
+        line = ["evaluate", str(fitted / "train.csv"), str(fitted / "synthetic.csv"), "--quick", *options]
+        assert main([*line, "--output", str(tmp_path / "r.json")]) == DONE
+        names = {one["name"] for one in json.loads((tmp_path / "r.json").read_text())["scores"]}
+        assert ("sdmetrics_quality" in names) == added
 
     def test_requirements(self, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         line = ["evaluate", str(fitted / "train.csv"), str(fitted / "synthetic.csv"), "--schema"]

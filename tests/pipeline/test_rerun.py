@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from tabsynth.data.read_write import read
 from tabsynth.errors import DataError, InputError
+from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.mixing.matching.suggest import suggest
 from tabsynth.pipeline import plan, run
 from tabsynth.pipeline.config import job_from_dict
@@ -34,6 +36,24 @@ def test_rows_are_appended_once_although_the_record_is_lost(tmp_path: Path) -> N
     # Another append of the same rows, which is asked for, is made.
     run(create | {"sample": {**create["sample"], "mode": "append"}})
     assert len(read(sink, table="rows")) == 150
+
+
+def test_an_evaluation_runs_again_with_the_scores_of_sdmetrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool | None] = []
+
+    def quick(*tables: Any, sdmetrics: bool | None, **options: Any) -> Any:
+        asked.append(sdmetrics)
+        return evaluate(*tables, **options, quick=True)
+
+    monkeypatch.setattr(sys.modules["tabsynth.evaluation.evaluate"], "evaluate", quick)
+    table(60).to_csv(tmp_path / "in.csv", index=False)
+    job: dict[str, Any] = {"version": 1, "input": str(tmp_path / "in.csv"), "output": str(tmp_path / "out")}
+    job |= {"model": {"kind": "marginal", "components": 2}, "sample": {"rows": 20}}
+    for settings in ({}, {}, {"sdmetrics": True}, {"sdmetrics": False}):
+        run(job | {"evaluate": settings})
+    assert asked == [None, True, False]
+    with pytest.raises(InputError, match="sdmetrics must be true or false, not 1"):
+        run(job | {"evaluate": {"sdmetrics": 1}})
 
 
 def test_mix_in_place_of_an_input(tmp_path: Path) -> None:

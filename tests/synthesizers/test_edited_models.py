@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
@@ -125,3 +126,71 @@ def test_outermost_bins_without_rows_are_read(tmp_path: Path) -> None:
     model.save(tmp_path / "m.tabsynth")
     loaded = registry.load(tmp_path / "m.tabsynth")
     pd.testing.assert_frame_equal(loaded.sample(9, seed=0), model.sample(9, seed=0))
+
+
+def changed(array: npt.NDArray[Any], how: int) -> npt.NDArray[Any]:
+    """Return an array of another shape or type, or with numbers that are not possible."""
+    if how < 4 or not array.size or array.dtype.kind == "b":
+        return [array[:0], array[:-1], np.concatenate([array, array]), array[None]][how % 4]
+    if how == 4:
+        return -array.astype(np.float64)
+    out = array.copy()
+    worst = (np.nan, np.inf, -1) if array.dtype.kind == "f" else (-1, np.iinfo(array.dtype).max, 0)
+    out.flat[how % out.size] = worst[how % 3]
+    return out
+
+
+@pytest.mark.parametrize("kind", ["marginal", "masked", "vae", "gan"])
+def test_another_array_raises_our_error_or_none(kind: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"a": rng.integers(0, 30, 90), "b": rng.choice(list("xyz"), 90)})
+    frame["c"] = frame["b"].str.upper()
+    options = {} if kind == "marginal" else {"epochs": 1}
+    file, refused = registry.create(kind, **options).fit(frame, seed=0).to_file(), 0
+    names = [name for name, array in file.arrays.items() if array.ndim]
+    for at in rng.integers(len(names), size=60):
+        arrays = {**file.arrays, names[at]: changed(file.arrays[names[at]], int(rng.integers(12)))}
+        try:
+            sampled(file, file.config, tmp_path, arrays)
+        except TabsynthError:
+            refused += 1
+    assert refused > 30
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("rules",), "x"),
+        (("rules", "violations"), 1.5),
+        (("rules", "repaired"), [None]),
+        (("source_rows",), "x"),
+        (("mixed",), [1]),
+        (("model", "codec", "patterns", "k", "forms", 0, "parts", 0, 1), 10**9),
+    ],
+)
+def test_facts_and_patterns_are_checked_when_a_file_is_read(path: tuple[Any, ...], value: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.arange(60) % 7, "k": [f"K{i:04d}" for i in range(60)]})
+    file = registry.create("marginal", components=2).fit(frame, seed=0).to_file()
+    with pytest.raises(ModelFileError):
+        sampled(file, edited(file.config, path, value), tmp_path)
+
+
+def test_weights_and_covariances_are_checked_when_a_file_is_read(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=150)
+    frame = pd.DataFrame({"a": x.round(2), "b": (x + rng.normal(size=150)).round(2), "c": rng.choice(list("uv"), 150)})
+    file = registry.create("masked", epochs=1).fit(frame, seed=0).to_file()
+    covariance = file.arrays["net.copula.covariance"]
+    weights = next(name for name in file.arrays if name.startswith("net.pull."))
+    wrong = {
+        "copula": ("net.copula.covariance", np.ones_like(covariance)),
+        "between": ("net.copula.covariance", covariance.astype(np.int64)),
+        "not finite": ("net.copula.covariance", covariance * np.nan),
+        "weights of tokens": (weights, file.arrays[weights][:-1]),
+    }
+    for said, (name, array) in wrong.items():
+        with pytest.raises(ModelFileError, match=said.replace("between", "copula")):
+            sampled(file, file.config, tmp_path, {**file.arrays, name: array})
+    for size in ("width", "blocks"):
+        with pytest.raises(ModelFileError, match=f"weights of 1000000000 {size}"):
+            sampled(file, edited(file.config, ("model", "learned", "sizing", size), 10**9), tmp_path)

@@ -42,7 +42,14 @@ def evaluate_folders(
     synthetic, _ = read_folder(args.synthetic, loose)
     holdout = read_folder(args.holdout, loose, read_options(args))[0] if args.holdout else None
     report = evaluate_database(
-        train, synthetic, holdout, schema=schema, seed=args.seed, quick=args.quick, progress=progress
+        train,
+        synthetic,
+        holdout,
+        schema=schema,
+        seed=args.seed,
+        quick=args.quick,
+        sdmetrics=args.sdmetrics,
+        progress=progress,
     )
     unmet = unmet_requirements(report, require)
     written = save_report(report, outputs, unmet)

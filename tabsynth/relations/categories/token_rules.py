@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.arrays import Arrays, Bools, Floats, Integers, Tokens
+from tabsynth.common.arrays import Arrays, Bools, Floats, Integers, Tokens, check_numbers
 from tabsynth.relations import functional_dependencies
 from tabsynth.relations.categories.excluded_pairs import ExcludedPairs, discover_excluded_pairs
 from tabsynth.relations.functional_dependencies import FunctionalDependency
@@ -87,15 +87,27 @@ def rules_state(rules: Sequence[TokenRule]) -> tuple[list[list[int]], Arrays]:
     return plain, arrays
 
 
-def rules_from_state(plain: Sequence[Sequence[int]], arrays: Arrays) -> tuple[TokenRule, ...]:
-    """Rebuild rules from their state: excluded pairs have a matrix; files of earlier versions state no gap."""
+def rules_from_state(plain: Sequence[Sequence[int]], arrays: Arrays, sizes: Sequence[int]) -> tuple[TokenRule, ...]:
+    """Rebuild rules from their state: excluded pairs have a matrix; files of earlier versions state no gap.
+
+    Raises:
+        ValueError: They are not those of slots of these sizes.
+    """
     out: list[TokenRule] = []
     for i, (one, other, *gap) in enumerate(plain):
-        table = arrays[f"function.{i}"]
+        table, slots = arrays[f"function.{i}"], (int(one), int(other))
+        if slots[0] == slots[1] or not all(0 <= at < len(sizes) for at in slots):
+            raise ValueError("a rule between tokens is one of other columns")
+        first, most = sizes[slots[0]], sizes[slots[1]] - 1
         if table.ndim == 2:
-            out.append(ExcludedPairs(int(one), int(other), table.astype(bool)))
+            check_numbers(table, (first, most + 1), "excluded pairs", low=0, high=1, whole=True)
+            out.append(ExcludedPairs(*slots, table.astype(bool)))
         else:
-            out.append(FunctionalDependency(int(one), int(other), table, int(*gap or [-1])))
+            check_numbers(table, (first,), "a functional dependency", low=-1, high=most, whole=True)
+            function = FunctionalDependency(*slots, table, int(*gap or [-1]))
+            if not -1 <= function.gap <= most:
+                raise ValueError("a functional dependency is one of other columns")
+            out.append(function)
     return tuple(out)
 
 

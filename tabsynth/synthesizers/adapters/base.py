@@ -20,7 +20,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays, Integers
 from tabsynth.common.process_state import discarded_prints, packages_warnings, quiet_logger
 from tabsynth.data.table import Table
-from tabsynth.errors import ConditionError, DataError, InputError, TrainingError, missing_package
+from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, TrainingError, missing_package, quote
 from tabsynth.relations.declared.pins import Pins
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy, satisfy_keys
@@ -126,8 +126,23 @@ class WrappedSynthesizer(Synthesizer):
         # At least one row is sampled, because some packages cannot sample 0 rows.
         for start in range(0, max(n, 1), CHUNK_ROWS):
             with seeded_globals(int(rng.integers(2**63))), silenced(), torch.no_grad():
-                drawn.append(self._sample_plain(self._model, min(CHUNK_ROWS, max(n, 1) - start)))
+                drawn.append(self._draw_plain(min(CHUNK_ROWS, max(n, 1) - start)))
         return pd.concat(drawn, ignore_index=True).iloc[:n]
+
+    def _draw_plain(self, n: int) -> pd.DataFrame:
+        """Return n plain rows of the package; its exceptions, of any kind, are reported as those of the model."""
+        try:
+            drawn = self._sample_plain(self._model, n)
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:
+            raise ModelFileError(
+                f"{self.package} cannot sample from this model: {error!r}; if it was read from a file, that was "
+                f"edited, or written with another version of {self.package} than that installed: fit it again"
+            ) from error
+        if lost := set(self.table_adapter_.plain_columns) - set(drawn.columns):
+            raise ModelFileError(f"{self.package} sampled no {quote(sorted(lost))}: fit the model again")
+        return drawn
 
     def _rebuild_model(self) -> None:
         """Rebuild the package's model from its serialised parts."""

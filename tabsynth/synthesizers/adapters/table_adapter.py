@@ -7,6 +7,7 @@ dtypes, rounding, identifiers, text and the minimum group size are the same for 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -20,7 +21,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.column_values import numeric_values, to_datetimes
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series
-from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.common.arrays import Arrays, Floats, Tokens, check_numbers
 from tabsynth.data.table import Table
 from tabsynth.relations.enforcement import Relations, combined_state, restored_relations
 from tabsynth.schema.columns import Datetime
@@ -99,6 +100,11 @@ class TableAdapter:
         """The plain columns of integers."""
         return [number.missing for number in self.lines.values() if number.missing is not None] + list(self.slots)
 
+    @property
+    def plain_columns(self) -> list[str]:
+        """All plain columns."""
+        return [number.name for number in self.lines.values() if number.name is not None] + self.discrete
+
     def calibrate(self, drawn: pd.DataFrame) -> TableAdapter:
         """Return an adapter that restores each column's training share of missing values in the model's samples.
 
@@ -173,7 +179,24 @@ class TableAdapter:
         codec = Codec.from_state(config["codec"], arrays)
         relations = restored_relations(config["codec"], arrays, codec)
         missing_rates = {name: (float(more), float(less)) for name, (more, less) in config["flips"].items()}
-        return cls(codec, relations, numeric, dict(config["slots"]), arrays["bridge.constant"], missing_rates)
+        out = cls(codec, relations, numeric, dict(config["slots"]), arrays["bridge.constant"], missing_rates)
+        out._check()
+        return out
+
+    def _check(self) -> None:
+        """Raise a ValueError unless a restored adapter fits its vocabulary."""
+        sizes = np.array(self.codec.sizes)
+        check_numbers(self.constant, sizes.shape, "the tokens of columns that are not learned", low=0, whole=True)
+        if (self.constant >= sizes).any() or not set(self.lines) <= set(self.codec.numeric_coders):
+            raise ValueError("its columns are not those of its vocabulary")
+        if not all(type(at) is int and 0 <= at < len(sizes) for at in self.slots.values()):
+            raise ValueError("its columns are not those of its vocabulary")
+        for number in self.lines.values():
+            plain = (number.name, number.missing)
+            if not all(name is None or isinstance(name, str) for name in plain):
+                raise ValueError(f"the plain columns {plain!r} have no names")
+            if not math.isfinite(number.offset) or not math.isfinite(number.scale) or number.scale <= 0:
+                raise ValueError(f"a column of numbers has the offset {number.offset!r} and the scale {number.scale!r}")
 
     def _tokens(self, plain: pd.DataFrame) -> Tokens:
         """Return the token matrix of plain rows; the slots of numbers are not used."""

@@ -224,19 +224,27 @@ def to_arrays(model: Model) -> tuple[dict[str, Any], Arrays]:
 
 
 def from_arrays(config: dict[str, Any], arrays: Arrays) -> Model:
-    """Rebuild a model from the result of ``to_arrays``."""
+    """Rebuild a model from the result of ``to_arrays``.
+
+    Raises:
+        ValueError: The arrays are no distributions of such columns.
+    """
     if config["model"] == "mixture":
         forbidden = {
             (int(name.split(".")[1]), int(name.split(".")[2])): array.astype(bool)
             for name, array in arrays.items()
             if name.startswith("forbidden.")
         }
-        return Mixture(tuple(arrays[str(i)] for i in range(len(arrays) - len(forbidden))), forbidden)
+        mixture = Mixture(tuple(arrays[str(i)] for i in range(len(arrays) - len(forbidden))), forbidden)
+        mixture.check()
+        return mixture
     if config["model"] != "cliques":
         raise ValueError(f"unknown marginal model {config['model']!r}")
     columns = tuple(tuple(int(column) for column in clique) for clique in config["columns"])
     tables = tuple(arrays[str(i)] for i in range(len(columns)))
-    return GraphicalModel(tuple(int(size) for size in config["sizes"]), columns, tables)
+    model = GraphicalModel(tuple(int(size) for size in config["sizes"]), columns, tables)
+    model.check()
+    return model
 
 
 def token_sizes(model: Model) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.arrays import Floats, Tokens
+from tabsynth.common.arrays import Floats, Tokens, check_numbers
 from tabsynth.synthesizers.marginal.product_mixture import (
     CHUNK_ROWS,
     invert_row_cdf,
@@ -41,6 +41,17 @@ class GraphicalModel:
     sizes: tuple[int, ...]
     columns: tuple[Columns, ...]
     tables: tuple[Floats, ...]
+
+    def check(self) -> None:
+        """Raise a ValueError unless the arrays of a file are factors of the columns."""
+        if {column for clique in self.columns for column in clique} != set(range(len(self.sizes))):
+            raise ValueError("the factors are those of other columns")
+        for clique, table in zip(self.columns, self.tables, strict=True):
+            if list(clique) != sorted(set(clique)):
+                raise ValueError("the factors are those of other columns")
+            check_numbers(table, tuple(self.sizes[column] for column in clique), "a factor", low=0)
+            if not table.any():
+                raise ValueError("a factor has no probability")
 
     def log_likelihood(self, tokens: Tokens) -> Floats:
         """Compute the log-probability of rows, shape (n,); -1 marginalises a token."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
+from tabsynth.common.arrays import Bools, Floats, Integers, Tokens, check_numbers
 from tabsynth.synthesizers.marginal.pair_balancing import balance_pairs
 
 MIN_PROBABILITY = 1e-9
@@ -99,6 +99,17 @@ class Mixture:
 
     parts: tuple[npt.NDArray[np.float32], ...]
     forbidden: Mapping[tuple[int, int], Bools] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise a ValueError unless the arrays of a file are distributions."""
+        sizes = tuple(part.shape[-1] if part.ndim else 0 for part in self.parts)
+        for part, size in zip(self.parts, sizes, strict=True):
+            check_numbers(part, (len(self.parts[0]), size), "the components of the mixture", low=0, high=2)
+            if not part.size or not part.sum(1).all():
+                raise ValueError("the components of the mixture are no distributions")
+        for (first, second), table in self.forbidden.items():
+            if table.shape != (sizes[first], sizes[second]):
+                raise ValueError("the forbidden combinations are those of other columns")
 
     @property
     def components(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from tabsynth.codec.codec import Codec
 from tabsynth.common.arrays import Arrays
@@ -27,8 +28,11 @@ from tabsynth.synthesizers.relational.timeline import Timeline
 
 KIND = "relational"
 
-DAMAGES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
+DAMAGES = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
 """Exceptions that the content of a damaged file raises."""
+
+NO_DAMAGES = (MemoryError, AttributeError, NotImplementedError, RecursionError, torch.OutOfMemoryError)
+"""Exceptions that no damage of a file raises once it was read: too little memory, or a fault of the program."""
 
 
 def to_file(model: DatabaseModel, facts: dict[str, Any]) -> ModelFile:
@@ -135,14 +139,14 @@ def _check_history(model: DatabaseModel, name: str, parent: Codec, rows: float) 
     history, count = model.histories[name], parent.numeric_coders.get(plan_columns(name)[0])
     if name not in model.orphans or (count is not None and count.high[-1] > rows):
         raise ValueError(f"the parents of {name!r} have more rows than the table")
-    if [mask.shape for mask in history.allowed] != [(size,) for size in history.sizes]:
+    if [(mask.shape, mask.dtype) for mask in history.allowed] != [((size,), np.dtype(bool)) for size in history.sizes]:
         raise ValueError(f"the tokens of {name!r} that may be sampled are not those of its vocabulary")
     if history.longest.shape != history.ratio_bias.shape[:1] and history.has_gaps:
         raise ValueError(f"the longest gaps of {name!r} do not fit its classes")
 
 
 @contextmanager
-def report_damage(path: str | None) -> Iterator[None]:
+def report_damage(path: str | None, *, reading: bool = False) -> Iterator[None]:
     """Raise what a model that was read from a file raises as a ModelFileError; None for a model that was fitted.
 
     Not every edit of a file is found when it is read: numbers that fit each other may make no rows.
@@ -152,6 +156,6 @@ def report_damage(path: str | None) -> Iterator[None]:
     except TabsynthError:
         raise
     except DAMAGES as error:
-        if path is None:
+        if path is None or (isinstance(error, NO_DAMAGES) and not reading):
             raise
         raise ModelFileError(f"{path!r} was damaged or edited: its model fails with {error!r}; fit it again") from error

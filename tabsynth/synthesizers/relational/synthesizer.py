@@ -260,7 +260,7 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
         file = model_file.load(path)
         private = file.kind == KIND and file.config.get("private")
         fitted, facts = from_private_file(file, str(path)) if private else from_file(file, str(path))
-        with report_damage(str(path)):
+        with report_damage(str(path), reading=True):
             model = cls(**facts["parameters"])
             model.rows_, model.seed_ = {name: int(rows) for name, rows in facts["rows"].items()}, int(facts["seed"])
             model._model, model.schema_ = fitted, DatabaseSchema.from_dict(facts["schema"])

@@ -16,7 +16,7 @@ import torch
 from scipy.stats import entropy
 from torch import Tensor
 
-from tabsynth.common.arrays import Arrays
+from tabsynth.common.arrays import Arrays, check_numbers
 from tabsynth.common.progress import progress_bar
 from tabsynth.synthesizers.sampling.slot_sampler import SlotSampler
 from tabsynth.training.networks.autoregressive import AutoregressiveModel
@@ -81,6 +81,7 @@ class TreeConditionals:
                 trees.append(TreeConditional.from_arrays(arrays, f"{TREES_KEY}{slot}", layout, slot))
             for name, by_slot in ((CALIBRATION_KEY, calibration_weights), (REFINED_KEY, refined_weights)):
                 if (weights := arrays.get(f"{name}{slot}")) is not None:
+                    check_numbers(weights, (layout.sizes[slot],), "the weights of tokens", low=0)
                     by_slot[slot] = torch.from_numpy(weights.copy())
         return cls(tuple(trees), calibration_weights, refined_weights), other
 

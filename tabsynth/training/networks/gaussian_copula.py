@@ -16,7 +16,7 @@ from scipy.special import logsumexp, ndtri
 from sklearn.covariance import ledoit_wolf_shrinkage
 from torch import Tensor
 
-from tabsynth.common.arrays import Arrays, Floats, Tokens
+from tabsynth.common.arrays import Arrays, Floats, Tokens, check_numbers
 from tabsynth.training.networks.layout import Layout
 
 MIN_VARIANCE = 1e-4
@@ -145,10 +145,13 @@ class GaussianCopula:
         Raises:
             ValueError: The arrays are those of other slots.
         """
-        covariance, exponents = torch.from_numpy(arrays["copula.covariance"].copy()), arrays["copula.exponents"]
-        orders, n_slots = arrays.get("copula.orders"), len(layout.sizes)
-        if covariance.shape != (n_slots, n_slots) or exponents.shape[:1] != (n_slots,) or exponents.ndim != 2:
-            raise ValueError("the copula is that of other slots")
+        exponents, orders, n_slots = arrays["copula.exponents"], arrays.get("copula.orders"), len(layout.sizes)
+        stored = arrays["copula.covariance"]
+        check_numbers(stored, (n_slots, n_slots), "the copula is that of other slots: covariance")
+        check_numbers(exponents, (n_slots, 2), "the copula is that of other slots: exponents", low=0)
+        if not np.allclose(stored, stored.T) or np.linalg.eigvalsh(stored)[0] <= 0:
+            raise ValueError("the copula's covariance is not that of any variables")
+        covariance = torch.from_numpy(stored.astype(np.float64))
         ends = np.cumsum(layout.sizes)[:-1]
         if orders is not None and (
             orders.dtype.kind != "i"

@@ -103,6 +103,7 @@ def test_another_array_raises_our_error_or_none(file: ModelFile, tmp_path: Path)
         (("columns", "parents"), ["age"], "columns of the table 'parents'"),
         (("keys", "makers"), {}, "no maker of its keys"),
         (("facts", "seed"), None, "was damaged or edited"),
+        (("facts", "steps"), 1.5, "was damaged or edited"),
     ],
 )
 def test_what_an_edit_would_change_silently_is_refused(
@@ -118,3 +119,18 @@ def test_a_file_that_fails_later_is_named(file: ModelFile, tmp_path: Path) -> No
     with pytest.raises(ModelFileError, match=r"m\.tabsynth"):
         sampled(ModelFile(file.kind, file.config, folded), tmp_path)
     assert len(sampled(file, tmp_path)["parents"]) == 5
+
+
+def test_too_little_memory_and_faults_of_the_program_are_no_damage_of_the_file(
+    file: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "m.tabsynth", file)
+    model = RelationalSynthesizer.load(tmp_path / "m.tabsynth")
+    for error in (MemoryError, AttributeError, NotImplementedError):
+
+        def fail(*_: object, error: type[Exception] = error) -> None:
+            raise error
+
+        monkeypatch.setattr(type(model._model), "sample", fail)
+        with pytest.raises(error):
+            model.sample(5, seed=0)

@@ -227,7 +227,7 @@ class History:
             earlier=earlier,
             longest=arrays["longest"],
             repeats={one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},
-            functions=rules_from_state(config.get("functions", []), arrays),
+            functions=rules_from_state(config.get("functions", []), arrays, [codec.sizes[i] for i in order]),
             calendar=calendar,
             width=config["width"],
             memory=config["memory"],
