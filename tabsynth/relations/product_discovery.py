@@ -17,6 +17,7 @@ from tabsynth.relations.arithmetic import (
     can_compute,
     is_exact,
 )
+from tabsynth.schema.rounding import common_step
 
 MAX_PAIR_ROWS = 96
 """Maximum rows on which all pairs of terms are compared; the best candidates are confirmed on all rows."""
@@ -155,6 +156,8 @@ def _solved_for_finest(
     """
     decimals = {name: _decimals(columns[name]) for name in relation.columns}
     few = {name: len(np.unique(columns[name])) <= MAX_GROUPS for name in relation.columns}
+    if not few[relation.column] and _is_closed(relation, columns):
+        return relation
     for name, power in sorted(relation.terms, key=lambda term: -decimals[term[0]]):
         finer = decimals[name] - decimals[relation.column] + few[relation.column]
         if finer <= 0 or few[name] or abs(power) != 1:
@@ -165,6 +168,20 @@ def _solved_for_finest(
         if can_compute(turned, known) and is_exact(columns[name], turned.predict(columns)):
             return turned
     return relation
+
+
+def _is_closed(relation: ArithmeticRelation, columns: Mapping[str, Floats]) -> bool:
+    """Return whether a product needs no rounding, whatever its factors, as that of a price and a whole number."""
+    decimals = {name: shared_decimals(columns[name]) for name in relation.columns}
+    known = {name: own for name, own in decimals.items() if own is not None}
+    if len(known) < len(decimals) or any(power != 1 for _, power in relation.terms):
+        return False
+    step = relation.constant
+    for name, _ in relation.terms:
+        present = columns[name][~np.isnan(columns[name])]
+        step *= common_step(present, None, 1, known[name]) / 10.0 ** known[name]
+    steps = step * 10.0 ** known[relation.column]
+    return bool(steps > 0.5 and abs(steps - round(steps)) < 1e-6)
 
 
 def _decimals(data: Floats) -> int:

@@ -17,7 +17,7 @@ from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.relations.order_evidence import log_ratios, smooth_violations, tail_rows
 from tabsynth.relations.row_rules import EqualityRule, OrderRule
 from tabsynth.relations.rule_columns import Columns
-from tabsynth.schema.column_names import names_say_birth, names_say_order
+from tabsynth.schema.column_names import names_say_age, names_say_birth, names_say_death, names_say_order
 
 MIN_EVIDENCE_ROWS = 12.0
 """Minimum evidence: expected number of rows that violate the rule by chance."""
@@ -145,7 +145,9 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     relevant = (first + gap > second.min()) & (second < first.max() + gap)
     if relevant.sum() < MIN_EVIDENCE_ROWS:
         return None
-    if gap == 0 and names_say_birth(low, high, typed=columns.units[low] != "number"):
+    dates = columns.units[low] != "number"
+    stated = names_say_birth(low, high, typed=dates) or names_say_death(low, high, typed=dates)
+    if gap == 0 and (stated or names_say_age(low, high)):
         return OrderRule(low, high, gap, text, float(relevant.sum()))
     first, second, margin = first[relevant], second[relevant], difference[relevant] - gap
     independent = float(np.searchsorted(np.sort(second), first + gap, side="left").sum() / len(first))

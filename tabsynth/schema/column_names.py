@@ -113,6 +113,8 @@ BIRTH_WORDS = frozenset({
     "рождения", "urodzenia", "doğum", "出生日期", "出生年月", "生年月日", "생년월일", "जन्मतिथि"
 })  # fmt: skip
 
+DEATH_WORDS = frozenset({"death", "died", "deceased", "dod", "deathdate", "todesdatum", "décès", "deces", "decesso"})
+
 DATE_WORDS = frozenset({"date", "datum", "fecha", "dob", "admitted", "discharged", "day", "日期"})
 
 
@@ -123,6 +125,8 @@ ORDERED_WORDS = tuple(
         "min minimum lowest < mean average median",
         "mean average median < max maximum highest",
         "low lower < high upper",
+        "low lower < mid middle",
+        "mid middle < high upper",
         "start begin from < end stop until to",
         "entry arrival admission admit admitted < exit departure discharge discharged",
         "birth born < death died deceased",
@@ -249,6 +253,17 @@ def names_say_birth(low: str, high: str, *, typed: bool) -> bool:
     """Return whether names say that one column is a date of birth and the other a date; ``typed`` columns are dates."""
     born = any(word.startswith(("birth", "born", "dob")) for word in split_words(low))
     return born and (typed or ("dat" in low.lower() and "dat" in high.lower()))
+
+
+def names_say_death(low: str, high: str, *, typed: bool) -> bool:
+    """Return whether names say that one column is a date and the other that of a death; ``typed`` columns are dates."""
+    words = [set(split_words(name)) for name in (low, high)]
+    return typed and bool(words[1] & DEATH_WORDS) and not words[0] & DEATH_WORDS
+
+
+def names_say_age(low: str, high: str) -> bool:
+    """Return whether names say that one column is an age and the other that at an event, such as ``age_started``."""
+    return split_words(high) == ["age"] and split_words(low)[0] == "age" != low.lower()
 
 
 def names_say_order(low: str, high: str) -> bool:

@@ -18,3 +18,12 @@ def test_a_column_of_zeros_and_gaps_warns_of_nothing() -> None:
         found = discover_products({"empty": empty, "price": price, "count": count, "total": price * count}, [])
     assert [relation.column for relation in found] != []
     assert not any("empty" in (relation.column, *dict(relation.terms)) for relation in found)
+
+
+def test_the_product_of_a_price_and_a_number_is_computed_not_the_price() -> None:
+    rng = np.random.default_rng(0)
+    price = np.round(rng.lognormal(4, 1, 400), 3)
+    count = rng.integers(1, 40, 400) * 1000.0
+    value = np.round(price * count / 100, 2)
+    found = discover_products({"price": price, "value": value, "count": count}, [])
+    assert [str(relation) for relation in found] == ["value = 0.01 * price * count"]

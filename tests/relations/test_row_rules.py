@@ -206,6 +206,18 @@ def test_an_order_that_names_say_needs_no_evidence() -> None:
     assert rules_of(day) == set()
 
 
+def test_a_death_comes_last_and_the_age_at_an_event_is_no_greater_than_the_age() -> None:
+    rng = np.random.default_rng(0)
+    left = pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 800, 400), "D")
+    later = left + pd.to_timedelta(np.ceil(rng.gamma(3, 40, 400)), "D")
+    assert rules_of(pd.DataFrame({"left": left, "death_date": later})) == {"left <= death_date"}
+    assert rules_of(pd.DataFrame({"left": left, "letter_date": later})) == set()
+    age = np.round(rng.uniform(20, 80, 400))
+    started = np.round(12 + rng.beta(2, 3, 400) * (age - 14))
+    assert "age_started <= age" in rules_of(pd.DataFrame({"age": age, "age_started": started}))
+    assert "started <= age" not in rules_of(pd.DataFrame({"age": age, "started": started}))
+
+
 def test_a_date_of_birth_comes_first_without_evidence() -> None:
     rng = np.random.default_rng(0)
     birth = rng.integers(-36_000, -4_000, 600)

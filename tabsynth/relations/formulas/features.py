@@ -103,10 +103,11 @@ def _targets(name: str, found: Found) -> Iterator[Target]:
 def _features(scan: Mapping[str, Floats], *, pairs: bool) -> Iterator[Formula]:
     """Yield the columns, and combinations of two."""
     yield from map(column, scan)
+    positive = {name: not (data < 0).any() for name, data in scan.items()}
+    yield from (product(1.0, (column(name), -1.0)) for name in scan if positive[name])
     if not pairs:
         return
     own = {name: column(name) for name in scan}
-    positive = {name: not (data < 0).any() for name, data in scan.items()}
     for one, other in combinations(scan, 2):
         first, second = own[one], own[other]
         both = linear(0.0, (1.0, first), (1.0, second))

@@ -156,7 +156,7 @@ def _rounded(factors: list[float]) -> Iterator[tuple[float, ...]]:
     yield tuple(float(round(own)) for own in factors)
     for digits in DIGITS:
         yield tuple(float(f"{own:.{digits - 1}e}") for own in factors)
-        if digits == 3:
+        if digits == 2:
             yield tuple(float(Fraction(own).limit_denominator(12)) for own in factors)
             if all(0 < abs(own) < 0.5 for own in factors):
                 yield tuple(1 / round(1 / own) for own in factors)

@@ -12,6 +12,7 @@ from tabsynth.relations.formulas.found import Found
 from tabsynth.relations.formulas.pieces import discover_pieces
 from tabsynth.relations.formulas.rule import FormulaRule
 from tabsynth.relations.formulas.scaled_lines import discover_scaled_lines
+from tabsynth.relations.formulas.two_terms import discover_two_terms
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.relations.searches.pair_lookups import discover_pair_lookups
 
@@ -28,6 +29,7 @@ def discover_formulas(columns: Columns, computed: Mapping[str, frozenset[str]]) 
         discover_extrema,
         discover_features,
         discover_factors,
+        discover_two_terms,
         discover_pieces,
         discover_by_group,
         discover_scaled_lines,
