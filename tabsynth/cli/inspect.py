@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth.cli.database.inspect import inspect_folder
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 INSPECT = """\
 examples:
   tabsynth inspect patients.csv                        on a terminal: a table
-  tabsynth inspect patients.csv --schema schema.yaml   also write the inferred schema, to edit and pass to fit
+  tabsynth inspect patients.csv --schema schema.yaml   also write the inferred schema, to edit and pass to fit;
+                                                       if it exists, describe the table by it, and leave it unchanged
   tabsynth inspect patients.csv --suggest-rules        also propose rules such as admitted <= discharged
   tabsynth inspect patients.csv --json | jq .questions
   tabsynth inspect clinic/ --schema clinic.yaml        a folder of linked tables: keys and links are proposed
@@ -32,7 +34,11 @@ def add_arguments(command: AddCommand) -> None:
         "file", metavar="FILE", help="CSV, Parquet or Excel file, a database's URL, sklearn:NAME, or a folder of tables"
     )
     inspect.add_argument(
-        "--schema", "--output", "-o", metavar="FILE", help="write the inferred schema (.yaml: with comments)"
+        "--schema",
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="write the inferred schema (.yaml: with comments); an existing schema file is read instead",
     )
     inspect.add_argument(
         "--suggest-rules", action="store_true", help="propose constraints that hold in every row, for the schema file"
@@ -47,7 +53,8 @@ def run(args: Namespace) -> int:
     from tabsynth.data.database.folders import holds_linked_tables
     from tabsynth.data.sample_datasets import open_table
     from tabsynth.relations.declared.suggestion import suggest_constraints
-    from tabsynth.schema.description import describe
+    from tabsynth.schema.description import describe, open_questions
+    from tabsynth.schema.schema import Schema
 
     if holds_linked_tables(args.file):
         return inspect_folder(args)
@@ -55,8 +62,13 @@ def run(args: Namespace) -> int:
     if args.schema:
         check_writable(args.schema)
     table = open_table(args.file, options=read_options(args))
-    schema = table.schema
-    if args.schema:
+    schema, questions = table.schema, table.schema.questions
+    if args.schema and Path(args.schema).exists():
+        table = open_table(args.file, Schema.from_json(args.schema), read_options(args))
+        questions = open_questions(schema, table.schema)
+        schema = table.schema
+        say(f"read {args.schema}, which exists, and did not change it; name another file to write the inferred schema")
+    elif args.schema:
         schema.to_json(args.schema)
         say(f"wrote {args.schema}: edit it and pass it to fit with --schema")
     described = describe(schema, table.frame)
@@ -66,10 +78,10 @@ def run(args: Namespace) -> int:
     ]
     text = f"{args.file}: {len(table):,} rows, {len(schema)} columns\n\n"
     text += format_table(["column", "kind", "facts", "values", "why"], rows)
-    if schema.questions:
+    if questions:
         text += "\n\nopen questions (edit the schema that --schema writes):\n"
-        text += "\n".join(f"  {name}: {question}" for name, question in schema.questions.items())
-    data = {"file": args.file, "rows": len(table), "schema": schema.to_dict(), "questions": schema.questions}
+        text += "\n".join(f"  {name}: {question}" for name, question in questions.items())
+    data = {"file": args.file, "rows": len(table), "schema": schema.to_dict(), "questions": questions}
     if args.suggest_rules:
         rules = suggest_constraints(table)
         data["suggested_rules"] = [rule.to_dict() for rule in rules]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
-from tabsynth.errors import SchemaError, did_you_mean, quote, warn_caller
+from tabsynth.errors import SchemaError, did_you_mean, quote
 from tabsynth.schema.number_formats import NumberFormat
 
 Role = Literal["target", "sensitive", "quasi_identifier", "person", "weight", "source"]
@@ -249,13 +249,13 @@ KINDS: dict[str, type[Column]] = {
 }
 
 
-def column_from_dict(name: str, facts: Any, *, ignore_leftovers: bool = False) -> Column:
+def column_from_dict(name: str, facts: Any, *, leftovers: dict[str, list[str]] | None = None) -> Column:
     """Rebuild the output of ``Column.to_dict``.
 
     Args:
         name: The column's name.
         facts: Its kind and facts.
-        ignore_leftovers: Ignore facts of other kinds, with a warning, as a file has them whose ``kind`` was edited.
+        leftovers: Ignore facts of other kinds, as a file has them whose ``kind`` was edited, and add them here.
 
     Raises:
         SchemaError: An unknown kind or key, or a fact that the kind cannot have.
@@ -267,11 +267,9 @@ def column_from_dict(name: str, facts: Any, *, ignore_leftovers: bool = False) -
         hint = did_you_mean(str(facts.get("kind")).lower(), KINDS)
         raise SchemaError(f"column {name!r}: kind {facts.get('kind')!r} is not one of {', '.join(KINDS)}{hint}")
     known = {f.name for f in fields(kind)} - {"name"}
-    leftovers = _leftovers(kind, facts) if ignore_leftovers else []
-    if leftovers:
-        message = f"column {name!r}: {quote(leftovers)} does not belong to a {kind.kind} column and is ignored"
-        warn_caller(message)
-        facts = {key: value for key, value in facts.items() if key not in leftovers}
+    if leftovers is not None and (ignored := _leftovers(kind, facts)):
+        leftovers[name] = ignored
+        facts = {key: value for key, value in facts.items() if key not in ignored}
     unknown = set(facts) - known - {"kind"}
     if unknown:
         raise SchemaError(

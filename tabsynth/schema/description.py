@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -52,3 +53,16 @@ def _quantiles(values: pd.Series, column: Column) -> list[str]:
         return [str(ordered[round(part * (len(ordered) - 1))]) for part in QUANTILES]
     numbers = np.quantile(to_numbers(present, column.format), QUANTILES)
     return [f"{number:.6g}" for number in numbers]
+
+
+def open_questions(inferred: Schema, declared: Mapping[str, Column]) -> dict[str, str]:
+    """Return the questions about inferred columns that a declared schema leaves unchanged."""
+    return {
+        name: question
+        for name, question in inferred.questions.items()
+        if name in declared and _facts(declared[name]) == _facts(inferred[name])
+    }
+
+
+def _facts(column: Column) -> dict[str, Any]:
+    return {key: value for key, value in column.to_dict().items() if key not in ("why", "question")}

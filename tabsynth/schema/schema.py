@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabsynth.common.html_tables import html_table
 from tabsynth.common.input_files import check_depth
-from tabsynth.errors import SchemaError, quote
+from tabsynth.errors import SchemaError, quote, warn_caller
 from tabsynth.schema.columns import (
     KINDS,
     Boolean,
@@ -176,9 +176,9 @@ class Schema(Mapping[str, Column]):
         unknown = set(data) - {"version", "columns", "constraints", "sdv", "ledger"}
         if unknown:
             raise SchemaError(f"unknown keys in a schema: {quote(sorted(unknown, key=str))}")
-        columns = {
-            name: column_from_dict(name, facts, ignore_leftovers=True) for name, facts in data["columns"].items()
-        }
+        leftovers: dict[str, list[str]] = {}
+        columns = {name: column_from_dict(name, facts, leftovers=leftovers) for name, facts in data["columns"].items()}
+        _warn_of_leftovers(leftovers, columns)
         constraints = data.get("constraints", ())
         if not isinstance(constraints, (list, tuple)):
             raise SchemaError(f"a schema's constraints are a list, not {constraints!r}")
@@ -238,3 +238,13 @@ class Schema(Mapping[str, Column]):
         from tabsynth.schema.sdv_metadata import from_sdv
 
         return from_sdv(metadata)
+
+
+def _warn_of_leftovers(leftovers: Mapping[str, list[str]], columns: Mapping[str, Column]) -> None:
+    """Warn of ignored facts, once for all columns with the same ones."""
+    groups: dict[tuple[tuple[str, ...], str], list[str]] = {}
+    for name, keys in leftovers.items():
+        groups.setdefault((tuple(keys), columns[name].kind), []).append(name)
+    for (keys, kind), names in groups.items():
+        which = f"column{'s' if len(names) > 1 else ''} {quote(names)}"
+        warn_caller(f"{which}: {quote(keys)} does not belong to a {kind} column and is ignored")

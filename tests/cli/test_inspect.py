@@ -44,6 +44,45 @@ class TestInspect:
         assert "numeric" in shown
 
 
+def test_an_edited_schema_is_read_and_never_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = pd.DataFrame({"pain": [1, 2, 3, 4] * 10, "slope": [1, 2, 3, 2] * 10})
+    rows.to_csv(tmp_path / "stays.csv", index=False)
+    schema = tmp_path / "schema.yaml"
+    line = ["inspect", str(tmp_path / "stays.csv"), "--schema", str(schema), "--json"]
+    assert main(line) == DONE
+    assert set(json.loads(capsys.readouterr().out)["questions"]) == {"pain", "slope"}
+    edited = schema.read_text().replace("pain: {kind: numeric", "pain: {role: target, kind: categorical")
+    schema.write_text(edited)
+    assert main(line) == DONE
+    shown = capsys.readouterr()
+    assert schema.read_text() == edited
+    assert "did not change it" in shown.err
+    data = json.loads(shown.out)
+    assert data["schema"]["columns"]["pain"]["kind"] == "categorical"
+    assert set(data["questions"]) == {"slope"}  # the other is answered
+    schema.write_text("a letter")
+    assert main(line) == BAD_INPUT
+    assert schema.read_text() == "a letter"
+
+
+def test_a_schema_of_linked_tables_is_never_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, schema = tmp_path / "clinic", tmp_path / "clinic.yaml"
+    folder.mkdir()
+    pd.DataFrame({"patient_id": range(1, 41), "pain": [1, 2, 3, 4] * 10}).to_csv(folder / "patients.csv", index=False)
+    visits = pd.DataFrame({"visit_id": range(1, 81), "patient_id": [*range(1, 41)] * 2, "slope": [1, 2, 3, 2] * 20})
+    visits.to_csv(folder / "visits.csv", index=False)
+    line = ["inspect", str(folder), "--schema", str(schema), "--json"]
+    assert main(line) == DONE
+    assert {"patients.pain", "visits.slope"} <= set(json.loads(capsys.readouterr().out)["questions"])
+    edited = schema.read_text().replace("pain: {kind: numeric", "pain: {kind: categorical")
+    schema.write_text(edited)
+    assert main(line) == DONE
+    questions = set(json.loads(capsys.readouterr().out)["questions"])
+    assert schema.read_text() == edited
+    assert "visits.slope" in questions
+    assert "patients.pain" not in questions
+
+
 def test_pooled_values_are_reported_by_inspect_and_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "wards.csv"
     pd.DataFrame({"ward": [f"W{i // 4}" for i in range(60)], "age": range(20, 80)}).to_csv(path, index=False)

@@ -69,6 +69,16 @@ def test_a_change_of_kind_is_enough(tmp_path: Path, column: str, kind: str) -> N
     assert not getattr(schema[column], "format", None)
 
 
+def test_left_over_facts_of_several_columns_are_one_warning() -> None:
+    facts = {"kind": "categorical", "decimals": 0}
+    with pytest.warns(UserWarning, match="does not belong") as caught:
+        Schema.from_dict({"columns": {"a": facts, "b": facts, "c": {"kind": "text", "low": 1}}})
+    assert [str(item.message).partition(" does")[0] for item in caught] == [
+        "columns 'a', 'b': 'decimals'",
+        "column 'c': 'low'",
+    ]
+
+
 def test_misspelt_facts_are_refused() -> None:
     with pytest.raises(SchemaError, match="'lo' does not belong to a numeric column"):
         Schema.from_dict({"columns": {"a": {"kind": "numeric", "lo": 1}}})
