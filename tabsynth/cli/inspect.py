@@ -93,7 +93,10 @@ def run(args: Namespace) -> int:
 def _describe_values(row: Mapping[str, Any]) -> str:
     """Return the quantiles of a number or date, else frequent values; then the share of missing ones."""
     parts = row["quantiles"]
-    values = f"{parts[0]} to {parts[-1]}, quartiles {', '.join(parts[1:-1])}" if parts else ", ".join(row["examples"])
+    examples = ", ".join(row["examples"])
+    if more := row["distinct"] - len(row["examples"]):
+        examples += f" and {more} more" if examples else f"{more} different"
+    values = f"{parts[0]} to {parts[-1]}, quartiles {', '.join(parts[1:-1])}" if parts else examples
     return f"{values}; {row['missing']:.1%} missing" if row["missing"] else values
 
 
@@ -110,7 +113,9 @@ def _describe_column(column: Column) -> str:
         facts.append(f"{plain.get('low', '')} to {plain.get('high', '')}")
     if isinstance(column, Numeric) and column.decimals is not None:
         facts.append("integers" if column.decimals == 0 else f"decimals: {column.decimals}")
-    facts += [str(plain[key]) for key in ("format", "resolution", "pattern", "pii") if plain.get(key)]
+    if plain.get("format"):
+        facts.append(f"written as {plain['format']}")
+    facts += [str(plain[key]) for key in ("resolution", "pattern", "pii") if plain.get(key)]
     if column.nullable:
         facts.append("may be missing")
     return "; ".join(facts)

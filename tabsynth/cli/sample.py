@@ -69,6 +69,7 @@ def add_arguments(command: AddCommand) -> None:
         help="number of rows as a multiple of the rows of the training table",
     )
     sample.add_argument("--format", choices=["parquet", "csv"], help="format of a folder's tables (default: parquet)")
+    sample.add_argument("--separator", metavar="CHAR", help="field separator of a CSV file, such as ';'")
     sample.add_argument(
         "--keep-formulas",
         action="store_true",
@@ -112,6 +113,7 @@ def run(args: Namespace) -> int:
     from tabsynth.common.validation import random_seed
     from tabsynth.data.file_formats import file_format
     from tabsynth.data.sql.urls import is_database_url
+    from tabsynth.data.write_tables import check_csv_separator
     from tabsynth.errors import InputError
     from tabsynth.pipeline.outputs import check_table_output, write_sample
     from tabsynth.synthesizers.registry import DATABASE_KINDS, from_file, known_values
@@ -130,12 +132,14 @@ def run(args: Namespace) -> int:
         raise InputError("--mode is for databases; a file is always replaced")
     if args.keep_formulas and (is_database_url(args.output) or file_format(Path(args.output)) not in ("csv", "excel")):
         raise InputError("--keep-formulas is for CSV files and workbooks; other formats mark no formulas")
+    separator = {"\\t": "\t"}.get(args.separator, args.separator)
+    check_csv_separator(separator, args.output)
     check_table_output(args.output, args.table)
     model = from_file(file, args.model)
     given = parse_given(args.given, model.schema_, known_values(model))
     rows = _n_rows(args, model)
     seed = random_seed() if args.seed is None else args.seed
-    how = {"table": args.table, "mode": args.mode, "keep_formulas": args.keep_formulas}
+    how = {"table": args.table, "mode": args.mode, "keep_formulas": args.keep_formulas, "separator": separator}
     write_sample(model, args.output, rows, given=given, seed=seed, **how)
     return print_result({"output": args.output, "rows": rows, "seed": seed}, f"wrote {rows:,} rows to {args.output}")
 
@@ -147,9 +151,9 @@ def _sample_shards(args: Namespace) -> int:
     from tabsynth.errors import InputError
     from tabsynth.synthesizers.registry import load
 
-    if args.given or args.format is not None or args.keep_formulas:
+    if args.given or args.format is not None or args.keep_formulas or args.separator is not None:
         raise InputError(
-            "--shards takes no --given, no --format and no --keep-formulas: sample into one file, without --shards"
+            "--shards takes no --given, --format, --keep-formulas or --separator; sample into one file instead"
         )
     model = load(args.model)
     seed = random_seed() if args.seed is None else args.seed

@@ -59,8 +59,28 @@ def run(args: Namespace) -> int:
     schema = Schema.from_json(args.schema) if args.schema else None
     table = open_table(args.file, schema, read_options(args))
     train, holdout = split(table, args.share, seed=args.seed, target=args.target)
-    write(train, args.train)
-    write(holdout, args.holdout)
+    for part, path in ((train, args.train), (holdout, args.holdout)):
+        write(part, path, separator=_separator(args, path))
     data = {"train": args.train, "holdout": args.holdout, "rows": {"train": len(train), "holdout": len(holdout)}}
     text = f"wrote {len(train):,} rows to {args.train} and {len(holdout):,} to {args.holdout}"
     return print_result({**data, "seed": args.seed}, text)
+
+
+def _separator(args: Namespace, output: str) -> str | None:
+    """Return the separator of the file that is split, if both it and a part are CSV files of the same suffix."""
+    from pathlib import Path
+
+    from tabsynth.data.csv_dialects import separator_of
+    from tabsynth.data.file_formats import default_separator, file_format
+    from tabsynth.data.sample_datasets import is_shipped
+    from tabsynth.data.sql.urls import is_database_url
+
+    source, target = Path(args.file), Path(output)
+    if any(map(is_database_url, (args.file, output))) or is_shipped(args.file) or not source.is_file():
+        return None
+    if file_format(source) != "csv" or file_format(target) != "csv":
+        return None
+    usual = default_separator(source)
+    if default_separator(target) != usual:
+        return None
+    return read_options(args).get("separator") or separator_of(source, usual=usual)

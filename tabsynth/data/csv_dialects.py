@@ -7,6 +7,7 @@ import csv
 import gzip
 import io
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,8 +75,7 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
         SourceError: Unknown or undetectable encoding, or a separator that is not a single character.
         DataError: Backslashes precede quotes, and other characters too.
     """
-    if separator is not None and (not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n'):
-        raise SourceError(f"separator must be one character such as ';', not {separator!r}")
+    check_separator(separator)
     sample, whole = _read_sample(path)
     _check_content(path, sample)
     detected = _detect_encoding(path, sample, whole) if encoding is None else _normalise_encoding(encoding)
@@ -97,9 +97,23 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
         notes = [f"a single column: if {other!r} separates fields, give separator={other!r}"]
         warn_caller(f"{path.name} is read as {notes[0]}")
     elif notes:
-        advice = "" if dialect.escaped and len(notes) == 1 else "; give encoding= or separator= where that is wrong"
+        options = "encoding= or separator= (--encoding, --separator)"
+        advice = "" if dialect.escaped and len(notes) == 1 else f"; give {options} where that is wrong"
         warn_caller(f"{path.name} is read as {' and '.join(notes)}{advice}")
     return dialect
+
+
+def check_separator(separator: str | None) -> None:
+    """Raise SourceError for a separator that is not a single character."""
+    if separator is not None and (not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n'):
+        raise SourceError(f"separator must be one character such as ';', not {separator!r}")
+
+
+def separator_of(path: Path, *, usual: str) -> str:
+    """Return the detected separator of a file that was read before."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return detect_dialect(path, None, None, usual=usual).separator
 
 
 def _read_sample(path: Path) -> tuple[bytes, bool]:

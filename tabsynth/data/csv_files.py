@@ -19,6 +19,7 @@ from tabsynth.data.csv_dialects import TWICE, Dialect, check_quotes
 from tabsynth.data.csv_types import (
     cast_to_column,
     has_decimal_comma,
+    has_numbers,
     infer_series,
     number_spelling,
     shortest_decimals,
@@ -78,8 +79,8 @@ def read_csv(
     for name, text in zip(names, texts, strict=True):
         column = schema[name] if schema is not None and name in schema else None
         cells = pd.Series(text.to_pandas(), dtype=object, name=name)
-        values = _decimal_commas(cells) if isinstance(column, Numeric) and decimal == "," else None
-        values = cast_to_column(cells, column) if column is not None and values is None else values
+        numbers = _decimal_commas(cells) if decimal == "," and has_numbers(column) else None
+        values = cast_to_column(cells if numbers is None else numbers, column) if column is not None else None
         if values is None:
             values, spelling = infer_series(text, missing, decimal)
             spelling = number_spelling(text, values) if values.dtype == np.float64 else spelling

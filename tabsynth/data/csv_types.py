@@ -83,6 +83,12 @@ def cast_to_column(values: pd.Series, column: Column) -> pd.Series | None:
     return None
 
 
+def has_numbers(column: Column | None) -> bool:
+    """Return whether a column is declared as numbers, or as categories that are numbers."""
+    values = column.values if isinstance(column, Categorical) else None
+    return isinstance(column, Numeric) or (bool(values) and all(type(value) in (int, float) for value in values or ()))
+
+
 def has_decimal_comma(text: pa.Array) -> bool:
     """Return whether all values of a text column are numbers with decimal commas."""
     distinct = [value for value in pc.unique(text.drop_null()[: N_PROBED_VALUES**2]).to_pylist() if "," in value]

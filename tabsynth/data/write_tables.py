@@ -16,6 +16,7 @@ from tabsynth.common.atomic_files import check_writable, replace_atomically
 from tabsynth.common.input_files import check_depth
 from tabsynth.common.text import is_unicode
 from tabsynth.common.validation import checked_arguments
+from tabsynth.data.csv_dialects import check_separator
 from tabsynth.data.csv_files import write_csv
 from tabsynth.data.excel_files import write_excel
 from tabsynth.data.file_formats import default_separator, file_format, is_gzip, open_binary
@@ -40,6 +41,7 @@ def write(
     table: str | None = None,
     mode: Mode | None = None,
     keep_formulas: bool = False,
+    separator: str | None = None,
 ) -> None:
     """Write a table atomically.
 
@@ -52,6 +54,7 @@ def write(
         mode: In a database, ``create`` a new table (the default), ``append`` to one, or ``replace`` it.
         keep_formulas: Write text that a spreadsheet would take for a formula as it is. By default it has an apostrophe
             before it in CSV, which ``read`` removes, and is marked as text in workbooks.
+        separator: Field separator of a CSV file; by default a comma, or a tab for ``.tsv``.
 
     Raises:
         SourceError: An unknown suffix, or a folder that is not there or not writable; or the database's table exists
@@ -61,6 +64,7 @@ def write(
     frame = data.frame if isinstance(data, Table) else to_pandas(data)
     schema = data.schema if isinstance(data, Table) and schema is None else schema
     schema = None if schema is None else Schema.of(schema)
+    check_csv_separator(separator, path)
     if is_database_url(path):
         _check_frame(frame)
         write_frame(frame, str(path), table=table, mode=mode or "create", schema=schema)
@@ -74,8 +78,8 @@ def write(
     with replace_atomically(target) as temporary:
         if kind == "csv":
             with open_binary(temporary, "wb", packed=is_gzip(target)) as sink:
-                separator = default_separator(target)
-                write_csv(frame, sink, separator=separator, schema=schema, header=True, keep_formulas=keep_formulas)
+                mark = separator or default_separator(target)
+                write_csv(frame, sink, separator=mark, schema=schema, header=True, keep_formulas=keep_formulas)
         elif kind == "parquet":
             table_of_arrow = to_arrow(frame)
             try:
@@ -101,6 +105,7 @@ def write_chunks(
     table: str | None = None,
     mode: Mode | None = None,
     keep_formulas: bool = False,
+    separator: str | None = None,
 ) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Write a table frame by frame to CSV, Parquet or a database; the file, or the rows, appear at the end.
 
@@ -110,6 +115,7 @@ def write_chunks(
         table: As for ``write``.
         mode: As for ``write``.
         keep_formulas: As for ``write``.
+        separator: As for ``write``.
 
     Raises:
         SourceError: An unknown suffix, a workbook, or a folder that is not there or not writable; as for ``write`` in a
@@ -121,6 +127,7 @@ def write_chunks(
             for frame in model.sample_chunks(10_000_000):
                 append(frame)
     """
+    check_csv_separator(separator, path)
     if is_database_url(path):
         with write_batches(str(path), table=table, mode=mode or "create", schema=schema) as append_rows:
             yield append_rows
@@ -146,9 +153,9 @@ def write_chunks(
                     "the same columns"
                 )
             if kind == "csv":
-                separator, spelled = default_separator(target), _fix_formats(frame, schema)
+                mark, spelled = separator or default_separator(target), _fix_formats(frame, schema)
                 header = not first
-                write_csv(frame, sink, separator=separator, schema=spelled, header=header, keep_formulas=keep_formulas)
+                write_csv(frame, sink, separator=mark, schema=spelled, header=header, keep_formulas=keep_formulas)
             elif kind == "json":
                 write_json_lines(frame, sink)
             elif not writer:
@@ -171,6 +178,13 @@ def write_chunks(
         yield append
         if not first:
             raise DataError(f"nothing was written to {str(target)!r}: no chunk came")
+
+
+def check_csv_separator(separator: str | None, path: str | Path) -> None:
+    """Raise SourceError for a separator that is not one character, or of a target that is no CSV file."""
+    check_separator(separator)
+    if separator is not None and (is_database_url(path) or file_format(Path(path)) != "csv"):
+        raise SourceError(f"{str(path)!r} is no CSV file, and has no separator; leave it out")
 
 
 def _check_file_options(path: str | Path, table: str | None, mode: str | None) -> None:

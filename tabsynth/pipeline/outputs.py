@@ -65,6 +65,7 @@ def write_sample(
     table: str | None = None,
     mode: Mode | None = None,
     keep_formulas: bool = False,
+    separator: str | None = None,
 ) -> pd.DataFrame:
     """Sample rows into a file in chunks, and return at least the first ``keep`` rows.
 
@@ -80,6 +81,7 @@ def write_sample(
         table: Table of a database.
         mode: Write mode of a table of a database.
         keep_formulas: Write text that a spreadsheet would take for a formula as it is.
+        separator: Field separator of a CSV file.
     """
     # Chunks are sampled independently, so that declared keys would repeat between them.
     size = max(rows, 1) if RuleSet.of(model.schema_).repeatable_keys else CHUNK_ROWS
@@ -89,7 +91,8 @@ def write_sample(
         write(frame, path, model.schema_, keep_formulas=keep_formulas)
         return frame
     head: list[pd.DataFrame] = []
-    with write_chunks(path, model.schema_, table=table, mode=mode, keep_formulas=keep_formulas) as append:
+    how: dict[str, Any] = {"table": table, "mode": mode, "keep_formulas": keep_formulas, "separator": separator}
+    with write_chunks(path, model.schema_, **how) as append:
         for chunk in chunks:
             append(chunk)
             if sum(map(len, head)) < keep:

@@ -36,6 +36,7 @@ def describe(schema: Schema, frame: pd.DataFrame | None = None) -> list[dict[str
         }
         if frame is not None and name in frame:
             counts = frame[name].value_counts()
+            row["distinct"] = len(counts)
             row["examples"] = [str(value) for value in counts[counts >= MIN_GROUP].index[:3]]
             row["quantiles"] = _quantiles(frame[name], column)
             row["missing"] = float(frame[name].isna().mean())

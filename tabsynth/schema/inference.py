@@ -21,7 +21,7 @@ from tabsynth.schema.cell_types import exceeds_float64, to_pandas, unwrap_arrow_
 from tabsynth.schema.column_names import is_code, is_date_name, is_key, is_quantity, is_quasi_identifier
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import infer_resolution, parse_dates
-from tabsynth.schema.kinds.code_inference import with_codes
+from tabsynth.schema.kinds.code_inference import MAX_CODE_VALUES, few_integers_question, with_codes
 from tabsynth.schema.kinds.datetime_detection import COMPACT_FORMAT, find_formats
 from tabsynth.schema.kinds.edge_rows import with_edge_rows
 from tabsynth.schema.kinds.personal_columns import infer_personal
@@ -39,8 +39,6 @@ from tabsynth.schema.text_inference import (
 )
 from tabsynth.schema.validation import check_frame
 
-MAX_CODE_VALUES = 12
-"""Maximum number of distinct integers that may be codes; whether they are is a question."""
 MIN_ROWS = 20
 """In fewer rows, distinct values are no evidence of a key."""
 SERIAL_DATES = (20_000, 60_000)
@@ -267,8 +265,8 @@ def _sentinel_question(data: npt.NDArray[np.float64]) -> str:
 
 def _code_question(name: str, distinct: npt.NDArray[np.int64], rows: int) -> str:
     """Ask whether a few distinct integers, integers of one length, or large ones that repeat, are codes."""
-    if 2 < len(distinct) <= MAX_CODE_VALUES and not is_quantity(name):
-        return f"it has only {len(distinct)} distinct integers: is it a code (categorical) or a quantity?"
+    if few := few_integers_question(name, len(distinct)):
+        return few
     lengths = {len(str(abs(int(value)))) for value in (distinct[0], distinct[-1])}
     if len(distinct) > MAX_CODE_VALUES and distinct[0] > 0 and len(lengths) == 1 and lengths.pop() >= 5:
         return "all values have the same number of digits: is it a code such as a postcode (categorical)?"

@@ -20,6 +20,7 @@ from tabsynth.schema.column_names import (
 )
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import has_offset, infer_resolution, parse_dates
+from tabsynth.schema.kinds.code_inference import written_codes
 from tabsynth.schema.kinds.datetime_detection import find_formats, infer_padding, is_date_like
 from tabsynth.schema.kinds.personal_columns import are_web_addresses, infer_personal, personal_question
 from tabsynth.schema.kinds.release_floor import release_floor
@@ -194,7 +195,7 @@ def is_person_key(name: str, different: int) -> bool:
     return is_person(name) and not is_code(name) and (different > 2 or split_words(name)[-1] in KEY_WORDS)
 
 
-def _formatted_number(name: str, distinct: list[str], form: NumberFormat, *, sure: bool) -> Numeric:
+def _formatted_number(name: str, distinct: list[str], form: NumberFormat, *, sure: bool) -> Column:
     """Return the numbers with a currency, a percent sign, separators of thousands or a decimal comma."""
     unsure = (
         not sure
@@ -207,13 +208,10 @@ def _formatted_number(name: str, distinct: list[str], form: NumberFormat, *, sur
         if unsure
         else ""
     )
-    return Numeric(
-        name=name,
-        decimals=form.most if form.most < MAX_DECIMALS else None,
-        format=str(form),
-        why=f"all values are numbers, written as {form}",
-        question=question,
-    )
+    decimals = form.most if form.most < MAX_DECIMALS else None
+    why = f"all values are numbers, written as {form}"
+    column = Numeric(name=name, decimals=decimals, format=str(form), why=why, question=question)
+    return column if form.prefix or form.suffix or form.thousands else written_codes(column, map(form.read, distinct))
 
 
 def _infer_digits(name: str, rows: int, different: int, distinct: list[str]) -> Column:

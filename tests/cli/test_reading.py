@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pandas as pd
 import pytest
 
 import tabsynth as ts
-from tabsynth.cli.main import main
+from tabsynth.cli import BAD_INPUT, DONE, main
+from tabsynth.data import read
 
 
 class Stream:
@@ -46,3 +48,33 @@ def test_a_sample_goes_to_standard_output_and_nothing_else(tmp_path: Path, capfd
 def test_standard_input_is_one_table(capsys) -> None:
     assert main(["evaluate", "-", "-"]) == 2
     assert "one table only" in capsys.readouterr().err
+
+
+def test_semicolons_decimal_commas_and_integers_are_kept(tmp_path: Path) -> None:
+    lines = ["age;pain;level;mg", *(f"{20 + i};{i % 4 + 1};{i % 3},0;{i},5" for i in range(60))]
+    source = tmp_path / "stays.csv"
+    source.write_text("\n".join(lines) + "\n")
+    split = ["split", str(source), "--train", str(tmp_path / "train.csv"), "--holdout", str(tmp_path / "held.csv")]
+    assert main(split) == DONE
+    assert (tmp_path / "train.csv").read_text().startswith("age;pain;level;mg\n")
+    schema, model, out = (str(tmp_path / name) for name in ("schema.yaml", "m.tabsynth", "out.csv"))
+    assert main(["inspect", str(source), "--schema", schema]) == DONE
+    assert main(["fit", str(source), "--schema", schema, "--model", "marginal", "--output", model]) == DONE
+    assert main(["sample", model, "-n", "40", "--seed", "0", "--separator", ";", "--output", out]) == DONE
+    header, *rows = Path(out).read_text().splitlines()
+    assert header == lines[0]
+    assert all(re.fullmatch(r"\d+;[1-4];[0-2],0;\d+,\d", row) for row in rows), rows[:3]
+    assert main(["sample", model, "--separator", ";", "--output", str(tmp_path / "out.parquet")]) == BAD_INPUT
+
+
+def test_few_integers_with_decimal_commas_get_the_questions_of_integers(tmp_path: Path) -> None:
+    plain, german = tmp_path / "plain.csv", tmp_path / "german.csv"
+    rows = [(i % 2, i % 3, i / 4) for i in range(60)]
+    plain.write_text("ill,slope,mg\n" + "".join(f"{a:.1f},{b:.1f},{c}\n" for a, b, c in rows))
+    german.write_text("ill;slope;mg\n" + "".join(f"{a:.1f};{b:.1f};{c}\n".replace(".", ",") for a, b, c in rows))
+    schemas = [read(path, separator=mark).schema for path, mark in ((plain, ","), (german, ";"))]
+    assert [[column.kind for column in schema.values()] for schema in schemas] == [
+        ["categorical", "numeric", "numeric"]
+    ] * 2
+    assert schemas[0].questions == schemas[1].questions
+    assert set(schemas[0].questions) == {"slope"}

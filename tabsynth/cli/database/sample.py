@@ -31,6 +31,8 @@ def sample_folder(args: Namespace, parse_given: ParseGiven) -> int:
 
     model = RelationalSynthesizer.load(args.model)
     kind = args.format or "parquet"
+    if args.separator is not None:
+        raise InputError("--separator is for one table; the CSV files of a folder are separated by commas")
     if args.keep_formulas and kind != "csv":
         raise InputError("--keep-formulas is for --format csv; Parquet marks no formulas")
     check_folder_output(args.output, tuple(model.schema_.tables), kind)

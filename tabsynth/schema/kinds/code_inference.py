@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +12,8 @@ import pandas as pd
 from tabsynth.schema.column_names import is_date_name, is_quantity
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
 
+MAX_CODE_VALUES = 12
+"""Maximum number of distinct integers that may be codes; whether they are is a question."""
 MIN_CODES, MAX_CODES = 33, 512
 """Fewer numbers have a token each, which decides other columns as a category does; more are no categories."""
 MIN_FREQUENT_SHARE = 0.95
@@ -27,6 +29,23 @@ SCREENED_ROWS = 2_000
 
 MAX_PERIOD, MAX_PERIODIC_SHARE = 31, 0.9
 """A fact that recurs with a period, as the weekday of a day does, is a function of a quantity."""
+
+
+def few_integers_question(name: str, different: int) -> str:
+    """Ask whether a few distinct integers are codes."""
+    if 2 < different <= MAX_CODE_VALUES and not is_quantity(name):
+        return f"it has only {different} distinct integers: is it a code (categorical) or a quantity?"
+    return ""
+
+
+def written_codes(column: Numeric, numbers: Iterable[float | None]) -> Column:
+    """Return numbers that are written as text, such as 1,0; few integers among them may be codes, as among numbers."""
+    distinct = set(numbers)
+    if None in distinct or any(number % 1 for number in distinct if number is not None):
+        return column
+    if len(distinct) == 2:
+        return Categorical(name=column.name, why="it has two distinct integers, which are learned as categories")
+    return replace(column, question=column.question or few_integers_question(column.name, len(distinct)))
 
 
 def with_codes(frame: pd.DataFrame, columns: Mapping[str, Column], min_group: int) -> dict[str, Column]:
