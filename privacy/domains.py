@@ -26,7 +26,7 @@ from tabsynth.privacy.mechanisms.exponential import exponential
 from tabsynth.privacy.mechanisms.noise import Noise
 from tabsynth.privacy.mechanisms.noisy_counts import gaussian_scale, noisy_counts
 from tabsynth.privacy.mechanisms.partition_selection import discover
-from tabsynth.privacy.public_schema import private_schema
+from tabsynth.privacy.public_schema import private_schema, warn_of_unmeasured
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.schema.schema import Schema
 
@@ -95,6 +95,7 @@ def measure(frame: pd.DataFrame, schema: Schema, privacy: Privacy) -> Schema:
             columns[column.name] = replace(measurement.measure(frame, column), origin="measured")
     finally:
         measurement.ledger.settle()
+    warn_of_unmeasured([columns[column.name] for column in open_columns])
     return replace(schema, columns=columns, ledger=compose_ledgers(prior_ledger, measurement.ledger).to_dict())
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
-from tabsynth.errors import PrivacyError, quote
+from tabsynth.errors import PrivacyError, quote, warn_caller
 from tabsynth.privacy.mechanisms.canonical_cells import MAX_EXACT_INTEGER, digit_format, find_ambiguity
+from tabsynth.privacy.mechanisms.clamping import OTHER
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric
 from tabsynth.schema.schema import Schema
 
@@ -128,3 +129,18 @@ def _dtype(column: Column) -> str:
 
 def _is_exact_integer(column: Numeric) -> bool:
     return max(abs(column.low or 0), abs(column.high or 0)) < MAX_EXACT_INTEGER
+
+
+def warn_of_unmeasured(columns: Iterable[Column]) -> None:
+    """Warn of measured columns in which noise hid every category, or the range; depends on released facts only."""
+    names = [
+        column.name
+        for column in columns
+        if (isinstance(column, Categorical) and column.values == (OTHER,))
+        or (isinstance(column, Numeric) and column.low is not None and column.low == column.high)
+    ]
+    if names:
+        warn_caller(
+            f"columns {quote(names)}: the noise hid every category, or the range, so that a fit cannot learn them; "
+            "declare their values or bounds if these are public, or measure fewer columns or with more epsilon"
+        )

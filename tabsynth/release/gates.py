@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from tabsynth.errors import InputError, PrivacyError, TabsynthError, quote
+from tabsynth.errors import InputError, PrivacyError, TabsynthError, did_you_mean, quote
 from tabsynth.evaluation.gates import DEFAULT, Waiver, gate_results, parse_waiver, read_gates
 from tabsynth.evaluation.inputs import fingerprint
+from tabsynth.evaluation.metric_specs import area_of
 from tabsynth.evaluation.relational.database_report import DatabaseReport
 from tabsynth.evaluation.report import Report
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
@@ -82,22 +83,37 @@ def check_gates(
     """
     results = [*_evaluation_gates(evaluation, gates, date), _audit_gate(audit, is_private(ledger))]
     results += [_ledger_gate(ledger, dataset), _evidence_gate(frame, evaluation, audit)]
-    known = dict(parse_waiver(entry, "waivers") for entry in waivers)
-    unknown = sorted(set(known) - {result.gate for result in results})
+    names = [result.gate for result in results]
+    parsed = [parse_waiver(entry, "waivers") for entry in waivers]
+    known = {_full_name(gate, names): waiver for gate, waiver in parsed}
+    unknown = sorted(set(known) - set(names))
     if unknown:
         raise InputError(
-            f"the waiver for {quote(unknown)} waives no gate; there are {quote((r.gate for r in results), 40)}"
+            f"the waiver for {quote(unknown)} waives no gate{did_you_mean(unknown[0], names)}; there are "
+            f"{quote(names, 40)}"
         )
     results = [replace(r, waiver=known.get(r.gate, r.waiver)) if r.fault else r for r in results]
     unmet = []
     for result in results:
         if result.fault and result.waiver is None:
-            unmet.append(f"{result.gate}: {result.fault}")
+            unmet.append(f"{result.gate}: {_without_name(result)}")
         elif result.fault and result.waiver is not None and result.waiver.until < date:
-            unmet.append(f"{result.gate}: {result.fault}; the waiver by {result.waiver.who} ran out")
+            unmet.append(f"{result.gate}: {_without_name(result)}; the waiver by {result.waiver.who} ran out")
     if unmet:
         raise GateError(unmet)
     return results
+
+
+def _full_name(gate: str, names: Sequence[str]) -> str:
+    """Return the name of a gate that is given as in a gates file: trend_error or fidelity.trend_error."""
+    score = gate.rpartition(".")[2]
+    plain = score if gate == f"{area_of(score)}.{score}" else gate
+    return gate if gate in names or f"evaluation.{plain}" not in names else f"evaluation.{plain}"
+
+
+def _without_name(result: GateResult) -> str:
+    """Return the fault of a gate without the name of the score, which its gate has."""
+    return result.fault.removeprefix(f"{result.gate.removeprefix('evaluation.')}: ")
 
 
 def _evaluation_gates(

@@ -245,6 +245,6 @@ def _warn_of_leftovers(leftovers: Mapping[str, list[str]], columns: Mapping[str,
     groups: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for name, keys in leftovers.items():
         groups.setdefault((tuple(keys), columns[name].kind), []).append(name)
-    for (keys, kind), names in groups.items():
+    for (ignored, kind), names in groups.items():
         which = f"column{'s' if len(names) > 1 else ''} {quote(names)}"
-        warn_caller(f"{which}: {quote(keys)} does not belong to a {kind} column and is ignored")
+        warn_caller(f"{which}: {quote(ignored)} does not belong to a {kind} column and is ignored")

@@ -74,6 +74,13 @@ def test_what_is_open_is_measured_and_charged() -> None:
     assert 0.98 < PrivacyLedger.from_dict(ledger.to_dict()).epsilon() <= 1.0
 
 
+def test_columns_that_the_noise_hides_are_named() -> None:
+    frame, schema = table(100)[["city", "known"]], Schema({name: OPEN[name] for name in ("city", "known")})
+    with pytest.warns(UserWarning, match="columns 'city': the noise hid every category"):
+        measured = measure(frame, schema, Privacy(0.02, 1e-6, ledger=PrivacyLedger(1.0, 1e-6)))
+    assert measured["city"].values == ("other",)
+
+
 def test_persons_of_several_rows_count_no_more_than_their_cap() -> None:
     frame = pd.concat([table(400)] + [table(400).iloc[:1].assign(city="Atlantis")] * 3000, ignore_index=True)
     schema = OPEN.replace("key")

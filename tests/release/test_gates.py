@@ -89,3 +89,15 @@ class TestGates:
                 waivers=wrong,
                 **evidence.arguments,
             )
+
+    def test_a_waiver_names_a_score_as_a_gates_file_does(self, evidence: Evidence, keys: Path, tmp_path: Path) -> None:
+        given = {**evidence.arguments, "about": ABOUT, "key": keys / "private.pem"}
+        given["gates"] = {"gates": {"shape_error": {"max": 0.0}}}
+        with pytest.raises(GateError) as refusal:
+            build(tmp_path / "r", evidence.rows, waivers=WAIVED, **given)
+        (line,) = refusal.value.unmet
+        assert line.startswith("evaluation.shape_error: ")
+        assert line.count("shape_error") == 1
+        for number, name in enumerate(("shape_error", "fidelity.shape_error", "evaluation.shape_error")):
+            waivers = [*WAIVED, {**WAIVED[0], "gate": name}]
+            build(tmp_path / f"{number}", evidence.rows, waivers=waivers, **given)

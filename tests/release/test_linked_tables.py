@@ -103,7 +103,7 @@ def test_gates_hold_for_linked_tables(tmp_path: Path, report: DatabaseReport, ke
     path = tmp_path / "release"
     with pytest.raises(GateError, match="audit: there is no audit"):
         released(path, report, keys, waivers=[])
-    with pytest.raises(GateError, match=r"evaluation.visits.shape_error: visits.shape_error: .* is more than"):
+    with pytest.raises(GateError, match=r"evaluation.visits.shape_error: .* is more than"):
         released(path, report, keys, gates={"gates": {"visits.shape_error": {"max": -1}}})
     with pytest.raises(InputError, match="gates name unknown scores 'shape_error'"):
         released(path, report, keys, gates={"gates": {"shape_error": {"max": 1}}})

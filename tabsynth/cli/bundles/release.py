@@ -6,7 +6,7 @@ import os
 from argparse import Namespace
 
 from tabsynth.cli.bundles.keys import PASSWORD_VARIABLE
-from tabsynth.cli.output import AddCommand, print_result, report_unmet
+from tabsynth.cli.output import AddCommand, print_result, report_unmet, say
 
 RELEASE = f"""\
 examples:
@@ -89,7 +89,9 @@ def run(args: Namespace) -> int:
             recipients=args.recipient,
         )
     except GateError as error:
-        return report_unmet(error.unmet)
+        code = report_unmet(error.unmet)
+        say("a missed gate can be waived: --waivers FILE with a list of {gate: NAME, who: ..., why: ..., until: DATE}")
+        return code
     waived = sum(gate.waiver is not None for gate in release.gates)
     text = f"wrote {release.path}: {len(release.files)} files, {len(release.gates)} gates, {waived} of them waived"
     return print_result(release.to_dict(), text)

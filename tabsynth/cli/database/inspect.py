@@ -71,10 +71,11 @@ def inspect_folder(args: Namespace) -> int:
 def _column_questions(inferred: DatabaseSchema, declared: DatabaseSchema | None = None) -> dict[str, str]:
     """Return the questions about columns; without those of columns that a declared schema changes."""
     from tabsynth.schema.description import open_questions
+    from tabsynth.schema.schema import Schema
 
-    out = {}
+    out: dict[str, str] = {}
     for name, table in inferred.tables.items():
-        own = table if declared is None else declared.tables.get(name, {})
+        own = table if declared is None else declared.tables.get(name, Schema({}))
         out |= {f"{name}.{column}": text for column, text in open_questions(table, own).items()}
     return out
 
