@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -164,15 +165,22 @@ def _form_parts(shape: str, grid: npt.NDArray[np.str_], head: int, tail: int) ->
             continue
         seen = set(np.unique(grid[:, begin:at]).tolist())
         chars = _alphabet(seen)
-        if kind == "d" and at - begin > 1 and not (grid[:, begin] == "0").any():
-            yield digits[1:], 1
+        own = digits_of(seen)
+        if kind == "d" and at - begin > 1 and not (grid[:, begin] == own[0]).any():
+            yield own[1:], 1
             begin += 1
         yield chars, at - begin
 
 
+def digits_of(seen: set[str]) -> str:
+    """Return the ten digits of the script whose digits were seen, such as Arabic or full-width ones; else 0 to 9."""
+    zeros = {ord(char) - unicodedata.decimal(char) for char in seen if char.isdecimal()}
+    return "".join(chr(zero + value) for zero in zeros for value in range(10)) if len(zeros) == 1 else digits
+
+
 def _alphabet(seen: set[str]) -> str:
     """Return the letters and digits of the classes seen; hexadecimal where only those letters are."""
-    out = digits if any(char.isdigit() for char in seen) else ""
+    out = digits_of(seen) if any(char.isdigit() for char in seen) else ""
     letters = {char for char in seen if char.isalpha()}
     few = bool(out) and len(letters) > 2 and letters <= set("abcdefABCDEF")
     if any(not char.isupper() for char in letters):

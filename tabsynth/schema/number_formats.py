@@ -17,9 +17,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-SYMBOLS = "$€£¥￥₹₩₽元円원%‰"
+SYMBOLS = "$€£¥￥₹₩₽₺฿₫₪₴₦₱₡₸₼₾₵₭₮៛元円원%‰"
 CURRENCY = (
-    rf"(?:[A-Z]{{0,3}}[{SYMBOLS}]|CHF|USD|EUR|GBP|JPY|CNY|RMB|INR|BRL|CAD|AUD|RUB|KRW|SEK|NOK|DKK|PLN|kr|zł|Kč|Rs\.?|Fr\.|"
+    rf"(?:[A-Z]{{0,3}}[{SYMBOLS}]|CHF|USD|EUR|GBP|JPY|CNY|RMB|INR|BRL|CAD|AUD|RUB|KRW|SEK|NOK|DKK|PLN|TRY|THB|"
+    rf"MXN|ZAR|SGD|HKD|NZD|HUF|CZK|RON|ILS|AED|SAR|UAH|VND|IDR|MYR|PHP|kr|zł|Kč|TL|Ft|lei|руб\.?|грн\.?|Rs\.?|Fr\.|"
     "万円|億円|万元|亿元|만원)"
 )
 UNITS = (

@@ -21,7 +21,7 @@ from tabsynth.schema.column_names import (
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import has_offset, infer_resolution, parse_dates
 from tabsynth.schema.kinds.code_inference import written_codes
-from tabsynth.schema.kinds.datetime_detection import find_formats, infer_padding, is_date_like
+from tabsynth.schema.kinds.datetime_detection import find_formats, infer_padding, is_date_in_other_digits, is_date_like
 from tabsynth.schema.kinds.personal_columns import are_web_addresses, infer_personal, personal_question
 from tabsynth.schema.kinds.release_floor import release_floor
 from tabsynth.schema.number_formats import CURRENCY, MAX_DECIMALS, PLAIN, SPACES, NumberFormat, find_number_format
@@ -274,6 +274,8 @@ def _number_or_date_question(numeric: float, sample: list[str]) -> str:
         return f"{numeric:.0%} of the distinct values are numbers, {odd} are not: are these errors, or is it a code?"
     if any(not value.isascii() for value in sample) and all(SOME_DIGITS.fullmatch(value) for value in sample):
         return "the numbers are written in digits other than 0 to 9: convert them to have the values learned"
+    if MIN_NUMERIC_SHARE * len(sample) <= sum(map(is_date_in_other_digits, sample)):
+        return "the dates are written in digits other than 0 to 9: convert them to have the values learned"
     if all(ERA_DATE.fullmatch(value) for value in sample):
         return (
             "the values resemble dates of the Japanese calendar: write years of the Gregorian one to have them learned"

@@ -231,3 +231,12 @@ def test_a_declared_pattern_that_training_keys_fill_is_refused(taken: int, regex
     keys = ["a", "b", "c"] if regex == "[abc]" else [f"{i:0{width}d}" for i in range(taken)]
     with pytest.raises(SchemaError, match="too few spellings that are not taken by training rows"):
         learn_pattern(pd.Series(keys), regex=regex)
+
+
+@pytest.mark.parametrize("zero", "٠۰०０")
+def test_keys_are_written_in_the_digits_of_their_script(zero: str) -> None:
+    digits = str.maketrans("0123456789", "".join(chr(ord(zero) + k) for k in range(10)))
+    real = [f"AB-{i:05d}".translate(digits) for i in range(60)]
+    drawn = generate_keys(learn_pattern(pd.Series(real)), 60, _rng()).tolist()
+    assert all(key.startswith("AB-") and len(key) == 8 for key in drawn)
+    assert {char for key in drawn for char in key[3:]} <= {chr(ord(zero) + k) for k in range(10)}

@@ -199,3 +199,10 @@ def test_codes_that_seldom_repeat_are_replaced_and_asked_about():
     weights = [f"{i}{'kg' if i % 2 else 'lb'}" for i in range(300)] + ["71kg"] * 20
     assert infer_one(weights, "x").kind == "text", "no made-up measurements"
     assert infer_one([f"Anna{i}" for i in range(300)] + ["Anna1"] * 20, "surname").kind == "text"
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d/%m/%Y", "%Y年%m月%d日"])
+def test_dates_in_digits_of_other_scripts_are_asked_about(form: str) -> None:
+    days = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(90) * 9, "D")
+    values = [day.strftime(form).translate(str.maketrans("0123456789", "०१२३४५६७८९")) for day in days]
+    assert "the dates are written in digits other than 0 to 9" in infer_one(values).question

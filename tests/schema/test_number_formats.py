@@ -97,3 +97,11 @@ def test_whatever_a_format_writes_is_found_and_comes_back(
     found = find_number_format(text)
     assert found is not None
     assert format_numbers(parse_numbers(text, str(found)), str(found)).tolist() == text
+
+
+@pytest.mark.parametrize(("prefix", "suffix"), [("₺", ""), ("฿", ""), ("₪", ""), ("", " ₴"), ("", " TL"), ("", " Ft")])
+def test_further_currencies(prefix: str, suffix: str) -> None:
+    values = [f"{prefix}{number:,.2f}{suffix}" for number in np.random.default_rng(0).lognormal(8, 1, 50)]
+    form = find_number_format(values)
+    assert form is not None
+    assert [form.write(form.read(value) or 0.0) for value in values] == values

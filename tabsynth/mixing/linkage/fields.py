@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -36,10 +37,23 @@ KEY_FORMS = (
     ("ß", "ss"),
     ("ς", "σ"),
     (r"^\+?(\d+)(\.0)?$", r"\1"),
+    (
+        r"^(?:urn:uuid:)?\{?([\da-f]{8})-?([\da-f]{4})-?([\da-f]{4})-?([\da-f]{4})-?([\da-f]{12})\}?$",
+        r"\1\2\3\4\5",
+    ),
+    (r"(\pL)[-_ ./]+(\d)", r"\1\2"),
+    (r"(\d)[-_ ./]+(\pL)", r"\1\2"),
     (r"(\pL)0+(\d)", r"\1\2"),
 )
 """Pattern and plain form of what differs between spellings of a key: invisible characters, dashes, letters without a
-capital, signs and decimals of whole numbers, and zeros after a letter."""
+capital, signs and decimals of whole numbers, braces and dashes of UUIDs, separators between letters and digits, and
+zeros after a letter."""
+
+OTHER_DIGITS = tuple(
+    "[" + "".join(chr(code) for code in range(128, 0x1FBFA) if unicodedata.decimal(chr(code), None) == digit) + "]"
+    for digit in range(10)
+)
+"""Patterns of the digits 0 to 9 of other scripts."""
 
 _DATE = r"^(1[89]|20|21)\d\d[-/.]?(0[1-9]|1[0-2])[-/.]?(0[1-9]|[12]\d|3[01])([T ].*)?$"
 
@@ -123,6 +137,9 @@ def strip_zeros(values: Any) -> Any:
 def loose_keys(values: Any) -> Any:
     """Remove differences of form from keys: compatibility and invisible characters, case and leading zeros."""
     folded = pc.utf8_normalize(pc.utf8_lower(pc.utf8_normalize(values, form="NFKC")), form="NFKC")
+    if not pc.all(pc.string_is_ascii(folded)).as_py():
+        for digit, pattern in enumerate(OTHER_DIGITS):
+            folded = pc.replace_substring_regex(folded, pattern, str(digit))
     for pattern, plain in KEY_FORMS:
         folded = pc.replace_substring_regex(folded, pattern, plain)
     return strip_zeros(folded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
 
@@ -177,6 +178,13 @@ def candidate_formats(text: Sequence[str]) -> list[str]:
     own = [known for known in (iso, zoned) if known and all(infer_iso_format(value) for value in text)]
     others = (known for known in _formats_of(text[0]) if known != iso)
     return own + [known for known in others if all(_pattern(known).fullmatch(value) for value in text)]
+
+
+def is_date_in_other_digits(text: str) -> bool:
+    """Return whether a text would resemble a date if its digits of another script were 0 to 9."""
+    if not any(char.isdecimal() and not char.isascii() for char in text):
+        return False
+    return is_date_like("".join(str(unicodedata.decimal(char, char)) for char in text))
 
 
 def is_date_like(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +36,9 @@ def _codes(form: Callable[[int], str]) -> pd.Series:
     return pd.Series([form(i + 1) for i in range(N)])
 
 
+ARABIC = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
+DEVANAGARI = str.maketrans("0123456789", "०१२३४५६७८९")
+
 FORMS = {
     "zeros": (_codes("{:03d}".format), pd.Series(range(1, N + 1))),
     "zeros in text": (_codes("{:03d}".format), _codes("{}".format)),
@@ -46,6 +50,18 @@ FORMS = {
     "decimals": (_codes("{}.0".format), pd.Series(range(1, N + 1))),
     "sign": (_codes("+49{}".format), _codes("49{}".format)),
     "zeros after a letter": (_codes("P{:04d}".format), _codes("P{}".format)),
+    "separators": (_codes("AB-{}".format), _codes("ab_{}".format)),
+    "no separators": (_codes("AB-{:03d}".format), _codes("AB{:03d}".format)),
+    "UUIDs": (
+        _codes(lambda i: str(uuid.UUID(int=i << 90 | i))),
+        _codes(lambda i: f"{{{str(uuid.UUID(int=i << 90 | i)).upper()}}}"),
+    ),
+    "UUIDs without dashes": (
+        _codes(lambda i: str(uuid.UUID(int=i << 90 | i))),
+        _codes(lambda i: uuid.UUID(int=i << 90 | i).hex.upper()),
+    ),
+    "digits of Arabic": (_codes("{:04d}".format), _codes(lambda i: f"{i:04d}".translate(ARABIC))),
+    "digits of Devanagari": (_codes("A{}".format), _codes(lambda i: f"A{i}".translate(DEVANAGARI))),
     "full width": (_codes("AB{}".format), _codes(lambda i: f"ＡＢ{i}")),
 }
 
@@ -74,3 +90,13 @@ def test_a_link_without_a_match_raises_an_alarm(streamed: bool, tmp_path: Path) 
         ts.mix(_plan(a, b), output=tmp_path / "m.parquet") if streamed else ts.mix(_plan(a, b))
     accepted = _plan(a, b, alarms="report")
     assert len(ts.mix(accepted).frame) == 2 * N
+
+
+def test_keys_with_a_space_link() -> None:
+    assert len(ts.mix(_plan(_codes("AB-{:03d}".format), _codes("ab {:03d}".format))).frame) == N
+
+
+def test_keys_that_separators_distinguish_stay_apart(tmp_path: Path) -> None:
+    a = pd.Series([*(f"A-{i + 1}" for i in range(N - 2)), "A1-2", "A12"])
+    b = pd.Series([*(f"A{i + 101}" for i in range(N - 2)), "A1-2", "A12"])
+    assert len(ts.mix(_plan(a, b, alarms="report")).frame) == 2 * N - 2
