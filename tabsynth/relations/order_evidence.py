@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit, ndtri
+from scipy.special import expit, logit, ndtri
 
 from tabsynth.common.arrays import Bools, Floats
 
@@ -117,3 +117,19 @@ def _logistic_weights(design: Floats, hits: Floats, count: Floats) -> Floats:
         hessian = (design * (count * chance * (1 - chance))) @ design.T + RIDGE * np.eye(len(design))
         weights = weights + np.clip(np.linalg.solve(hessian, gradient), -MAX_NEWTON_STEP, MAX_NEWTON_STEP)
     return weights
+
+
+def extrapolated_rates(counts: Floats, sizes: Floats, rivals: Bools) -> Floats:
+    """Return the rate that follows on the smallest two of each column at their distance in logits; 0 without two.
+
+    Args:
+        counts: Occurrences, shape (n, columns).
+        sizes: Number of trials of each row, shape (n,).
+        rivals: Whether a rate is used, shape (n, columns).
+    """
+    if len(counts) < 2:
+        return np.zeros(counts.shape[1])
+    rates = (counts + 0.5) / (sizes + 1)[:, None]
+    least, following = np.partition(np.where(rivals, logit(np.minimum(rates, 1 - 1e-9)), np.inf), 1, axis=0)[:2]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(np.isinf(following), 0.0, expit(2 * least - following)))

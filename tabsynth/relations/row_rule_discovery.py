@@ -149,16 +149,17 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     stated = names_say_birth(low, high, typed=dates) or names_say_death(low, high, typed=dates)
     if gap == 0 and (stated or names_say_age(low, high)):
         return OrderRule(low, high, gap, text, float(relevant.sum()))
+    every = _independent_violations(first, second, gap)
     first, second, margin = first[relevant], second[relevant], difference[relevant] - gap
-    independent = float(np.searchsorted(np.sort(second), first + gap, side="left").sum() / len(first))
+    independent = _independent_violations(first, second, gap)
     step = max(columns.steps[low], columns.steps[high])
     smooth = smooth_violations(np.sort(margin), step)
     if gap == 0:
         smooth = max(smooth, smooth_violations(np.sort(log_ratios(first, second, step)), 0.0))
-    evidence = min(independent, smooth)
+    evidence = min(every, smooth)
     far = gap == 0 and independent >= MIN_OVERLAP_SHARE * len(margin) and tail_rows(margin) <= MAX_TAIL_ROWS
     needed = MIN_EVIDENCE_ROWS if gap == 0 else MIN_BOUND_EVIDENCE_ROWS
-    if independent < needed or (evidence < needed and not far):
+    if evidence < needed and not far:
         return None
     unit = columns.units[low].removeprefix("number").replace("datetime", "")
     if gap > 0:
@@ -166,6 +167,11 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     if gap < 0:
         text = f"{low} - {high} <= {-gap:g}{unit}"
     return OrderRule(low, high, gap, text, round(independent if far else evidence, 1))
+
+
+def _independent_violations(low: Floats, high: Floats, gap: float) -> float:
+    """Return the expected rows that violate an order if the columns were independent."""
+    return float(np.searchsorted(np.sort(high), low + gap, side="left").sum() / len(low))
 
 
 def _label_rows(columns: Columns, rows: slice) -> tuple[npt.NDArray[np.float32], list[str]]:

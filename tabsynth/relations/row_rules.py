@@ -31,6 +31,8 @@ class OrderRule:
         evidence: Rows expected to violate the rule by chance; none does.
         low_ticks, high_ticks: For datetimes of two resolutions, ticks of each column in one tick of the coarser one,
             such as 1440 for minutes beside days. The whole coarser ticks are compared.
+        exempt_column: Column of the two with a value that needs no order, "" for none.
+        exempt: Its value.
     """
 
     low: str
@@ -40,6 +42,8 @@ class OrderRule:
     evidence: float
     low_ticks: int = 1
     high_ticks: int = 1
+    exempt_column: str = ""
+    exempt: float = 0.0
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -50,7 +54,10 @@ class OrderRule:
         """Return whether each row satisfies the rule, shape (n,)."""
         slack = 1e-9 * abs(self.gap)
         high, low = whole_ticks(values[self.high], self.high_ticks), whole_ticks(values[self.low], self.low_ticks)
-        return np.asarray(~(high - low < self.gap - slack))
+        violated = high - low < self.gap - slack
+        if self.exempt_column:
+            violated &= values[self.exempt_column] != self.exempt
+        return np.asarray(~violated)
 
     def repair(
         self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats

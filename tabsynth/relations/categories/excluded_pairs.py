@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
+from tabsynth.relations.order_evidence import extrapolated_rates
 
 MAX_SCAN_ROWS = 2500
 """Maximum rows on which candidates are searched; all rows then confirm them."""
@@ -94,8 +95,8 @@ def discover_excluded_pairs(
 ) -> Iterator[ExcludedPairs]:
     """Find the pairs of tokens that occur in no row, with enough evidence.
 
-    A pair is excluded if the smallest rate of one token beside the other tokens of the second slot would lead one to
-    expect ``MIN_EVIDENCE`` persons with the pair.
+    A pair is excluded if the rates of one token beside the other tokens of the second slot, extrapolated from the
+    smallest two, would lead one to expect ``MIN_EVIDENCE`` persons with the pair.
 
     Args:
         tokens: Shape (rows, slots), -1 where a row does not have the column.
@@ -168,8 +169,6 @@ def _excluded(counts: Floats, first: Floats, second: Floats, share: float = 1.0)
 
 
 def _evidence(counts: Floats, size: Floats, share: float) -> Floats:
-    """Return the persons with each pair expected from the smallest rate of the second token beside a first one."""
-    rates = counts / np.maximum(size, 1)[:, None]
-    rates[(counts == 0) | (size < MIN_RIVAL_PERSONS * share)[:, None]] = np.inf
-    least = rates.min(axis=0)
-    return np.asarray(size[:, None] * np.where(np.isinf(least), 0.0, least))
+    """Return the persons expected with each pair if rates of the second token beside first ones are extrapolated."""
+    rivals = (counts > 0) & (size >= MIN_RIVAL_PERSONS * share)[:, None]
+    return np.asarray(size[:, None] * extrapolated_rates(counts, size, rivals))

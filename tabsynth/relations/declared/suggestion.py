@@ -39,7 +39,10 @@ def suggest_constraints(table: Table) -> list[Constraint]:
     relations = Relations.discover(table, codec)
     suggestions: list[Constraint | None] = [_arithmetic(relation, codec) for relation in relations.arithmetic]
     for rule in relations.rules:
-        if isinstance(rule, OrderRule):
+        if isinstance(rule, OrderRule) and rule.exempt_column:
+            order = f"{spell(rule.low)} <= {spell(rule.high)}"
+            suggestions.append(IfThen(when=f"{spell(rule.exempt_column)} != {rule.exempt:g}", then=order))
+        elif isinstance(rule, OrderRule):
             suggestions.append(Order(sequence=(rule.low, rule.high), least=_plain(rule.gap * _days(codec, rule.low))))
         elif isinstance(rule, EqualityRule):
             group = spell(rule.group)

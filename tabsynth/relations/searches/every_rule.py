@@ -20,6 +20,7 @@ from tabsynth.relations.searches.date_orders import discover_date_orders
 from tabsynth.relations.searches.decimals import discover_decimals
 from tabsynth.relations.searches.distinct_values import discover_distinct
 from tabsynth.relations.searches.elapsed import discover_elapsed
+from tabsynth.relations.searches.exempt_orders import discover_exempt_orders
 from tabsynth.relations.searches.formulas import discover_formulas
 from tabsynth.relations.searches.group_bounds import discover_group_bounds
 from tabsynth.relations.searches.lookups import discover_lookups
@@ -51,6 +52,7 @@ def discover_all(
         *discover_rules(columns, computed),
         *discover_bands(columns, computed),
         *discover_date_orders(columns, computed),
+        *discover_exempt_orders(columns, computed),
         *discover_missing_equalities(columns, computed),
     )
     moved = {name for rule in rules if isinstance(rule, OrderRule) for name in rule.columns}
