@@ -24,6 +24,9 @@ QUANTILE_LEVELS = np.linspace(0.05, 0.95, 19)
 MAX_CODES = 12
 """Maximum number of distinct values of a column of codes."""
 
+MAX_TEXTS = 20_000
+"""Maximum number of distinct values that are compared with those of another column."""
+
 SENTINELS = frozenset(
     sign * value for value in (0, 1, 7, 8, 9, 77, 88, 99, 777, 888, 998, 999, 9998, 9999, 99999, 999999)
     for sign in (1, -1)
@@ -57,6 +60,7 @@ class Profile:
         spikes: Probable sentinels within the source, with their counts.
         number_format: Format of numbers in text; None for other columns.
         doubt: The open question about the number format.
+        texts: The distinct values in lower case, of text and of categories that are too many for ``shares``.
     """
 
     source: str
@@ -71,6 +75,7 @@ class Profile:
     spikes: Mapping[float, int]
     number_format: str | None = None
     doubt: str = ""
+    texts: frozenset[str] = frozenset()
 
     @property
     def quantity_words(self) -> tuple[str, ...]:
@@ -143,6 +148,9 @@ def profile_column(source: str, values: pd.Series) -> Profile:
     if number_format is None and present.nunique() <= 4 * MAX_CODES:
         codes = present[~present.isin(list(spikes))] if spikes else present
         shares = {code_text(key): float(share) for key, share in codes.value_counts(normalize=True).items()}
+    texts: frozenset[str] = frozenset()
+    if shares is None and column.kind in ("text", "categorical"):
+        texts = frozenset(code_text(value).casefold() for value in present.unique()[:MAX_TEXTS])
     return Profile(
         source=source,
         name=name,
@@ -158,6 +166,7 @@ def profile_column(source: str, values: pd.Series) -> Profile:
         spikes=spikes,
         number_format=number_format,
         doubt=column.question if number_format is not None else "",
+        texts=texts,
     )
 
 

@@ -38,6 +38,9 @@ CONTRARY_FACTOR = 0.5
 MAX_CORRELATION_ROWS = 20_000
 """Maximum rows for computing correlations."""
 
+MIN_TEXT_OVERLAP = 0.2
+"""Minimum share of common values, among those of the column with fewer, by which columns of text are similar."""
+
 _KIND_SIMILARITY: dict[frozenset[str], float] = {
     frozenset({"numeric", "categorical"}): 0.85, frozenset({"categorical", "boolean"}): 0.95,
     frozenset({"numeric", "boolean"}): 0.8, frozenset({"categorical", "text"}): 0.8,
@@ -121,6 +124,20 @@ def match_columns(sources: Mapping[str, Sequence[Profile]], frames: Mapping[str,
     return groups
 
 
+def find_complements(group: ColumnGroup, groups: Sequence[ColumnGroup], order: Sequence[str]) -> dict[str, list[str]]:
+    """Return columns of incomplete groups that may be the missing ones of this group, by source, the best first."""
+    free = [other for other in groups if other is not group and len(other.members) < len(order)]
+    out: dict[str, list[str]] = {}
+    for source in order:
+        columns = [other.members[source] for other in free if source in other.members]
+        columns = [one for one in columns if _kind_similarity(group.first, one) >= MIN_NAMESAKE_KINDS]
+        if source in group.members or not columns:
+            continue
+        scores = pair_scores([group], columns)[0]
+        out[source] = [f"{source}.{columns[k].name}" for k in sorted(range(len(columns)), key=lambda k: -scores[k])[:3]]
+    return out
+
+
 def pair_scores(groups: Sequence[ColumnGroup], columns: Sequence[Profile]) -> Floats:
     """Return the scores of groups against columns, shape (groups, columns): against each group's best member."""
     out = np.zeros((len(groups), len(columns)))
@@ -134,7 +151,7 @@ def pair_score(one: Profile, other: Profile) -> float:
     """Return the similarity of two columns, 0 to 1."""
     if (one.is_words and other.is_measurement) or (other.is_words and one.is_measurement):
         return 0.0
-    kinds = 1.0 if one.kind == other.kind else _KIND_SIMILARITY.get(frozenset({one.kind, other.kind}), 0.25)
+    kinds = _kind_similarity(one, other)
     names = name_similarity(one.words, other.words)
     if contrary_words(one.quantity_words, other.quantity_words):
         names *= CONTRARY_FACTOR
@@ -143,12 +160,21 @@ def pair_score(one: Profile, other: Profile) -> float:
     return max(score, MIN_PAIR_SCORE) if one.words == other.words else score
 
 
+def _kind_similarity(one: Profile, other: Profile) -> float:
+    """Return the compatibility of two columns' kinds, 0 to 1."""
+    return 1.0 if one.kind == other.kind else _KIND_SIMILARITY.get(frozenset({one.kind, other.kind}), 0.25)
+
+
 def value_similarity(one: Profile, other: Profile) -> float:
     """Return the similarity of two columns' values, 0 to 1; 0.5 without evidence."""
     if not one.count or not other.count:
         return 0.5
     if one.is_coded and other.is_coded:
         return _code_similarity(one.shares or {}, other.shares or {})
+    if one.texts and other.texts:
+        overlap = len(one.texts & other.texts) / min(len(one.texts), len(other.texts))
+        if overlap >= MIN_TEXT_OVERLAP:
+            return 0.5 + 0.5 * overlap
     if one.quantiles is not None and other.quantiles is not None:
         if one.is_coded != other.is_coded:
             return 0.3 * float(np.exp(-compare_units(one, other).distance))

@@ -15,7 +15,13 @@ from tabsynth.mixing.inputs import load_source
 from tabsynth.mixing.matching.column_profiles import Profile, profile_columns
 from tabsynth.mixing.matching.harmonisation_proposals import propose_rules
 from tabsynth.mixing.matching.name_similarity import name_similarity
-from tabsynth.mixing.matching.schema_matching import MIN_PAIR_SCORE, ColumnGroup, match_columns, pair_scores
+from tabsynth.mixing.matching.schema_matching import (
+    MIN_PAIR_SCORE,
+    ColumnGroup,
+    find_complements,
+    match_columns,
+    pair_scores,
+)
 from tabsynth.mixing.matching.shared_keys import person_question
 from tabsynth.mixing.matching.split_columns import SplitColumn, find_splits, joined_column_questions
 from tabsynth.mixing.plan.entries import HarmonisationRule, Input, Match
@@ -78,7 +84,7 @@ def suggest(tables: Mapping[str, pd.DataFrame | str | Path], target: Schema | No
         (rule.column, source) for rule in rules if (rule.budget or 0.0) <= MAX_STRANGE_DATES for source in rule.dates
     }
     matches = tuple(
-        _match_entry(group, order, splits, target, _complements(group, groups, order), dated) for group in groups
+        _match_entry(group, order, splits, target, find_complements(group, groups, order), dated) for group in groups
     )
     plan = Plan(
         inputs={name: _with_key(taken[name][1], columns[name]) for name in tables},
@@ -182,22 +188,12 @@ def _is_certain(group: ColumnGroup, source: str) -> bool:
     return group.scores[source] >= MIN_SURE_SCORE and group.margins[source] >= MIN_SURE_MARGIN
 
 
-def _complements(group: ColumnGroup, groups: Sequence[ColumnGroup], order: Sequence[str]) -> list[str]:
-    """Return the other incomplete groups with a source that is absent from this one."""
-    absent = set(order) - group.members.keys()
-    return [
-        other.name
-        for other in groups
-        if other is not group and absent & other.members.keys() and len(other.members) < len(order)
-    ]
-
-
 def _match_entry(
     group: ColumnGroup,
     order: Sequence[str],
     splits: Mapping[tuple[str, str], SplitColumn],
     target: Schema | None,
-    complements: Sequence[str],
+    complements: Mapping[str, Sequence[str]],
     dated: Set[tuple[str, str]],
 ) -> Match:
     """Return a group as an entry of the plan, with its questions; ``dated`` names columns and sources of dates."""
@@ -224,11 +220,9 @@ def _match_entry(
     alone = not group.scores and len(order) > 1
     if alone:
         questions.append(f"only {next(iter(group.members))} has it: keep it, match it by hand, or reject it?")
-    elif complements:
-        absent = [source for source in order if source not in group.members]
-        questions.append(
-            f"{' and '.join(absent)} have no such column, unless it is {' or '.join(complements[:5])}: is it?"
-        )
+    else:
+        for source, others in complements.items():
+            questions.append(f"{source} has no such column, unless it is {' or '.join(others)}: is it?")
     names = {
         source: splits[group.name, source].names if (group.name, source) in splits else (group.members[source].name,)
         for source in order
