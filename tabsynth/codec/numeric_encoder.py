@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.codec.numbers.day_times import DayTimes
 from tabsynth.common.arrays import Arrays, Floats, Tokens, check_numbers
 from tabsynth.schema.rounding import DRAW_BITS, Rounding
 
@@ -28,6 +29,7 @@ class QuantileCoder:
         counts, allowed_tokens: As in ``ValueCoder``.
         decimals, unit: Values inside an interval are multiples of ``unit / 10**decimals``; None = not rounded.
         rounding: Coarser rounding units and their frequencies; None if all numbers have the same.
+        day_times: Distribution of the time of day; None if it is uniform.
         single: Whether the numbers passed through 32-bit floats, as those of some statistics packages do.
     """
 
@@ -42,6 +44,7 @@ class QuantileCoder:
     unit: int = 1
     rounding: Rounding | None = None
     single: bool = False
+    day_times: DayTimes | None = None
 
     @property
     def size(self) -> int:
@@ -101,7 +104,7 @@ class QuantileCoder:
         index = np.clip(np.searchsorted(self._ends, mass, side="right") - 1, 0, len(self.mass) - 1)
         low, high = self.low[index], self.high[index]
         share = np.clip((mass - self._ends[index]) / self.mass[index], 0.0, 1.0)
-        value = low + share * (high - low)
+        value = low + share * (high - low) if self.day_times is None else self.day_times.between(low, high, share)
         interval = high > low
         inner = value[interval]
         if self.rounding is not None:
@@ -126,7 +129,7 @@ class QuantileCoder:
         index = np.searchsorted(self.high, data, side="right" if inclusive else "left")
         within = np.minimum(index, len(self.mass) - 1)
         width = self.high[within] - self.low[within]
-        share = np.clip((data - self.low[within]) / np.where(width > 0, width, 1.0), 0.0, 1.0)
+        share = self._shares_before(data, within)
         share = np.where((index < len(self.mass)) & (width > 0), share, 0.0)
         return np.asarray(self._ends[index] + share * self.mass[within])
 
@@ -162,11 +165,11 @@ class QuantileCoder:
             The share of each token inside, and the first and last position inside; each (n_ordered_tokens,).
         """
         step = 0.0 if self.decimals is None else self.unit / 10.0**self.decimals
-        width = np.maximum(self.high - self.low, 1e-300)
+        every = np.arange(len(self.low))
         inside = (self.low >= low) & (self.high <= high)
         # An interval is covered by its lattice points, each with half a step on both sides.
-        below = np.where(inside, 0.0, np.clip((low - step / 2 - self.low) / width, 0.0, 1.0))
-        above = np.where(inside, 1.0, np.clip((high + step / 2 - self.low) / width, 0.0, 1.0))
+        below = np.where(inside, 0.0, self._shares_before(np.full(len(every), low - step / 2), every))
+        above = np.where(inside, 1.0, self._shares_before(np.full(len(every), high + step / 2), every))
         single = self.low == self.high
         below = np.where(single, (self.low < low).astype(float), below)
         above = np.where(single, (self.low <= high).astype(float), above)
@@ -181,6 +184,13 @@ class QuantileCoder:
         first = np.where(none, 0.0, (np.where(none, begin, first) - begin) / (end - begin))
         last = np.where(none, 0.0, (np.where(none, begin, last) - begin) / (end - begin))
         return share, first, last
+
+    def _shares_before(self, data: Floats, bins: npt.NDArray[np.int64]) -> Floats:
+        """Return the share of each number's bin that is below it, shape (n,)."""
+        low, high = self.low[bins], self.high[bins]
+        if self.day_times is not None:
+            return self.day_times.share(low, high, data)
+        return np.asarray(np.clip((data - low) / np.maximum(high - low, 1e-300), 0.0, 1.0))
 
     def round_to_step(self, value: Floats) -> Floats:
         """Round numbers to the column's step."""
@@ -198,11 +208,19 @@ class QuantileCoder:
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return plain data and arrays for ``from_state``."""
         names = ("low", "high", "mass", "token", "edges", "counts")
-        config = {"coder": "quantile", "decimals": self.decimals, "unit": self.unit, "single": self.single}
+        config: dict[str, Any] = {
+            "coder": "quantile",
+            "decimals": self.decimals,
+            "unit": self.unit,
+            "single": self.single,
+        }
         arrays = {name: getattr(self, name) for name in names} | {"emit": self.allowed_tokens}
         if self.rounding is not None:
             measured = {name: array for name, array in vars(self.rounding).items() if array is not None}
             arrays |= {f"rounding.{name}": array for name, array in measured.items()}
+        if self.day_times is not None:
+            config["units_per_day"] = self.day_times.day
+            arrays["day_times"] = self.day_times.shares
         return config, arrays
 
     @classmethod
@@ -222,6 +240,7 @@ class QuantileCoder:
             unit=int(config["unit"]),
             single=bool(config.get("single")),
             rounding=Rounding(**rounding) if rounding else None,
+            day_times=DayTimes(float(config["units_per_day"]), arrays["day_times"]) if "day_times" in arrays else None,
         )
         coder._check()
         return coder
@@ -247,6 +266,8 @@ class QuantileCoder:
         check_numbers(self.counts, (self.size,), "the counts of a number do not match its tokens", low=0, whole=True)
         if self.rounding is not None:
             self.rounding.check(bins[0])
+        if self.day_times is not None:
+            self.day_times.check()
 
 
 @dataclass(frozen=True, eq=False)

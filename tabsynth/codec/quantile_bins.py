@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.codec.numbers.column_ends import are_rare_ends, extremes, round_ends
+from tabsynth.codec.numbers.day_times import measure_day_times
 from tabsynth.codec.numbers.gap_bins import Bins
 from tabsynth.codec.numbers.inner_numbers import describe_inner_numbers
 from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
@@ -108,6 +109,7 @@ def measure_quantiles(
         decimals=decimals,
         unit=unit,
         single=_is_single(raw, who, floor, decimals),
+        day_times=measure_day_times(values, who, floor, units_per_day),
     )
     encoded = coder.encode(data)
     counts = np.bincount(encoded, minlength=coder.size).astype(np.int64)
