@@ -14,6 +14,7 @@ from tabsynth.errors import InputError, PrivacyError
 from tabsynth.pipeline import run
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.release import create_keys, verify
+from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 KEY = {"kind": "identifier"}
 DAY = {"kind": "datetime", "low": "2015-01-01", "high": "2024-12-31", "resolution": "D"}
@@ -78,6 +79,7 @@ def test_a_private_pipeline_of_linked_tables_charges_once_and_is_released(tmp_pa
     assert "epsilon" in str(checked)
     charged = PrivacyLedger.open(ledger)
     assert 0 < charged.epsilon() <= 2.0
+    assert len(RelationalSynthesizer.load(done.model).sample(seed=0)["patients"]) > 0
     made = read_folder(tmp_path / "out/synthetic")[0]
     assert set(made["visits"].ward) <= {"eye", "heart"}
     assert len(made["patients"]) == 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Sequence
 
@@ -101,6 +102,14 @@ def _are_text(values: Sequence[object] | None) -> bool:
     return bool(values) and all(isinstance(value, str) for value in values or ())
 
 
+def _moment(bound: object) -> str:
+    """Return a bound in the form of stored moments: SQLite compares them as text, and a day is before its midnight."""
+    try:
+        return datetime.datetime.fromisoformat(str(bound)).isoformat(sep=" ")
+    except ValueError:
+        return str(bound)
+
+
 def _checks(column: Column, family: str) -> list[str]:
     """Return the CHECK expressions for bounds and lists of values, in a type that can be compared with them."""
     name = quote_identifier(column.name)
@@ -109,7 +118,8 @@ def _checks(column: Column, family: str) -> list[str]:
     if is_number or (isinstance(column, Datetime) and family in (DATE, DATETIME)):
         ends = (("low", ">="), ("high", "<="))
         bounds = [(sign, getattr(column, side)) for side, sign in ends if getattr(column, side) is not None]
-        out += [" AND ".join(f"{name} {sign} {quote_literal(bound)}" for sign, bound in bounds)] if bounds else []
+        literals = [(sign, quote_literal(_moment(bound) if family == DATETIME else bound)) for sign, bound in bounds]
+        out += [" AND ".join(f"{name} {sign} {literal}" for sign, literal in literals)] if bounds else []
     if isinstance(column, Categorical) and column.values is not None and family not in (ENUM, BOOLEAN):
         comparable = family == TEXT if _are_text(column.values) else family in (INTEGER, DECIMAL, FLOAT)
         out += [f"{name} IN ({', '.join(map(quote_literal, column.values))})"] if comparable else []

@@ -47,6 +47,19 @@ def test_a_round_trip(url):
     assert pd.to_datetime(back["day"]).tolist() == frame["day"].tolist()
 
 
+def test_moments_on_the_day_of_a_bound_are_stored(url):
+    # SQLite compares text, in which a day is before its midnight.
+    frame = pd.DataFrame({"at": pd.to_datetime(["2022-01-01 00:00:00", "2022-12-30 10:00:00", "2022-12-31 00:00:00"])})
+    facts = {"kind": "datetime", "low": "2022-01-01", "high": "2022-12-31", "resolution": "s"}
+    schema = Schema.from_dict({"columns": {"at": facts}})
+    ts.write(frame, url, schema, table="t")
+    assert pd.to_datetime(ts.read(url, table="t").frame["at"]).tolist() == frame["at"].tolist()
+    with pytest.raises((DataError, SourceError), match="CHECK|constraint"):
+        ts.write(frame + pd.Timedelta("1s"), url, schema, table="t", mode="append")
+    low, high = (getattr(read_schema(url, "t")["at"], end) for end in ("low", "high"))
+    assert (pd.Timestamp(low), pd.Timestamp(high)) == (pd.Timestamp("2022-01-01"), pd.Timestamp("2022-12-31"))
+
+
 def test_create_append_and_replace(url):
     frame = example()
     with pytest.raises(SourceError, match=r"no table 't' to append|no such file"):

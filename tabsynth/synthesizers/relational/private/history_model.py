@@ -37,7 +37,7 @@ from tabsynth.synthesizers.marginal.public_codec import public_codec, slot_count
 from tabsynth.synthesizers.marginal.recurring_differences import measure_recurring_differences
 from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 from tabsynth.synthesizers.marginal.two_way_marginals import Pair
-from tabsynth.synthesizers.options import FitOptions
+from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.relational.private.learned_tables import GAP, MAX_GAP, N_GAPS_PER_DECADE
 from tabsynth.synthesizers.relational.private.linked_rows import LinkedRows, weigh_persons
 
@@ -234,6 +234,10 @@ class HistoryMarginals(MarginalSynthesizer):
         out[pinned] = self._draw_free(fixed[pinned], limits, rng)
         out[~pinned] = self._draw_free(fixed[~pinned], [*limits[:gap], present, *limits[gap + 1 :]], rng)
         return out
+
+    def _sample_tokens(self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext) -> Tokens:
+        others = np.full((len(fixed), len(self._model_sizes) - fixed.shape[1]), -1, fixed.dtype)
+        return self._draw_free(np.concatenate([fixed, others], axis=1), limits, draw.rng)  # of any sibling and parent
 
     def _draw_free(self, fixed: Tokens, limits: list[Floats | None], rng: np.random.Generator) -> Tokens:
         allowed = [*self._allowed_weights(limits), *([None] * (fixed.shape[1] - len(limits)))]
