@@ -118,7 +118,7 @@ def warn_caller(message: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "tabsynth":
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(escape_controls(shorten(message, MAX_MESSAGE)), UserWarning, stacklevel=level)
 
 
 def quote(names: Iterable[object], max_shown: int = 5) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,10 @@ import tabsynth as ts
 from tabsynth.cli.main import main
 from tabsynth.common.progress import progress_bar
 from tabsynth.common.text import readable_json
-from tabsynth.errors import CONTROLS, InputError
+from tabsynth.errors import CONTROLS, InputError, warn_caller
 from tabsynth.evaluation.report import Report
 from tabsynth.pipeline.status import RunStatus
+from tabsynth.schema.database.database_schema import DatabaseSchema
 
 LONG = "L" * 20_000
 
@@ -65,6 +68,9 @@ def test_a_plan_on_the_terminal(frame: pd.DataFrame, tmp_path: Path, capsys: pyt
 
 def test_errors_and_bars(capsys: pytest.CaptureFixture[str]) -> None:
     assert str(InputError("column \x1b[31mage\u202e")) == "column \\x1b[31mage\\u202e"
+    with pytest.warns(UserWarning, match=re.escape("column \\x1b[31m")) as warned:
+        warn_caller(f"column \x1b[31m{LONG}")
+    assert len(str(warned[0].message)) < 5000
     with progress_bar(1, f"fitting \x1b]0;title\x07{LONG}", "pass", True) as bar:
         bar.update()
     said = capsys.readouterr().err
@@ -81,3 +87,26 @@ def test_json_files_keep_the_text(tmp_path: Path) -> None:
     assert json.loads(text) == data
     RunStatus(tmp_path, ["fit"]).end("failed", error="column '\u202e\x9b'")
     assert not CONTROLS.search((tmp_path / "status.json").read_text(encoding="utf-8"))
+
+
+def test_yaml_files_keep_the_text(tmp_path: Path) -> None:
+    schema = ts.Schema.from_dict(
+        {"columns": {"größe\u202e": {"kind": "categorical", "values": ["\x1b[31m", "x\x9b\n", "plain"]}}}
+    )
+    schema.to_json(tmp_path / "s.yaml")
+    text = (tmp_path / "s.yaml").read_text(encoding="utf-8")
+    assert "größe" in text
+    assert not CONTROLS.search(text)
+    assert ts.Schema.from_json(tmp_path / "s.yaml").to_dict() == schema.to_dict()
+
+
+def test_the_questions_of_linked_tables_are_comments_of_one_line(tmp_path: Path) -> None:
+    parents = pd.DataFrame({"id": [f"P{i}" for i in range(30)]})
+    children = pd.DataFrame({"id": np.repeat(parents["id"], 3).to_numpy(), "x": np.arange(90) % 7})
+    schema = DatabaseSchema.infer({"parents": parents, "c\x1b\nkey: 1": children})
+    schema = replace(schema, questions={"c\x1b\nkey: 1": "why\nso?"})
+    schema.to_json(tmp_path / "s.yaml")
+    text = (tmp_path / "s.yaml").read_text(encoding="utf-8")
+    assert "# question: c\\x1b key: 1: why so?" in text
+    assert not CONTROLS.search(text)
+    assert set(DatabaseSchema.from_json(tmp_path / "s.yaml").tables) == set(schema.tables)

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from tabsynth.common.input_files import check_plain, read_text
-from tabsynth.errors import SourceError
+from tabsynth.errors import CONTROLS, SourceError
 
 BOOLEAN_TAG, INTEGER_TAG, FLOAT_TAG = (f"tag:yaml.org,2002:{name}" for name in ("bool", "int", "float"))
 
@@ -50,6 +50,29 @@ def parse_yaml(text: str) -> Any:
     except (yaml.YAMLError, AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
     return data
+
+
+def dump_yaml_text(data: Any, **options: Any) -> str:
+    """Return plain data as YAML, with letters of all scripts but no raw control characters.
+
+    Args:
+        data: The data.
+        options: Keyword arguments of ``yaml.dump``.
+    """
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **options)
+    return CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe YAML with double quotes around text that has control characters, which can then be escaped."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if CONTROLS.search(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 class _Loader(yaml.SafeLoader):

@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.input_files import read_json
 from tabsynth.common.text import escape_controls
-from tabsynth.common.yaml_files import read_yaml
+from tabsynth.common.yaml_files import dump_yaml_text, read_yaml
 from tabsynth.errors import SchemaError, SourceError
 
 if TYPE_CHECKING:
@@ -71,7 +69,7 @@ def dump_yaml(data: Mapping[str, Any]) -> str:
     """Return plain data as YAML."""
     # JSON first: plain types only.
     plain = json.loads(json.dumps(data))
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, default_flow_style=None, width=1 << 20)
+    return dump_yaml_text(plain, default_flow_style=None, width=1 << 20)
 
 
 def _dates_as_text(data: Any) -> Any:

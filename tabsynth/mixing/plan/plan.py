@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from tabsynth.common.atomic_files import write_text
-from tabsynth.common.yaml_files import read_yaml
+from tabsynth.common.yaml_files import dump_yaml_text, read_yaml
 from tabsynth.errors import InputError, quote
 from tabsynth.mixing.plan.entries import APPLIED_STATUSES, HarmonisationRule, Input, Match, check_recodings
 from tabsynth.mixing.plan.validation import check_plan
@@ -142,7 +141,7 @@ class Plan:
         target = Path(path)
         moved = {name: item.rebase(self.folder, target.parent) for name, item in self.inputs.items()}
         data = replace(self, inputs=moved).to_dict()
-        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+        text = dump_yaml_text(data, width=110, default_flow_style=None)
         write_text(target, HEADER + text)
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from tabsynth.common.yaml_files import dump_yaml_text
 from tabsynth.mixing.harmonise import preview
 from tabsynth.mixing.inputs import load_inputs
 from tabsynth.mixing.plan.entries import HarmonisationRule, Match
@@ -91,5 +91,4 @@ def _join_columns(frame: pd.DataFrame, names: tuple[str, ...], joiner: str) -> p
 def _yaml(item: Match | HarmonisationRule) -> str:
     """Return the entry as YAML, as in the plan's file."""
     data = {key: value for key, value in item.to_dict().items() if key not in ("question", "why")}
-    text: str = yaml.safe_dump([data], sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
-    return text
+    return dump_yaml_text([data], width=100, default_flow_style=None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tabsynth.common.atomic_files import write_text
 from tabsynth.common.html_tables import html_summary, html_table
-from tabsynth.common.text import escape_controls
+from tabsynth.common.text import escape_controls, readable_json
 from tabsynth.schema.schema_files import dump_yaml, is_yaml, to_json, to_yaml
 
 if TYPE_CHECKING:
@@ -43,10 +43,13 @@ def to_html(schema: DatabaseSchema) -> str:
 def _to_yaml(schema: DatabaseSchema) -> str:
     data = schema.to_dict()
     lines = [HEAD + f"version: {data.pop('version')}"]
-    lines += [f"# question: {name}: {escape_controls(text)}" for name, text in schema.questions.items()]
+    questions = [" ".join(f"{name}: {text}".split()) for name, text in schema.questions.items()]
+    lines += [f"# question: {escape_controls(text)}" for text in questions]
     del data["tables"]
     lines += [dump_yaml(data).rstrip(), "tables:"]
     for name, table in schema.tables.items():
-        lines.append("  " + dump_yaml({name: []}).rstrip().removesuffix(" []"))
+        key = dump_yaml({name: []}).rstrip().removesuffix(" []")
+        # A name of several lines would not be a plain key; JSON quotes it in one.
+        lines.append(f"  {readable_json(name).rstrip()}:" if key.startswith("? ") else f"  {key}")
         lines += [f"    {line}" for line in to_yaml(table, head="").splitlines()]
     return "\n".join(lines) + "\n"

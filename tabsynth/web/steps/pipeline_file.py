@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from tabsynth.common.atomic_files import write_text
+from tabsynth.common.yaml_files import dump_yaml_text
 from tabsynth.errors import InputError
 from tabsynth.pipeline.config import job_from_dict
 from tabsynth.schema.schema import Schema
@@ -48,7 +47,7 @@ def pipeline_text(project: Project) -> str:
     """Return the pipeline file, after the pipeline's own reader accepted it."""
     data = pipeline_data(project)
     job_from_dict(data, folder=project.folder)
-    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    text = dump_yaml_text(data)
     return (PRIVATE_HEAD if "privacy" in data["model"] else HEAD) + text
 
 
