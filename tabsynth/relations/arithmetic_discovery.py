@@ -19,7 +19,12 @@ from tabsynth.relations.arithmetic import (
 from tabsynth.relations.logarithm_discovery import discover_logarithms
 from tabsynth.relations.pairwise_fit import MAX_UNEXPLAINED_SHARE, MIN_PRESENT_SHARE, unexplained_shares
 from tabsynth.relations.power_discovery import discover_powers
-from tabsynth.relations.product_discovery import MAX_CANDIDATE_PAIRS, MAX_PAIR_ROWS, discover_products
+from tabsynth.relations.product_discovery import (
+    MAX_CANDIDATE_PAIRS,
+    MAX_PAIR_ROWS,
+    discover_products,
+    prefer_products,
+)
 
 MIN_JOINT_SHARE = 0.3
 """Minimum share of rows in which the columns of one search are jointly present."""
@@ -52,7 +57,8 @@ def discover_relations(columns: Mapping[str, Floats]) -> tuple[ArithmeticRelatio
     if len(joint) < len(varying) or _n_complete(varying) < 3 * len(varying):
         sums = [*_discover_simple_sums(varying, sums), *sums]
     sums = [*sums, *_discover_sums_with_gaps(varying, [name for name in varying if name not in joint], sums)]
-    relations = [*sums, *discover_products(varying, sums)]
+    sums, products = prefer_products(varying, sums)
+    relations = [*sums, *products, *discover_products(varying, [*sums, *products])]
     relations += discover_powers(varying, relations)
     return in_order([*relations, *discover_logarithms(varying, relations)])
 

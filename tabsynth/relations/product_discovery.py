@@ -37,8 +37,73 @@ MAX_GROUPS = 32
 MAX_FINER_SHARE = 0.1
 """Maximum share of numbers with more decimals than those assumed for the column."""
 
+MIN_FACTOR = 1e-9
+"""Minimum factor of a term of a sum."""
+
 EXPONENTS = ((1, 1), (1, -1), (1, -2))
 """Exponents of the pairs that are tried: products and squares, ratios, and ratios to a square such as the BMI."""
+
+
+def prefer_products(
+    columns: Mapping[str, Floats], sums: Sequence[ArithmeticRelation]
+) -> tuple[list[ArithmeticRelation], list[ArithmeticRelation]]:
+    """Solve sums for another term where their column is a product that needs no rounding.
+
+    The amount of an invoice is a price times a number, also if it is what is paid plus a discount.
+
+    Returns:
+        The sums, and the products.
+    """
+    found, products = _shortened(sums, columns), list[ArithmeticRelation]()
+    wanted = [own for own in found if not own.function and all(abs(factor) == 1 for _, factor in own.terms)]
+    names, rows = list(columns), len(next(iter(columns.values()))) if columns else 0
+    if not wanted or len(names) < 4 or rows < MIN_ROWS:
+        return found, products
+    scan, logs, mask = _logarithms(columns)
+    for relation in wanted:
+        own = names.index(relation.column)
+        rest = [other for other in [*found, *products] if other is not relation]
+        for pair in _proportional_pairs(own, scan[own], logs, mask)[1, 1]:
+            product = _fit_product(relation.column, tuple((names[at], 1.0) for at in dict.fromkeys(pair)), columns)
+            if product is None or len(product.terms) < 2 or not _is_closed(product, columns):
+                continue
+            terms = sorted(relation.terms, key=lambda term: -float(np.nanvar(columns[term[0]])))
+            turned = [_solved_for(name, relation) for name, _ in terms]
+            usable = [other for other in turned if can_compute(other, rest) and can_compute(product, [*rest, other])]
+            usable = [other for other in usable if is_exact(columns[other.column], other.predict(columns))]
+            if usable:
+                found[found.index(relation)] = usable[0]
+                products.append(product)
+                break
+    return found, products
+
+
+def _shortened(sums: Sequence[ArithmeticRelation], columns: Mapping[str, Floats]) -> list[ArithmeticRelation]:
+    """Replace a computed column of a sum by its terms where fewer terms remain."""
+    by_name = {relation.column: relation for relation in sums if not relation.function}
+    out = []
+    for relation in sums:
+        for name, factor in relation.terms:
+            other = by_name.get(name)
+            if other is None or relation.function:
+                continue
+            terms = {own: number for own, number in relation.terms if own != name}
+            for own, number in other.terms:
+                terms[own] = terms.get(own, 0.0) + factor * number
+            left = tuple((own, number) for own, number in terms.items() if abs(number) > MIN_FACTOR)
+            short = ArithmeticRelation(relation.column, relation.constant + factor * other.constant, left)
+            if left and len(left) < len(relation.terms) and is_exact(columns[short.column], short.predict(columns)):
+                relation = short
+                break
+        out.append(relation)
+    return out
+
+
+def _solved_for(name: str, relation: ArithmeticRelation) -> ArithmeticRelation:
+    """Return a sum of columns with factors of 1 and -1, solved for one of them."""
+    factor = dict(relation.terms)[name]
+    others = tuple((other, -factor * own) for other, own in relation.terms if other != name)
+    return ArithmeticRelation(name, -factor * relation.constant, ((relation.column, factor), *others))
 
 
 def discover_products(columns: Mapping[str, Floats], known: Sequence[ArithmeticRelation]) -> list[ArithmeticRelation]:
@@ -47,15 +112,7 @@ def discover_products(columns: Mapping[str, Floats], known: Sequence[ArithmeticR
     rows = len(next(iter(columns.values()))) if columns else 0
     if len(names) < 3 or rows < MIN_ROWS:
         return []
-    scan = np.stack([columns[name][:: max(1, rows // MAX_PAIR_ROWS)] for name in names])
-    with np.errstate(divide="ignore"):
-        logs = np.log(np.abs(scan))
-    present = np.isfinite(logs)
-    counts = np.maximum(present.sum(axis=1, keepdims=True), 1)  # all values of a column may be zero or missing
-    centres = np.sum(logs, axis=1, where=present, keepdims=True) / counts
-    # Centred values are precise enough in single precision, which is twice as fast.
-    logs = np.where(present, logs - centres, 0.0).astype(np.float32)
-    mask = present.astype(np.float32)
+    scan, logs, mask = _logarithms(columns)
     computed = {relation.column for relation in known}
     free = [(at, name) for at, name in enumerate(names) if name not in computed]
     pairs = {name: _proportional_pairs(at, scan[at], logs, mask) for at, name in free}
@@ -72,6 +129,20 @@ def discover_products(columns: Mapping[str, Floats], known: Sequence[ArithmeticR
                     relations.append(_solved_for_finest(relation, columns, relations))
                     break
     return relations[len(known) :]
+
+
+def _logarithms(columns: Mapping[str, Floats]) -> tuple[Floats, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return some rows of the columns, their centred logarithms, and which are present, shape (columns, rows) each."""
+    rows = len(next(iter(columns.values())))
+    scan = np.stack([data[:: max(1, rows // MAX_PAIR_ROWS)] for data in columns.values()])
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.abs(scan))
+    present = np.isfinite(logs)
+    counts = np.maximum(present.sum(axis=1, keepdims=True), 1)  # all values of a column may be zero or missing
+    centres = np.sum(logs, axis=1, where=present, keepdims=True) / counts
+    # Centred values are precise enough in single precision, which is twice as fast.
+    logs = np.where(present, logs - centres, 0.0).astype(np.float32)
+    return scan, logs, present.astype(np.float32)
 
 
 def _proportional_pairs(
