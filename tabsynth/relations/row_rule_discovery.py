@@ -9,13 +9,16 @@ outermost bins.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
 
+from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.relations.order_evidence import log_ratios, smooth_violations, tail_rows
-from tabsynth.relations.row_rules import EqualityRule, OrderRule
+from tabsynth.relations.row_rules import EqualityRule, OrderRule, whole_ticks
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.schema.column_names import names_say_age, names_say_birth, names_say_death, names_say_order
 
@@ -205,3 +208,26 @@ def _equalities(column: str, source: str, groups: Mapping[str, Integers], column
             if size[at] * rest >= MIN_EVIDENCE_ROWS and differ and not np.isnan(value):
                 text = f"{column} == {source} if {name} == {columns.labels[name][value]}"
                 yield EqualityRule(name, value, column, source, text, round(float(size[at] * rest), 1))
+
+
+def discover_date_orders(columns: Columns, computed: Mapping[str, frozenset[str]]) -> Iterator[OrderRule]:
+    """Find orders that hold in whole units of the coarser resolution.
+
+    Args:
+        columns: The table.
+        computed: Columns that an exact relation computes, with the columns that it reads.
+    """
+    units = {name: unit.removeprefix("datetime ") for name, unit in columns.units.items() if unit != "number"}
+    for low, high in permutations(units, 2):
+        if units[low] == units[high] or not is_free(low, high, computed):
+            continue
+        coarse = max((units[low], units[high]), key=UNIT_NANOSECONDS.__getitem__)
+        ticks = {name: UNIT_NANOSECONDS[coarse] // UNIT_NANOSECONDS[units[name]] for name in (low, high)}
+        few = {name: whole_ticks(columns.numbers[name][:MAX_SCAN_ROWS], own) for name, own in ticks.items()}
+        if (few[high] < few[low]).any():
+            continue
+        own = {name: whole_ticks(columns.numbers[name], number) for name, number in ticks.items()}
+        unit = dict.fromkeys(own, f"datetime {coarse}")
+        rule = order_rule(low, high, 0.0, replace(columns, numbers=own, steps=dict.fromkeys(own, 1.0), units=unit))
+        if rule is not None:
+            yield replace(rule, text=f"{rule.text} in {coarse}", low_ticks=ticks[low], high_ticks=ticks[high])

@@ -9,14 +9,13 @@ from tabsynth.common.arrays import Floats
 from tabsynth.relations.conditional.elapsed import ElapsedRule
 from tabsynth.relations.decided_columns import CalendarRule, LookupRule
 from tabsynth.relations.formulas.rule import FormulaRule
-from tabsynth.relations.row_rule_discovery import MIN_ROWS, discover_rules
+from tabsynth.relations.row_rule_discovery import MIN_ROWS, discover_date_orders, discover_rules
 from tabsynth.relations.row_rules import BandRule, OrderRule
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.relations.rule_repair import RowRule
 from tabsynth.relations.searches.bands import discover_bands
 from tabsynth.relations.searches.calendar_parts import discover_calendar_rules
 from tabsynth.relations.searches.causes import discover_causes, discover_counts
-from tabsynth.relations.searches.date_orders import discover_date_orders
 from tabsynth.relations.searches.decimals import discover_decimals
 from tabsynth.relations.searches.distinct_values import discover_distinct
 from tabsynth.relations.searches.elapsed import discover_elapsed
