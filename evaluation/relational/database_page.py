@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tabsynth.evaluation.relational.database_specs import RULE
+from tabsynth.evaluation.relational.database_specs import METRICS, RULE
 from tabsynth.evaluation.relational.diagram import draw_diagram, group_level, subject_scores
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting import charts
@@ -37,12 +37,19 @@ def render_database(report: Mapping[str, Any]) -> str:
                 {**_row(scores[name], levels), "subject": _subject(name)} for name in report["worst"] if name in scores
             ],
             sdmetrics=[_row(score, levels) for name, score in scores.items() if name.startswith("sdmetrics_")],
+            meanings=_meanings(scores),
             notes=report["notes"],
             provenance=report["provenance"],
             card=json.dumps(card, indent=2, ensure_ascii=False) if (card := report["provenance"].get("card")) else None,
         )
     )
     return text
+
+
+def _meanings(scores: Iterable[str]) -> dict[str, str]:
+    """Return the description of each kind of score that was measured, by its title."""
+    measured = {name.rpartition(".")[2] for name in scores if RULE not in name}
+    return {spec.title: spec.description for metric, spec in METRICS.items() if metric in measured}
 
 
 def _subject(name: str) -> str:

@@ -42,7 +42,7 @@ LABELS = {
     "step_error": "steps",
     "autocorrelation_error": "autocorrelation",
     "cardinality_error": "children",
-    "kin_auc": "kin AUC",
+    "kin_auc": "relatives AUC",
     "parent_trend_error": "trends",
 }
 """Short names of the numbers in the diagram."""
@@ -91,7 +91,7 @@ def _box(table: Mapping[str, Any], report: Mapping[str, Any], scores: Mapping[st
         worst = next(metric for metric in map(_metric, history) if levels.get(f"{name}.{metric}") == level)
         texts.append(f"history: {_numbers(name, (worst,), scores)}")
         lines += _number_lines(texts[-1], level)
-    level = group_level(own, levels)
+    level = group_level([*own, *history], levels)
     description = "; ".join(text for text in texts if text)
     return {"name": name, "lines": lines, "level": level, "title": f"{description}{f'; {level}' if level else ''}"}
 

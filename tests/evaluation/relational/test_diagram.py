@@ -32,3 +32,14 @@ def test_lines_are_neither_cut_nor_longer_than_their_box(metric: str) -> None:
         for line in box["lines"]:
             assert line["x"] + CHARACTER * (len(line["text"]) + MARK * bool(line["level"])) <= box["x"] + box["width"]
             assert line["y"] < box["y"] + box["height"]
+
+
+def test_the_colour_of_a_box_is_that_of_the_worst_score_of_its_table_and_history() -> None:
+    scores = {
+        name: Score(name=name, value=12.0, interval=None, better="lower", unit="%")
+        for name in ("a.shape_error", "a.equal_times_error")
+    }
+    table: dict[str, Any] = {"name": "a", "rows": [10, 10], "reference": False}
+    levels = {"a.shape_error": "good", "a.equal_times_error": "poor"}
+    diagram = draw_diagram({"tables": [table], "links": [], "levels": levels}, scores)
+    assert [diagram[kind]["boxes"][0]["level"] for kind in ("wide", "narrow")] == ["poor", "poor"]

@@ -14,6 +14,7 @@ import pytest
 from tabsynth.errors import DataError, InputError, SchemaError
 from tabsynth.evaluation.evaluate import evaluate
 from tabsynth.evaluation.relational.database_report import DatabaseReport
+from tabsynth.evaluation.relational.database_specs import METRICS
 from tabsynth.evaluation.relational.errors_between import number_tables
 from tabsynth.evaluation.relational.evaluate_database import evaluate_database
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
@@ -64,6 +65,7 @@ def test_siblings_drawn_independently_are_seen_by_kin_and_not_by_rows(
     assert levels["visits.transition_error"] == "poor"
     assert levels["visits.patient.aggregate_shape_error"] != "good"
     assert levels["visits.patient.cardinality_error"] == "good"
+    assert all(METRICS[name].description in report.to_html() for name in ("kin_auc", "persistence_error"))
 
 
 def test_a_link_that_is_shuffled_loses_parent_trends_only(real: Tables, schema: DatabaseSchema) -> None:
