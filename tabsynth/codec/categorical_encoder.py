@@ -121,7 +121,7 @@ class ValueCoder:
             raised_floor=int(config.get("raised_floor", 0)),
         )
         check_numbers(coder.counts, (coder.size,), "the counts of categories", low=0, whole=True)
-        if coder.allowed_tokens.shape != (coder.size,) or len(set(map(str, config["values"]))) != len(coder.values):
+        if coder.allowed_tokens.shape != (coder.size,) or len(set(map(repr, config["values"]))) != len(coder.values):
             raise ValueError("the categories that may be sampled are not those of the column")
         if coder.public_shares:
             shares = np.array(coder.public_shares)
