@@ -237,7 +237,8 @@ def _rival_rates(block: Tokens, most: Tokens, single: Bools, start: Integers, si
             count, own = np.add.reduceat(block[:, at] == token, start), size[:, at]
             rivals = ~single[:, at] & (own >= MIN_RIVAL_ROWS) & (count > 0)
             if rivals.sum() > 1:
-                rate = 1 - extrapolated_rates((own - count)[:, None], own, rivals[:, None])[0]
+                missing = (own - count).astype(np.float64)
+                rate = 1 - extrapolated_rates(missing[:, None], own.astype(np.float64), rivals[:, None])[0]
             else:
                 rate = 1 - SINGLE_RIVAL_SHARE * (1 - (count / np.maximum(own, 1))[rivals].max(initial=0.0))
             out[single[:, at] & (most[:, at] == token), at] = rate
