@@ -69,8 +69,9 @@ def summarise_pairs(plan: PrivacyPlan) -> str:
         "each column's values. Sampling error is not included."
     )
     if lost and plan.errors[0].pairs:
+        these = " and ".join(part for part in (", ".join(lost[:-1]), lost[-1]) if part)
         text += (
-            f" At epsilon {', '.join(lost)} pairs are not counted: columns are sampled independently, and their "
+            f" At epsilon {these}, pairs are not counted: columns are sampled independently, and their "
             "dependence is lost. These errors include the loss of a typical dependence; a strong one loses more."
         )
     return text
@@ -185,7 +186,7 @@ def render_svg(plan: PrivacyPlan) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
         'aria-label="expected error of pairs against epsilon" font-family="system-ui, sans-serif" font-size="12" '
-        'fill="currentColor" style="width:100%;max-width:640px;height:auto">'
+        'fill="currentColor" style="width:100%;max-width:640px;height:auto;display:block;margin:0 auto">'
     ]
     for tick in (tick for tick in TICKS if low <= tick <= high):
         parts.append(f'<path d="M{LEFT:g} {y(tick):.1f}H{WIDTH - RIGHT:g}" stroke="#8883"/>')

@@ -13,7 +13,7 @@ import pandas as pd
 
 from tabsynth.common.input_files import read_json
 from tabsynth.data.database.folders import check_folder_output, read_folder, table_files, write_folder
-from tabsynth.data.database.read_write import DatabaseMode, read_database, write_database
+from tabsynth.data.database.read_write import DatabaseMode, check_database_output, read_database, write_database
 from tabsynth.data.database.root_rows import split_by_root
 from tabsynth.errors import ConditionError, InputError, quote
 from tabsynth.evaluation.inputs import fingerprint
@@ -73,6 +73,8 @@ class LinkedSteps(Steps):
             if unknown:
                 columns = quote(schema.tables[table], 12)
                 raise ConditionError(f"given names unknown columns of {table!r}: {quote(unknown)}; there are {columns}")
+        if sample is not None and sample.database is not None and sample.mode != "create":
+            check_database_output(sample.database, schema)
         for name in ("synthetic", "train", "holdout"):
             if name in self.aside:
                 final = self.job.output / self.aside[name].relative_to(self.work)

@@ -159,6 +159,15 @@ def test_a_night_with_a_broken_input_is_recorded_and_publishes_nothing(tmp_path:
     assert json.loads(state.read_text())["state"] == "done"
 
 
+def test_a_target_with_other_columns_is_refused_before_the_fit(tmp_path: Path) -> None:
+    write_source(tmp_path, 40)
+    other = pd.DataFrame({"patient_id": [1, 2], "region": ["n", "s"]})
+    write_database({"patients": other}, f"sqlite:///{tmp_path}/synthetic.db", DatabaseSchema.infer({"patients": other}))
+    with pytest.raises(DataError, match="'patients' .*only in the database: 'region'; only in the rows: 'sex'"):
+        run(job(tmp_path))
+    assert not (tmp_path / "out").exists()
+
+
 def test_misspelt_requirements_of_linked_tables_are_refused_before_the_fit(tmp_path: Path) -> None:
     write_source(tmp_path, 40)
     for name, hint in [

@@ -122,7 +122,7 @@ def write_database(
         if mode == "create" and there:
             raise SourceError(f"{place.label} has the tables {quote(there, 12)} already; write with mode='replace'")
         for name, definition in there.items():
-            _check_columns(name, tables[name], definition)
+            _check_columns(name, list(map(str, tables[name].columns)), definition)
         place.attempt("write to", lambda: database.empty_tables([names[name] for name in reversed(there)]))
         written: dict[str, TableDefinition] = {}
         for name in names:
@@ -135,6 +135,24 @@ def write_database(
         if token is not None:
             place.attempt("write to", lambda: mark_written(database, token))
         place.attempt("write to", database.commit)
+
+
+def check_database_output(url: str, schema: DatabaseSchema) -> None:
+    """Raise early where the rows of existing tables could not be replaced later.
+
+    Raises:
+        SourceError: The database cannot be read.
+        DataError: A table that exists has other columns.
+    """
+    place = parse_url(url)
+    if not place.is_there:
+        return
+    with open_database(place) as database:
+        for name in schema.sorted_tables:
+            target = TableName.parse(name)
+            found = place.attempt("read", lambda target=target: database.definition(target))  # type: ignore[misc]
+            if found is not None:
+                _check_columns(name, list(schema.tables[name]), found)
 
 
 def _write_table(
@@ -172,12 +190,13 @@ def _parents_first(frame: pd.DataFrame, key: str, links: list[str]) -> Iterator[
         waits = waits & ~ready
 
 
-def _check_columns(name: str, frame: pd.DataFrame, definition: TableDefinition) -> None:
+def _check_columns(name: str, columns: list[str], definition: TableDefinition) -> None:
     expected = [column.name for column in definition.columns if not column.generated]
-    if sorted(map(str, frame.columns)) != sorted(expected):
+    if sorted(columns) != sorted(expected):
+        absent, extra = [c for c in expected if c not in columns], [c for c in columns if c not in expected]
         raise DataError(
-            f"the table {name!r} has the columns {quote(expected)} in the database, its rows have "
-            f"{quote(map(str, frame.columns))}; drop it first"
+            f"the table {name!r} of the database has other columns than its rows (only in the database: "
+            f"{quote(absent) or 'none'}; only in the rows: {quote(extra) or 'none'}); change or drop that table"
         )
 
 

@@ -181,13 +181,13 @@ class DatabaseSchema:
             schemas: The schema of each table; inferred when left out.
         """
         from tabsynth.schema.database.key_inference import propose_keys
-        from tabsynth.schema.database.key_questions import find_questions
+        from tabsynth.schema.database.key_questions import find_questions, without_key_questions
 
         if schemas is None:
             schemas = {name: Schema.infer(frame) for name, frame in frames.items()}
         primary, foreign, order = propose_keys(frames, schemas)
-        questions = find_questions(frames, schemas, primary, foreign, order)
-        return cls(schemas, primary, tuple(ForeignKey(*link) for link in foreign), order, questions=questions)
+        schemas, links = without_key_questions(schemas, foreign), tuple(ForeignKey(*link) for link in foreign)
+        return cls(schemas, primary, links, order, questions=find_questions(frames, schemas, primary, foreign, order))
 
     @classmethod
     def from_sdv(cls, metadata: Any) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import pandas as pd
@@ -65,6 +66,16 @@ def find_questions(
                         f"its values are keys of {quote(parents)}, of none alone: a polymorphic reference is not "
                         "supported; split the column into one foreign key for each parent"
                     )
+    return out
+
+
+def without_key_questions(schemas: Mapping[str, Schema], links: Sequence[Link]) -> dict[str, Schema]:
+    """Return the schemas without questions about columns that are proposed as foreign keys, which answers them."""
+    out = dict(schemas)
+    for table, column, _ in links:
+        if out[table][column].question:
+            columns = {**out[table].columns, column: replace(out[table][column], question="")}
+            out[table] = replace(out[table], columns=columns)
     return out
 
 

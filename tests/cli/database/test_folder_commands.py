@@ -41,7 +41,7 @@ def test_inspect_proposes_keys_and_asks(folder: Path, capsys: pytest.CaptureFixt
     found = json.loads(capsys.readouterr().out)
     assert found["rows"] == {"patients": 40, "visits": len(clinic()["visits"])}
     assert found["schema"]["foreign_keys"] == [{"table": "visits", "column": "patient_id", "parent": "patients"}]
-    assert "visits.patient_id" in found["questions"]
+    assert "visits.patient_id" not in found["questions"]  # the proposed foreign key answers it
     schema = DatabaseSchema.from_json(folder / "clinic.yaml")
     assert schema.primary_keys == {"patients": "patient_id", "visits": "visit_id"}
     assert schema.order == {"visits": "day"}

@@ -33,6 +33,15 @@ def test_keys_links_and_order_are_proposed() -> None:
     assert schema.children("people") == ("visits",)
 
 
+def test_a_proposed_foreign_key_has_no_question_of_its_own() -> None:
+    frames = tables()
+    alone = Schema.infer(frames["visits"])["person_id"]
+    linked = DatabaseSchema.infer(frames).tables["visits"]["person_id"]
+    assert "does it identify persons" in alone.question
+    assert linked.question == ""
+    assert linked.kind == alone.kind
+
+
 def test_numbers_that_happen_to_lie_among_keys_are_no_foreign_key() -> None:
     people = pd.DataFrame({"id": range(100), "children": [0, 1, 2, 3] * 25})
     visits = pd.DataFrame(
