@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
-from tabsynth.relations.order_evidence import extrapolated_rates
 
 MAX_SCAN_ROWS = 2500
 """Maximum rows on which candidates are searched; all rows then confirm them."""
@@ -26,9 +25,6 @@ MIN_IMPLICATION_ROWS = 60
 
 MIN_RIVAL_ROWS = 20
 """Minimum rows of a value whose rate serves as an estimate of the rate by chance."""
-
-SINGLE_RIVAL_SHARE = 0.4
-"""Share of the other tokens by chance, relative to that of a single rival, whose rate cannot be extrapolated."""
 
 MIN_EVIDENCE_ROWS = 12.0
 """Minimum number of rows that would violate an accepted dependency by chance."""
@@ -226,20 +222,14 @@ def _tables(
 
 
 def _rival_rates(block: Tokens, most: Tokens, single: Bools, start: Integers, size: Integers) -> Floats:
-    """Return the rate of each dependent token by chance: the largest among determinants that do not decide the slot.
+    """Return the largest rate of each dependent token among determinants that do not decide the slot.
 
-    If two columns are merely correlated, that rate is close to 1, and the dependency is no evidence of a rule. Of
-    several determinants, the two largest rates are extrapolated.
+    If two columns are merely correlated, that rate is close to 1, and the dependency is no evidence of a rule.
     """
     out = np.zeros(most.shape)
     for at in range(block.shape[1]):
         for token in np.unique(most[single[:, at], at]):
-            count, own = np.add.reduceat(block[:, at] == token, start), size[:, at]
-            rivals = ~single[:, at] & (own >= MIN_RIVAL_ROWS) & (count > 0)
-            if rivals.sum() > 1:
-                missing = (own - count).astype(np.float64)
-                rate = 1 - extrapolated_rates(missing[:, None], own.astype(np.float64), rivals[:, None])[0]
-            else:
-                rate = 1 - SINGLE_RIVAL_SHARE * (1 - (count / np.maximum(own, 1))[rivals].max(initial=0.0))
-            out[single[:, at] & (most[:, at] == token), at] = rate
+            rate = np.add.reduceat(block[:, at] == token, start) / np.maximum(size[:, at], 1)
+            others = rate[~single[:, at] & (size[:, at] >= MIN_RIVAL_ROWS)]
+            out[single[:, at] & (most[:, at] == token), at] = others.max(initial=0.0)
     return out

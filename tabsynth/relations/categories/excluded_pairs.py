@@ -25,6 +25,9 @@ MAX_TOKENS = 500
 MAX_ORDERED_TOKENS = 32
 """Maximum number of ordered tokens of a slot; only the pairs of one slot without order are searched."""
 
+MAX_SCALE_TOKENS = 12
+"""Maximum number of tokens of a slot without order that may be the steps of a scale."""
+
 MIN_ROWS = 50
 """Minimum rows of a table."""
 
@@ -95,8 +98,8 @@ def discover_excluded_pairs(
 ) -> Iterator[ExcludedPairs]:
     """Find the pairs of tokens that occur in no row, with enough evidence.
 
-    A pair is excluded if the rates of one token beside the other tokens of the second slot, extrapolated from the
-    smallest two, would lead one to expect ``MIN_EVIDENCE`` persons with the pair.
+    A pair is excluded if the smallest rates of one token beside the other tokens of the second slot would lead one to
+    expect ``MIN_EVIDENCE`` persons with the pair.
 
     Args:
         tokens: Shape (rows, slots), -1 where a row does not have the column.
@@ -114,20 +117,23 @@ def discover_excluded_pairs(
         return
     share = min(1.0, MAX_SCAN_ROWS / len(tokens))
     scan = tokens[:: max(1, len(tokens) // MAX_SCAN_ROWS)][:, used]
-    for one, other in _candidates(scan, [sizes[i] for i in used], [open_[i] or () for i in used], share):
+    scales = [n_ordered[i] > 0 or sizes[i] <= MAX_SCALE_TOKENS for i in used]
+    for one, other in _candidates(scan, [sizes[i] for i in used], [open_[i] or () for i in used], scales, share):
         i, j = used[one], used[other]
         if n_ordered[i] and n_ordered[j]:
             continue
         here = (tokens[:, i] >= 0) & (tokens[:, j] >= 0)
         own = None if persons is None else persons[here]
-        excluded = _excluded(*_counts(tokens[here, i], tokens[here, j], sizes[i], sizes[j], own))
+        excluded = _excluded(
+            *_counts(tokens[here, i], tokens[here, j], sizes[i], sizes[j], own), scales[one] and scales[other]
+        )
         excluded[list(open_[i] or ())], excluded[:, list(open_[j] or ())] = False, False
         if excluded.any():
             yield ExcludedPairs(i, j, excluded)
 
 
 def _candidates(
-    scan: Tokens, sizes: Sequence[int], open_: Sequence[Sequence[int]], share: float
+    scan: Tokens, sizes: Sequence[int], open_: Sequence[Sequence[int]], scales: Sequence[bool], share: float
 ) -> Iterator[tuple[int, int]]:
     """Yield the pairs of slots with excluded tokens in a sample of the rows."""
     start = np.append(0, np.cumsum(sizes))
@@ -141,7 +147,9 @@ def _candidates(
             counts = together[:, start[j] - start[i + 1] : start[j + 1] - start[i + 1]]
             counts[:, list(open_[j])] = 0
             # By chance a sample may contain half of the expected evidence.
-            if _excluded(counts, counts.sum(axis=1), counts.sum(axis=0), share / (1 + (share < 1))).any():
+            if _excluded(
+                counts, counts.sum(axis=1), counts.sum(axis=0), scales[i] and scales[j], share / (1 + (share < 1))
+            ).any():
                 yield i, j
 
 
@@ -162,13 +170,19 @@ def _persons(codes: Integers | Tokens, size: int, persons: Integers | None) -> F
     return np.bincount(codes, minlength=size).astype(np.float64)
 
 
-def _excluded(counts: Floats, first: Floats, second: Floats, share: float = 1.0) -> Bools:
+def _excluded(counts: Floats, first: Floats, second: Floats, scaled: bool, share: float = 1.0) -> Bools:
     """Return the pairs without persons that have enough evidence, given the persons of each pair and token."""
-    evidence = np.maximum(_evidence(counts, first, share), _evidence(counts.T, second, share).T)
+    evidence = np.maximum(_evidence(counts, first, scaled, share), _evidence(counts.T, second, scaled, share).T)
     return np.asarray((counts == 0) & (evidence >= MIN_EVIDENCE * share))
 
 
-def _evidence(counts: Floats, size: Floats, share: float) -> Floats:
-    """Return the persons expected with each pair if rates of the second token beside first ones are extrapolated."""
+def _evidence(counts: Floats, size: Floats, scaled: bool, share: float) -> Floats:
+    """Return the persons with each pair expected from the smallest rates of the second token beside first ones.
+
+    Distant steps of one scale are rarely together: with ``scaled``, the rates are extrapolated.
+    """
     rivals = (counts > 0) & (size >= MIN_RIVAL_PERSONS * share)[:, None]
-    return np.asarray(size[:, None] * extrapolated_rates(counts, size, rivals))
+    if scaled:
+        return np.asarray(size[:, None] * extrapolated_rates(counts, size, rivals))
+    least = np.where(rivals, counts / np.maximum(size, 1)[:, None], np.inf).min(axis=0)
+    return np.asarray(size[:, None] * np.where(np.isinf(least), 0.0, least))
