@@ -160,7 +160,11 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     if gap == 0:
         smooth = max(smooth, smooth_violations(np.sort(log_ratios(first, second, step)), 0.0))
     evidence = min(every, smooth)
-    far = gap == 0 and independent >= max(MIN_OVERLAP_SHARE * len(margin), MIN_EVIDENCE_ROWS) and tail_rows(margin) <= MAX_TAIL_ROWS
+    far = (
+        gap == 0
+        and independent >= max(MIN_OVERLAP_SHARE * len(margin), MIN_EVIDENCE_ROWS)
+        and tail_rows(margin) <= MAX_TAIL_ROWS
+    )
     needed = MIN_EVIDENCE_ROWS if gap == 0 else MIN_BOUND_EVIDENCE_ROWS
     if every < needed or (evidence < needed and not far):
         return None
