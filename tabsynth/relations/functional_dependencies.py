@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
+from tabsynth.relations.order_evidence import MAX_SCALE_TOKENS, extrapolated_rates
 
 MAX_SCAN_ROWS = 2500
 """Maximum rows on which candidates are searched; all rows then confirm them."""
@@ -25,6 +26,9 @@ MIN_IMPLICATION_ROWS = 60
 
 MIN_RIVAL_ROWS = 20
 """Minimum rows of a value whose rate serves as an estimate of the rate by chance."""
+
+SINGLE_RIVAL_SHARE = 0.4
+"""Share of other tokens by chance, relative to that of a single rival, which cannot be extrapolated."""
 
 MIN_EVIDENCE_ROWS = 12.0
 """Minimum number of rows that would violate an accepted dependency by chance."""
@@ -202,7 +206,8 @@ def _tables(
     strong = single & (size >= least_rows * needed) & (size * (1 - follows) >= MIN_EVIDENCE_ROWS * needed)
     some = np.flatnonzero(strong.any(axis=0) & ~complete)
     if len(some):
-        rival = _rival_rates(block[:, some], most[:, some], single[:, some], start, size[:, some])
+        scaled = size_of_determinant <= MAX_SCALE_TOKENS
+        rival = _rival_rates(block[:, some], most[:, some], single[:, some], start, size[:, some], scaled)
         strong[:, some] &= size[:, some] * (1 - rival) >= MIN_EVIDENCE_ROWS * needed
     out: list[npt.NDArray[np.int32] | None] = []
     for at in range(len(dependents)):
@@ -221,15 +226,24 @@ def _tables(
     return out
 
 
-def _rival_rates(block: Tokens, most: Tokens, single: Bools, start: Integers, size: Integers) -> Floats:
+def _rival_rates(block: Tokens, most: Tokens, single: Bools, start: Integers, size: Integers, scaled: bool) -> Floats:
     """Return the largest rate of each dependent token among determinants that do not decide the slot.
 
-    If two columns are merely correlated, that rate is close to 1, and the dependency is no evidence of a rule.
+    If two columns are merely correlated, that rate is close to 1, and the dependency is no evidence of a rule. Distant
+    steps of one scale rarely have different tokens: with ``scaled``, the largest two rates are extrapolated.
     """
     out = np.zeros(most.shape)
     for at in range(block.shape[1]):
         for token in np.unique(most[single[:, at], at]):
-            rate = np.add.reduceat(block[:, at] == token, start) / np.maximum(size[:, at], 1)
-            others = rate[~single[:, at] & (size[:, at] >= MIN_RIVAL_ROWS)]
-            out[single[:, at] & (most[:, at] == token), at] = others.max(initial=0.0)
+            count, own = (
+                np.add.reduceat(block[:, at] == token, start).astype(np.float64),
+                size[:, at].astype(np.float64),
+            )
+            rivals = ~single[:, at] & (own >= MIN_RIVAL_ROWS) & (count > 0)
+            rate = (count / np.maximum(own, 1))[rivals].max(initial=0.0)
+            if scaled and rivals.sum() > 1:
+                rate = 1 - extrapolated_rates((own - count)[:, None], own, rivals[:, None])[0]
+            elif scaled:
+                rate = 1 - SINGLE_RIVAL_SHARE * (1 - rate)
+            out[single[:, at] & (most[:, at] == token), at] = rate
     return out

@@ -13,6 +13,9 @@ MIN_STEPS = 100
 MIN_MASS_SHARE, MIN_MASS_RATIO = 0.05, 5.0
 """Minimum share of the rows with one number that is a point mass, and minimum ratio to the rows of its neighbours."""
 
+MAX_SCALE_TOKENS = 12
+"""Maximum number of tokens of a slot without order that may be the steps of a scale."""
+
 N_NEWTON_STEPS, MAX_NEWTON_STEP, RIDGE = 20, 3.0, 1e-2
 """Number and maximum size of the Newton steps of a logistic regression, and its penalty, which bounds its weights."""
 

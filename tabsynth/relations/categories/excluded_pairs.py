@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from tabsynth.common.arrays import Bools, Floats, Integers, Tokens
-from tabsynth.relations.order_evidence import extrapolated_rates
+from tabsynth.relations.order_evidence import MAX_SCALE_TOKENS, extrapolated_rates
 
 MAX_SCAN_ROWS = 2500
 """Maximum rows on which candidates are searched; all rows then confirm them."""
@@ -24,9 +24,6 @@ MAX_TOKENS = 500
 
 MAX_ORDERED_TOKENS = 32
 """Maximum number of ordered tokens of a slot; only the pairs of one slot without order are searched."""
-
-MAX_SCALE_TOKENS = 12
-"""Maximum number of tokens of a slot without order that may be the steps of a scale."""
 
 MIN_ROWS = 50
 """Minimum rows of a table."""
