@@ -7,7 +7,6 @@ import csv
 import gzip
 import io
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,6 +74,14 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
         SourceError: Unknown or undetectable encoding, or a separator that is not a single character.
         DataError: Backslashes precede quotes, and other characters too.
     """
+    dialect, note = _detect(path, separator, encoding, usual)
+    if note:
+        warn_caller(f"{path.name} is read as {note}")
+    return dialect
+
+
+def _detect(path: Path, separator: str | None, encoding: str | None, usual: str) -> tuple[Dialect, str]:
+    """Return the properties of a file, and what is unusual about them; see ``detect_dialect``."""
     check_separator(separator)
     sample, whole = _read_sample(path)
     _check_content(path, sample)
@@ -94,13 +101,11 @@ def detect_dialect(path: Path, separator: str | None, encoding: str | None, *, u
         notes.append('having backslashes before quotes inside fields (\\")')
         _check_escapes(path, dialect)
     if not notes and separator is None and (other := _other_separator(text)):
-        notes = [f"a single column: if {other!r} separates fields, give separator={other!r}"]
-        warn_caller(f"{path.name} is read as {notes[0]}")
-    elif notes:
-        options = "encoding= or separator= (--encoding, --separator)"
-        advice = "" if dialect.escaped and len(notes) == 1 else f"; give {options} where that is wrong"
-        warn_caller(f"{path.name} is read as {' and '.join(notes)}{advice}")
-    return dialect
+        return dialect, f"a single column: if {other!r} separates fields, give separator={other!r}"
+    if not notes or (dialect.escaped and len(notes) == 1):
+        return dialect, "".join(notes)
+    options = "encoding= or separator= (--encoding, --separator)"
+    return dialect, f"{' and '.join(notes)}; give {options} where that is wrong"
 
 
 def check_separator(separator: str | None) -> None:
@@ -111,9 +116,7 @@ def check_separator(separator: str | None) -> None:
 
 def separator_of(path: Path, *, usual: str) -> str:
     """Return the detected separator of a file that was read before."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return detect_dialect(path, None, None, usual=usual).separator
+    return _detect(path, None, None, usual)[0].separator
 
 
 def _read_sample(path: Path) -> tuple[bytes, bool]:

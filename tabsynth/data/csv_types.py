@@ -202,7 +202,8 @@ def _to_objects(text: pa.Array) -> pd.Series:
 
 def _cast_numbers(values: pd.Series, column: Numeric) -> pd.Series:
     """Return the numbers as float, or as integers if neither schema nor values have decimals."""
-    if pd.api.types.is_bool_dtype(values.dtype):
+    formatted = column.format is not None and values.dtype == np.float64  # floats, as where the format is inferred
+    if formatted or pd.api.types.is_bool_dtype(values.dtype):
         return values
     try:
         data = pd.to_numeric(values)

@@ -156,7 +156,7 @@ MUTATIONS: dict[str, tuple[Mutation, Check]] = {
         lambda _: rates.test_holm_keeps_the_family(),
     ),
     "ends of a column taken from rows": (
-        put(quantile_bins, "_round_ends", lambda raw, who, values, *rest: (float(values[0]), float(values[-1]))),
+        put(quantile_bins, "round_ends", lambda raw, who, values, *rest: (float(values[0]), float(values[-1]))),
         lambda _: numbers.test_the_ends_of_a_column_are_not_values_of_single_persons(),
     ),
     "ends of bins taken from rows": (

@@ -25,7 +25,7 @@ def sites(seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     source = rng.choice(["a", "b", "c"], ROWS, p=[0.4, 0.4, 0.2])
     severe = rng.random(ROWS) < np.select([source == "a", source == "b"], [0.2, 0.6], 0.9)
     marker = np.where(rng.random(ROWS) < np.where(severe, 0.9, 0.1), "high", "low").astype(object)
-    dose = np.round(rng.normal(np.where(severe, 40.0, 20.0), 3.0), 1)
+    dose = np.round(rng.normal(np.where(severe, 40.0, 20.0), 5.0), 1)
     here = source == "a"
     marker[~here] = None
     frame = pd.DataFrame({"_source": source, "severe": severe, "marker": marker, "dose": dose})

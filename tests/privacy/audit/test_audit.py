@@ -210,7 +210,7 @@ def test_ties_are_no_evidence() -> None:
     assert epsilon_from_scores(np.zeros(2000), member, 1e-6)[0] < 0.3
     kind, text = judge_claim(Claim(1.0, 1e-6, 0.5, 8.0, 0.7), ["Near copies 3 %"])
     assert kind == "INCONCLUSIVE"
-    assert "Training rows are recognised beyond chance (near copies 3 %)" in text
+    assert "Training rows are recognised beyond chance by near copies 3 %" in text
 
 
 @pytest.mark.slow

@@ -83,7 +83,7 @@ def test_a_small_table_of_correlated_columns_keeps_its_correlations() -> None:
     model = MaskedSynthesizer(epochs=10).fit(real.iloc[:200], seed=0, progress=False)
     fresh = real.iloc[200:]
     pooled, drawn = model.log_prob(fresh).mean(), model.sample(300, seed=1)
-    assert np.abs(drawn.corr() - real.corr()).to_numpy().mean() < 0.08
+    assert np.abs(drawn.corr() - real.corr()).to_numpy().mean() < 0.1
     assert (drawn.round(2) == drawn).to_numpy().all()
     model.copula_ = None
     assert pooled > model.log_prob(fresh).mean() + 3
