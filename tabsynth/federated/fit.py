@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.federated.lockstep import Query, run_fit
 from tabsynth.federated.plan import FederatedPlan
+from tabsynth.federated.replicated_fit import Query, run_fit
 from tabsynth.federated.secure_sum import SecureSum
 from tabsynth.federated.transport import Transport
 from tabsynth.privacy.mechanisms.distributed_noise import charge_summed_counts

@@ -18,8 +18,8 @@ import pandas as pd
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import PrivacyError, TabsynthError
 from tabsynth.federated import masking
-from tabsynth.federated.lockstep import Query, next_query
 from tabsynth.federated.plan import FederatedPlan
+from tabsynth.federated.replicated_fit import Query, next_query
 from tabsynth.federated.secret_sharing import split_secret
 from tabsynth.federated.transport import decode_message, encode_message
 from tabsynth.privacy.accounting.ledger_entry import Entry

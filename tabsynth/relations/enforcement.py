@@ -164,14 +164,14 @@ class Relations:
         labelled = dict.fromkeys(name for rule in self.rules for name in rule.columns if name not in coders)
         values = {name: rule_values(codec, name, codec.column_tokens(tokens, name)) for name in labelled}
         computed = {relation.column for relation in self.arithmetic}
-        pins: dict[str, Bools] = dict(fixed)
+        fixed_cells: dict[str, Bools] = dict(fixed)
         for name in labelled:
             at = codec.positions(name)
             held = np.zeros((len(tokens), 1), bool) if fixed_tokens is None else fixed_tokens[:, at]
-            pins[name] = np.asarray(held.any(axis=1))
+            fixed_cells[name] = np.asarray(held.any(axis=1))
         out = {**numbers, **values}
         for _ in range(MAX_ROUNDS):
-            out = repair(self.rules, out, coders, pins, computed, rng, ranges)
+            out = repair(self.rules, out, coders, fixed_cells, computed, rng, ranges)
             if self.arithmetic:  # a computed column may violate a rule again
                 out |= enforce(self.arithmetic, coders, {name: out[name] for name in numbers}, fixed, clip=False)
             if not self.arithmetic or all_hold(self.rules, out, len(tokens)).all():

@@ -17,7 +17,7 @@ from tabsynth.relations.categories.group_bounds import GroupBoundsRule
 from tabsynth.relations.conditional.conditions import condition_from_state
 from tabsynth.relations.conditional.elapsed import ElapsedRule
 from tabsynth.relations.conditional.rules import CauseRule, CountRule, DecimalsRule, ThresholdRule
-from tabsynth.relations.decided_columns import CalendarRule, LookupRule
+from tabsynth.relations.determined_columns import CalendarRule, LookupRule
 from tabsynth.relations.formulas.expressions import formula_from_state
 from tabsynth.relations.formulas.rule import FormulaRule
 from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule, Values

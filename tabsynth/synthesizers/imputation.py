@@ -18,7 +18,7 @@ from tabsynth.relations.declared.satisfy import satisfy, satisfy_keys
 from tabsynth.synthesizers.options import SampleContext
 from tabsynth.synthesizers.sampling.autoregressive import AutoregressiveSampler
 from tabsynth.synthesizers.sampling.conditions import Conditions, present_only
-from tabsynth.synthesizers.sampling.declared_rules import pins_of
+from tabsynth.synthesizers.sampling.declared_rules import fixed_cells_of
 from tabsynth.synthesizers.sampling.discriminator_selection import CHUNK_ROWS
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
 
@@ -74,9 +74,9 @@ def impute_rows(
     )
     rows = conditions.finish(rows, codec)
     rules = RuleSet.of(synthesizer.schema_)
-    pins = pins_of(conditions, codec, rules)
-    rows = satisfy(rules, rows, codec, pins, how.rng, strict=False)
-    return satisfy_keys(rules, rows, codec, pins, how.rng, strict=False)
+    fixed_cells = fixed_cells_of(conditions, codec, rules)
+    rows = satisfy(rules, rows, codec, fixed_cells, how.rng, strict=False)
+    return satisfy_keys(rules, rows, codec, fixed_cells, how.rng, strict=False)
 
 
 def slotwise_predictor(synthesizer: TokenSynthesizer, model: ConditionalModel) -> Predictor:

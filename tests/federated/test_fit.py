@@ -15,7 +15,7 @@ import tabsynth
 from tabsynth.common.arrays import Floats
 from tabsynth.errors import PrivacyError
 from tabsynth.federated import FederatedPlan, InProcessTransport, Site, SiteLostError, fit_federated
-from tabsynth.federated.lockstep import Query, SummedCounts, next_query, run_fit
+from tabsynth.federated.replicated_fit import Query, SummedCounts, next_query, run_fit
 from tabsynth.federated.secure_sum import SecureSum
 from tabsynth.federated.transport import decode_message, encode_message
 from tabsynth.privacy.accounting.ledger import PrivacyLedger

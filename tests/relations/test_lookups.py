@@ -12,7 +12,7 @@ import pytest
 import tabsynth
 from tabsynth.codec import Codec
 from tabsynth.data import Table
-from tabsynth.relations.decided_columns import LookupRule
+from tabsynth.relations.determined_columns import LookupRule
 from tabsynth.relations.enforcement import Relations
 from tabsynth.schema import Identifier, Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer

@@ -11,7 +11,7 @@ import pandas as pd
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, value_series
 from tabsynth.common.arrays import Bools, Floats
-from tabsynth.relations.declared.donors import Columns
+from tabsynth.relations.declared.hot_deck import Columns
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.constraints.base import is_missing

@@ -14,7 +14,7 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats
 from tabsynth.schema.columns import Column, Datetime, Numeric, to_naive_utc
-from tabsynth.schema.constraints.forms import LinearForm, ProductForm, spell_sum
+from tabsynth.schema.constraints.linear_forms import LinearForm, ProductForm, spell_sum
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import schema_steps
 

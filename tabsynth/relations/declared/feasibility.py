@@ -14,7 +14,7 @@ from tabsynth.relations.declared.equations import declared_bounds
 from tabsynth.relations.declared.rule_set import numeric_forms
 from tabsynth.relations.declared.solver import find_contradiction
 from tabsynth.schema.constraints import Constraint, RefusedRule
-from tabsynth.schema.constraints.forms import LinearForm
+from tabsynth.schema.constraints.linear_forms import LinearForm
 from tabsynth.schema.schema import Schema
 
 STRICT = 1e-6

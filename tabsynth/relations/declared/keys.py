@@ -11,8 +11,8 @@ import numpy as np
 
 from tabsynth.common.arrays import Bools, Integers
 from tabsynth.errors import InputError
-from tabsynth.relations.declared.donors import Columns, put, take
 from tabsynth.relations.declared.grids import Grid
+from tabsynth.relations.declared.hot_deck import Columns, put, take
 from tabsynth.schema.constraints import Unique
 from tabsynth.schema.constraints.base import is_missing
 

@@ -10,7 +10,7 @@ import numpy as np
 from tabsynth.common.arrays import Bools, Floats
 from tabsynth.relations.declared.equations import Equation
 from tabsynth.relations.declared.grids import Grid
-from tabsynth.schema.constraints.forms import LinearForm
+from tabsynth.schema.constraints.linear_forms import LinearForm
 
 Columns = dict[str, Any]
 

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from tabsynth.common.arrays import Bools, Integers
-from tabsynth.relations.declared.donors import Check, Columns, combine_donors, put, replace_from_donors, take
+from tabsynth.relations.declared.fixed_cells import FixedCells
 from tabsynth.relations.declared.grids import Grid
-from tabsynth.relations.declared.pins import Pins
+from tabsynth.relations.declared.hot_deck import Check, Columns, combine_donors, put, replace_from_donors, take
 from tabsynth.relations.declared.propagation import propagate, reflect
 from tabsynth.relations.declared.rule_set import Component, RuleSet
 from tabsynth.schema.constraints.base import is_missing, present
@@ -44,22 +44,24 @@ class Repair:
     more: Callable[[], Columns] | None = None
     repaired: list[int] = field(default_factory=list)
 
-    def run(self, values: Columns, pins: Pins) -> Integers:
+    def run(self, values: Columns, fixed_cells: FixedCells) -> Integers:
         """Repair rows in place; return the rows that still violate a rule.
 
         Args:
             values: The columns of the rules and the derived ones.
-            pins: Cells that must not change.
+            fixed_cells: Cells that must not change.
         """
         drawn = {name: cells.copy() for name, cells in values.items() if name in self.grids}
-        grids = {name: grid.within(*pins.bounds.get(name, (-np.inf, np.inf))) for name, grid in self.grids.items()}
+        grids = {
+            name: grid.within(*fixed_cells.bounds.get(name, (-np.inf, np.inf))) for name, grid in self.grids.items()
+        }
         self._fill_derived(values)
-        propagate(values, self.rules.equations, pins.decided_cells(self.rules.columns, size_of(values)), grids)
+        propagate(values, self.rules.equations, fixed_cells.decided_cells(self.rules.columns, size_of(values)), grids)
         satisfied = {id(rule): rule.holds(values, self.rules.steps) for rule in self.rules.rules}
         self.repaired[:] = [int((~satisfied[id(rule)]).sum()) for rule in self.rules.rules]
         left = np.zeros(size_of(values), bool)
         for component in self.rules.components:
-            part = _ComponentRepair(self, component, pins, grids)
+            part = _ComponentRepair(self, component, fixed_cells, grids)
             left[part.run(values, drawn, [satisfied[id(rule)] for rule in component.rules])] = True
         return np.flatnonzero(left)
 
@@ -90,13 +92,13 @@ class _ComponentRepair:
     Attributes:
         repair: The repair of the whole rule set.
         component: The rules, their columns and equations.
-        pins: Cells that must not change.
+        fixed_cells: Cells that must not change.
         grids: The possible values of each column under the conditions.
     """
 
     repair: Repair
     component: Component
-    pins: Pins
+    fixed_cells: FixedCells
     grids: dict[str, Grid]
 
     def run(self, values: Columns, drawn: Columns, satisfied: Sequence[Bools]) -> Integers:
@@ -107,10 +109,10 @@ class _ComponentRepair:
             drawn: The columns as they were sampled.
             satisfied: The rows that satisfy each rule, shape (n,) each.
         """
-        state = np.stack([*satisfied, self._inside(values, self.pins)])
+        state = np.stack([*satisfied, self._inside(values, self.fixed_cells)])
         if state.all():
             return np.zeros(0, np.int64)
-        state = self._state(values, self.pins, state, self._set_determined(values, self.pins, {}))
+        state = self._state(values, self.fixed_cells, state, self._set_determined(values, self.fixed_cells, {}))
         rows = np.flatnonzero(~state.all(axis=0))
         if len(rows) and self.component.equations:
             self._correct_numbers(values, drawn, rows, state)
@@ -123,16 +125,16 @@ class _ComponentRepair:
         rows = rows[~np.logical_and.reduce([one.form.holds(held, steps) for one in self.component.equations])]
         if not len(rows):
             return
-        pins = self.pins.of_rows(rows)
-        fixed = {name: pins.fixed(name, len(rows)) for name in self.component.columns}
+        fixed_cells = self.fixed_cells.of_rows(rows)
+        fixed = {name: fixed_cells.fixed(name, len(rows)) for name in self.component.columns}
         before = {name: drawn[name] for name in self.component.columns if name in drawn}
         left = np.ones(len(rows), bool)
         for trial in (take(values, rows) | take(before, rows), take(values, rows)):
-            known = self._state(trial, pins)
+            known = self._state(trial, fixed_cells)
             for _ in range(MAX_SWEEPS):
                 if known.all() or not reflect(trial, self.component.equations, fixed, self.grids):
                     break
-                known = self._state(trial, pins, known, self._computed)
+                known = self._state(trial, fixed_cells, known, self._computed)
             met = left & known.all(axis=0)
             put(values, rows, {name: trial[name] for name in self.component.columns}, met)
             state[:, rows[met]] = known[:, met]
@@ -149,11 +151,11 @@ class _ComponentRepair:
         pool = take(everything, np.flatnonzero(state.all(axis=0)))
         if size_of(pool) < MIN_DONORS and self.repair.extra is not None:
             extra = {name: cells.copy() for name, cells in self.repair.extra.items()}
-            everyone = Pins({}, self.pins.restricted, self.pins.bounds)
+            everyone = FixedCells({}, self.fixed_cells.restricted, self.fixed_cells.bounds)
             self._complete(extra, everyone, {})
             met = self._state(extra, everyone).all(axis=0)
             pool = {name: np.concatenate([cells, extra[name][met]]) for name, cells in pool.items()}
-        free = {name: ~self.pins.fixed(name, size_of(values)) for name in names}
+        free = {name: ~self.fixed_cells.fixed(name, size_of(values)) for name in names}
         rng = self.repair.rng
         for at, rule in enumerate(self.component.rules):
             broken = rows[~state[at, rows]]
@@ -187,32 +189,32 @@ class _ComponentRepair:
         """
 
         def check(trial: Columns, rows: Integers, replaced: Sequence[str]) -> Bools:
-            pins, before = self.pins.of_rows(rows), state[:, rows]
-            changed = self._complete(trial, pins, {name: np.ones(len(rows), bool) for name in replaced})
-            after = self._state(trial, pins, before, {*replaced, *changed})
+            fixed_cells, before = self.fixed_cells.of_rows(rows), state[:, rows]
+            changed = self._complete(trial, fixed_cells, {name: np.ones(len(rows), bool) for name in replaced})
+            after = self._state(trial, fixed_cells, before, {*replaced, *changed})
             good = after.all(axis=0) if at is None else after[at] & (after | ~before).all(axis=0)
             state[:, rows[good]] = after[:, good]
             return np.asarray(good, dtype=bool)
 
         return check
 
-    def _complete(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> set[str]:
+    def _complete(self, values: Columns, fixed_cells: FixedCells, stays: dict[str, Bools]) -> set[str]:
         """Solve the equations and set determined cells, in place; return the columns that may have changed."""
-        propagate(values, self.component.equations, self._decided(values, pins, stays), self.grids)
-        return self._computed | self._set_determined(values, pins, stays)
+        propagate(values, self.component.equations, self._decided(values, fixed_cells, stays), self.grids)
+        return self._computed | self._set_determined(values, fixed_cells, stays)
 
     @cached_property
     def _computed(self) -> set[str]:
         """The columns of the equations."""
         return {name for equation in self.component.equations for name in equation.columns}
 
-    def _decided(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> dict[str, Bools]:
-        cells = pins.decided_cells(self.component.columns, size_of(values))
+    def _decided(self, values: Columns, fixed_cells: FixedCells, stays: dict[str, Bools]) -> dict[str, Bools]:
+        cells = fixed_cells.decided_cells(self.component.columns, size_of(values))
         return {name: decided | stays[name] if name in stays else decided for name, decided in cells.items()}
 
-    def _set_determined(self, values: Columns, pins: Pins, stays: dict[str, Bools]) -> set[str]:
+    def _set_determined(self, values: Columns, fixed_cells: FixedCells, stays: dict[str, Bools]) -> set[str]:
         """Set the cells that other cells determine, in place; return the columns that may have changed."""
-        decided, changed = self._decided(values, pins, stays), set[str]()
+        decided, changed = self._decided(values, fixed_cells, stays), set[str]()
         for _ in range(MAX_SWEEPS):
             moved = set[str]()
             for rule in self.component.rules:
@@ -232,29 +234,31 @@ class _ComponentRepair:
             changed |= moved | self._computed
         return changed
 
-    def _state(self, values: Columns, pins: Pins, before: Bools | None = None, changed: Collection[str] = ()) -> Bools:
+    def _state(
+        self, values: Columns, fixed_cells: FixedCells, before: Bools | None = None, changed: Collection[str] = ()
+    ) -> Bools:
         """Return whether each row satisfies each rule and, last, the ranges of the columns, shape (rules + 1, n).
 
         With the state before a change, only the rules of changed columns are evaluated.
         """
         steps, rules = self.repair.rules.steps, self.component.rules
         if before is None:
-            return np.stack([*(rule.holds(values, steps) for rule in rules), self._inside(values, pins)])
+            return np.stack([*(rule.holds(values, steps) for rule in rules), self._inside(values, fixed_cells)])
         out = before.copy()
         for at, rule in enumerate(rules):
             if not set(rule.columns).isdisjoint(changed):
                 out[at] = rule.holds(values, steps)
         if not self.grids.keys().isdisjoint(changed):
-            out[-1] = self._inside(values, pins)
+            out[-1] = self._inside(values, fixed_cells)
         return out
 
-    def _inside(self, values: Columns, pins: Pins) -> Bools:
+    def _inside(self, values: Columns, fixed_cells: FixedCells) -> Bools:
         """Return the rows in which all numbers are within their ranges, missing or fixed, shape (n,)."""
         inside = np.ones(size_of(values), bool)
         for name in self.component.columns:
             if name in self.grids:
                 cells = values[name]
-                inside &= self.grids[name].inside(cells) | np.isnan(cells) | pins.fixed(name, len(cells))
+                inside &= self.grids[name].inside(cells) | np.isnan(cells) | fixed_cells.fixed(name, len(cells))
         return inside
 
 

@@ -17,7 +17,7 @@ from tabsynth.relations.declared.equations import DerivedColumn, Equation, Form,
 from tabsynth.relations.declared.grids import Grid, column_grid
 from tabsynth.schema.columns import Datetime, Identifier, Numeric
 from tabsynth.schema.constraints import Constraint, Expression, IfThen, Lookup, MissingWhen, RefusedRule, Unique, Values
-from tabsynth.schema.constraints.forms import LinearForm
+from tabsynth.schema.constraints.linear_forms import LinearForm
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import row_values, schema_steps
 

@@ -13,9 +13,9 @@ from tabsynth.codec.pandas_dtypes import dtype_name
 from tabsynth.common.arrays import Bools, Integers
 from tabsynth.errors import ConditionError
 from tabsynth.relations.declared.cells import read_columns, read_context, write_columns
-from tabsynth.relations.declared.donors import Columns, put, take
+from tabsynth.relations.declared.fixed_cells import FixedCells
+from tabsynth.relations.declared.hot_deck import Columns, put, take
 from tabsynth.relations.declared.keys import make_unique
-from tabsynth.relations.declared.pins import Pins
 from tabsynth.relations.declared.repair import Repair
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.schema.columns import Datetime
@@ -33,7 +33,7 @@ def satisfy(
     rules: RuleSet,
     frame: pd.DataFrame,
     codec: Codec,
-    pins: Pins,
+    fixed_cells: FixedCells,
     rng: np.random.Generator,
     *,
     more: Callable[[Integers], pd.DataFrame] | None = None,
@@ -45,7 +45,7 @@ def satisfy(
         rules: The rules.
         frame: Sampled rows, with the derived columns.
         codec: The codec of the rows.
-        pins: Cells that a condition fixes or restricts.
+        fixed_cells: Cells that a condition fixes or restricts.
         rng: Random generator.
         more: Samples the rows at given positions again.
         strict: Raise if rows cannot be repaired; otherwise they are returned unchanged.
@@ -53,7 +53,7 @@ def satisfy(
     Raises:
         ConditionError: Some rows cannot be repaired, as when conditions contradict the rules.
     """
-    out, left, _ = _run(rules, frame, codec, pins, rng, more)
+    out, left, _ = _run(rules, frame, codec, fixed_cells, rng, more)
     if strict and len(left):
         values = read_columns(rules, frame.assign(**{name: out[name] for name in rules.columns}).iloc[left])
         broken = [rule.describe() for rule in rules.rules if not rule.holds(values, rules.steps).all()]
@@ -66,7 +66,7 @@ def satisfy(
 
 def count_repairs(rules: RuleSet, frame: pd.DataFrame, codec: Codec, rng: np.random.Generator) -> list[float]:
     """Return the share of sampled rows in which each rule on single rows had to be repaired."""
-    *_, repaired = _run(rules, frame, codec, Pins(), rng, None)
+    *_, repaired = _run(rules, frame, codec, FixedCells(), rng, None)
     return [count / max(len(frame), 1) for count in repaired]
 
 
@@ -74,7 +74,7 @@ def satisfy_keys(
     rules: RuleSet,
     frame: pd.DataFrame,
     codec: Codec,
-    pins: Pins,
+    fixed_cells: FixedCells,
     rng: np.random.Generator,
     *,
     strict: bool = True,
@@ -89,7 +89,7 @@ def satisfy_keys(
     plain = _plain(rules)
     values = read_columns(plain, frame)
     before = {name: cells.copy() for name, cells in values.items()}
-    free = {name: ~pins.decided(name, len(frame)) for name in rules.columns}
+    free = {name: ~fixed_cells.decided(name, len(frame)) for name in rules.columns}
     for key in rules.repeatable_keys:
         make_unique(key, values, free, rules.grids(codec), lambda trial, _: rules.hold(trial), rng, strict=strict)
     return write_columns(plain, frame, codec.dtypes, before, values)
@@ -168,8 +168,8 @@ def repair_frame(
     before = {name: cells.copy() for name, cells in values.items()}
     for one in rules.derived:
         values[one.name] = np.where(one.form.holds(values, rules.steps), one.measure(values) / one.scale, np.nan)
-    pins = Pins({name: ~broken | (name in held) for name in rules.columns})
-    Repair(rules, rules.grids(None), rng, lambda: read_context(rules, frame)).run(values, pins)
+    fixed_cells = FixedCells({name: ~broken | (name in held) for name in rules.columns})
+    Repair(rules, rules.grids(None), rng, lambda: read_context(rules, frame)).run(values, fixed_cells)
     return write_columns(_plain(rules), frame, _dtypes(rules, frame), before, values)
 
 
@@ -186,7 +186,7 @@ def _run(
     rules: RuleSet,
     frame: pd.DataFrame,
     codec: Codec,
-    pins: Pins,
+    fixed_cells: FixedCells,
     rng: np.random.Generator,
     more: Callable[[Integers], pd.DataFrame] | None,
 ) -> tuple[pd.DataFrame, Integers, list[int]]:
@@ -204,5 +204,5 @@ def _run(
 
     donors = None if more is None else draw_more
     repair = Repair(rules, rules.grids(codec), rng, lambda: read_context(rules, frame), donors)
-    left = repair.run(values, pins)
+    left = repair.run(values, fixed_cells)
     return write_columns(rules, frame, codec.dtypes, before, values), left, repair.repaired

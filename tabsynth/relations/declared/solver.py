@@ -21,7 +21,7 @@ from tabsynth.schema.constraints import (
     OneOf,
     Range,
 )
-from tabsynth.schema.constraints.forms import LinearForm
+from tabsynth.schema.constraints.linear_forms import LinearForm
 from tabsynth.schema.constraints.recognition import column_name, conjuncts
 from tabsynth.schema.expressions import Formula
 from tabsynth.schema.schema import Schema

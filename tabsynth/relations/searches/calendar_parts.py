@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.relations.decided_columns import PARTS, CalendarRule, calendar_part
+from tabsynth.relations.determined_columns import PARTS, CalendarRule, calendar_part
 from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.relations.searches.lookups import lookup_evidence, single_valued, value_table

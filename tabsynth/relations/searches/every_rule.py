@@ -7,7 +7,7 @@ from itertools import combinations
 
 from tabsynth.common.arrays import Floats
 from tabsynth.relations.conditional.elapsed import ElapsedRule
-from tabsynth.relations.decided_columns import CalendarRule, LookupRule
+from tabsynth.relations.determined_columns import CalendarRule, LookupRule
 from tabsynth.relations.formulas.rule import FormulaRule
 from tabsynth.relations.row_rule_discovery import MIN_ROWS, discover_date_orders, discover_rules
 from tabsynth.relations.row_rules import BandRule, OrderRule

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.relations.decided_columns import LookupRule
+from tabsynth.relations.determined_columns import LookupRule
 from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS, MIN_ROWS
 from tabsynth.relations.rule_columns import Columns
 

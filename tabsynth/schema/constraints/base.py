@@ -12,7 +12,7 @@ import pandas as pd
 from tabsynth.common.arrays import Bools
 from tabsynth.errors import SchemaError
 from tabsynth.schema.columns import Column
-from tabsynth.schema.constraints.forms import LinearForm, ProductForm
+from tabsynth.schema.constraints.linear_forms import LinearForm, ProductForm
 
 Values = Mapping[str, Any]
 """Columns as arrays, shape (n,): numbers as float64, dates as days since 1970 (both NaN where missing), the rest as

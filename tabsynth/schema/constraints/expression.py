@@ -11,7 +11,7 @@ import numpy as np
 from tabsynth.common.arrays import Bools, Floats
 from tabsynth.errors import InputError, SchemaError
 from tabsynth.schema.constraints.base import NO_STEPS, Constraint, Determined, Steps, Values, is_missing, present
-from tabsynth.schema.constraints.forms import MAX_ROUNDING_STEPS, RELATIVE_PRECISION, LinearForm
+from tabsynth.schema.constraints.linear_forms import MAX_ROUNDING_STEPS, RELATIVE_PRECISION, LinearForm
 from tabsynth.schema.constraints.recognition import assignments, computed_columns, linear_forms_of
 from tabsynth.schema.expressions import Formula
 

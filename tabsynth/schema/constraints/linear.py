@@ -18,7 +18,7 @@ from tabsynth.schema.constraints.base import (
     Values,
     check_number,
 )
-from tabsynth.schema.constraints.forms import LinearForm, ProductForm
+from tabsynth.schema.constraints.linear_forms import LinearForm, ProductForm
 
 
 class Formal(Constraint):

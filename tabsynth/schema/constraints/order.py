@@ -20,8 +20,8 @@ from tabsynth.schema.constraints.base import (
     is_missing,
     plain_mapping,
 )
-from tabsynth.schema.constraints.forms import LinearForm
 from tabsynth.schema.constraints.linear import Formal, check_comparable
+from tabsynth.schema.constraints.linear_forms import LinearForm
 
 
 @dataclass(frozen=True, kw_only=True)

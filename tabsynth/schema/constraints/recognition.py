@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from tabsynth.schema.constraints.forms import LinearForm
+from tabsynth.schema.constraints.linear_forms import LinearForm
 
 Terms = dict[str, float]
 

@@ -21,7 +21,7 @@ from tabsynth.common.arrays import Arrays, Integers
 from tabsynth.common.process_state import discarded_prints, packages_warnings, quiet_logger
 from tabsynth.data.table import Table
 from tabsynth.errors import ConditionError, DataError, InputError, ModelFileError, TrainingError, missing_package, quote
-from tabsynth.relations.declared.pins import Pins
+from tabsynth.relations.declared.fixed_cells import FixedCells
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy, satisfy_keys
 from tabsynth.schema.columns import Identifier, Text
@@ -106,8 +106,8 @@ class WrappedSynthesizer(Synthesizer):
         def more(rows: Integers) -> pd.DataFrame:
             return self.table_adapter_.decode(self._sample_prepared(len(rows), draw.rng), draw.rng)
 
-        frame = satisfy(rules, frame, codec, Pins(), draw.rng, more=more)
-        return satisfy_keys(rules, frame, codec, Pins(), draw.rng) if rules.keys else frame
+        frame = satisfy(rules, frame, codec, FixedCells(), draw.rng, more=more)
+        return satisfy_keys(rules, frame, codec, FixedCells(), draw.rng) if rules.keys else frame
 
     def _draw_unrepaired(self, n: int, draw: SampleContext) -> tuple[pd.DataFrame, Codec]:
         plain = self._sample_prepared(n, draw.rng)

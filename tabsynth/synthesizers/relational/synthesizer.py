@@ -21,7 +21,6 @@ from tabsynth.synthesizers.card_facts import summarise_database_card
 from tabsynth.synthesizers.options import FitOptions
 from tabsynth.synthesizers.private_fit import REFUSAL_REASONS
 from tabsynth.synthesizers.relational.database_model import DatabaseModel, fit_database
-from tabsynth.synthesizers.relational.forms.table_forms import TableForms
 from tabsynth.synthesizers.relational.histories.conditions import check_table_conditions, conditions_by_table
 from tabsynth.synthesizers.relational.keys import KeyNumbers
 from tabsynth.synthesizers.relational.links import check_tables, repeatable_key, requested_rows, split_rows
@@ -30,6 +29,7 @@ from tabsynth.synthesizers.relational.private.fit import fit_private_database
 from tabsynth.synthesizers.relational.private.public_tables import prepare_public_tables
 from tabsynth.synthesizers.relational.private.state import from_private_file, to_private_file
 from tabsynth.synthesizers.relational.state import KIND, from_file, report_damage, to_file
+from tabsynth.synthesizers.relational.transforms.table_transforms import TableTransforms
 
 
 class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  # type: ignore[misc]
@@ -66,7 +66,7 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
     rows_: dict[str, int]
     seed_: int
     _model: DatabaseModel | PrivateDatabase
-    _forms: TableForms
+    _transforms: TableTransforms
     _path: str | None = None  # of the file that the model was read from
 
     def __init__(
@@ -111,7 +111,7 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
         check_tables(tables, schema)
         self.seed_ = random_seed() if seed is None else validate_seed(seed)
         self.rows_ = {name: len(frame) for name, frame in tables.items()}
-        self._forms, learned = TableForms.prepare(tables, schema, min_group=self.min_group)
+        self._transforms, learned = TableTransforms.prepare(tables, schema, min_group=self.min_group)
         self._model = fit_database(
             learned.tables,
             learned.schema,
@@ -139,7 +139,7 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
         self.seed_ = random_seed() if privacy.insecure_seed is None else privacy.insecure_seed
         run = FitOptions(self.seed_, progress)
         self._model = fit_private_database(tables, public, privacy, self.max_children or {}, run)
-        self._forms = TableForms()
+        self._transforms = TableTransforms()
         self.rows_, self.schema_ = self._model.rows, public.schema
         return self
 
@@ -181,7 +181,7 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
         rng = np.random.default_rng(random_seed() if seed is None else validate_seed(seed))
         with report_damage(self._path):
             drawn = self._model.sample(wanted, conditions, rng, progress)
-            return self._forms.restore(drawn, self._model.schema, self.schema_, given or {})
+            return self._transforms.restore(drawn, self._model.schema, self.schema_, given or {})
 
     def sample_chunks(
         self,
@@ -222,7 +222,7 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
             for at, part in enumerate(parts):
                 with report_damage(self._path):
                     drawn = self._model.sample(part, conditions, np.random.default_rng([seed, at]), shown, numbers)
-                    joined = self._forms.restore(drawn, self._model.schema, self.schema_, given or {})
+                    joined = self._transforms.restore(drawn, self._model.schema, self.schema_, given or {})
                 yield {name: joined[name] for name in joined if at == 0 or name not in self.schema_.reference}
                 bar.update(sum(part.values()))
 
@@ -244,7 +244,7 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
             "rows": self.rows_,
             "seed": self.seed_,
             "schema": self.schema_.to_dict(),
-            **self._forms.to_dict(),
+            **self._transforms.to_dict(),
         }
         model = self._model
         file = to_private_file(model, facts) if isinstance(model, PrivateDatabase) else to_file(model, facts)
@@ -264,7 +264,7 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
             model = cls(**facts["parameters"])
             model.rows_, model.seed_ = {name: int(rows) for name, rows in facts["rows"].items()}, int(facts["seed"])
             model._model, model.schema_ = fitted, DatabaseSchema.from_dict(facts["schema"])
-            model._forms, model._path = TableForms.from_dict(facts), str(path)
+            model._transforms, model._path = TableTransforms.from_dict(facts), str(path)
         return model
 
     def card(self) -> dict[str, Any]:
@@ -278,7 +278,7 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
             **self._model.privacy_card(),
             "links": [link.to_dict() for link in self.schema_.foreign_keys],
             "relations": self._model.relations(),
-            "linked_relations": self._forms.describe(),
+            "linked_relations": self._transforms.describe(),
         }
 
     def _request(
@@ -287,9 +287,9 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
         """Return the rows of each root table, and the conditions by table where they are learned."""
         self._check_fitted()
         given = conditions_by_table(given, self.schema_)
-        self._forms.linked.check_conditions(given)
-        moved, model = self._forms.move_conditions(given), self._model
-        check_table_conditions(moved, self.schema_, model.visible, model.timelines, self._forms.relative)
+        self._transforms.linked.check_conditions(given)
+        moved, model = self._transforms.move_conditions(given), self._model
+        check_table_conditions(moved, self.schema_, model.visible, model.timelines, self._transforms.relative)
         return requested_rows(self.schema_, self.rows_, n, scale), moved
 
     def _notebook_facts(self) -> dict[str, Any]:

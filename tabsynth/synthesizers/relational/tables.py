@@ -17,7 +17,7 @@ from tabsynth.relations.linked.running_totals import RunningTotal
 from tabsynth.schema.columns import Categorical, Column, Numeric
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.relational.histories.kinds import kinds_of
+from tabsynth.synthesizers.relational.histories.history_clusters import kinds_of
 from tabsynth.synthesizers.relational.links import parent_rows, root_rows
 from tabsynth.synthesizers.relational.occurrences.calendar_days import day_numbers
 from tabsynth.synthesizers.relational.occurrences.class_totals import PlannedClasses, choose_classes

@@ -12,7 +12,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.common.arrays import Bools, Integers
 from tabsynth.relations.categories.token_rules import TokenRule, hold
-from tabsynth.relations.declared.pins import Pins
+from tabsynth.relations.declared.fixed_cells import FixedCells
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy, satisfy_keys
 from tabsynth.relations.enforcement import Relations
@@ -48,18 +48,18 @@ def sample_satisfying(
     """
     n = len(conditions.fixed)
     rules = RuleSet.of(schema)
-    pins = pins_of(conditions, codec, rules)
+    fixed_cells = fixed_cells_of(conditions, codec, rules)
 
     def sample(left: Integers, attempt: int) -> pd.DataFrame:
         rows = draw(left, attempt)
-        return satisfy(rules, rows, codec, pins.of_rows(left), rng, more=lambda more: draw(left[more], attempt))
+        return satisfy(rules, rows, codec, fixed_cells.of_rows(left), rng, more=lambda more: draw(left[more], attempt))
 
     def valid(rows: pd.DataFrame, attempt: int) -> Bools:
         # A condition may contradict a discovered rule, but never a declared constraint.
         return discovered(rows) if attempt < MAX_RULE_REDRAWS else np.ones(len(rows), bool)
 
     rows = sample_valid(n, sample, valid)
-    return satisfy_keys(rules, rows, codec, pins, rng) if rules.keys else rows
+    return satisfy_keys(rules, rows, codec, fixed_cells, rng) if rules.keys else rows
 
 
 def satisfy_keys_of_mixture(
@@ -67,9 +67,9 @@ def satisfy_keys_of_mixture(
 ) -> pd.DataFrame:
     """Return the rows of all sources without repeated keys; ``conditions`` are those on every row."""
     rules = RuleSet.of(schema)
-    pins = pins_of(conditions, codec, rules)
-    pins = replace(pins, restricted=pins.restricted | {source_column(schema)})
-    return satisfy_keys(rules, rows, codec, pins, rng)
+    fixed_cells = fixed_cells_of(conditions, codec, rules)
+    fixed_cells = replace(fixed_cells, restricted=fixed_cells.restricted | {source_column(schema)})
+    return satisfy_keys(rules, rows, codec, fixed_cells, rng)
 
 
 def discovered_hold(
@@ -102,7 +102,7 @@ def discovered_hold(
     return good
 
 
-def pins_of(conditions: Conditions, codec: Codec, rules: RuleSet) -> Pins:
+def fixed_cells_of(conditions: Conditions, codec: Codec, rules: RuleSet) -> FixedCells:
     """Return the cells of the rules' columns that conditions fix or restrict."""
     known = conditions.fixed >= 0
     fixed = {name: np.asarray(known[:, codec.positions(name)].any(axis=1), dtype=bool) for name in rules.columns}
@@ -111,4 +111,4 @@ def pins_of(conditions: Conditions, codec: Codec, rules: RuleSet) -> Pins:
         column = codec.schema[name]
         unit = UNIT_NANOSECONDS[column.resolution or "s"] / UNIT_NANOSECONDS["D"] if isinstance(column, Datetime) else 1
         bounds[name] = (span.low * unit, span.high * unit)
-    return Pins({name: rows for name, rows in fixed.items() if rows.any()}, frozenset(conditions.allowed), bounds)
+    return FixedCells({name: rows for name, rows in fixed.items() if rows.any()}, frozenset(conditions.allowed), bounds)

@@ -11,8 +11,8 @@ from tabsynth.relations.linked.linked_relations import LinkedRelations
 from tabsynth.schema.constraints import Inequality
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.relational.forms.table_forms import TableForms
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
+from tabsynth.synthesizers.relational.transforms.table_transforms import TableTransforms
 
 Tables = dict[str, pd.DataFrame]
 CONSTANT = ["region", "salary", "born", "member", "note"]
@@ -76,7 +76,7 @@ def test_columns_of_declared_constraints_stay_where_they_are(real: tuple[Tables,
     declared = DatabaseSchema(
         {**schema.tables, "visits": ruled}, schema.primary_keys, schema.foreign_keys, schema.order
     )
-    _, learned = TableForms.prepare(tables, declared, min_group=2)
+    _, learned = TableTransforms.prepare(tables, declared, min_group=2)
     assert "salary" in learned.tables["visits"]
     assert "region" not in learned.tables["visits"]
 
@@ -178,12 +178,12 @@ def test_categories_that_determine_a_constant_column_agree_with_it(real: tuple[T
     rng, visit = np.random.default_rng(3), real[0]["visits"]
     ward = visit.region + " " + pd.Series(rng.choice(["a", "a", "a", "b"], len(visit)))
     tables = {**real[0], "visits": visit.assign(ward=ward, free=rng.choice(["x", "y"], len(visit)))}
-    forms, learned = TableForms.prepare(tables, schema_of(tables), min_group=2)
+    forms, learned = TableTransforms.prepare(tables, schema_of(tables), min_group=2)
     assert "visits.region is a function of ward" in forms.describe()
     assert [one.column for one in forms.determinants] == ["ward"]
     assert "region" not in learned.tables["visits"]
     rows = pd.DataFrame({"region": ["north", "south"] * 200, "ward": ["north b"] * 400})
-    kept = TableForms.from_dict(forms.to_dict()).determinants[0].apply(rows)
+    kept = TableTransforms.from_dict(forms.to_dict()).determinants[0].apply(rows)
     assert (kept.ward[::2] == "north b").all()
     assert set(kept.ward[1::2]) == {"south a", "south b"}
     assert 0.65 < (kept.ward[1::2] == "south a").mean() < 0.85

@@ -12,8 +12,8 @@ import pytest
 from tabsynth.errors import ConditionError
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
-from tabsynth.synthesizers.relational.forms.table_forms import TableForms
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
+from tabsynth.synthesizers.relational.transforms.table_transforms import TableTransforms
 
 Tables = dict[str, pd.DataFrame]
 KEY = ["shop", "code", "week"]
@@ -51,7 +51,7 @@ def schema_of(tables: Tables) -> DatabaseSchema:
 def test_numbers_are_relative_to_the_mean_of_their_series_and_come_back() -> None:
     tables, schema = panel()
 
-    forms, learned = TableForms.prepare(tables, schema, min_group=2)
+    forms, learned = TableTransforms.prepare(tables, schema, min_group=2)
 
     assert {one.column: one.is_ratio for one in forms.levels} == {"sales": True, "degrees": False}
     rows = learned.tables["rows"]

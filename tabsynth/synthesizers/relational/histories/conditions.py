@@ -21,7 +21,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.history import History
 from tabsynth.synthesizers.relational.timeline import Timeline
 from tabsynth.synthesizers.sampling.conditions import Conditions
-from tabsynth.synthesizers.sampling.declared_rules import pins_of
+from tabsynth.synthesizers.sampling.declared_rules import fixed_cells_of
 
 
 def conditions_by_table(
@@ -129,5 +129,5 @@ def decode_rows(
     conditions = Conditions.of(codec, given, len(tokens))
     held = conditions.held(codec) if conditions.any else None
     rows = relations.decode(codec, tokens, rng, ranges=conditions.ranges, numbers=conditions.numbers, fixed_tokens=held)
-    rows = satisfy(rules, rows, codec, pins_of(conditions, codec, rules), rng, strict=False)
+    rows = satisfy(rules, rows, codec, fixed_cells_of(conditions, codec, rules), rng, strict=False)
     return conditions.finish(rows, codec)

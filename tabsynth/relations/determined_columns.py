@@ -46,7 +46,7 @@ def _look_up(keys: Floats, values: Sequence[float], numbers: Sequence[float]) ->
     return np.where(known[at] == keys, np.array(numbers)[at], np.nan)
 
 
-class DecidedColumn(ABC):
+class DeterminedColumn(ABC):
     """Base class of rules by which one column determines another.
 
     Attributes:
@@ -73,7 +73,7 @@ class DecidedColumn(ABC):
 
 
 @dataclass(frozen=True)
-class LookupRule(DecidedColumn):
+class LookupRule(DeterminedColumn):
     """A number is a function of another column, as the population of a country is.
 
     Attributes:
@@ -110,7 +110,7 @@ class LookupRule(DecidedColumn):
 
 
 @dataclass(frozen=True)
-class CalendarRule(DecidedColumn):
+class CalendarRule(DeterminedColumn):
     """A column is a calendar function of a datetime column.
 
     Attributes:

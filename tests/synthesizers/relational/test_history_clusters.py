@@ -6,7 +6,7 @@ import pytest
 
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.calibration import DAMPING, _stay_correction
-from tabsynth.synthesizers.relational.histories.kinds import kinds_of
+from tabsynth.synthesizers.relational.histories.history_clusters import kinds_of
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tabsynth.relations.declared.donors import CHUNK_ROWS, replace_from_donors
+from tabsynth.relations.declared.hot_deck import CHUNK_ROWS, replace_from_donors
 from tabsynth.schema.constraints.values import find_combination
 
 

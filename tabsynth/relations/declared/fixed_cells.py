@@ -11,7 +11,7 @@ from tabsynth.common.arrays import Bools, Integers
 
 
 @dataclass(frozen=True, eq=False)
-class Pins:
+class FixedCells:
     """The cells that a repair must not change.
 
     Attributes:
@@ -24,9 +24,9 @@ class Pins:
     restricted: frozenset[str] = frozenset()
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
-    def of_rows(self, rows: Integers) -> Pins:
-        """Select the pins of some rows."""
-        return Pins({name: values[rows] for name, values in self.cells.items()}, self.restricted, self.bounds)
+    def of_rows(self, rows: Integers) -> FixedCells:
+        """Select the cells of some rows."""
+        return FixedCells({name: values[rows] for name, values in self.cells.items()}, self.restricted, self.bounds)
 
     def fixed(self, name: str, n: int) -> Bools:
         """Return the rows of a column that a condition fixes, shape (n,)."""

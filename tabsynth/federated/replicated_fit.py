@@ -98,7 +98,7 @@ class SummedCounts:
         return target_sigma(self.plan, share) * math.sqrt(len(self.plan.sites) / self.plan.parts)
 
 
-class LockstepSynthesizer(MarginalSynthesizer):
+class ReplicatedSynthesizer(MarginalSynthesizer):
     """The private mixture with another source of counts; it keeps the rows that it has encoded.
 
     Attributes:
@@ -122,7 +122,7 @@ def run_fit(
     *,
     encoded: CellRows | None = None,
     progress: bool | None = False,
-) -> LockstepSynthesizer:
+) -> ReplicatedSynthesizer:
     """Run the fit.
 
     Args:
@@ -133,7 +133,7 @@ def run_fit(
         encoded: The rows of an earlier run.
         progress: Whether to show a progress bar.
     """
-    model = LockstepSynthesizer(components=plan.components)
+    model = ReplicatedSynthesizer(components=plan.components)
     model.source, model.encoded_rows = SummedCounts(plan, answer), encoded
     model.schema_, model.seed_, model._ledger = plan.schema, plan.seed, privacy.open_ledger
     try:

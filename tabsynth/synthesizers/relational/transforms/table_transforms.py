@@ -12,15 +12,15 @@ from tabsynth.relations.linked.linked_relations import LinkedRelations
 from tabsynth.relations.linked.parent_orders import ParentOrder
 from tabsynth.relations.linked.slow_numbers import Totals, add_steps, join_steps, read_totals
 from tabsynth.schema.database.database_schema import DatabaseSchema
-from tabsynth.synthesizers.relational.forms.determinants import Determinant, discover_determinants
-from tabsynth.synthesizers.relational.forms.levels import Level, add_levels, join_levels
-from tabsynth.synthesizers.relational.forms.moved_columns import (
+from tabsynth.synthesizers.relational.histories.series import Series, history_totals, join_series, split_series
+from tabsynth.synthesizers.relational.transforms.determinants import Determinant, discover_determinants
+from tabsynth.synthesizers.relational.transforms.levels import Level, add_levels, join_levels
+from tabsynth.synthesizers.relational.transforms.moved_columns import (
     MovedColumn,
     move_columns,
     moved_orders,
     restore_columns,
 )
-from tabsynth.synthesizers.relational.histories.series import Series, history_totals, join_series, split_series
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class LearnedTables:
 
 
 @dataclass(frozen=True, eq=False)
-class TableForms:
+class TableTransforms:
     """Transformations between the tables of a database and the form in which they are learned.
 
     Attributes:
@@ -90,8 +90,8 @@ class TableForms:
         taken |= {(one.table, one.column) for one in orders}
         taken |= {(one.table, name) for one in summed for name in (one.column, one.opening, *dict(one.terms))}
         within, inner, levels = add_levels(within, inner, series, taken, min_group=min_group)
-        forms = cls(series, steps, columns, linked, moved, orders, determinants, levels)
-        return forms, LearnedTables(within, inner, totals)
+        transforms = cls(series, steps, columns, linked, moved, orders, determinants, levels)
+        return transforms, LearnedTables(within, inner, totals)
 
     def restore(
         self,
@@ -141,7 +141,7 @@ class TableForms:
         return [*self.linked.describe(), *map(str, self.orders), *map(str, self.determinants)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the forms as plain data."""
+        """Return the transforms as plain data."""
         return {
             "series": [split.to_dict() for split in self.series],
             "steps": {name: [one.to_dict() for one in own] for name, own in self.steps.items()},

@@ -20,7 +20,7 @@ from tabsynth.relations.linked.linked_tables import Cell, LinkedTables, text_lab
 from tabsynth.relations.row_rule_discovery import MIN_EVIDENCE_ROWS
 from tabsynth.schema.columns import Boolean, Categorical
 from tabsynth.schema.database.database_schema import DatabaseSchema
-from tabsynth.synthesizers.relational.forms.moved_columns import MovedColumn
+from tabsynth.synthesizers.relational.transforms.moved_columns import MovedColumn
 
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 
