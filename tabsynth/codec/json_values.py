@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tabsynth.schema.cell_types import zone_name
+
 
 def plain_value(value: Any) -> Any:
     """Return a numpy scalar as a Python one."""
@@ -28,7 +30,7 @@ def to_plain(value: Any) -> Any:
             "timestamp",
             value.tz_localize(None).isoformat(),
             value.unit,
-            None if value.tz is None else str(value.tz),
+            None if value.tz is None else zone_name(value.tz),
         ]
     if isinstance(value, datetime.datetime):
         return ["datetime", value.isoformat()]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from tabsynth.schema.cell_types import zone_name
 from tabsynth.schema.columns import Column, Datetime, Numeric
 from tabsynth.schema.datetime_formats import ZONE, days_in_zone, format_dates, has_offset
 from tabsynth.schema.number_formats import NumberFormat, format_numbers
@@ -32,6 +33,8 @@ def dtype_name(values: pd.Series) -> str:
         return f"sparse:{kind.subtype}:{float(np.asarray(kind.fill_value))}"
     if isinstance(kind, pd.StringDtype):
         return f"string:{kind.storage}:{'NA' if kind.na_value is pd.NA else 'nan'}"
+    if isinstance(kind, pd.DatetimeTZDtype):
+        return f"datetime64[{kind.unit}, {zone_name(kind.tz)}]"
     return _object_dtype_name(values.dropna()) if pd.api.types.is_object_dtype(kind) else str(kind)
 
 
@@ -43,7 +46,7 @@ def _object_dtype_name(present: pd.Series) -> str:
         return f"object:decimal:{min(places, default=0)}:{max(places, default=0)}"
     if isinstance(first, datetime.datetime):
         what = "datetime" if isinstance(first, pd.Timestamp) else "pydatetime"
-        return f"object:{what}" if first.tzinfo is None else f"object:{what}:{pd.Timestamp(first).tz}"
+        return f"object:{what}" if first.tzinfo is None else f"object:{what}:{zone_name(first.tzinfo)}"
     if isinstance(first, datetime.date):
         return "object:date"
     return "object:datetime64" if isinstance(first, np.datetime64) else "object"
@@ -80,13 +83,18 @@ def time_zone(dtype: str, column: Datetime) -> str | None:
         return zone or None
     if dtype.startswith("datetime64"):
         kind = pd.api.types.pandas_dtype(dtype)
-        return str(kind.tz) if isinstance(kind, pd.DatetimeTZDtype) else None
+        return zone_name(kind.tz) if isinstance(kind, pd.DatetimeTZDtype) else None
     if dtype.startswith("arrow:timestamp"):
         return parse_dtype(dtype).pyarrow_dtype.tz or None
     offset = ZONE.search(column.format or "")
     if offset is not None and offset[0] != "Z":
         return offset[0] if ":" in offset[0] else f"{offset[0][:3]}:{offset[0][3:]}"
     return "UTC" if offset is not None or has_offset(column.format) else None
+
+
+def holds_instants(dtype: str) -> bool:
+    """Return whether a datetime column of this dtype name holds points in time, not text."""
+    return dtype.removeprefix("category:").startswith(("datetime64", "object:", "arrow:timestamp", "arrow:date"))
 
 
 def numeric_series(data: npt.NDArray[np.float64], dtype: str, column: Column | None = None) -> pd.Series:
@@ -145,13 +153,13 @@ def datetime_series(instants: pd.Series, dtype: str, column: Datetime) -> pd.Ser
     """
     if dtype.startswith("category:"):
         return datetime_series(instants, dtype.removeprefix("category:"), column).astype("category")
-    if dtype.startswith(("datetime64", "arrow:timestamp", "arrow:date")):
+    if holds_instants(dtype):
         zone = time_zone(dtype, column)
         local = zone is not None and column.resolution == "D"
         zoned = days_in_zone(instants, zone) if local else _in_zone(instants, zone)
+        if dtype.startswith("object:"):
+            return _datetime_objects(zoned, dtype)
         return _cast(zoned, parse_dtype(dtype)) if dtype.startswith("datetime64") else zoned.astype(parse_dtype(dtype))
-    if dtype.startswith("object:"):
-        return _datetime_objects(instants, dtype, time_zone(dtype, column))
     text = _format_datetimes(instants, column)
     return text if dtype == "object" else value_series(text.to_numpy(), dtype, sorted(set(text.dropna())), False)
 
@@ -161,9 +169,8 @@ def _in_zone(instants: pd.Series, zone: str | None) -> pd.Series:
     return instants if zone is None else instants.dt.tz_localize("UTC").dt.tz_convert(zone)
 
 
-def _datetime_objects(instants: pd.Series, dtype: str, zone: str | None) -> pd.Series:
-    """Return the naive UTC datetimes as Python objects: dates, datetimes or timestamps of a zone, missing as None."""
-    moments = _in_zone(instants, zone)
+def _datetime_objects(moments: pd.Series, dtype: str) -> pd.Series:
+    """Return the datetimes as Python objects: dates, datetimes or timestamps, missing as None."""
     cells: pd.Series
     if dtype == "object:date":
         cells = moments.dt.date.astype(object)
@@ -173,7 +180,7 @@ def _datetime_objects(instants: pd.Series, dtype: str, zone: str | None) -> pd.S
         cells = pd.Series([None if m is pd.NaT else m.to_datetime64() for m in moments], dtype=object)
     else:
         cells = moments.astype(object)
-    return cells.where(instants.notna(), None)
+    return cells.where(moments.notna(), None)
 
 
 def _format_datetimes(instants: pd.Series, column: Datetime) -> pd.Series:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ CATEGORY_TYPES = (
     np.datetime64, pd.Period, pd.Interval,
 )  # fmt: skip
 """Types of the categories of a pandas categorical."""
+DATEUTIL_FILE = re.compile(r"tzfile\('(?:.*/zoneinfo/)?([\w+/-]+)'\)")
 MAX_EXACT = 2**53
 """Up to here, float64 holds every whole number."""
 
@@ -47,8 +49,38 @@ def is_text(values: pd.Series) -> bool:
     return kind in ("string", "empty")
 
 
-def unwrap_arrow_timestamps(values: pd.Series) -> pd.Series:
-    """Convert Arrow timestamps to pandas; return other columns unchanged."""
+def zone_name(zone: datetime.tzinfo) -> str:
+    """Return the name from which pandas makes a time zone again; a fixed offset is named ``UTC+05:30``.
+
+    Raises:
+        DataError: The zone has no such name.
+    """
+    key = getattr(zone, "key", None) or getattr(zone, "zone", None)  # of zoneinfo and of pytz
+    if key is not None:
+        return str(key)
+    file = DATEUTIL_FILE.fullmatch(str(zone))
+    if file is not None:
+        return f"dateutil/{file[1]}"
+    offset = zone.utcoffset(None)
+    if offset is None or offset % datetime.timedelta(minutes=1):
+        raise DataError(
+            f"the time zone {zone} is neither a named zone nor an offset of whole minutes; convert the column, for "
+            "instance with .dt.tz_convert('Europe/Paris')"
+        )
+    return str(datetime.timezone(offset))
+
+
+def unwrap_timestamps(values: pd.Series) -> pd.Series:
+    """Convert Arrow timestamps, and Python datetimes with a time zone, to pandas; return other columns unchanged."""
+    if values.dtype == object:
+        first = next(iter(values.dropna()), None)
+        if not isinstance(first, datetime.datetime) or first.tzinfo is None:
+            return values
+        try:
+            moments = pd.to_datetime(values, utc=True)
+        except (ValueError, OverflowError, TypeError):
+            return values
+        return moments.dt.tz_convert(zone_name(first.tzinfo))
     if not isinstance(values.dtype, pd.ArrowDtype) or not pa.types.is_timestamp(values.dtype.pyarrow_dtype):
         return values
     plain = pa.chunked_array(pa.array(values.array)).to_pandas()
@@ -77,6 +109,8 @@ def check_cells(values: pd.Series) -> None:
                 f"column {values.name!r}: {int(infinite.sum())} infinite values, the first at row "
                 f"{int(np.argmax(infinite))}; replace them by a number or leave them empty"
             )
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        _check_zone(values.dtype.tz, values.name)
     if values.dtype == object:
         _check_objects(values)
     if isinstance(values.dtype, pd.CategoricalDtype):
@@ -88,6 +122,8 @@ def check_cells(values: pd.Series) -> None:
 def _check_categories(categories: pd.Index, name: object) -> None:
     """Reject categories that no model file can hold: invalid Unicode, infinities and unsupported types."""
     _check_unicode(pd.Series(categories, name=name))
+    if isinstance(categories.dtype, pd.DatetimeTZDtype):
+        _check_zone(categories.dtype.tz, name)
     numbers = [value for value in categories if isinstance(value, (float, np.floating, decimal.Decimal))]
     if any(np.isinf(float(value)) for value in numbers):
         raise DataError(f"column {name!r} has an infinite category; replace it by a number or leave the cells empty")
@@ -156,6 +192,17 @@ def _check_zones(moments: pd.Series) -> None:
             f"column {moments.name!r} mixes datetimes with and without a time zone, such as {quote(examples)}; give "
             "all of them a time zone, or none"
         )
+    for zone in {id(value.tzinfo): value.tzinfo for value in moments[zoned]}.values():  # some have no hash
+        _check_zone(zone, moments.name)
+
+
+def _check_zone(zone: datetime.tzinfo | None, name: object) -> None:
+    """Reject a time zone that no model file can name."""
+    try:
+        if zone is not None:
+            zone_name(zone)
+    except DataError as error:
+        raise DataError(f"column {name!r}: {error}") from error
 
 
 def _type_family(kind: type) -> str:

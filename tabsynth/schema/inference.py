@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tabsynth.schema.cell_types import exceeds_float64, to_pandas, unwrap_arrow_timestamps
+from tabsynth.schema.cell_types import exceeds_float64, to_pandas, unwrap_timestamps
 from tabsynth.schema.column_names import is_code, is_date_name, is_key, is_quantity, is_quasi_identifier
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Identifier, Numeric, Text
 from tabsynth.schema.datetime_formats import infer_resolution, parse_dates
@@ -94,7 +94,7 @@ def _infer_kind(name: str, values: pd.Series, present: pd.Series, decimal: str |
     if pd.api.types.is_bool_dtype(kind) and not isinstance(kind, pd.CategoricalDtype):
         return Boolean(name=name, why="all values are true or false")
     if pd.api.types.is_datetime64_any_dtype(kind):
-        return Datetime(name=name, resolution=_resolution(unwrap_arrow_timestamps(present)), why="all values are dates")
+        return Datetime(name=name, resolution=_resolution(unwrap_timestamps(present)), why="all values are dates")
     if pd.api.types.is_numeric_dtype(kind):
         return _infer_number(name, present)
     if isinstance(kind, pd.CategoricalDtype):
@@ -108,7 +108,8 @@ def _infer_kind(name: str, values: pd.Series, present: pd.Series, decimal: str |
         return infer_text(name, present, decimal)
     if isinstance(first, (datetime.date, np.datetime64)):
         try:
-            moments = pd.to_datetime(present, utc=True)
+            moments = unwrap_timestamps(present)
+            moments = pd.to_datetime(moments, utc=True) if moments.dtype == object else moments
         except (ValueError, OverflowError):
             return _out_of_range_dates(name)
         return Datetime(name=name, resolution=_resolution(moments), why="all values are dates")

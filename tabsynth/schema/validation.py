@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tabsynth.common.text import is_unicode
 from tabsynth.errors import DataError, SchemaError, quote
-from tabsynth.schema.cell_types import check_cells, exceeds_float64, unwrap_arrow_timestamps
+from tabsynth.schema.cell_types import check_cells, exceeds_float64, unwrap_timestamps
 from tabsynth.schema.columns import Boolean, Categorical, Column, Datetime, Numeric, to_naive_utc
 from tabsynth.schema.constraints import Constraint
 from tabsynth.schema.datetime_formats import parse_text
@@ -145,6 +145,8 @@ def to_numbers(values: pd.Series, format: str | None = None) -> npt.NDArray[np.f
         values = values.astype(object)
     if isinstance(values.dtype, pd.ArrowDtype) and pa.types.is_decimal(values.dtype.pyarrow_dtype):
         values = values.astype(pd.ArrowDtype(pa.float64()))
+    if isinstance(values.dtype, pd.ArrowDtype) and pa.types.is_float16(values.dtype.pyarrow_dtype):
+        values = values.astype("float64")  # pandas cannot convert it to numbers
     if format is not None and not pd.api.types.is_numeric_dtype(values.dtype):
         read = parse_numbers(values, format)
         if not (np.isnan(read) & values.notna().to_numpy()).any():
@@ -177,7 +179,7 @@ def to_instants(values: pd.Series, format: str | None = None) -> pd.Series:
     Raises:
         DataError: A value is not a date of this format.
     """
-    values = unwrap_arrow_timestamps(values)
+    values = unwrap_timestamps(values)
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         values = values.dt.tz_convert("UTC").dt.tz_localize(None)
     if pd.api.types.is_datetime64_dtype(values.dtype):
@@ -208,7 +210,7 @@ def to_moments(values: pd.Series, column: Datetime) -> pd.Series:
         DataError: A value is not a date of the column's format.
     """
     if column.resolution == "D":
-        values = unwrap_arrow_timestamps(values)
+        values = unwrap_timestamps(values)
         if isinstance(values.dtype, pd.DatetimeTZDtype):
             values = values.dt.tz_localize(None)
     return to_instants(values, column.format)

@@ -38,6 +38,7 @@ COLUMNS = {
     "string with nan": pd.Series(TEXT, dtype=pd.StringDtype(na_value=np.nan)),
     **{f"arrow {kind}": arrow(TEXT, kind) for kind in (pa.string(), pa.large_string())},
     **{f"arrow {kind}": arrow([int(k) for k in SIX], kind) for kind in (pa.int64(), pa.uint16(), pa.float32())},
+    "arrow halffloat": arrow([np.float16(k / 4) for k in SIX], pa.float16()),
     "arrow bool": arrow([bool(k % 2) for k in SIX], pa.bool_()),
     "arrow date": arrow([moment.date() for moment in MOMENTS], pa.date32()),
     "arrow decimal": arrow([Decimal(int(k)) / 4 for k in SIX], pa.decimal128(10, 2)),

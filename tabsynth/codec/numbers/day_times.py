@@ -18,7 +18,7 @@ PARTS = (96, 48, 24, 12, 8)
 MAX_RARE_SHARE = 0.02
 """Maximum share of the rows in parts of a day with too few persons."""
 
-MIN_ROWS, MIN_DAYS = 60, 3
+MIN_ROWS, MIN_DAYS = 20, 3
 """Minimum moments other than midnight, and days between the first and the last decile."""
 
 MIN_DEVIATIONS = 6.0

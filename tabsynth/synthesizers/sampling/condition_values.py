@@ -16,7 +16,7 @@ from tabsynth.codec.categorical_encoder import ValueCoder
 from tabsynth.codec.codec import Codec
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.codec.numeric_encoder import QuantileCoder
-from tabsynth.codec.pandas_dtypes import datetime_series, numeric_series, time_zone
+from tabsynth.codec.pandas_dtypes import datetime_series, holds_instants, numeric_series, time_zone
 from tabsynth.common.input_files import check_depth
 from tabsynth.errors import ConditionError, DataError, quote, shorten
 from tabsynth.schema.columns import Categorical, Column, Datetime, Identifier, Numeric, Text
@@ -188,8 +188,8 @@ def _instants(codec: Codec, name: str, values: pd.Series) -> pd.Series:
     assert isinstance(column, Datetime)
     zone = time_zone(codec.dtypes[name], column)
     # Text that ends in one zone for all rows is read as local time throughout.
-    text = not codec.dtypes[name].startswith(("datetime64", "object:date"))
-    local = column.resolution == "D" and codec.dtypes[name].startswith(("datetime64", "arrow:timestamp"))
+    text = not holds_instants(codec.dtypes[name])
+    local = column.resolution == "D" and not text
     home = zone if local or (text and not has_offset(column.format)) else "UTC"
     known: dict[Any, Any] = {}
     out = []

@@ -134,7 +134,7 @@ class Conditions:
             if other.any():  # RARE also covers other pooled values
                 cells = frame[name].astype(object).to_numpy().copy()
                 cells[other] = np.resize(np.array(pooled, dtype=object), other.sum())
-                frame[name] = pd.Series(cells, index=frame.index).astype(frame[name].dtype)
+                frame[name] = pd.Series(cells, index=frame.index, dtype=object).astype(frame[name].dtype)
         for name, values in self.echo.items():
             keep = values.notna().to_numpy()
             if not keep.any():
@@ -147,7 +147,7 @@ class Conditions:
                 extra = [value for value in pd.unique(values[keep]) if value not in known]
                 frame[name] = value_series(cells, dtype, known + extra, bool(frame[name].cat.ordered))
             else:
-                frame[name] = pd.Series(cells, index=frame.index).astype(frame[name].dtype)
+                frame[name] = pd.Series(cells, index=frame.index, dtype=object).astype(frame[name].dtype)
         return frame
 
     def _fix(self, codec: Codec, name: str, values: pd.Series, *, free_where_missing: bool, strict: bool) -> None:
