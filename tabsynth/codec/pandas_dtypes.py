@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tabsynth.schema.cell_types import zone_name
 from tabsynth.schema.columns import Column, Datetime, Numeric
-from tabsynth.schema.datetime_formats import ZONE, days_in_zone, format_dates, has_offset
+from tabsynth.schema.datetime_formats import days_in_zone, format_dates, format_zone, has_offset
 from tabsynth.schema.number_formats import NumberFormat, format_numbers
 
 TEXT_DTYPES = frozenset({"object", "string"})
@@ -86,10 +86,7 @@ def time_zone(dtype: str, column: Datetime) -> str | None:
         return zone_name(kind.tz) if isinstance(kind, pd.DatetimeTZDtype) else None
     if dtype.startswith("arrow:timestamp"):
         return parse_dtype(dtype).pyarrow_dtype.tz or None
-    offset = ZONE.search(column.format or "")
-    if offset is not None and offset[0] != "Z":
-        return offset[0] if ":" in offset[0] else f"{offset[0][:3]}:{offset[0][3:]}"
-    return "UTC" if offset is not None or has_offset(column.format) else None
+    return format_zone(column.format)
 
 
 def holds_instants(dtype: str) -> bool:
@@ -138,6 +135,8 @@ def value_series(values: npt.NDArray[np.object_], dtype: str, categories: list[A
     if dtype.startswith("category"):
         return pd.Series(pd.Categorical(values, categories=categories, ordered=ordered))
     series = pd.Series(values, dtype=object)
+    if dtype.startswith(("object:decimal:", "arrow:decimal")):  # keys
+        series = series.map(lambda key: key if key is None else decimal.Decimal(key))
     if dtype.startswith("object") or (dtype == "bool" and series.isna().any()):
         return series
     kind = parse_dtype(dtype)

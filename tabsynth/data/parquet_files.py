@@ -13,6 +13,7 @@ import pyarrow.parquet
 from tabsynth.data.file_formats import EmptyTableError
 from tabsynth.data.provenance import attach_provenance, from_metadata
 from tabsynth.errors import DataError, SourceError, quote
+from tabsynth.schema.cell_types import check_dates
 
 
 def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
@@ -44,6 +45,7 @@ def arrow_to_frame(table: pa.Table) -> pd.DataFrame:
     try:
         frame: pd.DataFrame = attach_provenance(table.to_pandas(), from_metadata(table.schema))
     except Exception as error:  # damaged metadata of pandas raises any kind of error
+        check_dates(table)
         raise SourceError(f"its metadata of pandas are damaged ({error}); write the file again") from error
     if not isinstance(frame.index, pd.RangeIndex):
         named = [name for name in frame.index.names if name is not None]

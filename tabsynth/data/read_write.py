@@ -150,7 +150,7 @@ class _Content:
             elif form and isinstance(column, Numeric):
                 column = replace(column, csv_format=form)
             columns[name] = column
-        return Schema(columns) if self.declared is None else merge_schemas(Schema(columns), self.declared)
+        return Schema(columns) if self.declared is None else merge_schemas(Schema(columns), self.declared, self.frame)
 
 
 def _read_content(

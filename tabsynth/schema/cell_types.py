@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tabsynth.common.text import is_unicode
 from tabsynth.errors import DataError, quote
@@ -20,6 +21,8 @@ CATEGORY_TYPES = (
 )  # fmt: skip
 """Types of the categories of a pandas categorical."""
 DATEUTIL_FILE = re.compile(r"tzfile\('(?:.*/zoneinfo/)?([\w+/-]+)'\)")
+EPOCH = datetime.date(1970, 1, 1).toordinal()
+"""Number of the day from which Arrow counts."""
 MAX_EXACT = 2**53
 """Up to here, float64 holds every whole number."""
 
@@ -28,17 +31,50 @@ def to_pandas(data: Any) -> Any:
     """Convert a table of polars, pyarrow or DuckDB to pandas; return any other value unchanged."""
     if isinstance(data, pd.DataFrame) or not hasattr(data, "__arrow_c_stream__"):
         return data
-    return pa.table(data).to_pandas()
+    table = pa.table(data)
+    try:
+        return table.to_pandas()
+    except (ValueError, pa.ArrowException) as error:
+        check_dates(table)
+        raise DataError(f"the table cannot be converted to pandas: {error}") from error
+
+
+def check_dates(table: pa.Table) -> None:
+    """Raise DataError for days that Python's dates cannot represent.
+
+    Raises:
+        DataError: A column has dates outside the years 1 to 9999.
+    """
+    far = [name for name in table.column_names if _has_far_dates(table.column(name))]
+    if far:
+        raise DataError(
+            f"{quote(far)} have dates outside the years 1 to 9999, such as 'infinity' or years BC; leave these cells "
+            "empty, or read them as text"
+        )
+
+
+def _has_far_dates(values: pa.ChunkedArray) -> bool:
+    if not pa.types.is_date(values.type):
+        return False
+    ends = pc.min_max(values.cast(pa.date32()).cast(pa.int32()))
+    first, last = (day.toordinal() - EPOCH for day in (datetime.date.min, datetime.date.max))
+    return bool(ends["min"].is_valid and (ends["min"].as_py() < first or ends["max"].as_py() > last))
 
 
 def exceeds_float64(values: pd.Series) -> bool:
-    """Return whether float64 would round an integer of the column."""
-    if pd.api.types.is_integer_dtype(values.dtype):
+    """Return whether the column has integers or decimals beyond 2**53, which float64 would round."""
+    kind = values.dtype
+    is_decimal = isinstance(kind, pd.ArrowDtype) and pa.types.is_decimal(kind.pyarrow_dtype)
+    if is_decimal or pd.api.types.is_integer_dtype(kind):
         present = values.dropna()
         return bool(len(present)) and (int(present.max()) > MAX_EXACT or int(present.min()) < -MAX_EXACT)
-    if values.dtype != object:
-        return False
-    return any(isinstance(value, (int, np.integer)) and abs(int(value)) > MAX_EXACT for value in values)
+    return bool(pd.api.types.is_object_dtype(kind)) and any(_is_large(value) for value in values)
+
+
+def _is_large(value: Any) -> bool:
+    if isinstance(value, decimal.Decimal):
+        return value.is_finite() and abs(value) > MAX_EXACT
+    return isinstance(value, (int, np.integer)) and abs(int(value)) > MAX_EXACT
 
 
 def is_text(values: pd.Series) -> bool:

@@ -85,6 +85,14 @@ def has_offset(format: str | None) -> bool:
     return format is not None and ("%z" in format or COLON_OFFSET in format)
 
 
+def format_zone(format: str | None) -> str | None:
+    """Return the time zone of the text that a format writes: the offset at its end, or UTC; None if it has none."""
+    offset = ZONE.search(format or "")
+    if offset is not None and offset[0] != "Z":
+        return offset[0] if ":" in offset[0] else f"{offset[0][:3]}:{offset[0][3:]}"
+    return "UTC" if offset is not None or has_offset(format) else None
+
+
 def parse_text(text: pd.Series, format: str, *, utc: bool = False) -> pd.Series:
     """Parse text or whole numbers in a format, as ``pandas.to_datetime`` does; NaT for values that do not fit.
 

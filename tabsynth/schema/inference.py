@@ -182,11 +182,11 @@ def _infer_number(name: str, present: pd.Series) -> Column:
 
 
 def _infer_large_integers(name: str, present: pd.Series) -> Column:
-    """Infer a column of integers beyond 2**53: a key or a code."""
+    """Infer a column of integers or decimals beyond 2**53: a key or a code."""
     distinct = [str(value) for value in present.unique().tolist()]
     if personal := infer_personal(name, distinct[:N_SAMPLED_VALUES]):
         return personal
-    why = "it has integers beyond 2**53, which are exact only as keys or codes"
+    why = "it has numbers beyond 2**53, which are exact only as keys or codes"
     if is_code(name) and len(distinct) < len(present):
         return Categorical(name=name, why=why, question="is it a code, as its name suggests, or a key (identifier)?")
     return Identifier(name=name, why=why, question="is it a key (identifier) or a code (categorical)?")

@@ -28,6 +28,7 @@ from tabsynth.data.sql.definitions import (
 from tabsynth.data.sql.names import TableName, quote_identifier, quote_literal
 from tabsynth.schema.columns import Categorical, Column, Datetime, Numeric
 from tabsynth.schema.constraints import Inequality
+from tabsynth.schema.datetime_formats import format_zone
 from tabsynth.schema.schema import Schema
 
 
@@ -87,7 +88,7 @@ def _column(database: Database, field: pa.Field, column: Column | None) -> Colum
     if isinstance(column, Datetime) and (
         pa.types.is_timestamp(kind) or (pa.types.is_string(kind) and _is_date(column))
     ):
-        zone = kind.tz if pa.types.is_timestamp(kind) else None
+        zone = kind.tz if pa.types.is_timestamp(kind) else format_zone(column.format)
         kind = pa.date32() if column.resolution == "D" and zone is None else pa.timestamp("us", zone)
     return ColumnDefinition(field.name, database.type_of(kind), nullable)
 

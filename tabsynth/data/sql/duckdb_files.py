@@ -195,7 +195,7 @@ def _read_expression(name: str, type: str) -> str:
     quoted, family = quote_identifier(name), type_family(type)
     if type.endswith("]"):
         family = ARRAY
-    if type.startswith(("STRUCT", "MAP", "UNION", "BIT")):
+    if type.startswith(("STRUCT", "MAP", "UNION", "BIT", "VARINT", "BIGNUM")):
         raise DataError(
             f"column {name!r} is of the type {type.partition('(')[0]}, which tabsynth does not read; select it as "
             f"text, query='SELECT {quoted}::VARCHAR ...', or leave it out"

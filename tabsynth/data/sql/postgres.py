@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from tabsynth.data.sql.urls import DatabaseUrl
 from tabsynth.errors import DataError, missing_package
 
 STAGING = "tabsynth_staging"
+UNNAMED_TYPE = re.compile(r"unnamed<oid:(\d+)>")
 
 _MONTH_SECONDS = 30 * 24 * 3600
 """PostgreSQL compares intervals with months of 30 days."""
@@ -77,7 +79,7 @@ class Postgres(PostgresCatalogue):
         fields = self._cursor.adbc_execute_schema(inner)
         check_names(fields.names)
         enums = {name for (name,) in self.execute("SELECT typname::text FROM pg_type WHERE typtype = 'e'")}
-        expressions = [_read_expression(field, enums) for field in fields]
+        expressions = [_read_expression(field, self._kind(field), enums) for field in fields]
         # A line break ends a comment at the end of the query.
         self._cursor.execute(f"SELECT {', '.join(expressions)} FROM (\n{inner}\n) AS tabsynth_source")
         reader = self._cursor.fetch_record_batch()
@@ -89,6 +91,12 @@ class Postgres(PostgresCatalogue):
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
         if not count:
             yield pa.RecordBatch.from_pylist([], schema=schema)
+
+    def _kind(self, field: pa.Field) -> str:
+        """Return the name of a column's type; the driver has none for types such as ranges."""
+        kind = str((field.metadata or {}).get(b"POSTGRESQL:type", b"").decode())
+        number = UNNAMED_TYPE.fullmatch(kind)
+        return kind if number is None else str(self.execute(f"SELECT format_type({number[1]}, NULL)")[0][0])
 
     def select(self, name: TableName) -> str:
         """Return the query of a whole table."""
@@ -202,13 +210,12 @@ def _write_expression(column: ColumnDefinition, kind: pa.DataType) -> str:
     return name
 
 
-def _read_expression(field: pa.Field, enums: set[str]) -> str:
+def _read_expression(field: pa.Field, kind: str, enums: set[str]) -> str:
     """Return the expression that selects a column of a query.
 
     Raises:
         DataError: The column's type is none of those above.
     """
-    kind = (field.metadata or {}).get(b"POSTGRESQL:type", b"").decode()
     name = quote_identifier(field.name)
     if kind in READ:
         form = READ[kind]

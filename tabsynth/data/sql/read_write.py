@@ -268,8 +268,10 @@ class _Writer:
         if self._mode == "append" and existing is not None:
             self._definition, self.written = existing, self._target
             return
-        own = [] if existing is None else [column.name for column in existing.columns if not column.generated]
-        is_same = existing is not None and sorted(own) == sorted(rows.names)
+        columns = () if existing is None else existing.columns
+        own = [column.name for column in columns if not column.generated]
+        computed = {column.name for column in columns if column.generated}
+        is_same = existing is not None and sorted(own) == sorted(set(rows.names) - computed)
         self._definition = (
             existing if existing is not None and is_same else new_definition(self._database, rows, self._schema)
         )

@@ -10,6 +10,7 @@ from tabsynth.data.sql.definitions import DATE, DATETIME, ColumnDefinition, Data
 from tabsynth.data.sql.names import TableName
 from tabsynth.errors import DataError, quote
 from tabsynth.schema.columns import Datetime
+from tabsynth.schema.datetime_formats import format_zone, has_offset
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.validation import to_instants
 
@@ -27,13 +28,14 @@ def insert_rows(
     schema: Schema | None,
     frame: pd.DataFrame,
 ) -> None:
-    """Insert the rows of a frame in chunks.
+    """Insert the rows of a frame in chunks, without the columns that the database computes.
 
     Raises:
         DataError: The columns differ from those of the table.
     """
     for start in range(0, len(frame), CHUNK_ROWS):
         part = frame.iloc[start : start + CHUNK_ROWS]
+        part = part.drop(columns=[column.name for column in definition.columns if column.generated], errors="ignore")
         rows = to_arrow(part)
         expected = [column.name for column in definition.columns if not column.generated]
         if sorted(rows.column_names) != sorted(expected):
@@ -77,5 +79,10 @@ def _instants(values: pd.Series, column: Datetime, family: str) -> pa.Array:
         values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) != "string"
     ):
         return pa.array(values, from_pandas=True)
-    moments = pa.array(to_instants(values, column.format), pa.timestamp("us"), from_pandas=True, safe=False)
+    instants = to_instants(values, column.format)
+    zone = format_zone(column.format)
+    if zone is not None and family == DATETIME:
+        home = "UTC" if has_offset(column.format) else zone
+        return pa.array(instants.dt.tz_localize(home), pa.timestamp("us", zone), from_pandas=True, safe=False)
+    moments = pa.array(instants, pa.timestamp("us"), from_pandas=True, safe=False)
     return moments.cast(pa.date32(), safe=False) if family == DATE else moments

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import pandas as pd
+
 from tabsynth.data.sql.check_expressions import Bound, Fact, Membership, parse_check
 from tabsynth.data.sql.definitions import (
     ARRAY,
@@ -35,8 +37,11 @@ NUMBERS = (INTEGER, DECIMAL, FLOAT, MONEY, INTERVAL)
 
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
-REPLACEMENTS = {JSON: "{}", XML: "<removed/>", BINARY: "", ARRAY: "{}"}
-"""Placeholders of free text for types that accept only a form of text."""
+REPLACEMENTS = {
+    JSON: "{}", XML: "<removed/>", BINARY: "", ARRAY: "{}", "inet": "0.0.0.0/32", "cidr": "0.0.0.0/0",
+    "macaddr": "00:00:00:00:00:00", "timetz": "00:00:00+00", "time with time zone": "00:00:00+00",
+}  # fmt: skip
+"""Placeholders of free text for types that accept only a form of text, by family or type."""
 
 TEXT_QUESTION = "the database does not say what the text is: categories, an identifier or free text?"
 
@@ -52,13 +57,14 @@ def schema_from_definition(definition: TableDefinition) -> Schema:
     return _with_constraints(columns, definition, facts)
 
 
-def merge_schemas(inferred: Schema, declared: Schema) -> Schema:
+def merge_schemas(inferred: Schema, declared: Schema, frame: pd.DataFrame) -> Schema:
     """Return the schema of a table that was read: inferred, with what the database declares.
 
     A kind that the database alone decides is taken from there (an enum, a list of values, a date, a key), another from
-    the values. NOT NULL, bounds and the type in the database are always the declared ones.
+    the values, also where they are not what the database declares: SQLite checks no type. NOT NULL, bounds and the type
+    in the database are always the declared ones.
     """
-    columns = {name: _merge(column, declared.get(name)) for name, column in inferred.items()}
+    columns = {name: _merge(column, declared.get(name), frame[name]) for name, column in inferred.items()}
     constraints = tuple(one for one in declared.constraints if all(_kind_allows(columns, n) for n in one.columns))
     return Schema(columns, constraints, sdv=declared.sdv)
 
@@ -67,11 +73,17 @@ def _kind_allows(columns: dict[str, Column], name: str) -> bool:
     return isinstance(columns.get(name), (Numeric, Datetime))
 
 
-def _merge(inferred: Column, declared: Column | None) -> Column:
+def _merge(inferred: Column, declared: Column | None, values: pd.Series) -> Column:
     if declared is None:
         return inferred
-    if declared.origin == "declared" and not isinstance(declared, (Numeric, Datetime)):
+    if isinstance(declared, Identifier) and declared.pattern is not None:
+        spelled = values.dropna().astype(str).str.fullmatch(declared.pattern)
+        declared = declared if bool(spelled.all()) else replace(declared, pattern=None)
+    is_other = isinstance(declared, Boolean) and not isinstance(inferred, Boolean) and bool(values.notna().any())
+    if declared.origin == "declared" and not isinstance(declared, (Numeric, Datetime)) and not is_other:
         return replace(declared, role=inferred.role)
+    if isinstance(declared, Text) and isinstance(inferred, Identifier):  # no key of this form need be a valid value
+        return replace(declared, nullable=declared.nullable, role=inferred.role, why=inferred.why)
     changes: dict[str, Any] = {"nullable": declared.nullable, "sql_type": declared.sql_type}
     if isinstance(inferred, Numeric) and isinstance(declared, Numeric):
         changes |= {"low": declared.low, "high": declared.high}
@@ -106,8 +118,10 @@ def _column(column: ColumnDefinition, table: TableDefinition, facts: Iterable[Fa
         decimals = decimals if decimals is None or 0 <= decimals <= 17 else None
         bounds = _numbers(own, decimals)
         return Numeric(**shared, decimals=decimals, **bounds)
-    if family in REPLACEMENTS:
-        return Text(**shared, origin="inferred", replacement=REPLACEMENTS[family])
+    placeholder = REPLACEMENTS.get(column.type.lower(), REPLACEMENTS.get(family))
+    if placeholder is not None:
+        is_list = family == ARRAY and column.type.isupper()  # of DuckDB
+        return Text(**shared, origin="inferred", replacement="[]" if is_list else placeholder)
     return Categorical(**shared, origin="inferred", question=TEXT_QUESTION)
 
 
