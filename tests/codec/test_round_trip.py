@@ -125,3 +125,23 @@ def test_codes_of_integers_keep_the_form_of_their_declared_pattern() -> None:
     codec = Codec.measure(Table.of(frame, schema))
     keys = codec.decode(codec.encode(frame), np.random.default_rng(0))["x"]
     assert keys.astype(str).str.fullmatch(r"\d{6}").all()
+
+
+@pytest.mark.parametrize("places", [0, 2])
+@pytest.mark.parametrize("kind", [None, pa.decimal128(30, 0), pa.decimal128(30, 2)], ids=str)
+def test_decimals_that_floats_would_round_are_keys(places: int, kind: pa.DataType | None) -> None:
+    numbers = [Decimal((10**20 + 7 * k) * 100 + (k if places else 0)).scaleb(-2) for k in range(ROWS)]
+    if kind is not None and kind.scale < places:
+        pytest.skip("the type has no decimals")
+    values = pd.Series(numbers, dtype=object) if kind is None else arrow([*numbers], kind)
+    frame = pd.DataFrame({"x": values, "amount": values})
+    schema = Schema.infer(frame)
+    assert schema["x"].kind == "identifier"
+    assert "key (identifier) or a code" in schema["x"].question
+    codec = Codec.measure(Table.of(frame, schema))
+    back = codec.decode(codec.encode(frame), np.random.default_rng(0))["x"]
+    assert back.dtype == values.dtype
+    assert all(isinstance(value, Decimal) for value in back)
+    assert not set(back) & set(values)
+    with pytest.raises(DataError, match=r"beyond 2\*\*53"):
+        Table.of(frame, Schema.from_dict({"columns": {name: {"kind": "numeric"} for name in frame}}))
