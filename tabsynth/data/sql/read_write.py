@@ -269,9 +269,8 @@ class _Writer:
             self._definition, self.written = existing, self._target
             return
         columns = () if existing is None else existing.columns
-        own = [column.name for column in columns if not column.generated]
         computed = {column.name for column in columns if column.generated}
-        is_same = existing is not None and sorted(own) == sorted(set(rows.names) - computed)
+        is_same = existing is not None and {column.name for column in columns} == {*rows.names, *computed}
         self._definition = (
             existing if existing is not None and is_same else new_definition(self._database, rows, self._schema)
         )
