@@ -214,7 +214,8 @@ def _privacy_statement(card: object) -> str:
     statement = card.get("privacy", "") if isinstance(card, Mapping) else ""
     if statement:
         return f"Differential privacy of the model: {statement}. {AUDIT_ADVICE}"
-    return f"No differential privacy is recorded for this table. {AUDIT_ADVICE}"
+    missing = "No model card was given, so this page does not state whether the table is differentially private."
+    return f"{missing} {AUDIT_ADVICE}"
 
 
 def _pretty_json(card: object) -> str | None:

@@ -43,6 +43,13 @@ def explain_ledger(ledger: PrivacyLedger) -> str:
     return _explain(profile_of(ledger), ledger.unit)
 
 
+def uses_dp_sgd(ledger: PrivacyLedger) -> bool:
+    """Return whether a charge paid for DP-SGD, whose noise is floating point."""
+    return any(
+        charge.event["type"] == "PoissonSampledDpEvent" or "DP-SGD" in charge.purpose for charge in ledger.entries
+    )
+
+
 def profile_of(ledger: PrivacyLedger) -> list[tuple[float, float]]:
     """Return points (epsilon, delta) of a ledger's privacy profile, for its own delta and larger ones."""
     return [(ledger.epsilon(delta), delta) for delta in sorted({ledger.delta, *_above(ledger.delta)})]

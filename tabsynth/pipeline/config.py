@@ -11,7 +11,7 @@ from tabsynth.common.yaml_files import read_yaml
 from tabsynth.data.database.folders import holds_linked_tables
 from tabsynth.data.sample_datasets import is_shipped
 from tabsynth.data.sql.urls import is_database_url, parse_url
-from tabsynth.errors import InputError
+from tabsynth.errors import InputError, TabsynthError
 from tabsynth.pipeline.mapping_reader import MappingReader
 from tabsynth.pipeline.step_config import (
     AuditStep,
@@ -66,7 +66,7 @@ model:
 sample:
   # rows: 1000                    # default: as many as the training table
   # given: {diagnosis: benign, mean radius: [10, 20]}   # conditions: a value, a range, a list of values
-  output: synthetic.parquet       # or .csv
+  output: synthetic.parquet       # or .csv, then also `separator: ";"`
   # database: "postgresql://user@host/clinic#synthetic"   # a copy, written when every requirement is met
   # mode: replace                 # how that table is written: create, append or replace
 
@@ -199,6 +199,20 @@ def job_from_dict(data: Any, *, folder: str | Path = ".", name: str = "pipeline"
     if job.release is not None and (job.evaluate is None or job.audit is None):
         raise InputError(f"{name}: release needs the steps evaluate and audit; add them, or remove release")
     return job
+
+
+def stated_output(source: str | Path | Mapping[str, Any] | Job) -> Path | None:
+    """Return the output folder that a pipeline names, even if the rest of it is invalid; None if it names none."""
+    if isinstance(source, Job):
+        return source.output
+    folder, data = Path(), source
+    if not isinstance(source, Mapping):
+        try:
+            folder, data = Path(source).parent, read_yaml(source, "pipeline")
+        except TabsynthError:
+            return None
+    output = data.get("output") if isinstance(data, Mapping) else None
+    return folder / output if isinstance(output, str) else None
 
 
 def _parse_schema(

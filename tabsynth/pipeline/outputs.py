@@ -168,11 +168,11 @@ def export_token(output: Path, content: str, step: SampleStep) -> str:
     return token
 
 
-def read_head(path: Path, rows: int, schema: Schema) -> pd.DataFrame:
+def read_head(path: Path, rows: int, schema: Schema, separator: str | None = None) -> pd.DataFrame:
     """Return the first rows of a synthetic table; of a large Parquet file, no others are read."""
     rows = max(rows, CHUNK_ROWS)
     if path.suffix.lower() not in (".parquet", ".pq"):
-        return read(path, schema=schema).frame.iloc[:rows]
+        return read(path, schema=schema, separator=separator).frame.iloc[:rows]
     parts, count = [], 0
     with open_parquet(path) as file:
         for batch in file.iter_batches(CHUNK_ROWS):

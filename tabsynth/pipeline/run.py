@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tabsynth.errors import TabsynthError
 from tabsynth.evaluation.gates import check_requirements
 from tabsynth.pipeline.checks import check_release, output_paths, step_seeds
-from tabsynth.pipeline.config import Job, job_from_dict, read_job
+from tabsynth.pipeline.config import Job, job_from_dict, read_job, stated_output
 from tabsynth.pipeline.linked_steps import LinkedSteps
 from tabsynth.pipeline.runner import FAILED_FOLDER, PlannedStep, plan_steps, run_steps, settle
 from tabsynth.pipeline.status import STATE_FOLDER, RunStatus, locked, record_refusal
@@ -108,7 +108,12 @@ def run(
         ...
         tabsynth.errors.InputError: pipeline: unknown key 'smaple' (did you mean 'sample'?); allowed are ...
     """
-    job, paths, steps = _prepare(source, say, progress)
+    try:
+        job, paths, steps = _prepare(source, say, progress)
+    except TabsynthError as error:
+        if (output := stated_output(source)) is not None:
+            record_refusal(output, [], error)
+        raise
     try:
         if any(item.reason for item in plan_steps(paths, steps)):
             steps.check()  # what can be refused is refused before anything is written

@@ -39,6 +39,8 @@ class ModelStep:
 class SampleStep:
     """Number of rows, conditions and output; ``database`` is a URL to which the rows are copied, if any.
 
+    ``separator`` is the field separator of a CSV file.
+
     Of linked tables ``rows`` are those of the root table, ``scale`` is the same as a multiple of the training rows,
     ``given`` has the conditions by table, and ``output`` is a folder whose files have the suffix ``format``.
     """
@@ -49,6 +51,7 @@ class SampleStep:
     given: Mapping[str, Any] | None = None
     seed: int | None = None
     output: str = "synthetic.parquet"
+    separator: str | None = None
     database: str | None = None
     mode: Mode = "replace"
 

@@ -12,6 +12,7 @@ from tabsynth.data.database.folders import FORMATS
 from tabsynth.data.sample_datasets import is_shipped
 from tabsynth.data.sql.read_write import MODES
 from tabsynth.data.sql.urls import check_no_password, is_database_url, relative_to
+from tabsynth.data.write_tables import check_csv_separator
 from tabsynth.errors import InputError
 from tabsynth.pipeline.mapping_reader import MappingReader
 from tabsynth.pipeline.step_config import (
@@ -76,16 +77,20 @@ def parse_sample(keys: MappingReader | None, folder: Path, *, linked: bool = Fal
         given=given and {str(column): _condition(value) for column, value in given.items()},
         seed=keys.seed(),
         output=keys.take("output", str, "a file name", "synthetic.parquet"),
+        separator=keys.take("separator", str, "text"),
         database=_parse_database(keys.take("database", str, "a database's URL"), folder, keys.where),
         mode=keys.take("mode", str, "create, append or replace", SampleStep.mode),
     )
     if step.mode not in MODES:
         raise InputError(f"{keys.where}: mode must be one of {', '.join(MODES)}, not {step.mode!r}")
+    check_csv_separator(step.separator, step.output)
     keys.end()
     return step
 
 
 def _parse_linked_sample(keys: MappingReader, folder: Path) -> SampleStep:
+    if keys.take("separator", object, "") is not None:
+        raise InputError(f"{keys.where}: separator is for one table; leave it out")
     given = keys.take("given", Mapping, "a mapping from table to conditions")
     step = SampleStep(
         rows=keys.take("rows", int, "an integer"),

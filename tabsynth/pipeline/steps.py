@@ -149,6 +149,7 @@ class Steps(ABC):
             assert job.sample is not None
             settings = [job.sample.rows, job.sample.given, seeds["sample"], job.sample.output]
             settings += [job.sample.scale, job.sample.format] if job.linked else []
+            settings += [job.sample.separator] if job.sample.separator is not None else []
             made_of = {"model": self.hashes["model"]}
         elif step in ("evaluate", "audit"):
             settings = [

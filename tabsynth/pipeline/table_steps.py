@@ -71,7 +71,12 @@ class TableSteps(Steps):
     @cached_property
     def synthetic(self) -> pd.DataFrame:
         """The first synthetic rows, as many as an evaluation takes."""
-        return read_head(self.files["synthetic"], max(self.facts["read"]["rows"]["train"], 1), self.model.schema_)
+        rows = max(self.facts["read"]["rows"]["train"], 1)
+        return read_head(self.files["synthetic"], rows, self.model.schema_, self._separator)
+
+    @property
+    def _separator(self) -> str | None:
+        return None if self.job.sample is None else self.job.sample.separator
 
     def _read(self) -> dict[str, Any]:
         from tabsynth.data.read_write import write
@@ -103,12 +108,14 @@ class TableSteps(Steps):
         return {}
 
     def _sample(self) -> dict[str, Any]:
-        assert self.job.sample is not None
+        step = self.job.sample
+        assert step is not None
         # Under privacy the model's number of rows is a noisy one.
-        count = self.job.sample.rows or self.model.rows_
-        given = None if self.job.sample.given is None else self.tables.given
+        count = step.rows or self.model.rows_
+        given = None if step.given is None else self.tables.given
         self.say(f"sampling {count:,} rows")
-        write_sample(self.model, self.aside["synthetic"], count, given=given, seed=self.seeds["sample"])
+        how: dict[str, Any] = {"given": given, "seed": self.seeds["sample"], "separator": step.separator}
+        write_sample(self.model, self.aside["synthetic"], count, **how)
         return {"rows": {"synthetic": count}}
 
     def _compared(self, step: str) -> dict[str, Any]:
@@ -124,4 +131,7 @@ class TableSteps(Steps):
 
     @property
     def _released(self) -> dict[str, Any]:
-        return {"data": self.files["synthetic"], "model": self.model}
+        from tabsynth.data.read_write import read
+
+        rows = read(self.files["synthetic"], schema=self.model.schema_, separator=self._separator)
+        return {"data": rows, "model": self.model}

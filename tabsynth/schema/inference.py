@@ -25,6 +25,7 @@ from tabsynth.schema.kinds.code_inference import MAX_CODE_VALUES, few_integers_q
 from tabsynth.schema.kinds.datetime_detection import COMPACT_FORMAT, find_formats
 from tabsynth.schema.kinds.edge_rows import with_edge_rows
 from tabsynth.schema.kinds.personal_columns import infer_personal
+from tabsynth.schema.kinds.sentinels import sentinel_question
 from tabsynth.schema.rounding import is_decimal, is_sparse
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.text_inference import (
@@ -155,7 +156,7 @@ def _infer_number(name: str, present: pd.Series) -> Column:
     if (data == data[0]).all() and len(data) > 1:
         why = "all values are the same number"
     if decimals != 0 or (np.abs(data) >= 2**63).any():
-        return Numeric(name=name, decimals=decimals, why=why, question=_sentinel_question(data))
+        return Numeric(name=name, decimals=decimals, why=why, question=sentinel_question(data))
     distinct = np.unique(present.to_numpy(dtype=np.int64))
     if personal := infer_personal(name, [str(value) for value in distinct[:N_SAMPLED_VALUES].tolist()]):
         return personal
@@ -176,7 +177,7 @@ def _infer_number(name: str, present: pd.Series) -> Column:
         return Categorical(name=name, why=why, question="is it a code, as its name suggests, or a quantity (numeric)?")
     if dates := _infer_compact_dates(name, distinct):
         return dates
-    question = _sentinel_question(data) or _date_question(name, distinct)
+    question = sentinel_question(data) or _date_question(name, distinct)
     question = question or _code_question(name, distinct, len(data)) or _gap_question(name, present)
     return Numeric(name=name, decimals=0, why=why, question=question)
 
@@ -204,7 +205,7 @@ def _infer_unique_integers(name: str, data: npt.NDArray[np.float64], distinct: n
         return Categorical(name=name, why=why, question="no value repeats: is it a key (identifier)?")
     if dates := _infer_compact_dates(name, distinct):
         return dates
-    question = _sentinel_question(data) or _date_question(name, distinct)
+    question = sentinel_question(data) or _date_question(name, distinct)
     unknown = not question and len(data) >= MIN_ROWS and not is_quantity(name)
     question = "no value repeats: is it a key (identifier) or a measurement?" if unknown else question
     return Numeric(name=name, decimals=0, why="all values are integers", question=question)
@@ -249,19 +250,6 @@ def count_decimals(data: npt.NDArray[np.float64]) -> int | None:
         if is_decimal(data, decimals, largest).all() and (decimals or (scaled == data).all()):
             return decimals
     return None
-
-
-def _sentinel_question(data: npt.NDArray[np.float64]) -> str:
-    """Ask about a repeated extreme such as -999 or 99999 far from all other values."""
-    for extreme in {float(data.min()), float(data.max())}:
-        digits = f"{abs(extreme):.0f}" if extreme % 1 == 0 else ""
-        if not digits or set(digits) != {"9"} or (len(digits) == 1 and len(data) < MIN_ROWS):
-            continue
-        rest = data[data != extreme]
-        count = len(data) - len(rest)
-        if count >= 5 and len(rest) and np.abs(rest - extreme).min() > 0.5 * max(float(np.ptp(rest)), 1.0):
-            return f"does {extreme:.0f}, which {count} rows have, mean that the value is missing or capped?"
-    return ""
 
 
 def _code_question(name: str, distinct: npt.NDArray[np.int64], rows: int) -> str:

@@ -78,6 +78,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
 
     row_visits_: int | None = None
     earlier_rows_: int | None = None
+    epochs_: int
     net_: MaskedNet | PlainNet
     tree_conditionals_: TreeConditionals
     cross_: FeatureCross | None
@@ -169,6 +170,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
     def _train(self, parts: TrainValidation, run: FitOptions) -> None:
         rank = torch.empty(len(self.order_), dtype=torch.long, device=self._device())
         rank[self.order_] = torch.arange(len(self.order_), device=self._device())
+        self.epochs_ = self.sizing_.epochs if self.epochs is None else self.epochs
         in_files, net = parts.shards is not None, self.net_
         assert isinstance(net, MaskedNet)
         config = self.sizing_.training_config(parts.rows, self.epochs, LR_MULTIPLIERS, in_files=in_files)
@@ -248,7 +250,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         names = [self.codec_.slots[position].column for position in self.active_]
         return super().card() | {
             "sampling": f"calibrated to the training marginals (from 1,000 rows on{few}) and stratified by default",
-            "sizing": vars(self.sizing_) if self.active_ else None,
+            "sizing": vars(self.sizing_) | {"epochs": self.epochs_} if self.active_ else None,
             "held_out_nats_a_row": getattr(self, "score_", None),
             **fit_facts(self.rows_, self.row_visits_, self.earlier_rows_),
             "crossed": [names[slot] for slot in self.cross_.slots] if self.cross_ is not None else [],
@@ -261,6 +263,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
             return config, {}
         return config | {
             "sizing": vars(self.sizing_),
+            "epochs": self.epochs_,
             "score": self.score_,
             "plain": self.plain_,
             "row_visits": self.row_visits_,
@@ -273,7 +276,7 @@ class MaskedSynthesizer(NetworkSynthesizer):
         self.tree_conditionals_, self.cross_, self.copula_ = TreeConditionals(), None, None
         if self.active_:
             self.sizing_, self.score_ = Sizing(**config["sizing"]), config["score"]
-            self.plain_ = bool(config.get("plain"))
+            self.plain_, self.epochs_ = bool(config.get("plain")), int(config.get("epochs", self.sizing_.epochs))
             self.row_visits_, self.earlier_rows_ = config.get("row_visits"), config.get("earlier_rows")
             if config.get("cross"):
                 self.cross_ = FeatureCross(tuple(int(slot) for slot in config["cross"]), arrays["cross.codes"])

@@ -15,6 +15,7 @@ from tabsynth.data.provenance import get_provenance
 from tabsynth.data.provenance import public_part as public_provenance
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, PrivacyError, SchemaError, quote
+from tabsynth.privacy.accounting.explanation import uses_dp_sgd
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.accounting.measured_spending import check_same_dataset, compose_ledgers, get_measurement_ledger
 from tabsynth.privacy.budget import Privacy
@@ -142,7 +143,8 @@ def guarantee_statement(ledger: PrivacyLedger) -> str:
     if not ledger.secure:
         return "NOT DP: the noise came from an insecure seed, which exists for tests only"
     unit = "row" if ledger.unit == "row" else f"person (column {ledger.unit!r})"
-    return (
-        f"({ledger.epsilon():.4g}, {ledger.delta:.3g})-differential privacy of a {unit} that is added or removed; "
-        "the noise of counts is exact and comes from a cryptographic source, the noise of DP-SGD is floating point"
-    )
+    noise = "the noise of counts is exact and comes from a cryptographic source"
+    if uses_dp_sgd(ledger):
+        noise += ", the noise of DP-SGD is floating point"
+    guarantee = f"({ledger.epsilon():.4g}, {ledger.delta:.3g})-differential privacy"
+    return f"{guarantee} of a {unit} that is added or removed; {noise}"

@@ -45,6 +45,11 @@ class TestHelp:
         )
         assert done.stdout.strip() == "set()"
 
+    def test_releases_import_no_torch(self) -> None:
+        code = "import sys, tabsynth.release.build, tabsynth.release.verify; print('torch' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "False"
+
     @pytest.mark.parametrize("name", ["inspect", "split", "fit", "sample", "evaluate", "run"])
     def test_every_command_shows_examples(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as stop:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tabsynth.cli import BUSY, DONE, UNMET, main
-from tabsynth.errors import BusyError, InputError
+from tabsynth.errors import BusyError, InputError, TabsynthError
 from tabsynth.pipeline import plan, run
 from tabsynth.pipeline.config import EXAMPLE, job_from_dict
 from tabsynth.pipeline.schema_file import schema_text
@@ -148,6 +148,16 @@ class TestSteps:
         for name in ("model.tabsynth", "real-train.parquet", "report.html", "report.json", "audit.json"):
             assert (output / name).stat().st_mode & 0o777 == 0o600, name
         assert (output / ".pipeline").stat().st_mode & 0o777 == 0o700
+
+    @pytest.mark.parametrize("change", [{"smaple": {}}, {"model": {"kind": "markov"}}, {"schema": "none.json"}])
+    def test_an_invalid_pipeline_is_in_the_status_of_an_earlier_run(self, small: Path, change: dict[str, Any]) -> None:
+        run(small)
+        assert status(small)["state"] == "done"
+        changed(small, **change)
+        with pytest.raises(TabsynthError) as refused:
+            run(small)
+        assert status(small)["state"] == "failed"
+        assert str(refused.value) in status(small)["error"]
 
     def test_a_failing_step_is_in_the_status(self, small: Path) -> None:
         (small.parent / "in.csv").write_text("age,sex,ill\n")

@@ -127,6 +127,19 @@ class TestJob:
         assert job.sample is not None
         assert job.sample.given == {"diagnosis": "benign", "mean radius": [10, 20]}
 
+    def test_separator_of_the_sample(self, tmp_path: Path) -> None:
+        people().to_csv(tmp_path / "in.csv", sep=";", decimal=",", index=False)
+        job = {"version": 1, "input": str(tmp_path / "in.csv"), "output": str(tmp_path / "out"), "holdout": 0.3}
+        job |= {"model": {"kind": "marginal"}, "sample": {"output": "rows.csv", "separator": ";"}}
+        job |= {"read": {"separator": ";"}}
+        result = run({**job, "evaluate": {"sdmetrics": False}})
+        assert list(pd.read_csv(result.synthetic, sep=";", decimal=",")) == list(people())
+        assert result.scores
+        with pytest.raises(SourceError, match="one character"):
+            run({**job, "sample": {"output": "rows.csv", "separator": ";;"}})
+        with pytest.raises(SourceError, match="is no CSV file"):
+            run({**job, "sample": {"separator": ";"}})
+
     def test_options_of_reading(self, tmp_path: Path) -> None:
         (tmp_path / "in.csv").write_bytes(("a|b\n" + "1.250|é\n2.500|?\n" * 30).encode("cp1252"))
         options = {"separator": "|", "decimal": ",", "encoding": "cp1252", "missing": ["?"]}

@@ -49,6 +49,7 @@ def test_it_spends_what_was_asked_for_and_says_so(make: Callable[[], Synthesizer
     assert 0.98 * 3 <= model.ledger_.epsilon() <= 3
     assert all(len(entry.output or "") == 64 for entry in model.ledger_.entries)
     assert "differential privacy of a row" in model.card()["privacy"]
+    assert ("DP-SGD" in model.card()["privacy"]) == any("DP-SGD" in entry.purpose for entry in model.ledger_.entries)
     assert model.card()["ledger"] == model.ledger_.to_dict()
     model.save(tmp_path / "m")
     read = tabsynth.load(tmp_path / "m")

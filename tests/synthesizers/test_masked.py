@@ -21,6 +21,7 @@ from tabsynth.common.progress import Progress
 from tabsynth.errors import ConditionError, InputError, ModelFileError, NotFittedError
 from tabsynth.schema import Schema
 from tabsynth.synthesizers.masked import MaskedSynthesizer
+from tabsynth.synthesizers.registry import load
 
 Persons = Callable[..., pd.DataFrame]
 
@@ -167,6 +168,13 @@ def test_chunks_join_to_one_table_with_unique_identifiers(frame: pd.DataFrame) -
     assert pd.concat(chunks)["key"].is_unique
     again = list(model.sample_chunks(1000, chunk=300, seed=1))
     assert all(one.equals(other) for one, other in zip(chunks, again, strict=True))
+
+
+def test_the_card_states_the_epochs_of_the_fit(frame: pd.DataFrame, tmp_path: Path) -> None:
+    model = MaskedSynthesizer(epochs=2).fit(frame.head(200), seed=0)
+    assert model.card()["sizing"]["epochs"] == 2
+    model.save(tmp_path / "m")
+    assert load(tmp_path / "m").card()["sizing"]["epochs"] == 2
 
 
 def test_callbacks_hear_of_every_leg(frame: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ from tabsynth.evaluation.metric_specs import LEVELS
 from tabsynth.evaluation.relational.database_report import DatabaseReport
 from tabsynth.evaluation.report import Report
 from tabsynth.evaluation.verdict import assess_uses, level_of
-from tabsynth.privacy.accounting.explanation import FPR, PRIOR, explain_ledger, max_tpr, profile_of
+from tabsynth.privacy.accounting.explanation import FPR, PRIOR, explain_ledger, max_tpr, profile_of, uses_dp_sgd
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.accounting.ledger_format import describe
 from tabsynth.privacy.audit.report import AuditReport
@@ -103,7 +103,7 @@ def public_privacy(ledger: PrivacyLedger | None, dataset: PrivacyLedger | None) 
     covered = [*NOT_COVERED]
     if unit == "row":
         covered.append("persons with several rows: one row is protected at a time")
-    if any(charge.event["type"] == "PoissonSampledDpEvent" or "DP-SGD" in charge.purpose for charge in ledger.entries):
+    if uses_dp_sgd(ledger):
         covered.append("attacks on floating-point arithmetic: the noise of DP-SGD is not exact")
     out: dict[str, Any] = {
         "format": "tabsynth-release-privacy",

@@ -63,6 +63,7 @@ def fit_masked(
     model._choose_order(start.drawn)
     model.sizing_, model.plain_, model.score_ = private_sizing(start.units, model.epochs), True, None
     sizing = model.sizing_
+    model.epochs_ = sizing.epochs
     paid = start.charge_steps(
         batch=sizing.batch, epochs=sizing.epochs, clip=MAX_GRADIENT_NORM, purpose="DP-SGD on all rows"
     )
