@@ -64,11 +64,11 @@ def _release(verdict: str | None, claim: Mapping[str, Any] | None, found: bool) 
         )
     if verdict == "INCONCLUSIVE":
         return (
-            "This audit cannot tell: no attack succeeded, but small leaks would have been missed. Hold out more rows "
-            "and audit again, or fit with differential privacy. Until then, protect the table like the real one."
+            "This audit cannot decide it: no attack succeeded, but small leaks would have been missed. Hold out more "
+            "rows and audit again, or fit with differential privacy. Until then, protect the table like the real one."
         )
     return (
-        "This audit cannot tell, because there are no held-out rows. Hold out real rows before the fit and audit "
+        "This audit cannot decide it, because there are no held-out rows. Hold out real rows before the fit and audit "
         "again. Until then, protect the table like the real one."
     )
 
