@@ -55,7 +55,7 @@ def judge_claim(claim: Claim, significant: Sequence[str] = ()) -> tuple[Kind, st
         significant: The significant attacks after correction, most significant first.
     """
     verdict = decide(claim.measured > claim.epsilon, claim.power >= MIN_POWER)
-    summary = f"measured at least {claim.measured:.2f}, claimed {claim.epsilon:g} (delta {claim.delta:.0e})"
+    summary = f"measured epsilon at least {claim.measured:.2f}, claimed {claim.epsilon:g} (delta {claim.delta:.0e})"
     if verdict == "VIOLATION":
         return verdict, f"Epsilon exceeds the claim: {summary}."
     power = f"twice the claim would have been detected with probability {claim.power:.2f}"

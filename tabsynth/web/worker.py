@@ -25,7 +25,7 @@ PHASES = {
     "learn": ("Learn", "the patterns of the table"),
     "sample": ("Draw", "new rows"),
     "evaluate": ("Compare", "new rows with rows it never saw"),
-    "audit": ("Attack", "attacks on the new rows"),
+    "audit": ("Attack", "the new rows, as an intruder would"),
 }
 """Phases of a training job, in order: a word, and what it does."""
 

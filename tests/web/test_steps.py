@@ -10,8 +10,11 @@ import pytest
 from tabsynth.data.read_write import write
 from tabsynth.pipeline.config import read_job
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
+from tabsynth.schema.columns import Numeric
 from tabsynth.web.project import PLAN, Project, write_state
+from tabsynth.web.steps.previews import preview
 from tabsynth.web.steps.protection import Protection, explain, plan_key, read_plan
+from tabsynth.web.steps.results import area_words
 
 
 @pytest.fixture
@@ -147,8 +150,24 @@ def test_an_epsilon_is_explained_in_words(client, project: Project) -> None:
     project.update(confirmed=True)
     page = client.get("/p/patients-2/protection").text
     assert "recognises at most" in page
+    assert "The loss of quality is not estimated yet" in page  # nothing runs
+    assert f"recognises at most {explain(1.0, 100, 'row')['recognised']}%" in explain(1.0, 100, "row")["text"]
     shares = [float(explain(epsilon, 100, "row")["recognised"]) for epsilon in (0.1, 1.0, 10.0)]
     assert 1.0 < shares[0] < shares[1] < shares[2] < 100
+
+
+@pytest.mark.parametrize(
+    ("auc", "level", "word"),
+    [(0.4, "fair", "Detected less often than by guessing"), (0.6, "fair", "Partly distinguishable")],
+)
+def test_a_detection_below_guessing_is_not_called_distinguishable(auc: float, level: str, word: str) -> None:
+    report = {"scores": [{"name": "detection_auc", "value": auc}], "verdict": {"areas": {"detection": level}}}
+    assert area_words(report) == [{"word": word, "level": level}]
+
+
+def test_integers_have_one_bin_each() -> None:
+    drawn = preview(pd.Series([1, 2, 3, 4] * 20), Numeric(name="cp", decimals=0))["histogram"]
+    assert (drawn["left"], drawn["right"]) == ("≤ 1", "≥ 4")
 
 
 def test_a_budget_is_kept(project: Project) -> None:

@@ -90,7 +90,8 @@ def run(args: Namespace) -> int:
         )
     except GateError as error:
         code = report_unmet(error.unmet)
-        say("a missed gate can be waived: --waivers FILE with a list of {gate: NAME, who: ..., why: ..., until: DATE}")
+        entry = f"{{gate: {error.unmet[0].partition(':')[0]}, who: ..., why: ..., until: DATE}}"
+        say(f"missed gates can be waived: --waivers FILE with a list of entries such as {entry}")
         return code
     waived = sum(gate.waiver is not None for gate in release.gates)
     text = f"wrote {release.path}: {len(release.files)} files, {len(release.gates)} gates, {waived} of them waived"

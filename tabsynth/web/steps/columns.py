@@ -17,6 +17,7 @@ from tabsynth.privacy.domains import has_open_facts
 from tabsynth.privacy.mechanisms.clamping import OTHER
 from tabsynth.schema.columns import KINDS, Categorical, Datetime, Numeric, Role
 from tabsynth.schema.inference import RARE_ADVICE
+from tabsynth.schema.kinds.sentinels import REMEDY
 from tabsynth.schema.schema import Schema
 from tabsynth.schema.text_inference import MIN_GROUP
 from tabsynth.web.project import SCHEMA, TABLE, Project
@@ -106,7 +107,7 @@ def _text(bound: Any) -> str:
 
 def _plain_question(question: str) -> str:
     """Return a question without the names of options, which the page does not have."""
-    return question.replace(RARE_ADVICE, RARE_QUESTION)
+    return question.replace(RARE_ADVICE, RARE_QUESTION).replace(f" {REMEDY}", "")
 
 
 def _answers(question: str, kind: str) -> list[dict[str, str]]:

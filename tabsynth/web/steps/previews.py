@@ -53,7 +53,9 @@ def _histogram(data: npt.NDArray[np.float64], *, dates: bool) -> dict[str, Any] 
     if low >= high:
         return None
     edges = np.linspace(low, high, N_BINS + 1)
-    counts = np.bincount(np.searchsorted(edges[1:-1], ordered, "right"), minlength=N_BINS)
+    if not dates and high - low < N_BINS and low % 1 == high % 1 == 0 and (ordered % 1 == 0).all():
+        edges = np.arange(low - 0.5, high + 1.0)  # one bin for each integer
+    counts = np.bincount(np.searchsorted(edges[1:-1], ordered, "right"), minlength=len(edges) - 1)
     shares = [0.0 if count < MIN_GROUP else float(count) / len(ordered) for count in counts]
     shown = [str(pd.Timestamp(round(edge), unit="s").isoformat()) for edge in edges] if dates else list(edges)
     return charts.histogram({"edges": shown, "real": shares, "synthetic": shares})

@@ -163,7 +163,7 @@ def explain(epsilon: float, rows_public: int | None, unit: str) -> dict[str, Any
     return {
         "epsilon": epsilon,
         "word": WORDS.get(epsilon, ""),
-        "recognised": f"{math.ceil(10 * recognised) / 10:g}",
+        "recognised": f"{recognised:.1f}",
         "dots": max(1, round(recognised)),
         "text": explain_gaussian(epsilon, delta, mu, "row" if unit == "row" else "person"),
     }

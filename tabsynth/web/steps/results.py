@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tabsynth.reporting import charts
@@ -40,6 +41,9 @@ AREA_WORDS = {
     },
 }
 
+BELOW_GUESSING = "Detected less often than by guessing"
+"""Words on a detection AUC far below 0.5, which can be a sign of copied rows."""
+
 HEADLINES = {
     "good": "Your new table is close to the real one",
     "fair": "Your new table is ready, with limits",
@@ -64,17 +68,24 @@ def summary(project: Project) -> dict[str, Any] | None:
     return {
         "headline": HEADLINES[report["verdict"]["areas"].get("fidelity", "fair")],
         "verdict": report["verdict"]["text"],
-        "areas": [
-            {"word": AREA_WORDS[area][level], "level": level}
-            for area, level in report["verdict"]["areas"].items()
-            if area in AREA_WORDS
-        ],
+        "areas": area_words(report),
         "rows": tables.get("synthetic", {}).get("rows", 0),
         "privacy": (report["provenance"].get("card") or {}).get("privacy", ""),
         "meaning": (report["provenance"].get("card") or {}).get("privacy_meaning", ""),
         "audit": {"level": level, "word": words, "text": audit.get("text", "")} if audit else None,
         "pictures": _pictures(report, next(iter(project.schema.with_role("target")), None)),
     }
+
+
+def area_words(report: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return a few words on each area of a report, and its level."""
+    auc = next((score["value"] for score in report["scores"] if score["name"] == "detection_auc"), 0.5)
+    out = []
+    for area, level in report["verdict"]["areas"].items():
+        if area in AREA_WORDS:
+            below = area == "detection" and level != "good" and auc < 0.5
+            out.append({"word": BELOW_GUESSING if below else AREA_WORDS[area][level], "level": level})
+    return out
 
 
 def _pictures(report: dict[str, Any], target: str | None) -> list[dict[str, Any]]:
