@@ -15,9 +15,9 @@ from tabsynth.privacy.budget import gaussian_mu
 from tabsynth.reporting.charts import HEAT_STEPS, heat
 from tabsynth.reporting.html import environment
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 456.0, 260.0, 44.0, 112.0, 16.0, 40.0
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 512.0, 264.0, 58.0, 154.0, 16.0, 44.0
 COLOURS = ("#0b6e99", "#c2571a", "#5b7f2b", "#7a4b9e")
-LABEL_HEIGHT = 15.0
+LABEL_HEIGHT = 20.0
 TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 N_WORST = 5

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import tabsynth as ts
+from tabsynth.cli import UNMET, main
 from tabsynth.errors import InputError
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
 from tabsynth.privacy.budget import Privacy
@@ -101,3 +103,17 @@ class TestGates:
         for number, name in enumerate(("shape_error", "fidelity.shape_error", "evaluation.shape_error")):
             waivers = [*WAIVED, {**WAIVED[0], "gate": name}]
             build(tmp_path / f"{number}", evidence.rows, waivers=waivers, **given)
+
+
+def test_the_command_names_the_waiver_of_a_missed_gate(
+    evidence: Evidence, keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evidence.model.save(tmp_path / "m.tabsynth")
+    evidence.evaluation.save(tmp_path / "report.json")
+    evidence.audit.save(tmp_path / "audit.json")
+    ts.write(evidence.rows, tmp_path / "rows.parquet")
+    command = ["release", str(tmp_path / "rows.parquet"), "--model", str(tmp_path / "m.tabsynth"), "--name", "patients"]
+    command += ["--evaluation", str(tmp_path / "report.json"), "--audit", str(tmp_path / "audit.json")]
+    command += ["--license", "CC0-1.0", "--key", str(keys / "private.pem"), "--output", str(tmp_path / "r.zip")]
+    assert main(command) == UNMET
+    assert "{gate: audit, who: ..., why: ..., until: DATE}" in capsys.readouterr().err

@@ -44,7 +44,8 @@ def data_card(
     lines += [f"- {key}: {_line(value)}" for key, value in facts.items() if value]
     lines += [
         "",
-        "All rows are synthetic: drawn from a model that was fitted to a real table. No row is a real one.",
+        "All rows are synthetic: drawn from a model that was fitted to a real table. No row was taken from it; a "
+        "row may equal a real one by chance.",
         "",
     ]
     for table in tables:
