@@ -55,7 +55,7 @@ def smooth_violations(margin: Floats, step: float, *, concave: bool = False) -> 
         inner, outer, third = ends[0], ends[1] - ends[0], ends[2] - ends[1]
         if inner:
             ratio = min(1.0, inner / max(outer, 1))
-            if concave and ratio < 1:
+            if concave and ratio < 1 and third:
                 ratio *= min(1.0, ratio * third / max(outer, 1))
             best = max(best, inner * ratio)
     return best

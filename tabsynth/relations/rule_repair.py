@@ -16,6 +16,7 @@ from tabsynth.relations.categories.distinct_values import DistinctRule
 from tabsynth.relations.categories.group_bounds import GroupBoundsRule
 from tabsynth.relations.conditional.conditions import condition_from_state
 from tabsynth.relations.conditional.elapsed import ElapsedRule
+from tabsynth.relations.conditional.pair_bounds import PairBoundRule
 from tabsynth.relations.conditional.rules import CauseRule, CountRule, DecimalsRule, ThresholdRule
 from tabsynth.relations.determined_columns import CalendarRule, LookupRule
 from tabsynth.relations.formulas.expressions import formula_from_state
@@ -39,6 +40,7 @@ RowRule = (
     | DistinctRule
     | GroupBoundsRule
     | FormulaRule
+    | PairBoundRule
 )
 
 KINDS: dict[str, type[RowRule]] = {
@@ -55,6 +57,7 @@ KINDS: dict[str, type[RowRule]] = {
     "distinct": DistinctRule,
     "group_bounds": GroupBoundsRule,
     "formula": FormulaRule,
+    "pair_bound": PairBoundRule,
 }
 
 PLAIN_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "float": (float, int), "int": (int,), "bool": (bool,)}
@@ -162,6 +165,8 @@ def rule_from_state(data: Mapping[str, Any]) -> RowRule:
     if data["kind"] == "formula":
         plain["formula"] = formula_from_state(plain["formula"])
     if data["kind"] == "threshold":
+        plain["condition"] = condition_from_state(plain["condition"])
+    if data["kind"] == "pair_bound" and plain["condition"] is not None:
         plain["condition"] = condition_from_state(plain["condition"])
     for key in ("causes", "terms"):
         if data["kind"] in ("causes", "count") and key in plain:

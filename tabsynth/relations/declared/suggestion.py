@@ -13,6 +13,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.data.table import Table
 from tabsynth.relations.arithmetic import ArithmeticRelation
+from tabsynth.relations.conditional.pair_bounds import PairBoundRule
 from tabsynth.relations.enforcement import Relations
 from tabsynth.relations.formulas.rule import FormulaRule
 from tabsynth.relations.formulas.spelling import Spelling, rounded_expression, without_brackets
@@ -31,7 +32,7 @@ MAX_LOOKUP = 200
 
 
 def suggest_constraints(table: Table) -> list[Constraint]:
-    """Suggest constraints with evidence: orders, sums, products, equal columns, other formulas and lookups.
+    """Suggest constraints with evidence: orders, bounds, sums, products, equal columns, formulas and lookups.
 
     They are proposals: a rule may hold in all rows of the table without being intended.
     """
@@ -48,6 +49,8 @@ def suggest_constraints(table: Table) -> list[Constraint]:
             group = spell(rule.group)
             when = f"missing({group})" if rule.missing else f"{group} == {_label(codec, rule.group, rule.value)!r}"
             suggestions.append(IfThen(when=when, then=f"{spell(rule.column)} == {spell(rule.source)}"))
+        elif isinstance(rule, PairBoundRule):
+            suggestions.append(_pair_bound(rule, codec))
         elif isinstance(rule, FormulaRule):
             good = (own for own in _formulas(rule, codec) if satisfies(own, table.frame, table.schema).all())
             suggestions.append(next(good, None))
@@ -67,6 +70,20 @@ def _arithmetic(relation: ArithmeticRelation, codec: Codec) -> Constraint | None
     terms = {name: _plain(factor) for name, factor in relation.terms}
     kind = Product if relation.product else Linear
     return kind(column=relation.column, terms=terms, constant=_plain(relation.constant))
+
+
+def _pair_bound(rule: PairBoundRule, codec: Codec) -> Constraint:
+    """Return a bound of a column by another one as an expression, under its condition."""
+    high = spell(rule.high) if rule.factor == 1 else f"{rule.factor:g} * {spell(rule.high)}"
+    gap = _plain(rule.gap * _days(codec, rule.low))
+    then = f"{high} - {spell(rule.low)} >= {gap:g}" if gap else f"{spell(rule.low)} <= {high}"
+    own = rule.condition
+    if own is None:
+        return Expression(rule=then)
+    name = spell(own.column)
+    if own.least is None:
+        return IfThen(when=f"not missing({name})" if own.negated else f"missing({name})", then=then)
+    return IfThen(when=f"{name} {'!=' if own.negated else '=='} {_label(codec, own.column, own.least)!r}", then=then)
 
 
 def _formulas(rule: FormulaRule, codec: Codec) -> Iterator[Constraint]:

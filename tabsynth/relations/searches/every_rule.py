@@ -10,7 +10,7 @@ from tabsynth.relations.conditional.elapsed import ElapsedRule
 from tabsynth.relations.determined_columns import CalendarRule, LookupRule
 from tabsynth.relations.formulas.rule import FormulaRule
 from tabsynth.relations.row_rule_discovery import MIN_ROWS, discover_date_orders, discover_rules
-from tabsynth.relations.row_rules import BandRule, OrderRule
+from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.relations.rule_repair import RowRule
 from tabsynth.relations.searches.bands import discover_bands
@@ -19,11 +19,12 @@ from tabsynth.relations.searches.causes import discover_causes, discover_counts
 from tabsynth.relations.searches.decimals import discover_decimals
 from tabsynth.relations.searches.distinct_values import discover_distinct
 from tabsynth.relations.searches.elapsed import discover_elapsed
-from tabsynth.relations.searches.exempt_orders import discover_exempt_orders
 from tabsynth.relations.searches.formulas import discover_formulas
 from tabsynth.relations.searches.group_bounds import discover_group_bounds
 from tabsynth.relations.searches.lookups import discover_lookups
 from tabsynth.relations.searches.missing_equalities import discover_missing_equalities
+from tabsynth.relations.searches.orders.exempt_orders import discover_exempt_orders
+from tabsynth.relations.searches.orders.pair_bounds import discover_pair_bounds
 from tabsynth.relations.searches.states import find_states
 from tabsynth.relations.searches.thresholds import discover_thresholds
 
@@ -73,5 +74,8 @@ def discover_all(
     ordered = {frozenset(rule.columns) for rule in orders}
     bounds = discover_thresholds(columns, states, computed, related, ordered, deciders)
     fixed = {*computed, *deciders, *(rule.column for rule in counts)}
+    reads = {**computed, **{name: frozenset(own) for name, own in deciders.items()}}
+    equal = {(frozenset((own.column, own.source)), own.group) for own in known if isinstance(own, EqualityRule)}
+    pairs = tuple(discover_pair_bounds(columns, states, reads, equal))
     causes = tuple(discover_causes(columns, states, bounds, fixed))
-    return (*known, *counts, *causes, *bounds, *discover_decimals(columns, fixed), *distinct, *boxes)
+    return (*known, *counts, *causes, *bounds, *pairs, *discover_decimals(columns, fixed), *distinct, *boxes)

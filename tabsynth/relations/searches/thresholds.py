@@ -265,4 +265,5 @@ def _implies(wide: ThresholdRule, narrow: ThresholdRule) -> bool:
     one, other = wide.condition, narrow.condition
     tighter = narrow.sign * (narrow.bound - wide.bound) > 0
     wider = one.negated and other.least is not None and (one.least is None or not other.negated)
+    wider = wider and one.least != other.least
     return wide is not narrow and wide.sign == narrow.sign and one.column == other.column and wider and not tighter

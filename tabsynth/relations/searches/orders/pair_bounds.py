@@ -1,0 +1,285 @@
+"""Discover bounds of a column by another one that hold under a condition, or after multiplication by a number.
+
+The difference of two columns, or the logarithm of their ratio, is a number whose bound is searched as that of a column:
+with the rows that would violate it if it were independent of the condition, if its distribution under the condition
+continued smoothly beyond the bound, if the odds of the condition did, and if the columns were independent of each other
+under the condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from tabsynth.common.arrays import Bools, Floats, Integers
+from tabsynth.relations.conditional.conditions import Condition
+from tabsynth.relations.conditional.pair_bounds import PairBoundRule
+from tabsynth.relations.order_evidence import MIN_STEPS, logistic_violations, smooth_violations
+from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_BOUNDARY_ROWS, is_free
+from tabsynth.relations.rule_columns import Columns
+from tabsynth.relations.searches.states import MIN_STATE_ROWS, negated
+
+MIN_EVIDENCE_ROWS, MIN_BOUND_EVIDENCE_ROWS, MIN_CONVERSION_EVIDENCE_ROWS = 30.0, 40.0, 20.0
+"""Minimum rows that would violate an order, another bound, and one by a factor that converts units, by chance."""
+
+SCREEN_ROWS = 400
+"""Rows on which all pairs and conditions are compared."""
+
+MIN_SCREENED = 4.0
+"""Minimum rows of these that would violate a bound by chance."""
+
+MAX_PAIR_COLUMNS, MAX_CONDITIONS = 40, 120
+"""Maximum columns of one unit whose pairs are compared, and maximum conditions, those of most rows."""
+
+MIN_VALUES, MIN_PAIR_VALUES = 3, 8
+"""Minimum different numbers of either column, and of one of both."""
+
+MIN_EDGE_VALUES, EDGE_SHARE = 3, 0.1
+"""Minimum different numbers of both columns in the rows nearest to the bound, and share of these rows."""
+
+MAX_FACTOR_DIGITS, MAX_FACTOR_EXCESS = 2, 0.003
+"""Maximum significant digits of a factor, and maximum excess over the largest ratio."""
+
+MAX_EXCESS_SHARE = 0.02
+"""The latter as a share of the distance to the next factor."""
+
+CONVERSIONS, MAX_CONVERSION_EXCESS = (
+    (7.0, 12.0, 24.0, 30.0, 31.0, 52.0, 60.0, 168.0, 365.0, 366.0, 1440.0, 8760.0),
+    0.01,
+)
+"""Factors that convert units of time, and their maximum excess."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two columns, the one that is bounded from above first; their difference, or the logarithm of their ratio."""
+
+    low: str
+    high: str
+    is_ratio: bool
+
+    def of(self, numbers: Mapping[str, Floats]) -> Floats:
+        """Return the difference or the logarithm of the ratio, NaN where it is undefined, shape (n,)."""
+        low, high = numbers[self.low], numbers[self.high]
+        if not self.is_ratio:
+            return np.asarray(high - low)
+        with np.errstate(all="ignore"):
+            return np.where((low > 0) & (high > 0), np.log(high / low), np.nan)
+
+
+def discover_pair_bounds(
+    columns: Columns,
+    states: Sequence[Condition],
+    reads: Mapping[str, frozenset[str]],
+    equal: Collection[tuple[frozenset[str], str]],
+) -> Iterator[PairBoundRule]:
+    """Find the bounds of the difference or ratio of two columns, those of differences under conditions only.
+
+    Args:
+        columns: The table.
+        states: Its states.
+        reads: Columns that a relation or another rule decides, with those that it reads.
+        equal: Pairs of columns that are equal under a condition, with the column of the condition.
+    """
+    rows = len(next(iter(columns.values.values())))
+    conditions = _conditions(states, columns, slice(None, None, max(1, rows // SCREEN_ROWS)))
+    for unit in dict.fromkeys(columns.units.values()):
+        names = [name for name, own in columns.units.items() if own == unit]
+        known = {name: len(np.unique(columns.numbers[name][:MAX_SCAN_ROWS])) for name in names}
+        names = [name for name in names if known[name] >= MIN_VALUES]
+        if not 2 <= len(names) <= MAX_PAIR_COLUMNS:
+            continue
+        free = [own for own in combinations(names, 2) if max(known[name] for name in own) >= MIN_PAIR_VALUES]
+        free = [own for own in free if is_free(*own, reads)]
+        pairs = [Pair(*pair, ratio) for ratio in (False, True)[: 1 + (unit == "number")] for pair in free]
+        if pairs:
+            found = list(_search(pairs, conditions, columns))
+            yield from (own for own in _without_implied(found) if not _is_part(own, equal))
+
+
+def _conditions(states: Sequence[Condition], columns: Columns, rows: slice) -> list[tuple[Condition | None, Bools]]:
+    """Return all rows, the states and their negations, with the rows in which they hold."""
+    every = np.ones(len(next(iter(columns.values.values()))), bool)
+    both = [(own, own.of(columns.values)) for state in states for own in (state, negated(state))]
+    # Of equivalent conditions the first one is used, those of categories before those of numbers.
+    both.sort(key=lambda one: (-int(one[1].sum()), one[0].column in columns.numbers, one[0].negated))
+    known: dict[bytes, Condition | None] = {every.tobytes(): None}
+    for own, here in both:
+        known.setdefault(np.packbits(here).tobytes(), own)
+    held = {id(own): here for own, here in both}
+    return [(None, every[rows]), *((own, held[id(own)][rows]) for own in known.values() if own)][: MAX_CONDITIONS + 1]
+
+
+def _is_part(rule: PairBoundRule, equal: Collection[tuple[frozenset[str], str]]) -> bool:
+    """Return whether a bound follows from an equality under the same condition."""
+    column = rule.condition.column if rule.condition else ""
+    return rule.gap == 0 and rule.factor == 1 and (frozenset((rule.low, rule.high)), column) in equal
+
+
+def _search(
+    pairs: list[Pair], conditions: list[tuple[Condition | None, Bools]], columns: Columns
+) -> Iterator[PairBoundRule]:
+    """Search the bounds of pairs of one unit."""
+    rows = len(columns.numbers[pairs[0].low])
+    screen = slice(None, None, max(1, rows // SCREEN_ROWS))
+    numbers = {name: own[screen] for name, own in columns.numbers.items()}
+    block = np.stack([pair.of(numbers) for pair in pairs])
+    ordered, present = np.sort(block, axis=1), (~np.isnan(block)).sum(axis=1)
+    needed = max(MIN_SCREENED, MIN_EVIDENCE_ROWS * block.shape[1] / rows / 2)
+    for condition, here in conditions:
+        own = block[:, here]
+        size = (~np.isnan(own)).sum(axis=1)
+        ends = np.fmin.reduce(own, axis=1, initial=np.inf), np.fmax.reduce(own, axis=1, initial=-np.inf)
+        for at in np.flatnonzero(size >= needed).tolist():
+            pair = pairs[at]
+            if condition is None:
+                if pair.is_ratio:
+                    yield from _bounds(pair, condition, (True, True), columns)
+                continue
+            if condition.column in (pair.low, pair.high) and (not condition.negated or condition.least is None):
+                continue
+            below = np.searchsorted(ordered[at], ends[0][at])
+            above = present[at] - np.searchsorted(ordered[at], ends[1][at], side="right")
+            enough = [count * size[at] / present[at] >= needed for count in (below, above)]
+            if any(enough):
+                yield from _bounds(pair, condition, (enough[0], enough[1]), columns)
+
+
+def _bounds(
+    pair: Pair, condition: Condition | None, sides: tuple[bool, bool], columns: Columns
+) -> Iterator[PairBoundRule]:
+    """Yield the bounds on the sides of a pair of columns."""
+    for own, wanted in ((pair, sides[0]), (Pair(pair.high, pair.low, pair.is_ratio), sides[1])):
+        rule = _bound(own, condition, columns) if wanted else None
+        if rule is not None:
+            yield rule
+
+
+def _bound(pair: Pair, condition: Condition | None, columns: Columns) -> PairBoundRule | None:
+    """Return the bound of a pair under a condition if it holds in all rows and has enough evidence."""
+    margin = pair.of(columns.values)
+    known = np.flatnonzero(~np.isnan(margin))
+    here = condition.of(columns.values)[known] if condition else np.ones(len(known), bool)
+    if here.sum() < MIN_STATE_ROWS:
+        return None
+    rows = known[here]
+    low, high = columns.numbers[pair.low][rows], columns.numbers[pair.high][rows]
+    bound = _factor(low, high, columns.steps[pair.low]) if pair.is_ratio else _gap(pair, high - low, rows, columns)
+    if bound is None:
+        return None
+    factor, gap = bound
+    is_order = not pair.is_ratio and 0 <= gap <= max(columns.steps[pair.low], columns.steps[pair.high])
+    needed = MIN_EVIDENCE_ROWS if is_order else MIN_BOUND_EVIDENCE_ROWS
+    needed = MIN_CONVERSION_EVIDENCE_ROWS if pair.is_ratio and factor in CONVERSIONS else needed
+    evidence = 0.0
+    # By chance a sample may contain half of the expected evidence.
+    for every in (len(known) // MAX_SCAN_ROWS, 1) if len(known) >= 2 * MAX_SCAN_ROWS else (1,):
+        least = needed if every == 1 else needed / every / 2
+        few = slice(None, None, every)
+        evidence = _smooth(pair, low[few], high[few], factor, gap, columns, concave=not is_order)
+        evidence = min(evidence, _independent(low[few], high[few], factor, gap)) if evidence >= least else 0.0
+        if condition is not None and evidence >= least:
+            evidence = min(evidence, _condition_evidence(margin[known][few], here[few]))
+        if evidence < least:
+            return None
+    text = _text(pair, factor, gap, columns) + (f" if {condition.text}" if condition else "")
+    return PairBoundRule(pair.low, pair.high, factor, gap, condition, text, round(float(evidence), 1))
+
+
+def _independent(low: Floats, high: Floats, factor: float, gap: float) -> float:
+    """Return the rows beyond the bound if the columns were independent; 0 if it is a bound of one of them."""
+    edge = np.argsort(factor * high - low)[: max(int(EDGE_SHARE * len(low)), MIN_EDGE_VALUES)]
+    if min(len(np.unique(own[edge])) for own in (low, high)) < MIN_EDGE_VALUES:
+        return 0.0
+    return float(np.searchsorted(np.sort(factor * high), low + gap).sum() / len(low))
+
+
+def _condition_evidence(margin: Floats, here: Bools) -> float:
+    """Return the rows beyond the bound if the difference or ratio did not depend on the condition."""
+    if not here.any():
+        return 0.0
+    least = float(margin[here].min())
+    outside = int((margin < least).sum())
+    evidence = float(here.sum() * outside / len(margin))
+    if outside == len(margin) - here.sum():
+        return evidence
+    return min(evidence, logistic_violations(margin, here, least))
+
+
+def _gap(pair: Pair, difference: Floats, rows: Integers, columns: Columns) -> tuple[float, float] | None:
+    """Return the factor 1 and the minimum difference, None if there is no bound that enough rows support."""
+    least = float(difference.min())
+    steps = [columns.steps[name] for name in (pair.low, pair.high)]
+    if min(steps) > 0 and all(step % 1 == 0 for step in steps):
+        end = rows[difference == least]
+        if least == 0 or (len(end) >= MIN_BOUNDARY_ROWS and columns.is_supported(end)):
+            return 1.0, least
+    # A strict order: the numbers differ by a step at least.
+    strict = max(steps) if abs(least - max(steps)) <= 1e-9 * max(steps) else 0.0
+    return (1.0, strict) if least >= 0 else None
+
+
+def _factor(low: Floats, high: Floats, step: float) -> tuple[float, float] | None:
+    """Return the factor of few digits by which one column bounds another, and the slack of its rounding."""
+    least, most = float(((low - step / 2) / high).max()), float((low / high).max())
+    known = ((own, MAX_CONVERSION_EXCESS) for own in CONVERSIONS)
+    for factor, excess in (*_round_numbers(most), *known):
+        if least <= factor * (1 + 1e-9) and factor <= most * (1 + excess) and factor != 1:
+            exact = most <= factor * (1 + 1e-9)
+            return factor, 0.0 if exact else -step / 2
+    return None
+
+
+def _round_numbers(ratio: float) -> Iterator[tuple[float, float]]:
+    """Yield the numbers of few digits near a ratio, those whose reciprocals have few digits, and their limits."""
+    for digits in range(MAX_FACTOR_DIGITS):
+        for own, power in ((ratio, 1), (1 / ratio, -1)):
+            unit = 10.0 ** (np.floor(np.log10(own)) - digits)
+            excess = min(MAX_FACTOR_EXCESS, MAX_EXCESS_SHARE * unit / own)
+            for number in (np.floor(own / unit), np.ceil(own / unit)):
+                if number:
+                    yield float(f"{number * unit:.12g}") ** power, excess
+
+
+def _smooth(
+    pair: Pair, low: Floats, high: Floats, factor: float, gap: float, columns: Columns, *, concave: bool
+) -> float:
+    """Return the rows expected beyond the bound if the difference, or the ratio, continued smoothly."""
+    step = max(columns.steps[pair.low], columns.steps[pair.high])
+    if not pair.is_ratio:
+        return smooth_violations(np.sort(high - low - gap), step, concave=concave)
+    fine = low > MIN_STEPS * columns.steps[pair.low]
+    return smooth_violations(np.sort(np.maximum(np.log(factor * high[fine] / low[fine]), 0.0)), 0.0, concave=concave)
+
+
+def _text(pair: Pair, factor: float, gap: float, columns: Columns) -> str:
+    """Return the bound as users read it."""
+    unit = columns.units[pair.low].removeprefix("number").replace("datetime", "")
+    if pair.is_ratio:
+        if len(f"{factor:g}") > len(f"{1 / factor:g}"):
+            return f"{pair.high} >= {1 / factor:g} * {pair.low}"
+        return f"{pair.low} <= {factor:g} * {pair.high}"
+    if gap > 0:
+        return f"{pair.high} - {pair.low} >= {gap:g}{unit}"
+    return f"{pair.low} - {pair.high} <= {-gap:g}{unit}" if gap < 0 else f"{pair.low} <= {pair.high}"
+
+
+def _without_implied(rules: Sequence[PairBoundRule]) -> Iterator[PairBoundRule]:
+    """Yield the rules that no other rule of the same columns implies, by a wider condition."""
+    for rule in rules:
+        if not any(_implies(other, rule) for other in rules if other is not rule):
+            yield rule
+
+
+def _implies(wide: PairBoundRule, narrow: PairBoundRule) -> bool:
+    """Return whether a rule under a wider condition makes another one superfluous."""
+    if (wide.low, wide.high) != (narrow.low, narrow.high) or wide.gap < narrow.gap or wide.factor > narrow.factor:
+        return False
+    one, other = wide.condition, narrow.condition
+    if one is None or other is None:
+        return one is None
+    wider = one.negated and other.least is not None and (one.least is None or not other.negated)
+    return one == other or (one.column == other.column and wider and one.least != other.least)
