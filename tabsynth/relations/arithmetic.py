@@ -269,6 +269,8 @@ def round_coefficients(
     candidates = [tuple((name, float(f"{k:.{digits - 1}e}")) for name, k in terms) for digits in DIGITS]
     # 1/3 is exact for numbers of any size, 0.3333 is not
     candidates.insert(3, tuple((name, float(Fraction(k).limit_denominator(12))) for name, k in terms))
+    if all(0 < abs(k) < 0.5 for _, k in terms):  # minutes as hours
+        candidates.insert(3, tuple((name, 1 / round(1 / k)) for name, k in terms))
     if len(terms) == 1:
         ((source, factor),) = terms
         candidates = [((source, own),) for own in UNIT_FACTORS if abs(own / factor - 1) < MAX_FACTOR_ERROR] + candidates

@@ -83,6 +83,7 @@ class LookupRule(DeterminedColumn):
         numbers: Its number for each value.
         text: The rule as users read it.
         evidence: Rows expected to violate the rule by chance; none does.
+        exempt: Another number that the column may have, such as 0 for free shipping; None for no number.
     """
 
     group: str
@@ -91,10 +92,12 @@ class LookupRule(DeterminedColumn):
     numbers: tuple[float, ...]
     text: str
     evidence: float
+    exempt: float | None = None
 
     def number(self, values: Mapping[str, Any]) -> Floats:
         """Return the number that each row's value determines, NaN if it determines none."""
-        return _look_up(values[self.group], self.values, self.numbers)
+        out = _look_up(values[self.group], self.values, self.numbers)
+        return out if self.exempt is None else np.where(values[self.column] == self.exempt, np.nan, out)
 
     def repair(
         self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools], seed: Floats

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from tabsynth.relations.arithmetic import NO_RANGES
 from tabsynth.relations.categories.distinct_values import DistinctRule
 from tabsynth.relations.categories.group_bounds import GroupBoundsRule
 from tabsynth.relations.conditional.conditions import condition_from_state
+from tabsynth.relations.conditional.date_shifts import DateShiftRule
 from tabsynth.relations.conditional.elapsed import ElapsedRule
 from tabsynth.relations.conditional.pair_bounds import PairBoundRule
 from tabsynth.relations.conditional.rules import CauseRule, CountRule, DecimalsRule, ThresholdRule
@@ -41,6 +42,7 @@ RowRule = (
     | GroupBoundsRule
     | FormulaRule
     | PairBoundRule
+    | DateShiftRule
 )
 
 KINDS: dict[str, type[RowRule]] = {
@@ -58,12 +60,14 @@ KINDS: dict[str, type[RowRule]] = {
     "group_bounds": GroupBoundsRule,
     "formula": FormulaRule,
     "pair_bound": PairBoundRule,
+    "date_shift": DateShiftRule,
 }
 
 PLAIN_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "float": (float, int), "int": (int,), "bool": (bool,)}
 """Types of the texts and numbers in the state of a rule, by annotation."""
 
-DECIDING = (LookupRule, CalendarRule, CountRule, ElapsedRule, FormulaRule)
+DecidingRule = LookupRule | CalendarRule | CountRule | ElapsedRule | FormulaRule | DateShiftRule
+DECIDING = (LookupRule, CalendarRule, CountRule, ElapsedRule, FormulaRule, DateShiftRule)
 """Rules in which other columns determine a column."""
 
 
@@ -89,7 +93,7 @@ def repair(
     """
     out = {name: np.array(own, dtype=np.float64) for name, own in values.items()}
     pinned = {name: own | (name in computed) for name, own in fixed.items()}
-    lookups = [rule for rule in rules if isinstance(rule, DECIDING)]
+    lookups = [rule for rule in rules if _is_deciding(rule)]
     held: dict[str, Bools] = {}
     for _ in range(2):  # a moved date changes the columns that it determines, and the bounds that depend on these
         for lookup in lookups:
@@ -121,15 +125,22 @@ def _sweep(
     bounds = [rule for rule in rules if isinstance(rule, ThresholdRule)]
     for sweep in range(MAX_SWEEPS):
         for rule in rules:
-            if not isinstance(rule, DECIDING) and not rule.holds(out).all():
+            if not _is_deciding(rule) and not rule.holds(out).all():
                 pins = {**pinned, **{name: fixed[name] for name in _emptied(rule)}}
                 if isinstance(rule, OrderRule) and sweep % 2:  # another rule has moved the larger number back
                     pins[rule.high] = np.ones(len(out[rule.high]), bool)
                 seed = rng.random(len(out[rule.columns[0]]))
                 if isinstance(rule, ThresholdRule):
+                    if sweep % 2:  # the number is moved instead, for another rule has set the condition back
+                        pins[rule.condition.column] = np.ones(len(seed), bool)
                     rule.repair(out, coders, pins, seed, [own for own in bounds if own.column == rule.column])
                 else:
                     rule.repair(out, coders, pins, seed)
+
+
+def _is_deciding(rule: RowRule) -> TypeGuard[DecidingRule]:
+    """Return whether other columns determine a column; a number that may also be exempt is not determined."""
+    return isinstance(rule, DECIDING) and not (isinstance(rule, LookupRule) and rule.exempt is not None)
 
 
 def _emptied(rule: RowRule) -> tuple[str, ...]:
@@ -160,6 +171,8 @@ def rule_from_state(data: Mapping[str, Any]) -> RowRule:
     if data["kind"] == "band":
         plain |= {key: tuple(plain[key]) for key in ("lower", "upper", "labels")}
         plain["terms"] = tuple((str(name), float(sign)) for name, sign in plain["terms"])
+    if data["kind"] == "date_shift":
+        plain |= {key: tuple(plain[key]) for key in ("months", "values")}
     if data["kind"] in ("lookup", "calendar"):
         plain |= {key: tuple(plain[key]) for key in ("values", "numbers")}
     if data["kind"] == "formula":

@@ -120,3 +120,30 @@ def test_numbers_of_values_count_persons_not_rows() -> None:
     assert rule.text == "price is a function of product with 60 values"
     assert price[60] not in rule.numbers
     assert any(text.startswith("total is a linear function of amount") for text in relations.describe())
+
+
+def test_a_fee_by_state_holds_beside_free_orders() -> None:
+    rng = np.random.default_rng(0)
+    fees = {"NY": 4.5, "CA": 7.25, "TX": 5.0, "OR": 9.9}
+    state, price, count = (
+        rng.choice(list(fees), 2000),
+        np.round(rng.lognormal(3, 0.8, 2000), 2),
+        rng.integers(1, 6, 2000),
+    )
+    frame = pd.DataFrame({"state": state, "count": count, "price": price, "value": np.round(count * price, 2)})
+    frame["fee"] = frame["state"].map(fees).where(frame["value"] < 100, 0.0)
+    table = Table.of(frame)
+    codec = Codec.measure(table)
+    relations = Relations.from_state(*Relations.discover(table, codec).state())
+    assert "fee is a function of state with 4 values unless fee == 0" in relations.describe()
+    tokens = codec.encode(frame)
+    for name in codec.coders:
+        tokens[:, codec.positions(name)] = tokens[rng.permutation(2000)][:, codec.positions(name)]
+    rows = relations.decode(codec, tokens, rng)
+    assert (rows["fee"] == rows["state"].map(fees).where(rows["value"] < 100, 0.0)).all()
+
+
+def test_a_number_that_is_often_zero_is_no_lookup() -> None:
+    rng = np.random.default_rng(1)
+    group, number = rng.choice(list("abc"), 1000), rng.choice([0.0, 1.5, 2.5, 3.5], 1000, p=[0.7, 0.1, 0.1, 0.1])
+    assert not any("unless" in text for text in rules_of(pd.DataFrame({"group": group, "number": number})))

@@ -130,6 +130,10 @@ def _extreme(choose: Callable[[Sequence[Floats]], Any]) -> Callable[[Formula, Ma
     return lambda own, values: np.asarray(choose([_numbers(part, values) for part in own.parts]))
 
 
+def _median(own: Formula, values: Mapping[str, Any]) -> Floats:
+    return np.asarray(np.median([_numbers(part, values) for part in own.parts], axis=0))
+
+
 def _absolute(own: Formula, values: Mapping[str, Any]) -> Floats:
     return np.abs(_numbers(own.parts[0], values))
 
@@ -165,6 +169,7 @@ KINDS: Mapping[str, Callable[[Formula, Mapping[str, Any]], Floats]] = MappingPro
         "power": _power,
         "max": _extreme(np.fmax.reduce),
         "min": _extreme(np.fmin.reduce),
+        "median": _median,
         "absolute": _absolute,
         "distance": _distance,
         "by_group": _by_group,
@@ -237,6 +242,7 @@ _TEXTS: Mapping[str, Callable[[Formula], str]] = MappingProxyType(
         "power": lambda own: f"{_in_brackets(own.parts[0])}^{_in_brackets(own.parts[1])}",
         "max": _call_text("max"),
         "min": _call_text("min"),
+        "median": _call_text("median"),
         "absolute": _call_text("abs"),
         "distance": lambda own: f"sqrt({' + '.join(f'{part}^2' for part in own.parts)})",
         "by_group": _group_text,

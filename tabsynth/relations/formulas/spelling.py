@@ -112,6 +112,15 @@ def _call(name: str) -> Callable[[Spelling, Formula], str | None]:
     return call
 
 
+def _median(spelling: Spelling, own: Formula) -> str | None:
+    """Return the sum of three numbers without their extremes: the language has no median."""
+    parts = spelling.parts(own)
+    if parts is None or len(parts) != 3:
+        return None
+    every = ", ".join(map(without_brackets, parts))
+    return f"({' + '.join(parts)} - max({every}) - min({every}))"
+
+
 def _distance(spelling: Spelling, own: Formula) -> str | None:
     parts = spelling.parts(own)
     return None if parts is None else f"sqrt({' + '.join(f'{text} ** 2' for text in parts)})"
@@ -163,6 +172,7 @@ _SPELLINGS: Mapping[str, Callable[[Spelling, Formula], str | None]] = MappingPro
         "power": _power,
         "max": _call("max"),
         "min": _call("min"),
+        "median": _median,
         "absolute": _call("abs"),
         "distance": _distance,
         "by_group": _by_group,

@@ -61,13 +61,13 @@ def discover_causes(
                 continue
             before = kept
             causes = [states[i] for i in kept]
-            rule = _cause_rule(target, [*causes, *beyond], columns)
+            rule = _cause_rule(target, [*causes, *beyond], columns, decided)
             if rule is not None and rule.causes not in tried:
                 tried.add(rule.causes)
                 yield rule
         for i in [] if tried else np.flatnonzero(contrary).tolist():
             absent = Condition(states[i].column, None, None, text=f"{states[i].column} is missing")
-            rule = _cause_rule(target, [negated(states[i]), absent], columns)
+            rule = _cause_rule(target, [negated(states[i]), absent], columns, decided)
             if rule is not None:
                 yield rule
                 break
@@ -108,7 +108,9 @@ def _beyond(rule: ThresholdRule) -> Condition:
     return Condition(rule.column, end, LARGEST, text=f"{rule.column} > {rule.bound:g}")
 
 
-def _cause_rule(target: Condition, causes: Sequence[Condition], columns: Columns) -> CauseRule | None:
+def _cause_rule(
+    target: Condition, causes: Sequence[Condition], columns: Columns, decided: Collection[str]
+) -> CauseRule | None:
     """Return the rule that a state occurs exactly if a condition is true, None without enough evidence."""
     values = columns.values
     present = target.of(values)
@@ -132,8 +134,10 @@ def _cause_rule(target: Condition, causes: Sequence[Condition], columns: Columns
     needed = _cover(holds)
     others = len(np.unique(values[target.column][free & ~np.isnan(values[target.column])]))
     labelled = target.least is not None and target.column in columns.labels
-    if (others < 2 or labelled) and len({causes[at].column for at in needed}) < 2:
-        return None  # a functional dependency, or a bound, between two columns
+    used = {causes[at].column for at in needed}
+    moves_causes = labelled and not (target.column in columns.numbers and used <= {*decided})
+    if (others < 2 or moves_causes) and len(used) < 2:
+        return None  # a functional dependency between two columns, or a bound that moves the other one
     known, counts = np.zeros(0), np.zeros(0, np.int64)
     if target.column not in columns.numbers or target.column in columns.groups:
         own = columns.keys.get(target.column, values[target.column])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import combinations
 
 from tabsynth.common.arrays import Floats
+from tabsynth.relations.conditional.date_shifts import DateShiftRule
 from tabsynth.relations.conditional.elapsed import ElapsedRule
 from tabsynth.relations.determined_columns import CalendarRule, LookupRule
 from tabsynth.relations.formulas.rule import FormulaRule
@@ -14,11 +15,12 @@ from tabsynth.relations.row_rules import BandRule, EqualityRule, OrderRule
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.relations.rule_repair import RowRule
 from tabsynth.relations.searches.bands import discover_bands
-from tabsynth.relations.searches.calendar_parts import discover_calendar_rules
 from tabsynth.relations.searches.causes import discover_causes, discover_counts
+from tabsynth.relations.searches.dates.calendar_parts import discover_calendar_rules
+from tabsynth.relations.searches.dates.date_shifts import discover_date_shifts
+from tabsynth.relations.searches.dates.elapsed import discover_elapsed
 from tabsynth.relations.searches.decimals import discover_decimals
 from tabsynth.relations.searches.distinct_values import discover_distinct
-from tabsynth.relations.searches.elapsed import discover_elapsed
 from tabsynth.relations.searches.formulas import discover_formulas
 from tabsynth.relations.searches.group_bounds import discover_group_bounds
 from tabsynth.relations.searches.lookups import discover_lookups
@@ -46,6 +48,9 @@ def discover_all(
     bound = {*computed, *(name for read in computed.values() for name in read)}
     ages = tuple(discover_elapsed(columns, computed, bound))
     decided = {*computed, *(rule.column for rule in ages)}
+    shifts = tuple(discover_date_shifts(columns, computed, {*bound, *(own for rule in ages for own in rule.columns)}))
+    computed |= {rule.column: frozenset(rule.columns) - {rule.column} for rule in shifts}
+    decided |= {rule.column for rule in shifts}
     calendar = tuple(discover_calendar_rules(columns, categories, decided))
     decided |= {rule.column for rule in calendar}
     rules = (
@@ -59,9 +64,13 @@ def discover_all(
     others = (*rules, *discover_lookups(columns, decided, moved))
     # A year that a date determines is also a step function of the date.
     others = tuple(rule for rule in others if not (isinstance(rule, BandRule) and rule.column in decided))
-    known = (*ages, *calendar, *others, *formulas)
-    deciding = (BandRule, CalendarRule, ElapsedRule, FormulaRule, LookupRule)
-    deciders = {rule.column: set(rule.columns) - {rule.column} for rule in known if isinstance(rule, deciding)}
+    known = (*ages, *shifts, *calendar, *others, *formulas)
+    deciding = (BandRule, CalendarRule, DateShiftRule, ElapsedRule, FormulaRule, LookupRule)
+    deciders = {
+        rule.column: set(rule.columns) - {rule.column}
+        for rule in known
+        if isinstance(rule, deciding) and getattr(rule, "exempt", None) is None
+    }
     states = find_states(columns)
     counts = tuple(discover_counts(columns, states, {*computed, *deciders}))
     related = {frozenset(rule.columns) for rule in known}

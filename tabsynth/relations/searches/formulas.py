@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tabsynth.relations.formulas.by_group import discover_by_group
-from tabsynth.relations.formulas.extrema import discover_extrema
+from tabsynth.relations.formulas.extrema import discover_extrema, discover_sums_without_extremes
 from tabsynth.relations.formulas.factors import discover_factors
 from tabsynth.relations.formulas.features import discover_features
 from tabsynth.relations.formulas.found import Found
@@ -27,6 +27,7 @@ def discover_formulas(columns: Columns, computed: Mapping[str, frozenset[str]]) 
     found = Found.start(columns, computed)
     for search in (
         discover_extrema,
+        discover_sums_without_extremes,
         discover_features,
         discover_factors,
         discover_two_terms,

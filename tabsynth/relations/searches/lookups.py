@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from tabsynth.common.arrays import Floats
 from tabsynth.relations.determined_columns import LookupRule
 from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS, MIN_ROWS
 from tabsynth.relations.rule_columns import Columns
+
+MIN_EXEMPT_SHARE = 0.05
+"""Minimum share of a number that may be an exception from a lookup."""
 
 MIN_COVERED_SHARE = 0.8
 """Minimum share of rows whose value is frequent enough to decide a number."""
@@ -34,6 +38,34 @@ def discover_lookups(columns: Columns, computed: Collection[str], moved: Collect
             if rule is not None:
                 open_.remove(name)
                 yield rule
+    yield from _with_exempt_numbers([name for name in columns.numbers if name not in computed], columns)
+
+
+def _with_exempt_numbers(names: Sequence[str], columns: Columns) -> Iterator[LookupRule]:
+    """Yield the lookups that hold in all rows but those with one frequent number, one for each column."""
+    scan = slice(None, None, max(1, len(next(iter(columns.values.values()))) // MAX_SCAN_ROWS))
+    own: dict[str, tuple[float, Floats]] = {}
+    for name in names:
+        known, counts = np.unique(columns.numbers[name][scan], return_counts=True)
+        often = np.flatnonzero(~np.isnan(known) & (counts >= MIN_EXEMPT_SHARE * counts.sum()))
+        if len(often) and len(known) > 2:
+            exempt = float(known[often[np.argmax(counts[often])]])
+            own[name] = exempt, np.where(columns.numbers[name] == exempt, np.nan, columns.numbers[name])
+    without = replace(columns, numbers={name: numbers for name, (_, numbers) in own.items()})
+    done: set[str] = set()
+    for group, values in sorted(columns.keys.items(), key=lambda item: len(np.unique(item[1]))):
+        every = _candidates(group, values, list(own), columns)
+        for name in _candidates(group, values, list(own), without):
+            rule = _lookup(group, name, values, without) if name not in done and name not in every else None
+            # Each number must differ from the exempt one, which any value may have.
+            if rule is None or own[name][0] in rule.numbers:
+                continue
+            exempt = own[name][0]
+            free = columns.keys[group][columns.numbers[name] == exempt]
+            if np.isin(rule.values, free).sum() < 2:
+                continue  # the number is exempt for some values only
+            done.add(name)
+            yield replace(rule, text=f"{rule.text} unless {name} == {exempt:g}", exempt=exempt)
 
 
 def _candidates(group: str, values: Floats, names: Sequence[str], columns: Columns) -> list[str]:

@@ -20,8 +20,8 @@ SCREEN_ROWS = 200
 MAX_DATES = 8
 """Maximum number of date columns of which pairs are compared."""
 
-MIN_VALUES = 4
-"""Minimum different numbers."""
+MIN_VALUES, MIN_COUNTS = 4, 2
+"""Minimum different numbers of ages on a fixed day, and between two dates."""
 
 MAX_AGE_UNEXPLAINED = 0.3
 """Maximum share of the variance of ages that the rounding to years may be."""
@@ -75,7 +75,7 @@ def _is_whole(data: Floats) -> bool:
     if (data[:SCREEN_ROWS] % 1 > 0).any():
         return False
     present = data[~np.isnan(data)]
-    return len(present) >= MIN_ROWS and not (present % 1).any() and len(np.unique(present[:1000])) >= MIN_VALUES
+    return len(present) >= MIN_ROWS and not (present % 1).any() and len(np.unique(present[:1000])) >= MIN_COUNTS
 
 
 def _are_years(data: Floats) -> bool:
@@ -113,7 +113,7 @@ def _between(
     """Return the rule that a number counts the time between two dates, None if a row contradicts it."""
     rest = numbers - elapsed(first, last, measure)
     here = ~np.isnan(rest)
-    if here.sum() < MIN_ROWS or np.ptp(rest[here]) != 0 or len(np.unique(numbers[here])) < MIN_VALUES:
+    if here.sum() < MIN_ROWS or np.ptp(rest[here]) != 0 or len(np.unique(numbers[here])) < MIN_COUNTS:
         return None
     shift = float(rest[here][0])
     text = f"{name} counts the {measure} from {start} to {end}" + f" plus {shift:g}" * bool(shift)

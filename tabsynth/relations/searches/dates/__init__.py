@@ -1,0 +1,1 @@
+"""Searches for numbers and dates that other dates determine."""
