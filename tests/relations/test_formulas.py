@@ -62,6 +62,8 @@ FORMULAS: dict[str, tuple[tuple[str, ...], Compute, int | None, str]] = {
     "overtime": (("hours", "rate"), wage, 2, "y = where(hours < 40, rate * hours, 1.5 * rate * hours - 20 * rate)"),
     "fee": (("plan", "price"), lambda d: of_plan(d, 0) + of_plan(d, 1) * d["price"], 2,
             "y is a linear function of price for each of 4 values of plan"),
+    "allowance": (("plan", "count"), lambda d: of_plan(d, 1) * 100 + 0.15 * np.maximum(d["count"] - 30, 0), 2,
+                  "y is a piecewise linear function of count for each of 4 values of plan"),
     "due day": (("plan", "begin"), lambda d: d["begin"] + pd.to_timedelta(d["plan"].astype(str).map(OFFSETS), "D"),
                 None, "y is a linear function of begin for each of 4 values of plan"),
     "price list": (("plan", "size"), list_price, 2,

@@ -222,7 +222,8 @@ def _call_text(name: str) -> Callable[[Formula], str]:
 def _group_text(own: Formula) -> str:
     shapes = list(dict.fromkeys(part.columns for part in own.parts))
     read = list(dict.fromkeys(name for shape in shapes for name in shape))
-    what = f"a linear function of {' and '.join(read)}" if read else "a number"
+    kind = "piecewise linear" if any(part.kind == "by_interval" for part in own.parts) else "linear"
+    what = f"a {kind} function of {' and '.join(read)}" if read else "a number"
     return f"{what} for each of {len(own.keys)} values of {' and '.join(own.names)}"
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tabsynth.common.arrays import Bools, Floats
+from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.relations.formulas.expressions import Formula, column, constant, linear, product, simplified
 from tabsynth.relations.formulas.fitting import Line, fit_line, simplest, unexplained_limits
 from tabsynth.relations.formulas.found import Found, sampled
@@ -31,6 +31,9 @@ MAX_MULTIPLIED = 16
 
 MAX_PIECES, MIN_PIECE_ROWS = 6, 8
 """Maximum number of pieces, and minimum rows of each."""
+
+MAX_GROUPED, MAX_GROUP_COLUMNS, MAX_GROUPS = 16, 6, 8
+"""Maximum numeric columns that are searched within values of a column, of such columns, and of the values of each."""
 
 MIN_FREE_POINTS = 40
 """Minimum rows beyond those that determine the coefficients of the pieces."""
@@ -95,40 +98,98 @@ def _is_candidate(observed: Floats, source: Floats, steps: Floats) -> Bools:
         with np.errstate(all="ignore"):
             share = 1 - (own @ other / len(rows)) ** 2 / (variance * spread)
         linear_ += share <= limit
-        flat += variance == 0
-    return np.asarray((linear_ + flat >= MIN_CHUNKS) & (linear_ >= 2))
+        flat += np.ptp(observed[:, rows], axis=1) == 0
+    return np.asarray((linear_ + flat >= MIN_CHUNKS) & (linear_ >= 1) & (linear_ + np.minimum(flat, 1) >= 2))
+
+
+def discover_pieces_by_group(found: Found) -> None:
+    """Find the numbers that are a piecewise linear function of another within each value of a column of few values."""
+    names, columns = found.names("number"), found.columns
+    if not 2 <= len(names) <= MAX_GROUPED:
+        return
+    sizes = {name: len(own) for name, own in columns.labels.items()}
+    groups = sorted((name for name, size in sizes.items() if 2 <= size <= MAX_GROUPS), key=sizes.__getitem__)
+    for group in groups[:MAX_GROUP_COLUMNS]:
+        values = columns.groups[group]
+        known, count = np.unique(values[~np.isnan(values)], return_counts=True)
+        if not len(known):
+            continue
+        rows = np.flatnonzero(values == known[count.argmax()])
+        rows = rows[sampled(len(rows), MAX_SCAN_ROWS)]
+        scan = np.stack([columns.numbers[name][rows] for name in names])
+        for source, own in zip(names, scan, strict=True):
+            targets = [name for name in found.targets("number") if found.may_compute(name, (source, group))]
+            order = np.argsort(own, kind="stable")[: int((~np.isnan(own)).sum())]
+            if source == group or not targets or len(order) < MIN_PIECE_ROWS * N_CHUNKS:
+                continue
+            at = [names.index(name) for name in targets]
+            steps = np.array([columns.steps[name] for name in targets])
+            for place in np.flatnonzero(_is_candidate(scan[at][:, order], own[order], steps[:, None])):
+                if targets[place] != group:
+                    _add_by_group(targets[place], source, group, found)
+
+
+def _add_by_group(name: str, source: str, group: str, found: Found) -> None:
+    """Fit the pieces of each value, and add the formula if it holds."""
+    columns = found.columns
+    values, known = columns.groups[group], ~np.isnan(columns.numbers[name]) & ~np.isnan(columns.numbers[source])
+    fits: dict[float, tuple[Formula, str, int]] = {}
+    for value in np.unique(values[known & ~np.isnan(values)]).tolist():
+        fit = _fit(name, source, "", np.flatnonzero(known & (values == value)), found)
+        if fit is None:
+            return
+        fits[value] = fit
+    if len({rounding for _, rounding, _ in fits.values()}) != 1 or not any(
+        part.kind == "by_interval" for part, _, _ in fits.values()
+    ):
+        return
+    if sum(free for _, _, free in fits.values()) >= MIN_FREE_POINTS:
+        parts = tuple(part for part, _, _ in fits.values())
+        rounding = next(own for _, own, _ in fits.values())
+        found.add(name, Formula("by_group", parts, names=(group,), keys=tuple((own,) for own in fits)), rounding)
 
 
 def _add(name: str, source: str, multiplier: str, found: Found) -> None:
     """Fit the pieces, and add the formula if it holds."""
+    numbers = [found.columns.numbers[own] for own in (name, source, multiplier) if own]
+    fit = _fit(name, source, multiplier, np.flatnonzero(~np.isnan(numbers).any(axis=0)), found)
+    if fit is not None and fit[0].kind == "by_interval" and fit[2] >= MIN_FREE_POINTS:
+        found.add(name, fit[0], fit[1])
+
+
+def _fit(name: str, source: str, multiplier: str, rows: Integers, found: Found) -> tuple[Formula, str, int] | None:
+    """Return the formula of all pieces in some rows, its rounding, and the rows beyond those that determine it."""
     columns = found.columns
     observed, own = columns.numbers[name], columns.numbers[source]
     factor = columns.numbers[multiplier] if multiplier else np.ones(len(own))
-    rows = np.flatnonzero(~np.isnan(observed) & ~np.isnan(own) & ~np.isnan(factor))
     rows = rows[np.argsort(own[rows], kind="stable")]
     rows = rows[sampled(len(rows), MAX_FIT_ROWS)]
     observed, own, factor = observed[rows], own[rows], factor[rows]
+    if not len(rows):
+        return None
     step = columns.steps[name] or SLACK * float(np.abs(observed).max())
     observed, steps = observed / factor, step / factor
     pieces = list(_pieces(observed, own[None], steps, max(MIN_PIECE_ROWS, columns.min_group)))
     free = sum(end - begin - 2 for begin, end, line in pieces if any(line.factors))
-    if not 2 <= len(pieces) <= MAX_PIECES or pieces[-1][1] < len(rows) or free < MIN_FREE_POINTS:
-        return
+    if not 1 <= len(pieces) <= MAX_PIECES or pieces[-1][1] < len(rows):
+        return None
     if not all(columns.is_supported(rows[begin:end]) for begin, end, _ in pieces):
-        return
+        return None
     lines = [line for _, _, line in pieces]
-    if len({line.rounding for line in lines if any(line.factors)}) != 1:
-        return
-    rounding = next(line.rounding for line in lines if any(line.factors))
+    roundings = {line.rounding for line in lines if any(line.factors)}
+    if len(roundings) != 1:
+        return None
+    (rounding,) = roundings
     ends = []
     for first, second in pairwise(lines):
         end = _end(first, second, observed, own, steps, rounding)
         if end is None:
-            return
+            return None
         ends.append(end)
     parts = tuple(_part(line, source, multiplier) for line in lines)
-    if ends == sorted(ends):
-        found.add(name, Formula("by_interval", parts, tuple(ends), (source,)), rounding)
+    if ends != sorted(ends):
+        return None
+    return (parts[0] if len(parts) == 1 else Formula("by_interval", parts, tuple(ends), (source,))), rounding, free
 
 
 def _pieces(observed: Floats, features: Floats, steps: Floats, least: int) -> Iterator[Piece]:

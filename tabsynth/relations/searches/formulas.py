@@ -9,7 +9,7 @@ from tabsynth.relations.formulas.extrema import discover_extrema, discover_sums_
 from tabsynth.relations.formulas.factors import discover_factors
 from tabsynth.relations.formulas.features import discover_features
 from tabsynth.relations.formulas.found import Found
-from tabsynth.relations.formulas.pieces import discover_pieces
+from tabsynth.relations.formulas.pieces import discover_pieces, discover_pieces_by_group
 from tabsynth.relations.formulas.rule import FormulaRule
 from tabsynth.relations.formulas.scaled_lines import discover_scaled_lines
 from tabsynth.relations.formulas.two_terms import discover_two_terms
@@ -33,6 +33,7 @@ def discover_formulas(columns: Columns, computed: Mapping[str, frozenset[str]]) 
         discover_two_terms,
         discover_pieces,
         discover_by_group,
+        discover_pieces_by_group,
         discover_scaled_lines,
         discover_pair_lookups,
     ):
