@@ -20,6 +20,7 @@ from tabsynth.relations.conditional.pair_bounds import PairBoundRule
 from tabsynth.relations.order_evidence import MIN_STEPS, logistic_violations, smooth_violations
 from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_BOUNDARY_ROWS, is_free
 from tabsynth.relations.rule_columns import Columns
+from tabsynth.relations.searches.orders.factors import CONVERSIONS, bounding_factor
 from tabsynth.relations.searches.states import MIN_STATE_ROWS, negated
 
 MIN_EVIDENCE_ROWS, MIN_BOUND_EVIDENCE_ROWS, MIN_CONVERSION_EVIDENCE_ROWS = 30.0, 40.0, 20.0
@@ -31,6 +32,9 @@ SCREEN_ROWS = 400
 MIN_SCREENED = 4.0
 """Minimum rows of these that would violate a bound by chance."""
 
+EDGE_WIDTH, MIN_EDGE_ROWS = 0.1, 2
+"""Distance from the end of the logarithms of ratios within which some of these rows must be, and their number."""
+
 MAX_PAIR_COLUMNS, MAX_CONDITIONS = 40, 120
 """Maximum columns of one unit whose pairs are compared, and maximum conditions, those of most rows."""
 
@@ -39,18 +43,6 @@ MIN_VALUES, MIN_PAIR_VALUES = 3, 8
 
 MIN_EDGE_VALUES, EDGE_SHARE = 3, 0.1
 """Minimum different numbers of both columns in the rows nearest to the bound, and share of these rows."""
-
-MAX_FACTOR_DIGITS, MAX_FACTOR_EXCESS = 2, 0.003
-"""Maximum significant digits of a factor, and maximum excess over the largest ratio."""
-
-MAX_EXCESS_SHARE = 0.02
-"""The latter as a share of the distance to the next factor."""
-
-CONVERSIONS, MAX_CONVERSION_EXCESS = (
-    (7.0, 12.0, 24.0, 30.0, 31.0, 52.0, 60.0, 168.0, 365.0, 366.0, 1440.0, 8760.0),
-    0.01,
-)
-"""Factors that convert units of time, and their maximum excess."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,7 @@ def discover_pair_bounds(
         equal: Pairs of columns that are equal under a condition, with the column of the condition.
     """
     rows = len(next(iter(columns.values.values())))
-    conditions = _conditions(states, columns, slice(None, None, max(1, rows // SCREEN_ROWS)))
+    conditions: list[tuple[Condition, Bools]] | None = None
     for unit in dict.fromkeys(columns.units.values()):
         names = [name for name, own in columns.units.items() if own == unit]
         known = {name: len(np.unique(columns.numbers[name][:MAX_SCAN_ROWS])) for name in names}
@@ -96,21 +88,24 @@ def discover_pair_bounds(
         free = [own for own in free if is_free(*own, reads)]
         pairs = [Pair(*pair, ratio) for ratio in (False, True)[: 1 + (unit == "number")] for pair in free]
         if pairs:
+            if conditions is None:
+                conditions = _conditions(states, columns, slice(None, None, max(1, rows // SCREEN_ROWS)))
             found = list(_search(pairs, conditions, columns))
             yield from (own for own in _without_implied(found) if not _is_part(own, equal))
 
 
-def _conditions(states: Sequence[Condition], columns: Columns, rows: slice) -> list[tuple[Condition | None, Bools]]:
-    """Return all rows, the states and their negations, with the rows in which they hold."""
-    every = np.ones(len(next(iter(columns.values.values()))), bool)
-    both = [(own, own.of(columns.values)) for state in states for own in (state, negated(state))]
+def _conditions(states: Sequence[Condition], columns: Columns, rows: slice) -> list[tuple[Condition, Bools]]:
+    """Return the states and their negations, those of most rows first, with the rows in which they hold."""
+    few = {name: columns.values[name][rows] for name in {state.column for state in states}}
+    both = [(own, own.of(few)) for state in states for own in (state, negated(state))]
     # Of equivalent conditions the first one is used, those of categories before those of numbers.
     both.sort(key=lambda one: (-int(one[1].sum()), one[0].column in columns.numbers, one[0].negated))
-    known: dict[bytes, Condition | None] = {every.tobytes(): None}
-    for own, here in both:
-        known.setdefault(np.packbits(here).tobytes(), own)
-    held = {id(own): here for own, here in both}
-    return [(None, every[rows]), *((own, held[id(own)][rows]) for own in known.values() if own)][: MAX_CONDITIONS + 1]
+    known: dict[bytes, tuple[Condition, Bools]] = {}
+    for own, here in both[:MAX_CONDITIONS]:
+        every = own.of(columns.values)
+        if not every.all():
+            known.setdefault(np.packbits(every).tobytes(), (own, here))
+    return list(known.values())
 
 
 def _is_part(rule: PairBoundRule, equal: Collection[tuple[frozenset[str], str]]) -> bool:
@@ -119,33 +114,36 @@ def _is_part(rule: PairBoundRule, equal: Collection[tuple[frozenset[str], str]])
     return rule.gap == 0 and rule.factor == 1 and (frozenset((rule.low, rule.high)), column) in equal
 
 
-def _search(
-    pairs: list[Pair], conditions: list[tuple[Condition | None, Bools]], columns: Columns
-) -> Iterator[PairBoundRule]:
+def _search(pairs: list[Pair], conditions: list[tuple[Condition, Bools]], columns: Columns) -> Iterator[PairBoundRule]:
     """Search the bounds of pairs of one unit."""
     rows = len(columns.numbers[pairs[0].low])
     screen = slice(None, None, max(1, rows // SCREEN_ROWS))
     numbers = {name: own[screen] for name, own in columns.numbers.items()}
-    block = np.stack([pair.of(numbers) for pair in pairs])
-    ordered, present = np.sort(block, axis=1), (~np.isnan(block)).sum(axis=1)
-    needed = max(MIN_SCREENED, MIN_EVIDENCE_ROWS * block.shape[1] / rows / 2)
+    block = np.stack([pair.of(numbers) for pair in pairs], axis=1)
+    missing = np.isnan(block)
+    lowest, highest = np.where(missing, np.inf, block), np.where(missing, -np.inf, block)
+    known = (~missing).astype(np.float32)
+    present = known.sum(axis=0)
+    ends = lowest.min(axis=0), highest.max(axis=0)
+    near = [(np.abs(block - end) < EDGE_WIDTH).sum(axis=0) >= MIN_EDGE_ROWS for end in ends]
+    for at, pair in enumerate(pairs):
+        if pair.is_ratio and (near[0][at] or near[1][at]):
+            yield from _bounds(pair, None, (bool(near[0][at]), bool(near[1][at])), columns)
+    needed = max(MIN_SCREENED, MIN_EVIDENCE_ROWS * len(block) / rows / 2)
     for condition, here in conditions:
-        own = block[:, here]
-        size = (~np.isnan(own)).sum(axis=1)
-        ends = np.fmin.reduce(own, axis=1, initial=np.inf), np.fmax.reduce(own, axis=1, initial=-np.inf)
-        for at in np.flatnonzero(size >= needed).tolist():
+        if here.sum() < needed:
+            continue
+        size = known[here].sum(axis=0)
+        outside = (
+            (lowest < lowest[here].min(axis=0)).sum(axis=0),
+            (highest > highest[here].max(axis=0)).sum(axis=0),
+        )
+        enough = [(size >= needed) & (count * size >= needed * present) for count in outside]
+        for at in np.flatnonzero(enough[0] | enough[1]).tolist():
             pair = pairs[at]
-            if condition is None:
-                if pair.is_ratio:
-                    yield from _bounds(pair, condition, (True, True), columns)
-                continue
             if condition.column in (pair.low, pair.high) and (not condition.negated or condition.least is None):
                 continue
-            below = np.searchsorted(ordered[at], ends[0][at])
-            above = present[at] - np.searchsorted(ordered[at], ends[1][at], side="right")
-            enough = [count * size[at] / present[at] >= needed for count in (below, above)]
-            if any(enough):
-                yield from _bounds(pair, condition, (enough[0], enough[1]), columns)
+            yield from _bounds(pair, condition, (bool(enough[0][at]), bool(enough[1][at])), columns)
 
 
 def _bounds(
@@ -160,14 +158,24 @@ def _bounds(
 
 def _bound(pair: Pair, condition: Condition | None, columns: Columns) -> PairBoundRule | None:
     """Return the bound of a pair under a condition if it holds in all rows and has enough evidence."""
+    rows = len(columns.numbers[pair.low])
+    if condition is not None and rows >= 2 * MAX_SCAN_ROWS:
+        few = slice(None, None, rows // MAX_SCAN_ROWS)
+        values = {name: columns.values[name][few] for name in (pair.low, pair.high, condition.column)}
+        margin = pair.of(values)
+        known = ~np.isnan(margin)
+        if _outside(margin[known], condition.of(values)[known]) < MIN_EVIDENCE_ROWS * MAX_SCAN_ROWS / rows / 2:
+            return None
     margin = pair.of(columns.values)
     known = np.flatnonzero(~np.isnan(margin))
     here = condition.of(columns.values)[known] if condition else np.ones(len(known), bool)
     if here.sum() < MIN_STATE_ROWS:
         return None
-    rows = known[here]
-    low, high = columns.numbers[pair.low][rows], columns.numbers[pair.high][rows]
-    bound = _factor(low, high, columns.steps[pair.low]) if pair.is_ratio else _gap(pair, high - low, rows, columns)
+    own = known[here]
+    low, high = columns.numbers[pair.low][own], columns.numbers[pair.high][own]
+    bound = (
+        bounding_factor(low, high, columns.steps[pair.low]) if pair.is_ratio else _gap(pair, high - low, own, columns)
+    )
     if bound is None:
         return None
     factor, gap = bound
@@ -197,16 +205,19 @@ def _independent(low: Floats, high: Floats, factor: float, gap: float) -> float:
     return float(np.searchsorted(np.sort(factor * high), low + gap).sum() / len(low))
 
 
-def _condition_evidence(margin: Floats, here: Bools) -> float:
-    """Return the rows beyond the bound if the difference or ratio did not depend on the condition."""
+def _outside(margin: Floats, here: Bools) -> float:
+    """Return the rows beyond the bound if the condition were independent of the difference or ratio."""
     if not here.any():
         return 0.0
-    least = float(margin[here].min())
-    outside = int((margin < least).sum())
-    evidence = float(here.sum() * outside / len(margin))
-    if outside == len(margin) - here.sum():
+    return float(here.sum() * (margin < margin[here].min()).sum() / len(margin))
+
+
+def _condition_evidence(margin: Floats, here: Bools) -> float:
+    """Return the rows beyond the bound if the difference or ratio did not depend on the condition."""
+    evidence = _outside(margin, here)
+    if not here.any() or margin[~here].max(initial=-np.inf) < margin[here].min():
         return evidence
-    return min(evidence, logistic_violations(margin, here, least))
+    return min(evidence, logistic_violations(margin, here, float(margin[here].min())))
 
 
 def _gap(pair: Pair, difference: Floats, rows: Integers, columns: Columns) -> tuple[float, float] | None:
@@ -220,28 +231,6 @@ def _gap(pair: Pair, difference: Floats, rows: Integers, columns: Columns) -> tu
     # A strict order: the numbers differ by a step at least.
     strict = max(steps) if abs(least - max(steps)) <= 1e-9 * max(steps) else 0.0
     return (1.0, strict) if least >= 0 else None
-
-
-def _factor(low: Floats, high: Floats, step: float) -> tuple[float, float] | None:
-    """Return the factor of few digits by which one column bounds another, and the slack of its rounding."""
-    least, most = float(((low - step / 2) / high).max()), float((low / high).max())
-    known = ((own, MAX_CONVERSION_EXCESS) for own in CONVERSIONS)
-    for factor, excess in (*_round_numbers(most), *known):
-        if least <= factor * (1 + 1e-9) and factor <= most * (1 + excess) and factor != 1:
-            exact = most <= factor * (1 + 1e-9)
-            return factor, 0.0 if exact else -step / 2
-    return None
-
-
-def _round_numbers(ratio: float) -> Iterator[tuple[float, float]]:
-    """Yield the numbers of few digits near a ratio, those whose reciprocals have few digits, and their limits."""
-    for digits in range(MAX_FACTOR_DIGITS):
-        for own, power in ((ratio, 1), (1 / ratio, -1)):
-            unit = 10.0 ** (np.floor(np.log10(own)) - digits)
-            excess = min(MAX_FACTOR_EXCESS, MAX_EXCESS_SHARE * unit / own)
-            for number in (np.floor(own / unit), np.ceil(own / unit)):
-                if number:
-                    yield float(f"{number * unit:.12g}") ** power, excess
 
 
 def _smooth(
