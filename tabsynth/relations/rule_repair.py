@@ -63,7 +63,13 @@ KINDS: dict[str, type[RowRule]] = {
     "date_shift": DateShiftRule,
 }
 
-PLAIN_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "float": (float, int), "int": (int,), "bool": (bool,)}
+PLAIN_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "float": (float, int),
+    "float | None": (float, int, type(None)),
+    "int": (int,),
+    "bool": (bool,),
+}
 """Types of the texts and numbers in the state of a rule, by annotation."""
 
 DecidingRule = LookupRule | CalendarRule | CountRule | ElapsedRule | FormulaRule | DateShiftRule

@@ -118,3 +118,13 @@ def test_tails_of_distributions_are_no_bounds() -> None:
             frame[f"x{at}"] = np.round(50 + 10 * (shared + rng.normal(size=N) + shift * at))
             frame[f"y{at}"] = np.round(np.exp(4 + 0.5 * (shared + rng.normal(size=N)) + shift * at / 3), 2)
         assert not [rule.text for rule in relations_of(frame).rules if isinstance(rule, PairBoundRule)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("factor", 0.0), ("factor", float("nan")), ("gap", float("inf")), ("low", 1)]
+)
+def test_an_edited_bound_is_refused(frame: pd.DataFrame, key: str, value: object) -> None:
+    config, arrays = relations_of(frame).state()
+    next(rule for rule in config["rules"] if rule["kind"] == "pair_bound")[key] = value
+    with pytest.raises(ValueError, match=key if key == "low" else "positive factor"):
+        Relations.from_state(config, arrays)

@@ -42,6 +42,13 @@ class DateShiftRule:
     text: str
     evidence: float
 
+    def __post_init__(self) -> None:
+        """Raise a ValueError for months that a file cannot have."""
+        if not self.months or not np.isfinite(self.months).all() or abs(self.shift) > 1:
+            raise ValueError("a date is a finite number of months after another one")
+        if self.group and len(self.values) != len(self.months):
+            raise ValueError("each value of the group has its months")
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that take part."""

@@ -37,6 +37,11 @@ class PairBoundRule:
     text: str
     evidence: float
 
+    def __post_init__(self) -> None:
+        """Raise a ValueError for a bound that a file cannot have."""
+        if not (0 < self.factor < np.inf and np.isfinite(self.gap)):
+            raise ValueError("a bound has a positive factor and a finite gap")
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that take part."""
