@@ -267,13 +267,12 @@ def round_coefficients(
 ) -> ArithmeticRelation | None:
     """Round the coefficients to the fewest digits that keep the relation exact, None if none do."""
     candidates = [tuple((name, float(f"{k:.{digits - 1}e}")) for name, k in terms) for digits in DIGITS]
-    # 1/3 is exact for numbers of any size, 0.3333 is not
-    candidates.insert(3, tuple((name, float(Fraction(k).limit_denominator(12))) for name, k in terms))
     if all(0 < abs(k) < 0.5 for _, k in terms):  # minutes as hours
         candidates.insert(3, tuple((name, 1 / round(1 / k)) for name, k in terms))
+    candidates.insert(3, tuple((name, float(Fraction(k).limit_denominator(12))) for name, k in terms))  # not 0.333
     if len(terms) == 1:
-        ((source, factor),) = terms
-        candidates = [((source, own),) for own in UNIT_FACTORS if abs(own / factor - 1) < MAX_FACTOR_ERROR] + candidates
+        near = [own for own in UNIT_FACTORS if abs(own / terms[0][1] - 1) < MAX_FACTOR_ERROR]
+        candidates = [((terms[0][0], own),) for own in near] + candidates
     fallbacks: list[ArithmeticRelation] = []
     for rounded in candidates:
         rest = columns[column] - ArithmeticRelation(column, 0.0, rounded, function=function).predict(columns)
@@ -289,8 +288,7 @@ def round_coefficients(
         fallbacks += [
             ArithmeticRelation(column, own, rounded, function=function) for own in (float(np.round(middle, 3)), middle)
         ]
-    exact = (own for own in fallbacks if is_exact(columns[column], own.predict(columns)))
-    return next(exact, None)
+    return next((own for own in fallbacks if is_exact(columns[column], own.predict(columns))), None)
 
 
 def _differ_by_steps(rest: Floats, observed: Floats) -> bool:

@@ -265,3 +265,14 @@ def test_gaps_in_many_other_columns_hide_no_sum() -> None:
         table[name] = pd.Series(np.round(rng.normal(size=600), 2)).mask(rng.random(600) < 0.45)
     (total,) = discovered(table)
     assert (total.column, {name for name, _ in total.terms}) == ("total", {"food", "rent", "other"})
+
+
+def test_hours_of_a_shift_are_sixty_minutes() -> None:
+    rng = np.random.default_rng(0)
+    hours, pause = np.round(rng.uniform(2, 12, 1000) * 4) / 4, rng.choice([0, 15, 30, 45], 1000)
+    start = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 19200, 1000) * 15, "min")
+    end = start + pd.to_timedelta(hours * 60 + pause, "min")
+    frame = pd.DataFrame({"hours": hours, "pause": pause, "start": start, "end": end})
+    table = Table.of(frame)
+    (relation,) = Relations.discover(table, Codec.measure(table)).arithmetic
+    assert {name: abs(factor) for name, factor in relation.terms}["hours"] == pytest.approx(60, rel=1e-12)

@@ -199,7 +199,7 @@ def fit_groups(own: Candidate, group: str, found: Found) -> tuple[Formula, str, 
             continue
         fitted = fit_line(observed[rows], features[:, rows], steps[rows])
         if not fitted:
-            continue  # the formula holds for other values only
+            return None
         lines[value] = {line.rounding: line for line in fitted}
         free += (points - len(features) - 1) * any(fitted[0].factors)
         covered += len(rows)
