@@ -132,8 +132,11 @@ def test_from_a_table_to_a_verified_release(browser: Any, link: str, tmp_path: P
     wait_until(lambda: "To be predicted" in find(f"#column-{number}").text)
     press(".next button")
     wait_until(lambda: browser.current_url.endswith("/protection"))
-    wait_until(lambda: not browser.find_elements(By.CSS_SELECTOR, "[data-reload]"))
     press("input[name=protection][value=epsilon]")
+    browser.execute_script("document.getElementById('public-facts').open = true")
+    wait_until(lambda: not browser.find_elements(By.CSS_SELECTOR, "[data-estimate]"))
+    assert find(".loss").text.strip().endswith("%")  # the estimate appears, and the choice stays
+    assert find("#public-facts").get_attribute("open") is not None
     press("input[name=epsilon][value='1']")
     assert "recognises at most" in find("main").get_attribute("textContent")
     check_page(browser)

@@ -1,6 +1,6 @@
 "use strict";
 document.documentElement.classList.add("js");
-// The page works without this file: it adds dropping of files, live progress and a reload when an estimate is ready.
+// The page works without this file: it adds dropping of files, live progress and estimates that become ready.
 document.querySelectorAll("[data-drop]").forEach((form) => {
   const input = form.querySelector("input[type=file]");
   const name = form.querySelector("[data-name]");
@@ -21,23 +21,20 @@ document.querySelectorAll("[data-drop]").forEach((form) => {
 document.querySelectorAll("form").forEach((form) => {
   form.addEventListener("submit", () => form.classList.add("sent"));
 });
-document.querySelectorAll("[data-reload]").forEach((place) => {
-  const source = new EventSource(place.dataset.reload);
-  source.onmessage = (event) => {
-    if (JSON.parse(event.data).state !== "running") {
-      source.close();
-      const chosen = document.querySelector("input[name=protection]:checked");
-      sessionStorage.setItem("protection", chosen ? chosen.value : "");
-      location.reload();
-    }
+document.querySelectorAll("[data-estimate]").forEach((place) => {
+  const source = new EventSource(place.dataset.estimate);
+  source.onmessage = async (event) => {
+    if (JSON.parse(event.data).state === "running") return;
+    source.close();
+    // Only the estimates are replaced: a reload would lose what has been chosen and typed meanwhile.
+    const answer = await fetch(location.pathname);
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const losses = fresh.querySelectorAll(".loss");
+    document.querySelectorAll(".loss").forEach((loss, i) => { if (losses[i]) loss.replaceWith(losses[i]); });
+    const note = fresh.getElementById("estimate");
+    if (note) document.getElementById("estimate").replaceWith(note);
   };
 });
-const kept = sessionStorage.getItem("protection");
-if (kept && document.getElementById("protect")) {
-  const input = document.querySelector("input[name=protection][value=" + kept + "]");
-  if (input) input.checked = true;
-  sessionStorage.removeItem("protection");
-}
 document.querySelectorAll("[data-events]").forEach((place) => {
   if (!place.dataset.events) return;
   const source = new EventSource(place.dataset.events);
