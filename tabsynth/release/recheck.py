@@ -39,7 +39,7 @@ def recheck_documents(files: BundleFiles) -> Iterator[Line]:
         except (InputError, ValueError) as error:
             yield "failed", f"{name}: {error}", name
     if documents:
-        yield "ok", f"{len(documents)} documents hold no key that a release may not have", ""
+        yield "ok", f"{len(documents)} documents have only keys that a release may have", ""
     for contract in linked or [names.CONTRACT]:
         yield from _columns(files, documents, contract)
     yield from _epsilon(documents.get(names.PRIVACY))
