@@ -34,9 +34,7 @@ def add_read_options(parser: ArgumentParser) -> None:
     """Add the options of ``tabsynth.read`` to a command."""
     group = parser.add_argument_group("reading real rows", "detected by default")
     group.add_argument("--separator", metavar="CHAR", help="field separator of a CSV file, such as ';'")
-    group.add_argument(
-        "--decimal", choices=(".", ","), metavar="CHAR", help="decimal separator of numbers, '.' or ','"
-    )
+    group.add_argument("--decimal", choices=(".", ","), metavar="CHAR", help="decimal separator of numbers, '.' or ','")
     group.add_argument("--encoding", metavar="NAME", help="encoding of a CSV file, such as gb18030 or cp1252")
     group.add_argument("--missing", nargs="+", metavar="TEXT", help="texts that mean a missing value, such as NA ?")
     group.add_argument("--sheet", metavar="NAME", help="sheet of a workbook (default: the first)")
