@@ -140,14 +140,15 @@ def escape_controls(text: str) -> str:
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """Return a hint at the known name that is closest to an unknown one; empty if none is close.
+    """Return a hint at the known name that is closest to an unknown one, in any case; empty if none is close.
 
     Example:
         >>> did_you_mean("smaple", ["split", "sample"])
         " (did you mean 'sample'?)"
     """
-    close = get_close_matches(str(name), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    names = {str(other).casefold(): str(other) for other in known}
+    close = get_close_matches(str(name).casefold(), list(names), n=1)
+    return f" (did you mean {names[close[0]]!r}?)" if close else ""
 
 
 def shorten(text: str, max_characters: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tabsynth.common.atomic_files import check_outputs, check_writable
 from tabsynth.data.table import Table
-from tabsynth.errors import ConditionError, SourceError, quote
+from tabsynth.errors import ConditionError, SourceError, did_you_mean, quote
 from tabsynth.pipeline.config import Job
 from tabsynth.pipeline.outputs import check_table_output, checkpoint_path
 from tabsynth.pipeline.step_config import AuditStep, EvaluateStep, SampleStep
@@ -40,7 +40,10 @@ def parse_conditions(given: Mapping[str, Any] | None, table: Table) -> dict[str,
     """Return the conditions for ``sample(given=...)``: two values of a numeric or datetime column are a range."""
     unknown = [name for name in given or {} if name not in table.schema]
     if unknown:
-        raise ConditionError(f"given names unknown columns: {quote(unknown)}; there are {quote(table.schema, 12)}")
+        hint = did_you_mean(unknown[0], table.schema)
+        raise ConditionError(
+            f"given names unknown columns: {quote(unknown)}{hint}; there are {quote(table.schema, 12)}"
+        )
     out = {}
     for name, value in (given or {}).items():
         span = isinstance(value, list) and len(value) == 2 and isinstance(table.schema[name], (Numeric, Datetime))

@@ -15,7 +15,7 @@ from tabsynth.common.input_files import read_json
 from tabsynth.data.database.folders import check_folder_output, read_folder, table_files, write_folder
 from tabsynth.data.database.read_write import DatabaseMode, check_database_output, read_database, write_database
 from tabsynth.data.database.root_rows import split_by_root
-from tabsynth.errors import ConditionError, InputError, quote
+from tabsynth.errors import ConditionError, InputError, did_you_mean, quote
 from tabsynth.evaluation.inputs import fingerprint
 from tabsynth.evaluation.relational.database_specs import check_score_names
 from tabsynth.evaluation.relational.encoded_database import relax_database
@@ -72,7 +72,10 @@ class LinkedSteps(Steps):
             unknown = [name for name in own if name not in schema.tables[table]]
             if unknown:
                 columns = quote(schema.tables[table], 12)
-                raise ConditionError(f"given names unknown columns of {table!r}: {quote(unknown)}; there are {columns}")
+                hint = did_you_mean(unknown[0], schema.tables[table])
+                raise ConditionError(
+                    f"given names unknown columns of {table!r}: {quote(unknown)}{hint}; there are {columns}"
+                )
         if sample is not None and sample.database is not None and sample.mode != "create":
             check_database_output(sample.database, schema)
         for name in ("synthetic", "train", "holdout"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabsynth.common.html_tables import html_table
 from tabsynth.common.input_files import check_depth
-from tabsynth.errors import SchemaError, quote, warn_caller
+from tabsynth.errors import SchemaError, did_you_mean, quote, warn_caller
 from tabsynth.schema.columns import (
     KINDS,
     Boolean,
@@ -111,7 +111,8 @@ class Schema(Mapping[str, Column]):
             SchemaError: There is no such column, or its kind has no such fact.
         """
         if name not in self.columns:
-            raise SchemaError(f"no column {name!r}; there are {quote(self.columns)}")
+            hint = did_you_mean(name, self.columns)
+            raise SchemaError(f"no column {name!r}{hint}; there are {quote(self.columns)}")
         column = self.columns[name]
         kind = changes.pop("kind", column.kind)
         kept = fields(column if kind == column.kind else Column)

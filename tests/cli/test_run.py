@@ -77,6 +77,7 @@ class TestRun:
             ("model: {kind: mask}", "there is no synthesizer 'mask' .did you mean 'masked'..; choose one of masked"),
             ("model: {epoch: 1}", "'masked' has no option 'epoch' .did you mean 'epochs'..; it has epochs"),
             ("sample: {given: {height: 3}}", "given names unknown columns: 'height'"),
+            ("sample: {given: {AGE: 3}}", "given names unknown columns: 'AGE' .did you mean 'age'.."),
             ("evaluate: {report: report.pdf}", "must end in .html, .json or .md"),
             ("sample: {output: no/s.csv}", "the folder .* does not exist"),
             ("sample: {output: ../s.csv}", "is outside the folder"),

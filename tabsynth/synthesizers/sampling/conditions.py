@@ -15,7 +15,7 @@ from tabsynth.codec.codec import Codec
 from tabsynth.codec.numeric_encoder import QuantileCoder, TokenRange
 from tabsynth.codec.pandas_dtypes import value_series
 from tabsynth.common.arrays import Floats, Tokens
-from tabsynth.errors import ConditionError, quote
+from tabsynth.errors import ConditionError, did_you_mean, quote
 from tabsynth.schema.cell_types import to_pandas
 from tabsynth.schema.columns import Datetime, Identifier, Numeric, Text
 from tabsynth.schema.schema import Schema
@@ -80,7 +80,10 @@ class Conditions:
             raise ConditionError(f"given has several columns of the name {quote(twice)}; give each column once")
         unknown = [name for name in given if name not in codec.coders]
         if unknown:
-            raise ConditionError(f"given names unknown columns: {quote(unknown)}; there are {quote(codec.coders, 20)}")
+            hint = did_you_mean(unknown[0], codec.coders)
+            raise ConditionError(
+                f"given names unknown columns: {quote(unknown)}{hint}; there are {quote(codec.coders, 20)}"
+            )
         out = cls.none(codec, rows)
         for name in map(str, given):
             wanted = given[name]

@@ -61,6 +61,7 @@ def model(frame: pd.DataFrame) -> MarginalSynthesizer:
         ({"k": ("a", 5)}, "'a', not a number"),
         ({"born": "31/02/2020"}, "not a date.*ISO 8601$"),
         ({"id": "K00001"}, "not learned"),
+        ({"NOTE": "seen"}, "unknown columns: 'NOTE' .did you mean 'note'.."),
         ({"id": ["K00001"]}, "not learned"),
         ({"note": "seen"}, "not learned"),
         ({"k": (10.5, 10.9)}, "empty.*decimals"),
