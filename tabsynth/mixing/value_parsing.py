@@ -115,6 +115,8 @@ def closest_formats(text: pd.Series) -> tuple[list[str], list[str]]:
     counts = Counter(known for value in distinct[::step] for known in candidate_formats([value]))
     for known, _ in counts.most_common(1):
         fits = parse_dates(pd.Series(distinct, dtype=object), known).notna().to_numpy()
+        if fits.mean() < 1 - MAX_ADVISED_BUDGET:
+            break
         fitting = find_formats([value for value, is_date in zip(distinct, fits, strict=True) if is_date])
         return fitting or [known], [value for value, is_date in zip(distinct, fits, strict=True) if not is_date]
     return [], distinct

@@ -286,3 +286,15 @@ def test_dates_with_some_errors_are_asked_about_once() -> None:
     assert match.question == ""
     (rule,) = [rule for rule in plan.harmonise if rule.column == "date_of_birth"]
     assert "1.7% of b.date_of_birth are no dates" in rule.question
+
+
+def test_seconds_since_1970_beside_dates_are_refused_and_never_become_missing() -> None:
+    days = pd.Timestamp("2020-01-01") + pd.to_timedelta(RNG.integers(0, 20_000, N), unit="h")
+    frames = {
+        name: pd.DataFrame({"id": np.arange(N) + start, "t": when, "v": _numbers()})
+        for name, start, when in (("a", 0, days), ("b", N, (days - pd.Timestamp(0)) // pd.Timedelta("1s")))
+    }
+    plan = ts.suggest(frames)
+    assert not any(rule.budget for rule in plan.harmonise)
+    with pytest.raises(DataError, match=r"b\.t: no single format fits all dates: .*correct the kind in map"):
+        ts.mix(plan.accept(), tables=frames)

@@ -56,6 +56,13 @@ def convert_values(
                 f"given[{name!r}] is {values.iloc[odd[0]]!r}, which the column cannot hold: "
                 f"in its form it is {series.iloc[odd[0]]!r}; give that"
             )
+        ticks = np.where(moments.isna(), 0, moments.to_numpy().astype(np.int64))
+        finer = np.flatnonzero(ticks % UNIT_NANOSECONDS[column.resolution or "s"])
+        if len(finer) and strict and not keep_decimals:
+            unit = column.resolution or "s"
+            raise ConditionError(
+                f"given[{name!r}] is {values.iloc[finer[0]]}, but the column's unit of time is {unit!r}; give a range"
+            )
         return series.astype(object).where(values.notna().to_numpy(), None)
     if isinstance(column, (Identifier, Text)):
         return values

@@ -75,6 +75,7 @@ def model(frame: pd.DataFrame) -> MarginalSynthesizer:
         (pd.DataFrame([["SE", "NO"]], columns=["country", "country"]), "several columns of the name 'country'"),
         ({"day": ("2020-01-05 10:00", "2020-01-05 11:00")}, "empty"),
         ({"born": pd.Timestamp("2020-01-05 10:00")}, "cannot hold"),
+        ({"day": pd.Timestamp("2020-01-05 10:00")}, "10:00:00.*unit of time is 'D'"),
         ({"when": "2031-01-05"}, "2031.*from 2020"),
         ({"when": pd.Timestamp("2020-01-05", tz="UTC")}, "no time zone"),
         ({"when": "soon"}, "not a date"),

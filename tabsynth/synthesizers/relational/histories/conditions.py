@@ -33,8 +33,10 @@ def conditions_by_table(
         ConditionError: Not a mapping by table.
     """
     given = {} if given is None else given
-    if not isinstance(given, Mapping) or not all(isinstance(one, Mapping) for one in given.values()):
-        raise ConditionError(f"given is a mapping by table, such as {{{schema.roots[0]!r}: {{...}}}}, not {given!r}")
+    named = isinstance(given, Mapping)
+    if not named or not all(isinstance(one, Mapping) for one in given.values()):
+        got = f"{quote(given)}: {type(next(iter(given.values()))).__name__}" if named else type(given).__name__
+        raise ConditionError(f"given is a mapping by table, such as {{{schema.roots[0]!r}: {{...}}}}, not {got}")
     return given
 
 
@@ -61,7 +63,11 @@ def check_table_conditions(
         if name not in visible or name not in schema.tables:
             known = [other for other in schema.tables if other in visible]
             raise ConditionError(f"given names the table {name!r}; conditions are on {quote(known)}")
-        if name not in schema.roots:
+        if name in schema.roots:
+            keys = {schema.primary_keys.get(name), *(link.column for link in schema.foreign_keys if link.table == name)}
+            if unmet := [column for column in own if column in keys]:
+                raise ConditionError(f"{quote(unmet)} of {name!r} cannot be given: keys are made up; leave it out")
+        else:
             _check_child_columns(name, own, visible[name], timelines.get(name), relative.get(name, ()))
 
 
