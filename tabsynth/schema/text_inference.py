@@ -50,13 +50,16 @@ NUMBER_WITH_UNIT = re.compile(
 )
 NUMBER_PAIR = re.compile(r"\d+(?:[.,]\d+)? ?[/x×] ?\d+(?:[.,]\d+)?")
 """Two numbers in a cell, such as a blood pressure of 120/80."""
-AMOUNT = re.compile(rf"[^\w\s]{{0,2}}(?:{CURRENCY}[{SPACES}]?)?[^\w\s]?\d[\d.,'’٫٬ ]*[.,٫]\d+[^\w\s]?")
+AMOUNT = re.compile(rf"[^\w\s]{{0,2}}(?:{CURRENCY}[{SPACES}]?)?[^\w\s]?\d[\d.,'’٫٬ ]*[.,٫](?:\d+|[-–—])(?: ?[^\w\s])?")
 """A number with decimals, its sign, separators and digits in any script."""
 ERA_DATE = re.compile(r"(?:(?:明治|大正|昭和|平成|令和)(?:元|\d\d?)年|[MTSHR]\d\d?[./-])\d\d?[月./-]\d\d?日?", re.ASCII)
 """A date of the Japanese calendar, counted from the first year of an era."""
 CODE = re.compile(r"[A-Za-z]+[-_./]?\d[\w./-]*", re.ASCII)
 """A code such as D17 or AB-12/3; numbers with a unit are none."""
-SOME_DIGITS = re.compile(r"[-−+]?\d[\d.,٫٬٪%]*")
+MONEY = rf"(?:{CURRENCY}|[\uffe5\uff04\uffe6৳﷼]|ریال|ريال|تومان|درهم|دينار|جنيه|[دجلر]\.[أإا-ي]\.?|रु\.?|रुपये|টাকা|บาท)"
+SOME_DIGITS = re.compile(
+    rf"[\u200e\u200f\u061c]?(?:{MONEY}[{SPACES}]?)?[-−+\uff0d\uff0b]?\d[\d.,٫٬،\uff0c\uff0e{SPACES}]*(?:[٪%\uff05]|{MONEY})?"
+)
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}")
 
 
@@ -272,7 +275,8 @@ def _number_or_date_question(numeric: float, sample: list[str]) -> str:
     if MIN_NUMERIC_SHARE <= numeric < 1:
         odd = sum(not _is_number(value) for value in sample)
         return f"{numeric:.0%} of the distinct values are numbers, {odd} are not: are these errors, or is it a code?"
-    if any(not value.isascii() for value in sample) and all(SOME_DIGITS.fullmatch(value) for value in sample):
+    other = any(char.isdecimal() and not char.isascii() for value in sample for char in value)
+    if other and all(SOME_DIGITS.fullmatch(value) for value in sample):
         return "the numbers are written in digits other than 0 to 9: convert them to have the values learned"
     if MIN_NUMERIC_SHARE * len(sample) <= sum(map(is_date_in_other_digits, sample)):
         return "the dates are written in digits other than 0 to 9: convert them to have the values learned"

@@ -220,3 +220,20 @@ def test_dates_in_digits_of_other_scripts_are_asked_about(form: str) -> None:
     days = pd.Timestamp("2020-01-01") + pd.to_timedelta(np.arange(90) * 9, "D")
     values = [day.strftime(form).translate(str.maketrans("0123456789", "०१२३४५६७८९")) for day in days]
     assert "the dates are written in digits other than 0 to 9" in infer_one(values).question
+
+
+@pytest.mark.parametrize(
+    ("zero", "form"),
+    [
+        (0x660, "{} ر.س"), (0x6F0, "{} ریال"), (0x6F0, "{} تومان"), (0x966, "₹{}"), (0x966, "{} रुपये"),
+        (0x9E6, "৳{}"), (0xE50, "{} บาท"), (0xFF10, "¥{}"), (0xFF10, "\uffe5{}"), (0xFF10, "{}円"), (0x660, "\u200f{}"),
+    ],
+)  # fmt: skip
+def test_amounts_in_digits_of_other_scripts_are_asked_about(zero: int, form: str) -> None:
+    digits = {ord(str(value)): chr(zero + value) for value in range(10)}
+    values = [form.format(f"{37 * i * i + 1_100:,}".translate(digits)) for i in range(90)]
+    assert "the numbers are written in digits other than 0 to 9" in infer_one(values).question
+
+
+def test_amounts_whose_decimals_are_a_dash_are_asked_about():
+    assert "resemble numbers" in infer_one([f"CHF {37 * i * i + 1_100}.-" for i in range(90)]).question
