@@ -14,6 +14,7 @@ MAX_BYTES = 1 << 28
 FORMULA_WITHOUT_VALUE = re.compile(
     rb'<c r="([A-Z]+)\d+"[^>]*>\s*<f[^>]*?(?:/>|>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>'
 )
+ERROR = re.compile(rb'<c r="([A-Z]+)\d+"[^>]*\bt="e"')
 MERGED = re.compile(rb'<mergeCell ref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
 HIDDEN_COLUMN = re.compile(rb'<col [^>]*\bhidden="(?:1|true)"[^>]*>')
 HIDDEN_ROW = re.compile(rb'<row [^>]*\bhidden="(?:1|true)"')
@@ -34,6 +35,9 @@ def warn_of_features(path: Path, part: str | None, names: Sequence[str]) -> None
     empty = _names([match[1] for match in FORMULA_WITHOUT_VALUE.finditer(xml)], names)
     if empty:
         _warn(path, f"formulas in {quote(empty)} have no stored value and are missing; open and save it in Excel")
+    errors = [match[1] for match in ERROR.finditer(xml)]
+    if errors:
+        _warn(path, f"{len(errors)} cells of {quote(_names(errors, names))} are errors, such as #N/A, and are missing")
     merged = [m for m in MERGED.findall(xml) if int(m[3]) > max(int(m[1]), 1) and _number(m[0]) < len(names)]
     if merged:
         cells = [f"{m[0].decode()}{int(m[1])}:{m[2].decode()}{int(m[3])}" for m in merged]

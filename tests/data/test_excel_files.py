@@ -104,6 +104,15 @@ def test_formulas_merged_and_hidden_cells_are_reported(tmp_path: Path) -> None:
         assert part in said
 
 
+def test_cells_that_are_errors_are_reported(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    rows = [["ward", "dose"], ["A", 1], ["B", "#DIV/0!"], ["C", "#N/A"]]
+    _book(path, rows).save(path)
+    frame, said = _warnings(path)
+    assert frame["dose"].isna().tolist() == [False, True, True]
+    assert "2 cells of 'dose' are errors, such as #N/A, and are missing" in said
+
+
 def test_numbers_stored_as_text_and_serial_dates_are_explained(tmp_path: Path) -> None:
     path = tmp_path / "t.xlsx"
     day = datetime.datetime(2020, 1, 2)

@@ -15,10 +15,12 @@ import pyarrow.parquet
 from tabsynth.common.atomic_files import put_in_place, restore_previous, temporary_folder
 from tabsynth.data.file_formats import SUFFIXES, EmptyTableError
 from tabsynth.data.read_write import read, read_partial, write, write_chunks
-from tabsynth.errors import SourceError, quote
+from tabsynth.errors import SourceError, quote, warn_caller
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 
+UNREAD = (".xls", ".xlsb", ".ods", ".sav", ".dta", ".sas7bdat", ".csv.zip", ".csv.bz2", ".csv.xz", ".csv.zst")
+"""Suffixes of tables that are not read."""
 FORMATS = ("parquet", "csv")
 """Formats in which a folder is written."""
 
@@ -96,6 +98,9 @@ def read_folder(
         InputError: A table cannot be read, or does not fit the schema.
     """
     files = table_files(folder)
+    unread = [path.name for path in sorted(Path(folder).iterdir()) if path.name.lower().endswith(UNREAD)]
+    if unread:
+        warn_caller(f"{quote(unread, 3)} in {str(folder)!r} are not read; save them as CSV, Parquet or .xlsx")
     if schema is not None:
         missing = [name for name in schema.tables if name not in files]
         if missing:
@@ -127,6 +132,8 @@ def check_folder_output(folder: str | Path, tables: tuple[str, ...], format: str
     target = Path(os.path.realpath(folder))
     if format not in FORMATS:
         raise SourceError(f"a folder of tables is written as {' or '.join(FORMATS)}, not as {format!r}")
+    if odd := [name for name in tables if name[:1] in ("", ".", "~") or "/" in name or "\0" in name]:
+        raise SourceError(f"no file can be named after the tables {quote(odd, 3)}; rename them")
     if not target.parent.is_dir() or not os.access(target.parent, os.W_OK):
         raise SourceError(f"cannot write {str(folder)!r}: {str(target.parent)!r} is not there, or not writable")
     if not target.exists():

@@ -134,3 +134,19 @@ def test_a_table_in_parts_is_no_database(tmp_path: Path) -> None:
     assert not holds_linked_tables(tmp_path / "linked" / "people.parquet")
     assert holds_linked_tables(tmp_path / "linked")
     assert holds_linked_tables(tmp_path / "csv")
+
+
+def test_tables_of_formats_that_are_not_read_are_named(tmp_path: Path) -> None:
+    write_folder(tables(), tmp_path / "clinic")
+    for name in ("labs.xls", "old.csv.zip"):
+        (tmp_path / "clinic" / name).write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"'labs\.xls', 'old\.csv\.zip' in .* are not read; save them as CSV"):
+        frames, _ = read_folder(tmp_path / "clinic")
+    assert list(frames) == ["people", "visits"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".people", "~people", "a/b", "a\0b"])
+def test_names_of_tables_that_would_not_be_read_again_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SourceError, match="no file can be named after"):
+        write_folder({name: tables()["people"]}, tmp_path / "clinic")
+    assert not (tmp_path / "clinic").exists()
