@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tabsynth.errors import DataError
+from tabsynth.errors import DataError, escape_controls
 from tabsynth.evaluation.score import Part, Score
 from tabsynth.evaluation.verdict import Verdict, assess, assess_uses, recommend
 from tabsynth.reporting.number_format import format_number
@@ -158,7 +158,7 @@ class Report(SavedReport):
             named = ", ".join(f"{part.name} {format_number(part.value, '%')}" for part in self.worst[:3])
             lines += ["", f"largest differences: {named}"]
         lines += [f"finding: {finding['text']}" for finding in self.findings]
-        return "\n".join([*lines, *self.notes])
+        return escape_controls("\n".join([*lines, *self.notes]))
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return the scores as rows of text."""

@@ -110,3 +110,15 @@ def test_the_questions_of_linked_tables_are_comments_of_one_line(tmp_path: Path)
     assert "# question: c\\x1b key: 1: why so?" in text
     assert not CONTROLS.search(text)
     assert set(DatabaseSchema.from_json(tmp_path / "s.yaml").tables) == set(schema.tables)
+
+
+def test_objects_in_notebooks_and_on_terminals(frame: pd.DataFrame, report: Report) -> None:
+    small = frame.iloc[:, :2]
+    tables = {"p\x9b1m": small.assign(id=range(60)), "c": pd.DataFrame({"id": np.arange(120) % 60})}
+    model = ts.MarginalSynthesizer(components=2).fit(small, seed=0)
+    shown = [ts.Table.of(small), model, model.schema_, model.ledger_, report, DatabaseSchema.infer(tables)]
+    for one in shown:
+        for text in (repr(one), str(one), getattr(one, "_repr_html_", str)()):
+            assert not CONTROLS.search(text)
+    for one in (model.schema_, model.ledger_):
+        assert "\\x1b[31mage" in str(one)

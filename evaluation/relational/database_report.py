@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tabsynth.errors import DataError
+from tabsynth.errors import DataError, escape_controls
 from tabsynth.evaluation.metric_specs import LEVELS, Level
 from tabsynth.evaluation.relational.database_specs import METRICS, RULE, RULE_LIMITS
 from tabsynth.evaluation.report import render_checked, score_cells
@@ -146,7 +146,7 @@ class DatabaseReport(SavedReport):
     def __str__(self) -> str:
         rows = [("score", "value", "95 % interval", "real data", "level"), *self._rows()]
         lines = [self.verdict, "", *align_rows(rows, 3)]
-        return "\n".join([*lines, *self.notes])
+        return escape_controls("\n".join([*lines, *self.notes]))
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return the scores as rows of text."""

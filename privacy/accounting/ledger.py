@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tabsynth import __version__
-from tabsynth.errors import PrivacyError
+from tabsynth.errors import PrivacyError, escape_controls
 from tabsynth.privacy.accounting import hash_chain as chain
 from tabsynth.privacy.accounting.accountant import NEIGHBOURS, event_to_data, validate_event
 from tabsynth.privacy.accounting.ledger_entry import Entry, compose_charges, parse_entries, parse_head, spent_records
@@ -281,7 +281,7 @@ class PrivacyLedger:
     def __repr__(self) -> str:
         from tabsynth.privacy.accounting.ledger_format import to_text
 
-        return to_text(self)
+        return escape_controls(to_text(self))
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(str(self))}</pre>"

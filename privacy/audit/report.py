@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tabsynth.common.atomic_files import write_text
-from tabsynth.errors import DataError, InputError, SourceError, quote
+from tabsynth.errors import DataError, InputError, SourceError, escape_controls, quote
 from tabsynth.evaluation.score import Score
 from tabsynth.reporting.number_format import format_number
 from tabsynth.reporting.report_files import (
@@ -138,7 +138,7 @@ class AuditReport(SavedReport):
 
     def __str__(self) -> str:
         rows = [("score", "value", "95 % interval", "chance level", "p, corrected"), *self._rows()]
-        return "\n".join([self.headline, "", *align_rows(rows, 4), *self.notes])
+        return escape_controls("\n".join([self.headline, "", *align_rows(rows, 4), *self.notes]))
 
     def _rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return the scores as rows of text."""

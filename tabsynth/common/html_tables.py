@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from tabsynth.errors import escape_controls
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def html_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a table with a header row; every cell is escaped."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
+    head = "".join(f"<th>{_cell(name)}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def html_summary(title: str, items: Mapping[str, object]) -> str:
     """Return a title, and a table of names and values; both are escaped."""
     rows = "".join(
-        f'<tr><th scope="row" style="text-align:left">{escape(name)}</th>'
-        f'<td style="text-align:left">{escape(str(value))}</td></tr>'
+        f'<tr><th scope="row" style="text-align:left">{_cell(name)}</th>'
+        f'<td style="text-align:left">{_cell(value)}</td></tr>'
         for name, value in items.items()
     )
-    return f"<div><strong>{escape(title)}</strong><table><tbody>{rows}</tbody></table></div>"
+    return f"<div><strong>{_cell(title)}</strong><table><tbody>{rows}</tbody></table></div>"
+
+
+def html_frame(frame: pd.DataFrame) -> str:
+    """Return the first rows of a frame."""
+    return escape_controls(frame.head().to_html())
+
+
+def _cell(value: object) -> str:
+    return escape(escape_controls(str(value)))
 
 
 class NotebookSummary:

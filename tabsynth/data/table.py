@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from tabsynth.common.html_tables import html_frame
 from tabsynth.errors import DataError, quote, warn_caller
 from tabsynth.schema.cell_types import to_pandas
 from tabsynth.schema.columns import Numeric
@@ -35,7 +36,7 @@ class Table:
     def _repr_html_(self) -> str:
         """Return the schema and the first rows, for notebooks."""
         size = f"{len(self.frame):,} rows, {len(self.schema)} columns"
-        return f"<div><strong>{size}</strong>{self.frame.head().to_html()}{self.schema._repr_html_()}</div>"
+        return f"<div><strong>{size}</strong>{html_frame(self.frame)}{self.schema._repr_html_()}</div>"
 
     @classmethod
     def of(cls, data: TableLike, schema: Schema | None = None) -> Table:

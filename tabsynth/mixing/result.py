@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.common.atomic_files import check_writable, write_text
-from tabsynth.common.html_tables import html_table
+from tabsynth.common.html_tables import html_frame, html_table
 from tabsynth.data.provenance import get_provenance, write_sidecar
 from tabsynth.data.read_write import write
 from tabsynth.data.table import Table
@@ -53,7 +53,7 @@ class Mixed:
         """Return the rows of each source and the first rows, for notebooks."""
         rows = self.frame["_source"].value_counts(sort=False)
         sources = html_table(("source", "rows"), rows.items())
-        return f"<div><strong>{len(self.frame):,} rows</strong>{sources}{self.frame.head().to_html()}</div>"
+        return f"<div><strong>{len(self.frame):,} rows</strong>{sources}{html_frame(self.frame)}</div>"
 
     def split(self, share: float = 0.2, seed: int = 0) -> npt.NDArray[np.bool_]:
         """Return the boolean mask of rows to hold out, shape (rows,); all rows of an entity are on one side.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tabsynth.errors import InputError, SourceError
+from tabsynth.errors import InputError, SourceError, escape_controls
 from tabsynth.release.encryption import decrypted
 from tabsynth.release.keys import fingerprint, read_public_key
 from tabsynth.release.manifest import (
@@ -81,7 +81,8 @@ class Verification:
     def __str__(self) -> str:
         signs = {"ok": "ok      ", "failed": "FAILED  ", "note": "note    ", "cannot": "not checked: "}
         lines = [signs[check.status] + check.text for check in self.checks]
-        return "\n".join([*lines, "", "The release is verified." if self.ok else "The release is NOT verified."])
+        lines += ["", "The release is verified." if self.ok else "The release is NOT verified."]
+        return escape_controls("\n".join(lines))
 
 
 def verify(bundle: str | Path, key: str | Path, *, identity: str | Path | None = None) -> Verification:

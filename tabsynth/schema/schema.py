@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabsynth.common.html_tables import html_table
 from tabsynth.common.input_files import check_depth
-from tabsynth.errors import SchemaError, did_you_mean, quote, warn_caller
+from tabsynth.errors import SchemaError, did_you_mean, escape_controls, quote, warn_caller
 from tabsynth.schema.columns import (
     KINDS,
     Boolean,
@@ -98,7 +98,7 @@ class Schema(Mapping[str, Column]):
     def __str__(self) -> str:
         width = max((len(name) for name in self.columns), default=0)
         rows = [f"{name:{width}}  {column.kind:11}  {column.role or ''}" for name, column in self.columns.items()]
-        return "\n".join(row.rstrip() for row in rows)
+        return escape_controls("\n".join(row.rstrip() for row in rows))
 
     def with_role(self, role: str) -> list[str]:
         """Return the names of the columns that have a role."""
