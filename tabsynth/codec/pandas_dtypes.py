@@ -75,6 +75,21 @@ def parse_dtype(name: str) -> Any:
     return pd.ArrowDtype.construct_from_string(f"{inner}[pyarrow]")
 
 
+def check_dtype_name(name: Any) -> str:
+    """Return the name of a dtype from a file.
+
+    Raises:
+        ValueError: There is no such dtype.
+    """
+    if not isinstance(name, str):
+        raise ValueError(f"{name!r} is no name of a data type")
+    try:
+        parse_dtype(name.removeprefix("category:"))
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{name!r} is no name of a data type") from error
+    return name
+
+
 def time_zone(dtype: str, column: Datetime) -> str | None:
     """Return the time zone of a datetime column, from its dtype name or its format; None if it has none."""
     dtype = dtype.removeprefix("category:")

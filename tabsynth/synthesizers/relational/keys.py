@@ -12,7 +12,7 @@ import pandas as pd
 from tabsynth.codec.codec import Codec
 from tabsynth.codec.identifier_patterns import Pattern
 from tabsynth.codec.identifiers import keys_for_rows, learn_pattern
-from tabsynth.codec.pandas_dtypes import dtype_name, value_series
+from tabsynth.codec.pandas_dtypes import check_dtype_name, dtype_name, value_series
 from tabsynth.schema.columns import Column, Identifier
 
 
@@ -91,4 +91,6 @@ class KeyMaker:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read what ``to_dict`` writes."""
-        return cls(None if data["pattern"] is None else Pattern.from_dict(data["pattern"]), data["dtype"])
+        return cls(
+            None if data["pattern"] is None else Pattern.from_dict(data["pattern"]), check_dtype_name(data["dtype"])
+        )

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tabsynth.codec.column_values import UNIT_NANOSECONDS, numeric_values, to_datetimes
-from tabsynth.codec.pandas_dtypes import datetime_series, dtype_name, numeric_series
+from tabsynth.codec.pandas_dtypes import check_dtype_name, datetime_series, dtype_name, numeric_series
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.schema.columns import Column, Datetime, Numeric, column_from_dict
 from tabsynth.schema.schema import Schema
@@ -45,8 +45,12 @@ class Axis:
     @classmethod
     def of(cls, column: Column, values: pd.Series) -> Self:
         """Return the axis of an order column."""
-        seconds = UNIT_NANOSECONDS[column.resolution or "s"] / NANOSECONDS if isinstance(column, Datetime) else 0.0
-        return cls(column, dtype_name(values), seconds)
+        return cls(column, dtype_name(values), cls.unit_of(column))
+
+    @staticmethod
+    def unit_of(column: Column) -> float:
+        """Return the seconds in one unit of a column of dates, 0 for numbers."""
+        return UNIT_NANOSECONDS[column.resolution or "s"] / NANOSECONDS if isinstance(column, Datetime) else 0.0
 
     def numbers(self, column: Column, values: pd.Series) -> Floats:
         """Return a column of the same kind in units of the axis, missing as NaN, shape (n,)."""
@@ -73,7 +77,10 @@ class Axis:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read what ``to_dict`` writes."""
-        return cls(column_from_dict(data["name"], data["column"]), data["dtype"], data["seconds"])
+        axis = cls(column_from_dict(data["name"], data["column"]), check_dtype_name(data["dtype"]), data["seconds"])
+        if axis.seconds != axis.unit_of(axis.column):
+            raise ValueError("the unit of an order column is not that of its resolution")
+        return axis
 
 
 @dataclass(frozen=True)
@@ -207,7 +214,9 @@ class Timeline:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read what ``to_dict`` writes."""
-        return cls(**{**data, "axis": Axis.from_dict(data["axis"]), "window": tuple(data["window"])})
+        offsets = {name: check_dtype_name(dtype) for name, dtype in data["offsets"].items()}
+        known = {"axis": Axis.from_dict(data["axis"]), "window": tuple(data["window"]), "offsets": offsets}
+        return cls(**{**data, **known})
 
 
 def _spread(data: Floats) -> float:

@@ -68,6 +68,25 @@ def sampled(file: ModelFile, folder: Path) -> dict[str, pd.DataFrame]:
     return RelationalSynthesizer.load(folder / "m.tabsynth").sample(5, seed=0)
 
 
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        (("keys", "makers", "parents", "dtype"), ([], {}, 1e300, "x")),
+        (("timelines", "children", "axis", "dtype"), ([], {}, None, "x")),
+        (("timelines", "children", "axis", "seconds"), (1.5, 0, "x")),
+        (("timelines", "children", "offsets"), (True, 0, "x", {"x": 1})),
+    ],
+    ids=str,
+)
+def test_data_types_and_units_are_checked(
+    file: ModelFile, path: tuple[str, ...], values: tuple[Any, ...], tmp_path: Path
+) -> None:
+    for value in values:
+        save(tmp_path / "m.tabsynth", edited(file, path, value))
+        with pytest.raises(ModelFileError):
+            RelationalSynthesizer.load(tmp_path / "m.tabsynth")
+
+
 def test_an_edit_raises_our_error_or_none(file: ModelFile, tmp_path: Path) -> None:
     rng, paths, refused = np.random.default_rng(1), places(file.config), 0
     for at in rng.integers(len(paths), size=25):
