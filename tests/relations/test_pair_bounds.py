@@ -120,6 +120,20 @@ def test_tails_of_distributions_are_no_bounds() -> None:
         assert not [rule.text for rule in relations_of(frame).rules if isinstance(rule, PairBoundRule)]
 
 
+def test_a_bound_holds_beside_zeros() -> None:
+    rng = np.random.default_rng(0)
+    age = rng.integers(0, 90, N)
+    school = np.minimum(np.maximum(age - 6, 0), np.round(rng.normal(11, 3, N)).clip(0, 20))
+    table = Table.of(pd.DataFrame({"age": age, "school": school}))
+    codec = Codec.measure(table)
+    relations = Relations.discover(table, codec)
+    assert "age - school >= 6 if school != 0" in relations.describe()
+    tokens = codec.encode(table.frame)
+    tokens[:, codec.positions("age")] = tokens[rng.permutation(N)][:, codec.positions("age")]
+    rows = relations.decode(codec, tokens, rng)
+    assert (rows["school"] <= np.maximum(rows["age"] - 6, 0)).all()
+
+
 @pytest.mark.parametrize(("key", "value"), [("factor", 0.0), ("factor", float("nan")), ("gap", float("inf"))])
 def test_an_edited_bound_is_refused(frame: pd.DataFrame, key: str, value: object) -> None:
     config, arrays = relations_of(frame).state()

@@ -58,7 +58,7 @@ def _values(name: str, own: Floats, columns: Columns) -> list[tuple[float, str]]
         return []
     known, counts = np.unique(own[scan_rows(len(own))], return_counts=True)
     often = np.flatnonzero((counts >= MIN_ATOM_SHARE * counts.sum()) & ~np.isnan(known))
-    often = often[np.argsort(-counts[often], kind="stable")][:MAX_ATOMS]
+    often = often[np.lexsort((-counts[often], known[often] != 0))][:MAX_ATOMS]  # a zero is a state in any case
     return [(float(known[at]), f"{known[at] + 0.0:g}") for at in often]
 
 

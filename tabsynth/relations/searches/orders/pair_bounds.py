@@ -139,11 +139,18 @@ def _search(pairs: list[Pair], conditions: list[tuple[Condition, Bools]], column
             (highest > highest[here].max(axis=0)).sum(axis=0),
         )
         enough = [(size >= needed) & (count * size >= needed * present) for count in outside]
+        own = np.array([_is_own(pair, condition) for pair in pairs])
+        # An exempt zero: the other rows say nothing about the bound.
+        exempts = condition.negated and condition.least == 0
+        enough = [many | own if exempts else many & ~own for many in enough]
         for at in np.flatnonzero(enough[0] | enough[1]).tolist():
             pair = pairs[at]
-            if condition.column in (pair.low, pair.high) and (not condition.negated or condition.least is None):
-                continue
             yield from _bounds(pair, condition, (bool(enough[0][at]), bool(enough[1][at])), columns)
+
+
+def _is_own(pair: Pair, condition: Condition | None) -> bool:
+    """Return whether a condition is one on a column of the pair: it exempts a number of the column."""
+    return condition is not None and condition.column in (pair.low, pair.high)
 
 
 def _bounds(
@@ -159,7 +166,8 @@ def _bounds(
 def _bound(pair: Pair, condition: Condition | None, columns: Columns) -> PairBoundRule | None:
     """Return the bound of a pair under a condition if it holds in all rows and has enough evidence."""
     rows = len(columns.numbers[pair.low])
-    if condition is not None and rows >= 2 * MAX_SCAN_ROWS:
+    exempts = _is_own(pair, condition)
+    if condition is not None and not exempts and rows >= 2 * MAX_SCAN_ROWS:
         few = slice(None, None, rows // MAX_SCAN_ROWS)
         values = {name: columns.values[name][few] for name in (pair.low, pair.high, condition.column)}
         margin = pair.of(values)
@@ -179,6 +187,8 @@ def _bound(pair: Pair, condition: Condition | None, columns: Columns) -> PairBou
     if bound is None:
         return None
     factor, gap = bound
+    if exempts and (pair.is_ratio or margin[known].min() >= gap):
+        return None  # the bound holds in all rows
     is_order = not pair.is_ratio and 0 <= gap <= max(columns.steps[pair.low], columns.steps[pair.high])
     needed = MIN_EVIDENCE_ROWS if is_order else MIN_BOUND_EVIDENCE_ROWS
     needed = MIN_CONVERSION_EVIDENCE_ROWS if pair.is_ratio and factor in CONVERSIONS else needed
@@ -189,7 +199,7 @@ def _bound(pair: Pair, condition: Condition | None, columns: Columns) -> PairBou
         few = slice(None, None, every)
         evidence = _smooth(pair, low[few], high[few], factor, gap, columns, concave=not is_order)
         evidence = min(evidence, _independent(low[few], high[few], factor, gap)) if evidence >= least else 0.0
-        if condition is not None and evidence >= least:
+        if condition is not None and not exempts and evidence >= least:
             evidence = min(evidence, _condition_evidence(margin[known][few], here[few]))
         if evidence < least:
             return None
