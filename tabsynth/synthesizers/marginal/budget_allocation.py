@@ -85,6 +85,9 @@ LOW_SIGNAL = 0.3
 MIN_COMPONENTS = 64
 """Minimum components of a mixture whose size follows from the rows and the budget."""
 
+PENALTY = 0.04
+"""Penalty of a mixture at the reference signal."""
+
 N_POOLED = 3
 """Number of mixtures with different initial values that are pooled; their mean is less noisy than one mixture."""
 
@@ -97,7 +100,7 @@ class MixtureConfig:
         components: Number of components of each mixture.
         steps: Steps of Adam.
         rate: Maximum learning rate.
-        penalty: Weight of the components' divergence from the one-column marginals, per row.
+        penalty: Weight of the components' deviation from the one-column marginals, per row.
         pool: Number of mixtures that are fitted and pooled.
     """
 
@@ -126,7 +129,7 @@ def mixture_config(rows: float, rho: float, components: int | None = None, cells
     if dear > 1:
         steps = max(round(steps / np.sqrt(dear)), 150)
         wanted = components // pool if components else max(round(wanted / np.sqrt(dear)), MIN_COMPONENTS)
-    return MixtureConfig(components=wanted, steps=steps, rate=0.2, penalty=float(0.02 * signal**0.75), pool=pool)
+    return MixtureConfig(components=wanted, steps=steps, rate=0.2, penalty=float(PENALTY * signal**0.75), pool=pool)
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,14 @@ def fit_model(
     measured, config = measure_pairs(slots, tokens, source, share, components=components, seed=seed)
     variances = slots.variances(source)
     small = fit_mixture(
-        slots.marginals, measured, slots.rows, config, seed=seed, variances=variances, progress=progress
+        slots.marginals,
+        measured,
+        slots.rows,
+        config,
+        seed=seed,
+        n_ordered=slots.learned_lines,
+        variances=variances,
+        progress=progress,
     )
     whole = zip(slots.with_published(small).parts, slots.counts, learned_tokens, strict=True)
     return Mixture(tuple(_expand_tokens(part, learned, len(counts)) for part, counts, learned in whole))
@@ -174,7 +181,15 @@ def independent_model(
     if known:
         config = mixture_config(slots.rows / source.max_rows_per_unit, source.rho, None, sum(sizes) ** 2)
         variances = slots.variances(source)
-        small = fit_mixture(slots.marginals, known, slots.rows, config, seed=seed, variances=variances)
+        small = fit_mixture(
+            slots.marginals,
+            known,
+            slots.rows,
+            config,
+            seed=seed,
+            n_ordered=slots.learned_lines,
+            variances=variances,
+        )
     parts = zip(slots.with_published(small).parts, slots.counts, slots.learned_tokens, strict=True)
     return Mixture(tuple(_expand_tokens(part, at, len(own)) for part, own, at in parts))
 

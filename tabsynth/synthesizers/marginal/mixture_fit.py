@@ -3,7 +3,7 @@
 With the components' probabilities side by side in ``P`` of shape (K, tokens of all columns), a resolution is a linear
 map ``Q = P M`` that adds the tokens of each group, and the predicted pairs of all groups are ``Q' Q / K``. Within a
 group of the target the same product gives the triples with the target. The loss is the negative Gaussian log-likelihood
-of all counts plus a divergence from independent columns.
+of all counts plus a penalty on the dependence of the columns, which noise would otherwise create (see ``_Penalty``).
 """
 
 from __future__ import annotations
@@ -25,6 +25,16 @@ ADAM_BETAS = (0.9, 0.99)
 
 MIN_LOGIT = -60.0
 
+MIN_SHARE, MIN_PROBABILITY = 1e-9, 1e-12
+"""Smaller shares of columns, and smaller probabilities of components, are replaced by these in the penalty."""
+
+ROUGHNESS_WEIGHT = 0.01
+"""Weight of the roughness in the penalty, relative to the divergence."""
+
+FREE_DEPENDENCE = 0.5
+"""Divergence in nats of a column in a component beyond which the penalty grows slowly: a component that deviates from
+the marginals may do so freely, and one with no clear reason to deviate does not."""
+
 
 def fit_mixture(
     marginals: Sequence[Floats],
@@ -33,6 +43,7 @@ def fit_mixture(
     config: MixtureConfig,
     *,
     seed: int,
+    n_ordered: Sequence[int] = (),
     variances: Sequence[float] = (),
     progress: bool | None = False,
 ) -> Mixture:
@@ -44,6 +55,7 @@ def fit_mixture(
         rows: Number of rows.
         config: Components, steps and penalty.
         seed: Seed of the components' initial values.
+        n_ordered: Number of leading tokens of each column that are ordered; none by default.
         variances: Variance of the shares of each column's own counts, if they are to be fitted.
         progress: Whether to show a bar; None shows one on a terminal.
     """
@@ -51,11 +63,11 @@ def fit_mixture(
     sizes = [len(marginal) for marginal in marginals]
     column_of_token = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
     sums = torch.nn.functional.one_hot(column_of_token, len(sizes)).float()
-    base = torch.from_numpy(np.log(np.maximum(np.concatenate(marginals), 1e-9)).astype(np.float32))
+    base = torch.from_numpy(np.log(np.maximum(np.concatenate(marginals), MIN_SHARE)).astype(np.float32))
     losses = [loss for level in measured for loss in _losses(level)]
     if len(variances):
         losses.append(_SingleColumns(np.concatenate(marginals), np.repeat(variances, sizes)))
-    weight = config.penalty * rows / config.components
+    penalty = _Penalty(marginals, n_ordered or [0] * len(sizes), config.penalty * rows / config.components)
     every = np.arange(config.steps)
     rates = config.rate * 0.5 * (1 + np.cos(np.pi * every / config.steps))
     pooled = []
@@ -65,8 +77,7 @@ def fit_mixture(
             first, second = torch.zeros_like(logits), torch.zeros_like(logits)
             for step in range(config.steps):
                 probabilities = _softmax(logits, column_of_token, sums)
-                # The derivative of the divergence from the marginals with respect to a probability is log p - log q.
-                gradient = probabilities.clamp(min=1e-12).log_().sub_(base).mul_(weight)
+                gradient = penalty.gradient(probabilities, sums)
                 for loss in losses:
                     loss.add_gradient(probabilities, gradient)
                 gradient -= ((gradient * probabilities) @ sums).index_select(1, column_of_token)
@@ -85,6 +96,52 @@ def _softmax(logits: Tensor, column_of_token: Tensor, sums: Tensor) -> Tensor:
     """Compute the probabilities of each column in each component, concatenated over columns."""
     raised = (logits - logits.amax(1, keepdim=True)).clamp_(min=MIN_LOGIT).exp_()
     return raised / (raised @ sums).index_select(1, column_of_token)
+
+
+class _Penalty:
+    """Penalty on the deviation of each column of each component from the column's own distribution.
+
+    The deviation is the divergence, plus, along ordered tokens, the roughness of the ratio of both distributions: the
+    Fisher information of its square root over the column's quantiles. The penalty is concave in the deviation
+    (``c * log(1 + deviation / c)``), which reduces the bias of strong dependence (Candes, Wakin and Boyd 2008).
+    """
+
+    def __init__(self, marginals: Sequence[Floats], n_ordered: Sequence[int], weight: float) -> None:
+        sizes = [len(marginal) for marginal in marginals]
+        starts = np.cumsum([0, *sizes])
+        shares = np.maximum(np.concatenate(marginals), MIN_SHARE)
+        first = np.concatenate(
+            [np.arange(start, start + max(n - 1, 0)) for start, n in zip(starts[:-1], n_ordered, strict=True)]
+        ).astype(np.int64)
+        self.weight = weight
+        self.column_of_token = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
+        self.log_shares = torch.from_numpy(np.log(shares).astype(np.float32))
+        self.root_shares = torch.from_numpy(np.sqrt(shares).astype(np.float32))
+        self.first = torch.from_numpy(first)
+        distance = (shares[first] + shares[first + 1]) / 2
+        self.stiffness = torch.from_numpy((ROUGHNESS_WEIGHT / distance).astype(np.float32))
+
+    def gradient(self, probabilities: Tensor, sums: Tensor) -> Tensor:
+        """Return the derivative with respect to the components' probabilities, shape (components, tokens).
+
+        Args:
+            probabilities: Shape (components, tokens).
+            sums: The columns' indicators, shape (tokens, columns).
+        """
+        probabilities = probabilities.clamp(min=MIN_PROBABILITY)
+        # The derivative of the divergence with respect to a probability is log p - log q, up to a constant.
+        out = probabilities.log().sub_(self.log_shares)
+        deviation = (probabilities * out) @ sums
+        if len(self.first):
+            roots = probabilities.sqrt_().div_(self.root_shares)
+            steps = roots.index_select(1, self.first + 1).sub_(roots.index_select(1, self.first))
+            pull = steps * self.stiffness
+            deviation.index_add_(1, self.column_of_token[self.first], pull * steps)
+            slopes = torch.zeros_like(roots).index_add_(1, self.first + 1, pull).index_add_(1, self.first, -pull)
+            # A root is the square root of p / q, whose derivative is 1 / (2 q root).
+            out.add_(slopes.div_(roots.mul_(self.root_shares.square())))
+        shrinkage = self.weight / (1 + deviation / FREE_DEPENDENCE)
+        return out.mul_(shrinkage.index_select(1, self.column_of_token))
 
 
 class _Loss(Protocol):

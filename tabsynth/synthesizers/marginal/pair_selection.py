@@ -127,7 +127,7 @@ def measure_levels(
     if len(every) > trees or search:
         components, steps = min(MAX_COMPONENTS, config.components), min(MAX_STEPS, config.steps)
         rough = replace(config, components=components, steps=steps, pool=1)
-        mixture = fit_mixture(marginals, [*levels, *known], rows, rough, seed=seed)
+        mixture = fit_mixture(marginals, [*levels, *known], rows, rough, seed=seed, n_ordered=n_ordered)
         chosen = strongest_pairs(mixture, every, trees)
         if search:
             fine_share -= SEARCH_SHARE

