@@ -135,9 +135,13 @@ class _Penalty:
         if len(self.first):
             roots = probabilities.sqrt_().div_(self.root_shares)
             steps = roots.index_select(1, self.first + 1).sub_(roots.index_select(1, self.first))
-            pull = steps * self.stiffness
-            deviation.index_add_(1, self.column_of_token[self.first], pull * steps)
-            slopes = torch.zeros_like(roots).index_add_(1, self.first + 1, pull).index_add_(1, self.first, -pull)
+            slope_of_step = steps * self.stiffness
+            deviation.index_add_(1, self.column_of_token[self.first], slope_of_step * steps)
+            slopes = (
+                torch.zeros_like(roots)
+                .index_add_(1, self.first + 1, slope_of_step)
+                .index_add_(1, self.first, -slope_of_step)
+            )
             # A root is the square root of p / q, whose derivative is 1 / (2 q root).
             out.add_(slopes.div_(roots.mul_(self.root_shares.square())))
         shrinkage = self.weight / (1 + deviation / FREE_DEPENDENCE)
