@@ -212,7 +212,7 @@ def _valid(values: pd.Series, column: Column) -> np.ndarray:
     if isinstance(column, Categorical) and column.values is not None:
         return values.isin(list(column.values)).to_numpy(bool)
     if isinstance(column, Boolean):
-        return values.isin([True, False, "true", "false", "True", "False"]).to_numpy(bool)
+        return values.astype(object).isin([True, False, "true", "false", "True", "False"]).to_numpy(bool)
     if isinstance(column, Text | Identifier):
         return (values.astype(str).str.strip() != "").to_numpy(bool)
     return np.ones(len(values), dtype=bool)

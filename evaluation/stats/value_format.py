@@ -60,7 +60,8 @@ def _family(series: pd.Series) -> str:
     if types.is_float_dtype(series.dtype):
         return "floating-point numbers"
     if types.is_datetime64_any_dtype(series.dtype):
-        return "datetimes" if getattr(series.dt, "tz", None) is None else "datetimes with a time zone"
+        kind = series.dtype.pyarrow_dtype if isinstance(series.dtype, pd.ArrowDtype) else series.dtype
+        return "datetimes" if getattr(kind, "tz", None) is None else "datetimes with a time zone"
     present = series.dropna()
     if types.is_string_dtype(series.dtype) or (len(present) and isinstance(present.iloc[0], str)):
         return "text"

@@ -187,7 +187,7 @@ def _unsupported(values: pd.Series, illegal: re.Pattern[str]) -> str:
             return "dates before 1900"
         if infer_resolution(values) in ("us", "ns"):
             return "times finer than milliseconds"
-    if pd.api.types.is_float_dtype(values.dtype) and (values.dropna().abs() > MAX_NUMBER).any():
+    if pd.api.types.is_float_dtype(values.dtype) and (np.abs(values.dropna().to_numpy(np.float64)) > MAX_NUMBER).any():
         return f"numbers beyond {MAX_NUMBER:g}"
     if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
         return ""

@@ -57,12 +57,20 @@ def arrow_to_frame(table: pa.Table) -> pd.DataFrame:
         column, values = table.column(field.name), frame[field.name]
         if pa.types.is_integer(field.type) and not pd.api.types.is_integer_dtype(values.dtype) and column.null_count:
             frame[field.name] = column.to_pandas(types_mapper=lambda kind: getattr(pd, _nullable_dtype(kind))())
+        elif _has_zoned_categories(field.type) and values.dtype.categories.tz is None:
+            categories = values.cat.categories.tz_localize("UTC").tz_convert(field.type.value_type.tz)
+            frame[field.name] = values.cat.rename_categories(categories)
         elif pa.types.is_boolean(field.type) and values.dtype == object:
             frame[field.name] = values.astype("boolean")
         elif pa.types.is_decimal(field.type):
             exact = all(value is None or Decimal(repr(float(value))) == value for value in values)
             frame[field.name] = values.astype(np.float64) if exact else values
     return frame
+
+
+def _has_zoned_categories(kind: pa.DataType) -> bool:
+    """Return whether these are categories of moments with a time zone, which Arrow's conversion removes."""
+    return pa.types.is_dictionary(kind) and pa.types.is_timestamp(kind.value_type) and kind.value_type.tz is not None
 
 
 def _nullable_dtype(kind: pa.DataType) -> str:

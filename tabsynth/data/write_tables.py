@@ -27,7 +27,7 @@ from tabsynth.data.sql.read_write import Mode, write_batches, write_frame
 from tabsynth.data.sql.urls import is_database_url
 from tabsynth.data.table import Table
 from tabsynth.errors import DataError, SourceError, quote
-from tabsynth.schema.cell_types import to_pandas
+from tabsynth.schema.cell_types import to_pandas, unwrap_columns
 from tabsynth.schema.columns import Column, Datetime
 from tabsynth.schema.schema import Schema
 
@@ -74,7 +74,7 @@ def write(
     kind = file_format(target)
     check_writable(target)
     _check_frame(frame)
-    frame = _to_dense(frame)
+    frame = _to_dense(frame) if kind in ("parquet", "arrow") else unwrap_columns(_to_dense(frame))
     with replace_atomically(target) as temporary:
         if kind == "csv":
             with open_binary(temporary, "wb", packed=is_gzip(target)) as sink:
@@ -87,7 +87,7 @@ def write(
             except pa.ArrowException as error:
                 raise DataError(f"Parquet cannot represent the table: {error}; convert the column to text") from error
         elif kind == "arrow":
-            rows = to_arrow(frame)
+            rows = to_arrow(frame, "Arrow")
             with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as file:
                 file.write_table(rows)
         elif kind == "json":
@@ -153,8 +153,8 @@ def write_chunks(
                     "the same columns"
                 )
             if kind == "csv":
+                frame, header = unwrap_columns(frame), not first
                 mark, spelled = separator or default_separator(target), _fix_formats(frame, schema)
-                header = not first
                 write_csv(frame, sink, separator=mark, schema=spelled, header=header, keep_formulas=keep_formulas)
             elif kind == "json":
                 write_json_lines(frame, sink)
@@ -227,11 +227,11 @@ def _fix_formats(frame: pd.DataFrame, schema: Schema | None) -> Schema:
     return Schema(columns)
 
 
-def to_arrow(frame: pd.DataFrame) -> pa.Table:
+def to_arrow(frame: pd.DataFrame, target: str = "Parquet") -> pa.Table:
     """Return an Arrow table of a frame, with its provenance in the metadata.
 
     Raises:
         DataError: A column has values of several types.
     """
-    table = frame_to_arrow(frame, "Parquet")
+    table = frame_to_arrow(frame, target)
     return table.replace_schema_metadata(add_to_metadata(table.schema, get_provenance(frame)).metadata)

@@ -123,6 +123,12 @@ def unwrap_timestamps(values: pd.Series) -> pd.Series:
     return pd.Series(plain.array, index=values.index, name=values.name)
 
 
+def unwrap_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Convert the Arrow timestamps of a frame to pandas."""
+    arrow = [name for name in frame.columns if isinstance(frame[name].dtype, pd.ArrowDtype)]
+    return frame.assign(**{name: unwrap_timestamps(frame[name]) for name in arrow}) if arrow else frame
+
+
 def check_cells(values: pd.Series) -> None:
     """Raise DataError for infinities, mixed Python types, durations, nested values and invalid Unicode.
 

@@ -20,6 +20,14 @@ def frame_to_arrow(frame: pd.DataFrame, target: str) -> pa.Table:
     Raises:
         DataError: A column has values of several types, or of one that Arrow does not have.
     """
+    for name in frame.columns:
+        kind = frame[name].dtype
+        inner = kind.categories.dtype if isinstance(kind, pd.CategoricalDtype) else None
+        if isinstance(inner, (pd.IntervalDtype, pd.PeriodDtype)):
+            raise DataError(
+                f"{target} cannot represent the categories of column {name!r}, which are of type {inner}; convert them "
+                "to text, for instance with .cat.rename_categories(str)"
+            )
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:

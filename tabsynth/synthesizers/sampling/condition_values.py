@@ -211,7 +211,7 @@ def _instants(codec: Codec, name: str, values: pd.Series) -> pd.Series:
 
 def _instant(name: str, value: Any, format: str | None, zone: str | None) -> Any:
     """Return one given instant, in a zone if the column has one; NaT where it is missing."""
-    if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return pd.NaT
     if isinstance(value, bool) or not isinstance(value, (str, int, datetime.date, np.datetime64)):
         raise ConditionError(f"given[{name!r}] is {value!r}, which is not a date or time; write it as 2024-01-31")
