@@ -147,3 +147,9 @@ def test_a_number_that_is_often_zero_is_no_lookup() -> None:
     rng = np.random.default_rng(1)
     group, number = rng.choice(list("abc"), 1000), rng.choice([0.0, 1.5, 2.5, 3.5], 1000, p=[0.7, 0.1, 0.1, 0.1])
     assert not any("unless" in text for text in rules_of(pd.DataFrame({"group": group, "number": number})))
+
+
+def test_few_marks_of_groups_are_no_lookup() -> None:
+    group = np.repeat(list("abcd"), 32)
+    marks = np.where(np.arange(128) % 2, 3.0, np.repeat([2.0, 2.0, 4.0, 5.0], 32))
+    assert not any("unless" in text for text in rules_of(pd.DataFrame({"group": group, "mark": marks})))

@@ -134,6 +134,13 @@ def test_a_bound_holds_beside_zeros() -> None:
     assert (rows["school"] <= np.maximum(rows["age"] - 6, 0)).all()
 
 
+def test_parts_near_the_whole_are_not_bounded_by_a_share() -> None:
+    rng = np.random.default_rng(0)
+    whole = np.round(rng.lognormal(5, 0.5, N), 2)
+    frame = pd.DataFrame({"whole": whole, "part": np.round(whole * rng.uniform(0.3, 0.99, N), 2)})
+    assert relations_of(frame).describe() == ["part <= whole", "part >= 0.3 * whole"]
+
+
 @pytest.mark.parametrize(("key", "value"), [("factor", 0.0), ("factor", float("nan")), ("gap", float("inf"))])
 def test_an_edited_bound_is_refused(frame: pd.DataFrame, key: str, value: object) -> None:
     config, arrays = relations_of(frame).state()

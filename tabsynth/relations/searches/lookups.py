@@ -12,8 +12,8 @@ from tabsynth.relations.determined_columns import LookupRule
 from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EVIDENCE_ROWS, MIN_ROWS
 from tabsynth.relations.rule_columns import Columns
 
-MIN_EXEMPT_SHARE = 0.05
-"""Minimum share of a number that may be an exception from a lookup."""
+MIN_EXEMPT_SHARE, MIN_EXEMPT_EVIDENCE_ROWS = 0.05, 60.0
+"""Minimum share of a number that may be an exception from a lookup, and minimum evidence of the other rows."""
 
 MIN_COVERED_SHARE = 0.8
 """Minimum share of rows whose value is frequent enough to decide a number."""
@@ -58,7 +58,7 @@ def _with_exempt_numbers(names: Sequence[str], columns: Columns) -> Iterator[Loo
         for name in _candidates(group, values, list(own), without):
             rule = _lookup(group, name, values, without) if name not in done and name not in every else None
             # Each number must differ from the exempt one, which any value may have.
-            if rule is None or own[name][0] in rule.numbers:
+            if rule is None or rule.evidence < MIN_EXEMPT_EVIDENCE_ROWS or own[name][0] in rule.numbers:
                 continue
             exempt = own[name][0]
             free = columns.keys[group][columns.numbers[name] == exempt]

@@ -20,13 +20,18 @@ CONVERSIONS, MAX_CONVERSION_EXCESS = (
 )
 """Factors that convert units of time, and their maximum excess."""
 
+CLOSE_FACTORS = (0.9 + 1e-9, 1 / 0.9 - 1e-9)
+"""Factors between these are left out: the ratio of a part to the whole comes near to 1 by chance."""
+
 
 def bounding_factor(low: Floats, high: Floats, step: float) -> tuple[float, float] | None:
     """Return the factor of few digits by which one column bounds another, and the slack of its rounding."""
     least, most = float(((low - step / 2) / high).max()), float((low / high).max())
     known = ((own, MAX_CONVERSION_EXCESS) for own in CONVERSIONS)
     for factor, excess in (*_round_numbers(most), *known):
-        if least <= factor * (1 + 1e-9) and factor <= most * (1 + excess) and factor != 1:
+        if CLOSE_FACTORS[0] < factor < CLOSE_FACTORS[1]:
+            continue
+        if least <= factor * (1 + 1e-9) and factor <= most * (1 + excess):
             exact = most <= factor * (1 + 1e-9)
             return factor, 0.0 if exact else -step / 2
     return None
