@@ -89,3 +89,11 @@ def test_nothing_is_written_to_stdout(
     schema = Schema({name: SCHEMA[name] for name in few})
     make().fit(few, schema=schema, seed=0, progress=True).sample(10, progress=True)
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize("kind", ["marginal", "masked"])
+@pytest.mark.parametrize("draw", [False, True])
+def test_rows_of_which_nothing_is_learned_are_imputed(kind: str, draw: bool) -> None:
+    frame = pd.DataFrame({"id": [f"K{i:04d}" for i in range(40)], "constant": ["a"] * 40})
+    model = registry.create(kind, **({"epochs": 1} if kind == "masked" else {})).fit(frame, seed=0)
+    assert model.impute(frame.head(5), seed=0, draw=draw)["constant"].tolist() == ["a"] * 5

@@ -266,7 +266,10 @@ class MarginalSynthesizer(TokenSynthesizer):
             ConditionError: A column is unknown to the model.
         """
         self._check_fitted()
-        return impute_rows(self, slotwise_predictor(self, self.model_), data, seed, draw)
+        return impute_rows(self, self._predict, data, seed, draw)
+
+    def _predict(self, fixed: Tokens, limits: list[Floats | None]) -> tuple[Tokens, dict[str, Floats]]:
+        return slotwise_predictor(self, self.model_)(fixed, limits)
 
     def _model_state(self) -> tuple[dict[str, Any], Arrays]:
         return to_arrays(self.model_) if self.active_ else ({}, {})
