@@ -116,8 +116,11 @@ def _may_be_ordered(scan: Floats) -> Bools:
 
 def _sources(name: str, computed: Mapping[str, frozenset[str]]) -> frozenset[str]:
     """Return the columns from which a column is computed, directly or not."""
-    own = computed.get(name, frozenset())
-    return own.union(*(_sources(other, computed) for other in own))
+    found, new = set[str](), {name}
+    while new:  # two columns may be computed from each other, in different rows
+        new = {source for one in new for source in computed.get(one, ())} - found
+        found |= new
+    return frozenset(found)
 
 
 def is_free(one: str, other: str, computed: Mapping[str, frozenset[str]]) -> bool:
