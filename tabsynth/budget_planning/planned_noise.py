@@ -26,6 +26,7 @@ from tabsynth.synthesizers.marginal.budget_allocation import (
     n_trees,
     one_way_share,
     plan_one_ways,
+    prefers_products,
     products_share,
 )
 from tabsynth.synthesizers.marginal.count_source import noise_sigma
@@ -67,7 +68,9 @@ class PlannedNoise:
     def counts_pairs(self) -> bool:
         """Whether pairs are counted."""
         pairs = len(self.grids) * (len(self.grids) - 1) // 2
-        return self.joint and pairs > 0 and not independent(self.units, self.rho, pairs)
+        if not self.joint or not pairs or prefers_products(self.grids, self.units, self.rho, pairs):
+            return False
+        return not independent(self.units, self.rho, pairs)
 
     @cached_property
     def share(self) -> float:

@@ -76,6 +76,12 @@ MIN_PRODUCT = 0.2
 MAX_PRODUCTS_SHARE = 0.2
 """Maximum share of the budget for products; if they need more, they are not measured."""
 
+CONTINUOUS_SHARE = 0.75
+"""Minimum share of long columns of numbers with decimals in a table of which products of signs describe the pairs."""
+
+MAX_PRODUCTS_SIGNAL = 0.2
+"""Above this signal, for a table of 15 columns, counts of the pairs of such a table are better than products."""
+
 N_SHORT_TABLE_BINS = 16
 """Approximate number of tokens of a numeric column in short tables, whose pairs are not counted."""
 
@@ -87,6 +93,9 @@ MIN_COMPONENTS = 64
 
 PENALTY = 0.04
 """Penalty of a mixture at the reference signal."""
+
+COPULA_PENALTY = 0.05
+"""Factor of the penalty where products of signs and public facts are fitted: these hardly have noise left."""
 
 N_POOLED = 3
 """Number of mixtures with different initial values that are pooled; their mean is less noisy than one mixture."""
@@ -249,6 +258,22 @@ def products_share(rows: float, rho: float, pairs: int, target_pairs: int) -> tu
         if number and share <= MAX_PRODUCTS_SHARE:
             return share, number
     return 0.0, 0
+
+
+def prefers_products(grids: Mapping[str, Grid], rows: float, rho: float, pairs: int) -> bool:
+    """Return whether products of signs are expected to describe all pairs better than noisy counts do.
+
+    This is so for smooth dependence between continuous columns: one product is far less noisy than a table of counts.
+    """
+    continuous = [
+        grid.line and len(grid.low) > MAX_CELLS_COUNTED_ONCE and grid.decimals != 0 for grid in grids.values()
+    ]
+    return (
+        pairs > 0
+        and float(np.mean(continuous)) >= CONTINUOUS_SHARE
+        and _joint_signal(rows, rho, pairs) < MAX_PRODUCTS_SIGNAL
+        and products_share(rows, rho, pairs, 0)[1] == pairs
+    )
 
 
 def product_threshold(products: int) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.common.arrays import Arrays, Floats, Tokens
-from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig, mixture_config
+from tabsynth.synthesizers.marginal.budget_allocation import COPULA_PENALTY, MixtureConfig, mixture_config
 from tabsynth.synthesizers.marginal.count_source import CountSource, MeasuredRows
 from tabsynth.synthesizers.marginal.graphical_model import GraphicalModel
 from tabsynth.synthesizers.marginal.mixture_fit import fit_mixture
@@ -180,6 +180,7 @@ def independent_model(
             slots = replace(slots, published=tuple(range(len(sizes))))
     if known:
         config = mixture_config(slots.rows / source.max_rows_per_unit, source.rho, None, sum(sizes) ** 2)
+        config = replace(config, penalty=COPULA_PENALTY * config.penalty)
         variances = slots.variances(source)
         small = fit_mixture(
             slots.marginals,

@@ -32,6 +32,7 @@ from tabsynth.synthesizers.marginal.budget_allocation import (
     measurement_shares,
     n_bins,
     plan_one_ways,
+    prefers_products,
     products_share,
 )
 from tabsynth.synthesizers.marginal.count_source import CountSource, Reader
@@ -94,9 +95,10 @@ def measure_one_ways(
             cells, or of blocks for a wide numeric column.
         expected_rows: Approximate number of units; if it is small for the budget, numeric columns are counted once.
         may_spend_all: Whether to count all columns again in the second charge, with the rest of the budget except for
-            the products of signs, if counts of pairs would be mostly noise. If this depends on the strength of
-            dependence between columns, that is measured in a further charge, unless ``pairs`` is given. If pairs are
-            worth counting but the first counts are noisy, numbers with decimals are counted again and smoothed.
+            the products of signs, if counts of pairs would be mostly noise or products describe the pairs better. If
+            this depends on the strength of dependence between columns, that is measured in a further charge, unless
+            ``pairs`` is given. If pairs are worth counting but the first counts are noisy, numbers with decimals are
+            counted again and smoothed.
         pairs: Number of pairs that would be counted; all by default.
         target_pairs: Number of pairs with a target; None to measure no products of signs.
         replace_grid: Called with a column's name and a finer grid if its rows fall into few cells of a wide declared
@@ -134,8 +136,9 @@ def measure_one_ways(
     scale = {name: min(sigma[name, False], sigma.get((name, True), np.inf)) for name in grids}
     spent = share
     units = rows / source.max_rows_per_unit
-    short = may_spend_all and independent(units, source.rho, pairs)
-    if may_spend_all and all_pairs and (score := dependence_share(units, source.rho, pairs)):
+    products = target_pairs is not None and all_pairs and prefers_products(grids, units, source.rho, pairs)
+    short = may_spend_all and (products or independent(units, source.rho, pairs))
+    if may_spend_all and all_pairs and not products and (score := dependence_share(units, source.rho, pairs)):
         dependence = measure_dependence(grids, estimates, cells, rows, source, score)
         short, spent = independent(units, source.rho, pairs, dependence), spent + score
     if short:

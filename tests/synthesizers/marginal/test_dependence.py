@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tabsynth.common.arrays import Integers
 from tabsynth.privacy.accounting.ledger import PrivacyLedger
-from tabsynth.privacy.budget import gaussian_rho
+from tabsynth.privacy.budget import Privacy, gaussian_rho
 from tabsynth.privacy.mechanisms.noise import Noise
+from tabsynth.schema import Schema
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid, numeric_grid
-from tabsynth.synthesizers.marginal.budget_allocation import dependence_share, independent
+from tabsynth.synthesizers.marginal.budget_allocation import dependence_share, independent, prefers_products
 from tabsynth.synthesizers.marginal.count_source import ExactCounts, NoisyCounts, noise_sigma
 from tabsynth.synthesizers.marginal.one_way_marginals import OneWayMarginals, measure_one_ways
 from tabsynth.synthesizers.marginal.sign_products.dependence import measure_dependence
+from tabsynth.synthesizers.marginal.synthesizer import MarginalSynthesizer
 
 COLUMNS, ROWS = 24, 40_000
 
@@ -80,3 +83,31 @@ def test_half_the_dependence_needs_four_times_the_signal() -> None:
     rows = next(n for n in range(1000, 60_000, 50) if not independent(n, rho, 105, 0.3))
     assert independent(3.5 * rows, rho, 105, 0.15)
     assert not independent(4.5 * rows, rho, 105, 0.15)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_continuous_columns_keep_their_correlations_where_noise_is_high(seed: int) -> None:
+    """Of 8,000 rows at epsilon 0.1, counts of pairs keep half of the correlations and err by 0.2 in the mean."""
+    rng = np.random.default_rng(0)
+    first, second = rng.standard_normal((2, 8000, 1))
+    strong, weak = np.where(np.arange(10) % 3, 0.6, 0.9), 0.3 * (-1.0) ** np.arange(10)
+    even = np.arange(10) % 2 == 0
+    lines = np.where(even, strong, weak) * first + np.where(even, weak, strong) * second
+    lines = (lines + 0.4 * rng.standard_normal((8000, 10))).clip(-5, 5).round(2)
+    frame = pd.DataFrame(lines, columns=[f"x{i}" for i in range(10)])
+    column = {"kind": "numeric", "low": -5, "high": 5, "decimals": 2}
+    schema = Schema.from_dict({"columns": dict.fromkeys(frame, column)})
+    privacy = Privacy(0.1, 1e-6, insecure_seed=seed)
+    drawn = MarginalSynthesizer().fit(frame, schema=schema, privacy=privacy, progress=False).sample(8000, seed=0)
+    error = drawn.corr("spearman") - frame.corr("spearman")
+    assert np.abs(error.to_numpy()[np.triu_indices(10, 1)]).mean() < 0.1
+
+
+def test_products_describe_pairs_of_continuous_columns_at_low_signals_only() -> None:
+    continuous = {f"x{i}": numeric_grid(-5, 5, 2, False) for i in range(10)}
+    whole = {name: numeric_grid(-500, 500, 0, False) for name in continuous}
+    low, high = gaussian_rho(0.1, 1e-6), gaussian_rho(1.0, 1e-6)
+    assert prefers_products(continuous, 8000, low, 45)
+    assert not prefers_products(whole, 8000, low, 45)
+    assert not prefers_products(continuous, 8000, high, 45)
+    assert not prefers_products(continuous, 800, low, 45)  # too few rows for all products
