@@ -187,12 +187,13 @@ def measurement_shares(
     """Return the shares of a second count of long columns with decimals; empty if the first one is precise."""
     if signal_to_noise(rows, rho) >= MIN_SIGNAL_COUNTED_TWICE:
         return {}
-    smooth = {
-        name: grid
-        for name, grid in grids.items()
-        if len(grid.low) > MAX_CELLS_COUNTED_ONCE and grid.decimals != 0 and name not in with_point_mass
-    }
+    smooth = {name: grids[name] for name in _continuous(grids) if name not in with_point_mass}
     return independent_shares(smooth, MEASUREMENTS_SHARE * len(smooth) / len(grids)) if smooth else {}
+
+
+def _continuous(grids: Mapping[str, Grid]) -> list[str]:
+    """Return the long columns of numbers with decimals."""
+    return [name for name, grid in grids.items() if len(grid.low) > MAX_CELLS_COUNTED_ONCE and grid.decimals != 0]
 
 
 def _n_weighted(grid: Grid) -> int:
@@ -260,17 +261,14 @@ def products_share(rows: float, rho: float, pairs: int, target_pairs: int) -> tu
     return 0.0, 0
 
 
-def prefers_products(grids: Mapping[str, Grid], rows: float, rho: float, pairs: int) -> bool:
-    """Return whether products of signs are expected to describe all pairs better than noisy counts do.
-
-    This is so for smooth dependence between continuous columns: one product is far less noisy than a table of counts.
-    """
-    continuous = [
-        grid.line and len(grid.low) > MAX_CELLS_COUNTED_ONCE and grid.decimals != 0 for grid in grids.values()
-    ]
+def prefers_products(
+    grids: Mapping[str, Grid], rows: float, rho: float, pairs: int, with_point_mass: Collection[str] = ()
+) -> bool:
+    """Return whether products of signs of continuous columns are expected to be better than noisy counts of pairs."""
+    continuous = [name for name in _continuous(grids) if name not in with_point_mass]
     return (
         pairs > 0
-        and float(np.mean(continuous)) >= CONTINUOUS_SHARE
+        and len(continuous) >= CONTINUOUS_SHARE * len(grids)
         and _joint_signal(rows, rho, pairs) < MAX_PRODUCTS_SIGNAL
         and products_share(rows, rho, pairs, 0)[1] == pairs
     )

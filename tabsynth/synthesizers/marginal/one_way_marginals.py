@@ -136,7 +136,9 @@ def measure_one_ways(
     scale = {name: min(sigma[name, False], sigma.get((name, True), np.inf)) for name in grids}
     spent = share
     units = rows / source.max_rows_per_unit
-    products = target_pairs is not None and all_pairs and prefers_products(grids, units, source.rho, pairs)
+    pointed = [name for name, grid in grids.items() if _has_point_mass(grid, noisy[name, False], sigma[name, False])]
+    facts = (grids, units, source.rho, pairs, pointed)
+    products = target_pairs is not None and all_pairs and prefers_products(*facts)
     short = may_spend_all and (products or independent(units, source.rho, pairs))
     if may_spend_all and all_pairs and not products and (score := dependence_share(units, source.rho, pairs)):
         dependence = measure_dependence(grids, estimates, cells, rows, source, score)
@@ -149,9 +151,6 @@ def measure_one_ways(
         spent = left
     smooth = short
     if may_spend_all and not again:
-        pointed = [
-            name for name, grid in grids.items() if _has_point_mass(grid, noisy[name, False], sigma[name, False])
-        ]
         second_shares = measurement_shares(grids, units, source.rho, pointed)
         again, smooth, spent = list(second_shares), bool(second_shares), spent + sum(second_shares.values())
     if again:

@@ -23,10 +23,15 @@ def table() -> pd.DataFrame:
 
 def test_a_wide_range_of_measurements_keeps_spread_and_correlation() -> None:
     """Without the second count, the standard deviations are 1.4 to 3.8 times the true ones."""
-    columns = {name: {"kind": "numeric", "low": -20, "high": 20, "decimals": 4} for name in table()}
+    columns: dict[str, dict[str, object]] = {
+        name: {"kind": "numeric", "low": -20, "high": 20, "decimals": 4} for name in table()
+    }
+    # If all columns were continuous, no pairs would be counted.
+    columns |= {f"flag{i}": {"kind": "boolean"} for i in range(3)}
+    frame = table().assign(**{f"flag{i}": table()[f"c{i}"] > 0 for i in range(3)})
     privacy = Privacy(0.2, 1e-6, insecure_seed=0)
-    model = create("marginal").fit(table(), schema=Schema.from_dict({"columns": columns}), privacy=privacy)
-    drawn = model.sample(4000, seed=0)
+    model = create("marginal").fit(frame, schema=Schema.from_dict({"columns": columns}), privacy=privacy)
+    drawn = model.sample(4000, seed=0)[list(table())]
     purposes = [entry.purpose for entry in model.ledger_.entries]
     assert "columns once more" in purposes
     assert any("pairs" in purpose for purpose in purposes)
