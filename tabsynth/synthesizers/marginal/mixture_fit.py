@@ -28,8 +28,11 @@ MIN_LOGIT = -60.0
 MIN_SHARE, MIN_PROBABILITY = 1e-9, 1e-12
 """Smaller shares of columns, and smaller probabilities of components, are replaced by these in the penalty."""
 
-ROUGHNESS_WEIGHT = 0.01
-"""Weight of the roughness in the penalty, relative to the divergence."""
+ROUGHNESS_WEIGHT, MAX_SMOOTH_SHARE = 0.01, 0.1
+"""Weight of the roughness in the penalty, relative to the divergence, and maximum share of a token of a smooth column.
+
+Point masses, such as a capital gain of 99,999 or a work week of 40 hours, differ from their neighbours for a reason.
+"""
 
 FREE_DEPENDENCE = 0.5
 """Divergence in nats of a column in a component beyond which the penalty grows slowly: a component that deviates from
@@ -101,9 +104,10 @@ def _softmax(logits: Tensor, column_of_token: Tensor, sums: Tensor) -> Tensor:
 class _Penalty:
     """Penalty on the deviation of each column of each component from the column's own distribution.
 
-    The deviation is the divergence, plus, along ordered tokens, the roughness of the ratio of both distributions: the
-    Fisher information of its square root over the column's quantiles. The penalty is concave in the deviation
-    (``c * log(1 + deviation / c)``), which reduces the bias of strong dependence (Candes, Wakin and Boyd 2008).
+    The deviation is the divergence, plus, along ordered tokens without point masses, the roughness of the ratio of both
+    distributions: the Fisher information of its square root over the column's quantiles. The penalty is concave in the
+    deviation (``c * log(1 + deviation / c)``), which reduces the bias of strong dependence (Candes, Wakin and Boyd
+    2008).
     """
 
     def __init__(self, marginals: Sequence[Floats], n_ordered: Sequence[int], weight: float) -> None:
@@ -111,7 +115,10 @@ class _Penalty:
         starts = np.cumsum([0, *sizes])
         shares = np.maximum(np.concatenate(marginals), MIN_SHARE)
         first = np.concatenate(
-            [np.arange(start, start + max(n - 1, 0)) for start, n in zip(starts[:-1], n_ordered, strict=True)]
+            [
+                np.arange(start, start + max(n - 1, 0) if marginal.max() <= MAX_SMOOTH_SHARE else start)
+                for start, n, marginal in zip(starts[:-1], n_ordered, marginals, strict=True)
+            ]
         ).astype(np.int64)
         self.weight = weight
         self.column_of_token = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
