@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,13 @@ class LinkedTables:
             series = numeric_series(data, dtype, kind)
         self.frames[table] = frame.assign(**{column: series.set_axis(frame.index)})
         self._numbers.pop((table, column), None)
+
+    def add(self, table: str, column: Column, data: npt.NDArray[Any]) -> None:
+        """Add a column with its schema."""
+        self.frames[table] = self.frames[table].assign(**{column.name: data})
+        own = self.schema.tables[table]
+        own = replace(own, columns={**own.columns, column.name: column})
+        self.schema = replace(self.schema, tables={**self.schema.tables, table: own})
 
     def place(self, table: str, column: str, series: pd.Series) -> None:
         """Replace a column by values of its own kind."""

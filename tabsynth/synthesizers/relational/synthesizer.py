@@ -181,7 +181,7 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
         rng = np.random.default_rng(random_seed() if seed is None else validate_seed(seed))
         with report_damage(self._path):
             drawn = self._model.sample(wanted, conditions, rng, progress)
-            return self._transforms.restore(drawn, self._model.schema, self.schema_, given or {})
+            return self._transforms.restore(drawn, self._model.schema, self.schema_, given or {}, rng)
 
     def sample_chunks(
         self,
@@ -221,8 +221,9 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
         with progress_bar(sum(wanted.values()), "sampling", "row", progress) as bar:
             for at, part in enumerate(parts):
                 with report_damage(self._path):
-                    drawn = self._model.sample(part, conditions, np.random.default_rng([seed, at]), shown, numbers)
-                    joined = self._transforms.restore(drawn, self._model.schema, self.schema_, given or {})
+                    rng = np.random.default_rng([seed, at])
+                    drawn = self._model.sample(part, conditions, rng, shown, numbers)
+                    joined = self._transforms.restore(drawn, self._model.schema, self.schema_, given or {}, rng)
                 yield {name: joined[name] for name in joined if at == 0 or name not in self.schema_.reference}
                 bar.update(sum(part.values()))
 

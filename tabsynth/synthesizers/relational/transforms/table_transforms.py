@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 
 from tabsynth.relations.linked.linked_relations import LinkedRelations
@@ -20,6 +21,11 @@ from tabsynth.synthesizers.relational.transforms.moved_columns import (
     move_columns,
     moved_orders,
     restore_columns,
+)
+from tabsynth.synthesizers.relational.transforms.partial_totals import (
+    PartialTotal,
+    add_partial_totals,
+    join_partial_totals,
 )
 
 
@@ -51,6 +57,7 @@ class TableTransforms:
         orders: Orders between columns of a table and those that were moved from it.
         determinants: Columns of a table whose categories determine one that was moved from it.
         levels: Numbers of series that are learned relative to their means.
+        partial: Totals that are the sum of child rows in many rows.
     """
 
     series: tuple[Series, ...] = ()
@@ -61,6 +68,7 @@ class TableTransforms:
     orders: tuple[ParentOrder, ...] = ()
     determinants: tuple[Determinant, ...] = ()
     levels: tuple[Level, ...] = ()
+    partial: tuple[PartialTotal, ...] = ()
 
     @classmethod
     def prepare(
@@ -90,7 +98,9 @@ class TableTransforms:
         taken |= {(one.table, one.column) for one in orders}
         taken |= {(one.table, name) for one in summed for name in (one.column, one.opening, *dict(one.terms))}
         within, inner, levels = add_levels(within, inner, series, taken, min_group=min_group)
-        transforms = cls(series, steps, columns, linked, moved, orders, determinants, levels)
+        taken |= {(one.table, one.column) for one in levels}
+        within, inner, totals, partial = add_partial_totals(within, inner, totals, taken, min_group=min_group)
+        transforms = cls(series, steps, columns, linked, moved, orders, determinants, levels, partial)
         return transforms, LearnedTables(within, inner, totals)
 
     def restore(
@@ -99,6 +109,7 @@ class TableTransforms:
         learned: DatabaseSchema,
         schema: DatabaseSchema,
         conditions: Mapping[str, Mapping[str, Any]],
+        rng: np.random.Generator,
     ) -> dict[str, pd.DataFrame]:
         """Return sampled tables in the form of the training tables.
 
@@ -107,7 +118,10 @@ class TableTransforms:
             learned: Their schema.
             schema: The schema of the training tables.
             conditions: Conditions by table; relations do not change their columns.
+            rng: Random generator.
         """
+        held = {(name, column) for name in conditions for column in conditions[name]}
+        drawn = join_partial_totals(drawn, learned, self.partial, held, rng)
         drawn = join_steps(join_levels(drawn, learned, schema, self.levels), learned, self.steps)
         whole = restore_columns(drawn, learned, self.moved, self.orders)
         rows_of = {split.between: split.table for split in self.series}
@@ -116,7 +130,7 @@ class TableTransforms:
                 whole[one.table] = one.apply(whole[one.table])
         joined = join_series(whole, self.series, self.columns)
         joined |= {name: joined[name][names] for name, names in self.columns.items()}
-        return self.linked.apply(joined, schema, {(name, column) for name in conditions for column in conditions[name]})
+        return self.linked.apply(joined, schema, held)
 
     def move_conditions(self, given: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         """Return conditions by table; those on moved columns are on the table in which the columns are learned."""
@@ -138,7 +152,7 @@ class TableTransforms:
 
     def describe(self) -> list[str]:
         """Return the relations between rows and tables as formulas."""
-        return [*self.linked.describe(), *map(str, self.orders), *map(str, self.determinants)]
+        return [*self.linked.describe(), *map(str, (*self.orders, *self.determinants, *self.partial))]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the transforms as plain data."""
@@ -151,6 +165,7 @@ class TableTransforms:
             "moved_orders": [one.to_dict() for one in self.orders],
             "determinants": [one.to_dict() for one in self.determinants],
             "levels": [asdict(one) for one in self.levels],
+            "partial_totals": [asdict(one) for one in self.partial],
         }
 
     @classmethod
@@ -165,4 +180,5 @@ class TableTransforms:
             tuple(ParentOrder.from_dict(item) for item in data.get("moved_orders", ())),
             tuple(Determinant.from_dict(item) for item in data.get("determinants", ())),
             tuple(Level(**item) for item in data.get("levels", ())),
+            tuple(PartialTotal.from_dict(one) for one in data.get("partial_totals", ())),
         )
