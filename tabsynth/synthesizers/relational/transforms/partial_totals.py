@@ -1,7 +1,7 @@
 """Totals that are the sum of child rows in many rows, but not in all: the claim of a visit and the costs of its parts.
 
-Whether the total is close to the sum is learned as a column of the parent, and the sum as a running total of the
-children, so that the plan of a history contains it. The total of a sampled parent is computed from the sampled sum.
+Whether the total is close to the sum is learned as a column of the parent. The total of such a parent is computed from
+the sampled children.
 """
 
 from __future__ import annotations
@@ -13,18 +13,15 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from tabsynth.codec.quantile_bins import shared_decimals
 from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.data.database.root_rows import root_rows
 from tabsynth.relations.linked.linked_tables import Cell, LinkedTables, rounding_unit
-from tabsynth.relations.linked.running_totals import RunningTotal
-from tabsynth.relations.linked.slow_numbers import Totals
-from tabsynth.schema.columns import Boolean, Numeric
+from tabsynth.schema.columns import Boolean
 from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
-IS_SUM, SO_FAR = " is a sum", " so far"
-"""Ends of the names of the column that tells near totals, and of the column of running sums."""
+IS_SUM = " is a sum"
+"""End of the name of the column that tells near totals."""
 
 MIN_SHARE, MIN_EVIDENCE_ROWS, MIN_NUMBERS = 0.2, 30, 50
 """Minimum share and number of parents whose total is near the sum, and minimum number of different totals."""
@@ -74,11 +71,6 @@ class PartialTotal:
         residuals = tuple(map(float, data["residuals"]))
         return cls(**{**data, "parts": tuple(map(str, data["parts"])), "residuals": residuals})
 
-    @property
-    def running(self) -> RunningTotal:
-        """The running sum of the children."""
-        return RunningTotal(self.child, self.source + SO_FAR, (self.key,), ((self.source, 1.0),), start=0.0)
-
     def known(self, tables: LinkedTables) -> Floats:
         """Return the sum of each parent's children and the term, shape (parents,)."""
         rows = tables.parents(self.child, self.key)
@@ -118,26 +110,23 @@ class PartialTotal:
 def add_partial_totals(
     tables: Mapping[str, pd.DataFrame],
     schema: DatabaseSchema,
-    totals: Totals,
     taken: Collection[Cell],
     *,
     min_group: int,
-) -> tuple[dict[str, pd.DataFrame], DatabaseSchema, Totals, tuple[PartialTotal, ...]]:
+) -> tuple[dict[str, pd.DataFrame], DatabaseSchema, tuple[PartialTotal, ...]]:
     """Return tables and schema with the columns of partial totals.
 
     Args:
         tables: The tables by name.
         schema: Their schema.
-        totals: Running totals of each table.
         taken: Columns that other relations compute or change.
         min_group: Minimum number of roots whose totals are near the sum.
 
     Returns:
-        The tables, their schema, all running totals, and the partial totals.
+        The tables, their schema, and the partial totals.
     """
     linked, roots = LinkedTables(tables, schema), root_rows(tables, schema)
     found: list[PartialTotal] = []
-    every = {name: tuple(totals.get(name, ())) for name in schema.tables}
     for name in schema.tables:
         link = schema.main_key(name)
         if link is None or {name, link.parent} & set(schema.reference) or link.parent == name:
@@ -147,9 +136,8 @@ def add_partial_totals(
         if one is not None:
             near = np.abs(linked.numbers(one.parent, one.column) - one.known(linked)) <= one.slack(linked)
             found.append(_with_residuals(one, linked, near, min_group))
-            _add_columns(linked, one, near)
-            every[name] = (*every[name], one.running)
-    return linked.frames, linked.schema, every, tuple(found)
+            linked.add(one.parent, Boolean(name=one.column + IS_SUM), near)
+    return linked.frames, linked.schema, tuple(found)
 
 
 def join_partial_totals(
@@ -172,8 +160,7 @@ def join_partial_totals(
     for one in totals:
         if not {(one.parent, name) for name in (one.column, *one.parts)} & set(held):
             one.apply(linked, rng)
-        for name, column in ((one.parent, one.column + IS_SUM), (one.child, one.source + SO_FAR)):
-            linked.frames[name] = linked.frames[name].drop(columns=column)
+        linked.frames[one.parent] = linked.frames[one.parent].drop(columns=one.column + IS_SUM)
     return linked.frames
 
 
@@ -235,13 +222,3 @@ def _with_residuals(one: PartialTotal, tables: LinkedTables, near: Bools, min_gr
     rest = np.sort((tables.numbers(one.parent, one.column) - one.known(tables))[near & (one.children(tables) > 0)])
     groups = np.array_split(rest, max(min(len(rest) // min_group, MAX_RESIDUALS), 1))
     return replace(one, residuals=tuple(float(own.mean()) for own in groups))
-
-
-def _add_columns(tables: LinkedTables, one: PartialTotal, near: Bools) -> None:
-    """Add the column of near totals to the parent and the running sums to the child, with their schema."""
-    tables.add(one.parent, Boolean(name=one.column + IS_SUM), near)
-    decimals = shared_decimals(tables.numbers(one.child, one.source))
-    running = replace(one.running, decimals=decimals)
-    column = Numeric(name=running.column, decimals=decimals)
-    tables.add(one.child, column, np.zeros(len(tables.frames[one.child])))
-    running.apply(tables)

@@ -99,7 +99,7 @@ class TableTransforms:
         taken |= {(one.table, name) for one in summed for name in (one.column, one.opening, *dict(one.terms))}
         within, inner, levels = add_levels(within, inner, series, taken, min_group=min_group)
         taken |= {(one.table, one.column) for one in levels}
-        within, inner, totals, partial = add_partial_totals(within, inner, totals, taken, min_group=min_group)
+        within, inner, partial = add_partial_totals(within, inner, taken, min_group=min_group)
         transforms = cls(series, steps, columns, linked, moved, orders, determinants, levels, partial)
         return transforms, LearnedTables(within, inner, totals)
 
