@@ -216,13 +216,12 @@ class RelationalSynthesizer(NotebookSummary, CheckedArguments, BaseEstimator):  
         parts = split_rows(self.schema_, self.rows_, wanted, chunk)
         if len(parts) > 1 and (key := self.repeatable_key):
             raise InputError(f"the key {key} could occur in two chunks; sample the whole database at once with sample")
-        shown = progress if len(parts) == 1 else False
         numbers = KeyNumbers(int(np.random.default_rng(seed).integers(2**62)))
         with progress_bar(sum(wanted.values()), "sampling", "row", progress) as bar:
             for at, part in enumerate(parts):
                 with report_damage(self._path):
                     rng = np.random.default_rng([seed, at])
-                    drawn = self._model.sample(part, conditions, rng, shown, numbers)
+                    drawn = self._model.sample(part, conditions, rng, progress if len(parts) == 1 else False, numbers)
                     joined = self._transforms.restore(drawn, self._model.schema, self.schema_, given or {}, rng)
                 yield {name: joined[name] for name in joined if at == 0 or name not in self.schema_.reference}
                 bar.update(sum(part.values()))

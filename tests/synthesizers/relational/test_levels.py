@@ -51,14 +51,14 @@ def schema_of(tables: Tables) -> DatabaseSchema:
 def test_numbers_are_relative_to_the_mean_of_their_series_and_come_back() -> None:
     tables, schema = panel()
 
-    forms, learned = TableTransforms.prepare(tables, schema, min_group=2)
+    transforms, learned = TableTransforms.prepare(tables, schema, min_group=2)
 
-    assert {one.column: one.is_ratio for one in forms.levels} == {"sales": True, "degrees": False}
+    assert {one.column: one.is_ratio for one in transforms.levels} == {"sales": True, "degrees": False}
     rows = learned.tables["rows"]
     np.testing.assert_allclose(rows.groupby("_series").sales.mean(), 1)
     np.testing.assert_allclose(rows.groupby("_series").degrees.mean(), 0, atol=1e-9)
     assert {"sales level", "degrees level"} <= {*learned.tables["rows series"]} & {*learned.tables["shops"]}
-    restored = forms.restore(dict(learned.tables), learned.schema, schema, {})
+    restored = transforms.restore(dict(learned.tables), learned.schema, schema, {}, np.random.default_rng(0))
     expected = tables["rows"].sort_values(KEY, ignore_index=True)
     pd.testing.assert_frame_equal(restored["rows"].sort_values(KEY, ignore_index=True), expected)
     pd.testing.assert_frame_equal(restored["shops"], tables["shops"])

@@ -21,7 +21,7 @@ from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 
 IS_SUM = " is a sum"
-"""End of the name of the column that tells near totals."""
+"""End of the name of the column of near totals."""
 
 MIN_SHARE, MIN_EVIDENCE_ROWS, MIN_NUMBERS = 0.2, 30, 50
 """Minimum share and number of parents whose total is near the sum, and minimum number of different totals."""
