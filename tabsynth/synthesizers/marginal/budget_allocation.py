@@ -91,10 +91,10 @@ LOW_SIGNAL = 0.3
 MIN_COMPONENTS = 64
 """Minimum components of a mixture whose size follows from the rows and the budget."""
 
-PENALTY = 0.03
+PENALTY = 0.025
 """Penalty of a mixture at the reference signal."""
 
-COPULA_PENALTY = 0.07
+COPULA_PENALTY = 0.08
 """Factor of the penalty where products of signs and public facts are fitted: these hardly have noise left."""
 
 N_POOLED = 3

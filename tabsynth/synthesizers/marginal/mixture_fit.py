@@ -34,7 +34,7 @@ ROUGHNESS_WEIGHT, MAX_SMOOTH_SHARE = 0.01, 0.1
 Point masses, such as a capital gain of 99,999 or a work week of 40 hours, differ from their neighbours for a reason.
 """
 
-FREE_DEPENDENCE = 0.5
+FREE_DEPENDENCE = 2.0
 """Divergence in nats of a column in a component beyond which the penalty grows slowly: a component that deviates from
 the marginals may do so freely, and one with no clear reason to deviate does not."""
 
