@@ -64,13 +64,12 @@ def fit_mixture(
     """
     noise = torch.Generator().manual_seed(seed)
     sizes = [len(marginal) for marginal in marginals]
-    column_of_token = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
+    penalty = _Penalty(marginals, n_ordered or [0] * len(sizes), config.penalty * rows / config.components)
+    base, column_of_token = penalty.log_shares, penalty.column_of_token
     sums = torch.nn.functional.one_hot(column_of_token, len(sizes)).float()
-    base = torch.from_numpy(np.log(np.maximum(np.concatenate(marginals), MIN_SHARE)).astype(np.float32))
     losses = [loss for level in measured for loss in _losses(level)]
     if len(variances):
         losses.append(_SingleColumns(np.concatenate(marginals), np.repeat(variances, sizes)))
-    penalty = _Penalty(marginals, n_ordered or [0] * len(sizes), config.penalty * rows / config.components)
     every = np.arange(config.steps)
     rates = config.rate * 0.5 * (1 + np.cos(np.pi * every / config.steps))
     pooled = []

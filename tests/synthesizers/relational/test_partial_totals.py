@@ -13,7 +13,7 @@ from tabsynth.schema.constraints import RefusedRule
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
-from tabsynth.synthesizers.relational.transforms.partial_totals import add_partial_totals
+from tabsynth.synthesizers.relational.transforms.partial_totals import add_partial_totals, join_partial_totals
 
 LINK = ForeignKey("lines", "order", "orders")
 
@@ -101,3 +101,14 @@ def test_a_partial_total_can_be_refused() -> None:
         tables, replace(schema, tables={**schema.tables, "orders": orders}), set(), min_group=5
     )
     assert str(found[0]) not in map(str, other)
+
+
+def test_a_total_is_that_of_one_table_of_children() -> None:
+    tables = shop()
+    tables["copies"] = tables["lines"].copy()
+    schemas = {name: Schema.infer(frame) for name, frame in tables.items()}
+    schema = DatabaseSchema(schemas, {"orders": "id"}, (LINK, ForeignKey("copies", "order", "orders")))
+    learned, inner, found = add_partial_totals(tables, schema, set(), min_group=5)
+    assert len({one.column for one in found}) == len(found)
+    drawn = join_partial_totals(learned, inner, found, set(), np.random.default_rng(0))
+    assert list(drawn["orders"]) == list(tables["orders"])

@@ -35,6 +35,9 @@ MIN_PEAK, WIDE = 4.0, 9.0
 MAX_RESIDUALS = 200
 """Maximum number of differences between near totals and their sums that are kept."""
 
+SCAN_PARENTS = 2000
+"""Number of parents with children on which candidates are compared first."""
+
 MAX_TERMS, MAX_COLUMNS = 8, 12
 """Maximum number of columns of the parent that may be added to the sum, and of numeric columns of a table."""
 
@@ -126,7 +129,7 @@ def add_partial_totals(
         The tables, their schema, and the partial totals.
     """
     linked, roots = LinkedTables(tables, schema), root_rows(tables, schema)
-    found: list[PartialTotal] = []
+    found, taken = list[PartialTotal](), set(taken)
     for name in schema.tables:
         link = schema.main_key(name)
         if link is None or {name, link.parent} & set(schema.reference) or link.parent == name:
@@ -136,6 +139,7 @@ def add_partial_totals(
         if one is not None:
             near = np.abs(linked.numbers(one.parent, one.column) - one.known(linked)) <= one.slack(linked)
             found.append(_with_residuals(one, linked, near, min_group))
+            taken.add((one.parent, one.column))
             linked.add(one.parent, Boolean(name=one.column + IS_SUM), near)
     return linked.frames, linked.schema, tuple(found)
 
@@ -170,9 +174,12 @@ def _strongest(
     """Return the total with the largest share of near rows."""
     rules = (rule for name in (link.parent, link.table) for rule in tables.schema.tables[name].constraints)
     refused = {rule.rule for rule in rules if isinstance(rule, RefusedRule)}
+    rows = tables.parents(link.table, link.column)
+    parents = np.unique(rows[rows >= 0])
+    scan = tables.some(link, parents[:: -(-len(parents) // SCAN_PARENTS)]) if len(parents) else tables
     best, most = None, 0.0
     for one in _candidates(tables, link, taken):
-        if str(one) in refused:
+        if str(one) in refused or _is_rarely_near(one, scan):
             continue
         share = _near_share(one, tables, roots, min_group)
         if share > most:
@@ -192,6 +199,12 @@ def _candidates(tables: LinkedTables, link: ForeignKey, taken: Collection[str]) 
         for source in sources[:MAX_COLUMNS]:
             for term in ("", *(name for name in own[:MAX_TERMS] if name != column)):
                 yield PartialTotal(link.parent, column, link.table, link.column, source, term)
+
+
+def _is_rarely_near(one: PartialTotal, scan: LinkedTables) -> bool:
+    """Return whether fewer than half of the minimum share of some parents have a total near the sum."""
+    near = np.abs(scan.numbers(one.parent, one.column) - one.known(scan)) <= one.slack(scan)
+    return not near.any() or float(near.mean()) < MIN_SHARE / 2
 
 
 def _near_share(one: PartialTotal, tables: LinkedTables, roots: Integers, min_group: int) -> float:
