@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tabsynth.evaluation.metric_specs import SPECS, area_of
+from tabsynth.evaluation.rendering.overview import NOTE, overview_of_tables, table_letters
 from tabsynth.evaluation.rendering.page import TEMPLATES, score_row
 from tabsynth.evaluation.verdict import recommend
 from tabsynth.reporting import charts
@@ -43,6 +44,9 @@ def render_comparison(comparison: Mapping[str, Any]) -> str:
             recommendations={
                 name: recommend(report["uses"], report["verdict"]["areas"]) for name, report in reports.items()
             },
+            overview=overview_of_tables(reports),
+            overview_note=NOTE,
+            letters=[(letter, name) for name, letter in table_letters(reports).items()],
             tiles=_tiles(reports, by_name),
         )
     )

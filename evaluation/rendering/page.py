@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tabsynth.evaluation.metric_specs import SPECS, area_of
+from tabsynth.evaluation.rendering.overview import NOTE, overview
 from tabsynth.evaluation.rendering.summary_tables import summary_tables
 from tabsynth.evaluation.score import Score
 from tabsynth.evaluation.verdict import FORMAT_SCORES, compare_with_floor, recommend
@@ -16,7 +17,7 @@ from tabsynth.reporting.number_format import format_number
 
 TEMPLATES = "tabsynth.evaluation.rendering"
 MAX_BARS = 10
-MAX_CARDS = 200
+MAX_CARDS, MAX_PICTURES = 200, 4
 MAX_OPEN_FINDINGS, MAX_REASONS = 8, 3
 """Maximum number of initially expanded findings, and of scores listed under a use."""
 
@@ -25,6 +26,7 @@ def render(report: Mapping[str, Any]) -> str:
     """Render one self-contained HTML page from ``Report.to_dict()``."""
     scores = {score["name"]: score for score in report["scores"]}
     tables = report["provenance"].get("tables", {})
+    cards = _cards(report["distributions"], scores)
     return (
         environment(TEMPLATES)
         .get_template("report.html.j2")
@@ -37,7 +39,10 @@ def render(report: Mapping[str, Any]) -> str:
                 if spec.gauge and name in scores
             ],
             worst=_worst(report["worst"]),
-            cards=_cards(report["distributions"], scores)[:MAX_CARDS],
+            cards=cards[:MAX_CARDS],
+            overview=overview(scores, report["verdict"]["scores"]),
+            overview_note=NOTE,
+            pictures=[card for card in cards if card["histogram"] or card["bars"]][:MAX_PICTURES],
             cards_left_out=max(len(report["distributions"]) - MAX_CARDS, 0),
             heat=_heat(scores, report["distributions"]),
             heat_steps=charts.HEAT_STEPS,

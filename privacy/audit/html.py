@@ -110,7 +110,7 @@ def _forest(scores: list[dict[str, Any]], significant: list[str]) -> dict[str, A
         }
         for score in scores
     ]
-    step = next(step for step in (1, 2, 5, 10, 20, 25, 50, 100, 200) if (high - low) / step <= 7)
+    step = next(step for step in (1, 2, 5, 10, 20, 25, 50, 100, 200) if (high - low) / step <= 5)
     first = math.ceil(low / step)
     ticks = [
         {"at": x(step * k), "text": f"{step * k:+d}".replace("-", "−") if k else "0"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tabsynth.evaluation.rendering.overview import NOTE, main_scores, overview, overview_of_levels
 from tabsynth.release.about import About
 from tabsynth.release.documents.released_tables import ReleasedTable
 from tabsynth.reporting.html import environment
@@ -85,7 +86,35 @@ def report_page(
 ) -> str:
     """Return the report as one self-contained page."""
     template = environment("tabsynth.release.documents").get_template("release.html.j2")
-    return template.render(about=about, evaluation=evaluation, audit=audit, privacy=privacy, gates=gates, words=WORDS)
+    rows = _overview(evaluation)
+    return template.render(
+        about=about,
+        evaluation=evaluation,
+        overview=rows,
+        overview_note=NOTE if any(row["floor"] for row in rows) else evaluation.get("note", ""),
+        suitability=[{**item, "word": WORDS[item["level"]]} for item in evaluation.get("uses", [])],
+        audit=audit,
+        privacy=privacy,
+        gates=gates,
+        words=WORDS,
+    )
+
+
+def _overview(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of the chart: scores with their values, else levels of scores, of linked tables by table."""
+    scores = {score["name"]: score for score in evaluation.get("scores", []) if score["level"]}
+    if evaluation.get("figures") == "values":
+        by_name = {name: score["level"] for name, score in scores.items()}
+        bare = {name: {key: score[key] for key in score if key != "level"} for name, score in scores.items()}
+        return overview(bare, by_name) or _areas(evaluation)
+    return overview_of_levels([(score["title"], score["level"]) for score in main_scores(scores).values()]) or _areas(
+        evaluation
+    )
+
+
+def _areas(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    areas = evaluation.get("verdict", {}).get("areas", [])
+    return overview_of_levels([(item["area"], item["level"]) for item in areas])
 
 
 def _privacy_lines(privacy: Mapping[str, Any]) -> list[str]:
