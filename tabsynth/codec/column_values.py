@@ -11,9 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabsynth.codec.categorical_encoder import Coder, ValueCoder
+from tabsynth.codec.numbers.local_clock import LocalClock, local_clock
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.quantile_bins import measure_quantiles, shared_decimals
 from tabsynth.codec.rare_value_pooling import substitute
+from tabsynth.schema.cell_types import unwrap_timestamps, zone_name
 from tabsynth.schema.columns import (
     Boolean,
     Categorical,
@@ -63,6 +65,7 @@ def measure_column(
             units_per_day=UNIT_NANOSECONDS["D"] / UNIT_NANOSECONDS[column.resolution or "s"]
             if isinstance(column, Datetime)
             else None,
+            clock=_clock_of(column, values),
         )
         # With fewer than min_group persons no number may be released.
         return numeric or _all_missing_coder(values)
@@ -73,6 +76,14 @@ def measure_column(
     members = categorical_values(column, values)
     coder = ValueCoder.measure(members, declared=declared, ordered=ordered, min_group=min_group, persons=persons)
     return substitute(coder, members, column)
+
+
+def _clock_of(column: Column, values: pd.Series) -> LocalClock | None:
+    """Return the local time of a datetime column with a time zone; None for days, which are local already."""
+    if not isinstance(column, Datetime) or column.resolution == "D":
+        return None
+    zone = getattr(unwrap_timestamps(values).dtype, "tz", None)
+    return None if zone is None else local_clock(zone, zone_name(zone), UNIT_NANOSECONDS[column.resolution or "s"])
 
 
 def hide_rare_precision(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabsynth.codec.numbers.day_times import DayTimes
+from tabsynth.codec.numbers.local_clock import LocalClock, clock_from_state
 from tabsynth.common.arrays import Arrays, Floats, Tokens, check_numbers
 from tabsynth.schema.rounding import DRAW_BITS, Rounding
 
@@ -30,6 +31,8 @@ class QuantileCoder:
         decimals, unit: Values inside an interval are multiples of ``unit / 10**decimals``; None = not rounded.
         rounding: Coarser rounding units and their frequencies; None if all numbers have the same.
         day_times: Distribution of the time of day; None if it is uniform.
+        clock: Local time of a zone with summer time, in which ``edges``, inner numbers and the time of day are;
+            ``low`` and ``high`` are in UTC.
         single: Whether the numbers passed through 32-bit floats, as those of some statistics packages do.
     """
 
@@ -45,6 +48,7 @@ class QuantileCoder:
     rounding: Rounding | None = None
     single: bool = False
     day_times: DayTimes | None = None
+    clock: LocalClock | None = None
 
     @property
     def size(self) -> int:
@@ -77,7 +81,7 @@ class QuantileCoder:
 
     def bin_index(self, data: Floats) -> npt.NDArray[np.int64]:
         """Return the bin of each number, shape (n,)."""
-        return np.searchsorted(self.edges, data, side="right").astype(np.int64)
+        return np.searchsorted(self.edges, self.local(data), side="right").astype(np.int64)
 
     def encode(self, data: Floats) -> Tokens:
         """Return the tokens of numbers (missing as NaN), shape (n,)."""
@@ -102,22 +106,31 @@ class QuantileCoder:
     def quantile(self, mass: Floats) -> Floats:
         """Return the quantile function: numbers at a cumulative mass in [0, rows), shape (n,)."""
         index = np.clip(np.searchsorted(self._ends, mass, side="right") - 1, 0, len(self.mass) - 1)
-        low, high = self.low[index], self.high[index]
         share = np.clip((mass - self._ends[index]) / self.mass[index], 0.0, 1.0)
-        value = low + share * (high - low) if self.day_times is None else self.day_times.between(low, high, share)
-        interval = high > low
-        inner = value[interval]
+        value, draw = self.low[index].copy(), mass * DRAW_BITS % 1.0
+        interval = np.flatnonzero(self.high[index] > value)
+        index, draw = index[interval], draw[interval]
+        low, high = self.local(self.low[index]), self.local(self.high[index])
+        share = share[interval]
+        inner = low + share * (high - low) if self.day_times is None else self.day_times.between(low, high, share)
         if self.rounding is not None:
             # The last bits of a position decide how its number is rounded; they are independent of where it lies.
-            inner = self.rounding.round(inner, index[interval], mass[interval] * DRAW_BITS % 1.0, self.atoms)
-            inner = self._stored(inner)
+            inner = self._stored(self.rounding.round(inner, index, draw, self.local(self.atoms)))
         else:
-            inner = self.round_to_step(inner)
-        inner = np.clip(inner, self.low[0], self.high[-1])
+            inner = self._rounded(inner)
+        inner = np.clip(inner, *self.local(np.array([self.low[0], self.high[-1]])))
         # Rounding changes no sign.
-        inner = np.where(low[interval] >= 0, np.maximum(inner, 0.0), inner)
-        value[interval] = np.where(high[interval] <= 0, np.minimum(inner, 0.0), inner)
-        return np.asarray(value)
+        inner = np.where(low >= 0, np.maximum(inner, 0.0), inner)
+        inner = np.where(high <= 0, np.minimum(inner, 0.0), inner)
+        if self.clock is not None:
+            inner = self.clock.to_utc(inner, draw < self.clock.first_share)
+            inner = np.clip(inner, self.low[0], self.high[-1])
+        value[interval] = inner
+        return value
+
+    def local(self, data: Floats) -> Floats:
+        """Return numbers in local time, for a datetime in a zone with summer time; otherwise unchanged."""
+        return data if self.clock is None else self.clock.to_local(data)
 
     @cached_property
     def atoms(self) -> Floats:
@@ -187,13 +200,19 @@ class QuantileCoder:
 
     def _shares_before(self, data: Floats, bins: npt.NDArray[np.int64]) -> Floats:
         """Return the share of each number's bin that is below it, shape (n,)."""
-        low, high = self.low[bins], self.high[bins]
+        low, high, data = self.local(self.low[bins]), self.local(self.high[bins]), self.local(data)
         if self.day_times is not None:
             return self.day_times.share(low, high, data)
         return np.asarray(np.clip((data - low) / np.maximum(high - low, 1e-300), 0.0, 1.0))
 
     def round_to_step(self, value: Floats) -> Floats:
         """Round numbers to the column's step."""
+        if self.clock is None or self.unit == 1:
+            return self._rounded(value)
+        local = self.local(value)
+        return value + self._rounded(local) - local
+
+    def _rounded(self, value: Floats) -> Floats:
         if self.decimals is None:
             return self._stored(value)
         scale = 10.0**self.decimals
@@ -221,6 +240,8 @@ class QuantileCoder:
         if self.day_times is not None:
             config["units_per_day"] = self.day_times.day
             arrays["day_times"] = self.day_times.shares
+        if self.clock is not None:
+            config["clock"] = [self.clock.zone, self.clock.unit, self.clock.first_share]
         return config, arrays
 
     @classmethod
@@ -241,6 +262,7 @@ class QuantileCoder:
             single=bool(config.get("single")),
             rounding=Rounding(**rounding) if rounding else None,
             day_times=DayTimes(float(config["units_per_day"]), arrays["day_times"]) if "day_times" in arrays else None,
+            clock=clock_from_state(config.get("clock")),
         )
         coder._check()
         return coder
@@ -268,27 +290,6 @@ class QuantileCoder:
             self.rounding.check(bins[0])
         if self.day_times is not None:
             self.day_times.check()
-
-
-@dataclass(frozen=True, eq=False)
-class TokenRange:
-    """An inclusive range of a numeric column, and the part of each token inside it.
-
-    Attributes:
-        low, high: Ends of the range.
-        first, last: First and last position inside each token, shape (n_ordered_tokens,).
-    """
-
-    low: float
-    high: float
-    first: Floats
-    last: Floats
-
-    def decode(self, coder: QuantileCoder, tokens: Tokens, rng: np.random.Generator) -> Floats:
-        """Return the numbers of tokens that lie in the range, shape (n,)."""
-        inside = np.minimum(tokens, coder.n_ordered_tokens - 1)
-        position = self.first[inside] + rng.random(len(tokens)) * (self.last - self.first)[inside]
-        return np.clip(coder.decode_at(tokens, np.minimum(position, 1 - 1e-12)), self.low, self.high)
 
 
 def count_persons(groups: npt.NDArray[Any], persons: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:

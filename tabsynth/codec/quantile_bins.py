@@ -13,6 +13,7 @@ from tabsynth.codec.numbers.column_ends import are_rare_ends, extremes, round_en
 from tabsynth.codec.numbers.day_times import measure_day_times
 from tabsynth.codec.numbers.gap_bins import Bins
 from tabsynth.codec.numbers.inner_numbers import describe_inner_numbers
+from tabsynth.codec.numbers.local_clock import LocalClock
 from tabsynth.codec.numeric_encoder import QuantileCoder, count_persons
 from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.schema.rounding import common_step, is_decimal, is_sparse
@@ -37,6 +38,7 @@ def measure_quantiles(
     low: float | None = None,
     high: float | None = None,
     units_per_day: float | None = None,
+    clock: LocalClock | None = None,
 ) -> QuantileCoder | None:
     """Fit the encoder to a numeric column.
 
@@ -50,13 +52,16 @@ def measure_quantiles(
         low: Public lower bound, at which intervals are cut.
         high: Public upper bound, at which intervals are cut.
         units_per_day: For datetimes, units of the numbers per day.
+        clock: For datetimes in a zone with summer time, the local time in which the bins are cut.
 
     Returns:
         The encoder, or None if fewer than ``min_group`` persons have a value.
     """
     present = ~np.isnan(data)
-    order = np.argsort(data[present], kind="stable")
-    values = data[present][order]
+    clock = None if clock is None else clock.measure(data[present])
+    kept = data[present] if clock is None else clock.to_local(data[present])
+    order = np.argsort(kept, kind="stable")
+    values = kept[order]
     who = None if persons is None else persons[present][order]
     floor = max(min_group, 1)
     if len(values) < floor or (who is not None and len(np.unique(who)) < floor):
@@ -111,12 +116,20 @@ def measure_quantiles(
         single=_is_single(raw, who, floor, decimals),
         day_times=measure_day_times(values, who, floor, units_per_day),
     )
+    if clock is not None:
+        coder = _in_utc(coder, clock)
     encoded = coder.encode(data)
     counts = np.bincount(encoded, minlength=coder.size).astype(np.int64)
     n_persons = counts if persons is None else count_persons(encoded, persons, coder.size)
     allowed = n_persons > 0
     allowed[coder.missing] = n_persons[coder.missing] >= floor
     return replace(coder, counts=counts, allowed_tokens=allowed, rounding=rounding)
+
+
+def _in_utc(coder: QuantileCoder, clock: LocalClock) -> QuantileCoder:
+    """Return an encoder of moments in UTC, from one of local times."""
+    low, high = (np.maximum.accumulate(clock.to_utc(ends)) for ends in (coder.low, coder.high))
+    return replace(coder, low=low, high=high, clock=clock)
 
 
 def shared_decimals(data: Floats, persons: Integers | None = None, min_group: int = 1) -> int | None:

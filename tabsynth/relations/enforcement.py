@@ -17,8 +17,8 @@ import pandas as pd
 
 from tabsynth.codec.codec import Codec
 from tabsynth.codec.column_values import numeric_columns
-from tabsynth.codec.numeric_encoder import TokenRange
 from tabsynth.codec.rare_value_pooling import person_codes
+from tabsynth.codec.token_range import TokenRange
 from tabsynth.common.arrays import Arrays, Bools, Floats, Tokens
 from tabsynth.data.table import Table
 from tabsynth.relations.arithmetic import ArithmeticRelation, enforce, relation_from_dict

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tabsynth.codec.numeric_encoder import QuantileCoder, TokenRange
+from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.quantile_bins import measure_quantiles, shared_decimals
+from tabsynth.codec.token_range import TokenRange
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 
 MIN_RECURRING_SHARE = 0.05

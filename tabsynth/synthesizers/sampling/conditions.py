@@ -12,8 +12,9 @@ import pandas as pd
 
 from tabsynth.codec.categorical_encoder import ValueCoder
 from tabsynth.codec.codec import Codec
-from tabsynth.codec.numeric_encoder import QuantileCoder, TokenRange
+from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.codec.pandas_dtypes import value_series
+from tabsynth.codec.token_range import TokenRange
 from tabsynth.common.arrays import Floats, Tokens
 from tabsynth.errors import ConditionError, did_you_mean, quote
 from tabsynth.schema.cell_types import to_pandas

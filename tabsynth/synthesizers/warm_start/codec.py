@@ -138,7 +138,13 @@ def measure_tail(
     """Return the encoder of numbers beyond an end of a column's encoder; None if too few rows have them."""
     bounds = (column.low, column.high) if isinstance(column, Numeric) else (None, None)
     return measure_quantiles(
-        numbers, tokens=tokens, decimals=coder.decimals, min_group=min_group, low=bounds[0], high=bounds[1]
+        numbers,
+        tokens=tokens,
+        decimals=coder.decimals,
+        min_group=min_group,
+        low=bounds[0],
+        high=bounds[1],
+        clock=coder.clock,
     )
 
 
@@ -155,7 +161,8 @@ def join_tails(coder: QuantileCoder, below: QuantileCoder | None, above: Quantil
     first, last = old.block[0], old.block[-1]
     n_below, n_above = (0 if tail is None else len(tail.mass) for tail in (below, above))
     low, high = old.low.copy(), old.high.copy()
-    low[first], high[last] = min(low[first], out.low[0]), max(high[last], out.high[-1])
+    start, end = out.local(np.array([out.low[0], out.high[-1]]))
+    low[first], high[last] = min(low[first], start), max(high[last], end)
     block = np.concatenate([np.full(n_below, first), old.block, np.full(n_above, last)])
     return replace(out, rounding=replace(old, block=block, low=low, high=high))
 
@@ -168,7 +175,7 @@ def _joined(first: QuantileCoder, second: QuantileCoder, edge: float) -> Quantil
         high=np.concatenate([first.high, second.high]),
         mass=np.concatenate([first.mass, second.mass]),
         token=np.concatenate([first.token, second.token + first.n_ordered_tokens]),
-        edges=np.concatenate([first.edges, [edge], second.edges]),
+        edges=np.concatenate([first.edges, second.local(np.array([edge])), second.edges]),
         decimals=first.decimals,
         unit=math.gcd(first.unit, second.unit),
         rounding=None,
