@@ -25,6 +25,10 @@ from tabsynth.errors import SchemaError
 Part = tuple[str, int]
 """Allowed characters, and the number of consecutive places."""
 
+OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+IPV4 = re.compile(rf"{OCTET}(?:\.{OCTET}){{3}}(?:/\d\d?|:\d{{1,5}})?", re.ASCII)
+"""An IPv4 address, and a prefix length or a port."""
+
 MAX_FORMS, MAX_KEY_LENGTH = 64, 1 << 20
 MAX_LEARNING_KEYS = 100_000
 """Spellings are learned from about this many keys; common prefixes and suffixes from all."""
@@ -142,10 +146,13 @@ def text_forms(every: list[str], min_group: int) -> Iterator[Form]:
         yield Form(1.0, ((classes or digits, max(int(np.median([len(value) for value in text])), 1)),))
         return
     keys, labels = np.array(text, dtype=object), np.array(shapes, dtype=object)
+    is_ipv4 = all(map(IPV4.fullmatch, text))
+    is_hex = all(":" in value for value in text) and set("".join(text).lower()) <= set("0123456789abcdef:.%/[]")
     for shape, count in frequent.items():
         values = keys[labels == shape].astype(f"<U{len(shape)}")
         grid = values.view("<U1").reshape(len(values), len(shape))
-        yield Form(float(count), tuple(_form_parts(shape, grid, head, tail)))
+        parts = _ipv4_parts(shape, grid, head, tail) if is_ipv4 else _form_parts(shape, grid, head, tail, is_hex)
+        yield Form(float(count), tuple(parts))
 
 
 def _common_prefix_length(text: list[str]) -> int:
@@ -154,7 +161,22 @@ def _common_prefix_length(text: list[str]) -> int:
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
-def _form_parts(shape: str, grid: npt.NDArray[np.str_], head: int, tail: int) -> Iterator[Part]:
+def _ipv4_parts(shape: str, grid: npt.NDArray[np.str_], head: int, tail: int) -> Iterator[Part]:
+    """Return the parts of one shape of IPv4 addresses: no number is above 255, no prefix length above 29."""
+    at = 0
+    for kind, run in groupby(shape):
+        begin, at = at, at + len(list(run))
+        if at <= head or begin >= len(shape) - tail or not kind.isalnum():
+            yield from ((chars, len(list(same))) for chars, same in groupby(map(str, grid[0, begin:at])))
+        elif at - begin == 3 and "/" not in shape[:begin] and ":" not in shape[:begin]:
+            first = "".join(sorted(set(np.unique(grid[:, begin]).tolist())))
+            yield from ((first, 1), (digits[:5] if "2" in first else digits, 1), (digits, 1))
+        else:
+            leading = {"/": digits[1:3], ":": digits[1:6]}.get(shape[begin - 1 : begin], digits[1:])
+            yield from ((leading if at - begin > 1 else digits, 1), (digits, at - begin - 1))[: at - begin]
+
+
+def _form_parts(shape: str, grid: npt.NDArray[np.str_], head: int, tail: int, is_hex: bool = False) -> Iterator[Part]:
     """Return the parts of one shape; ``grid`` has its keys' characters, ``head`` and ``tail`` count shared ones."""
     at = 0
     for kind, run in groupby(shape):
@@ -165,6 +187,8 @@ def _form_parts(shape: str, grid: npt.NDArray[np.str_], head: int, tail: int) ->
             continue
         seen = set(np.unique(grid[:, begin:at]).tolist())
         chars = _alphabet(seen)
+        if is_hex:
+            chars = "".join(char for char in chars if char.lower() in "0123456789abcdef")
         own = digits_of(seen)
         if kind == "d" and at - begin > 1 and not (grid[:, begin] == own[0]).any():
             yield own[1:], 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby, product
@@ -12,6 +13,9 @@ import numpy as np
 
 from tabsynth.codec.identifier_patterns import Form
 from tabsynth.errors import SchemaError
+
+OPEN_OCTET = (digits[1:3], digits[:5], digits)
+"""Three digits that are a number of an IPv4 address: 100 to 149 and 200 to 249."""
 
 MAX_COLLISIONS = 1e-6
 """Forms with fewer expected collisions with real keys are not restricted."""
@@ -91,13 +95,29 @@ def unused_forms(forms: Sequence[Form], keys: Sequence[str]) -> tuple[Form, ...]
 
 
 def longer_form(form: Form, chars: str | None = None) -> Form:
-    """Return a form with one more place after its last open one."""
+    """Return a form with one more place after its last open one, or an IPv4 address with one more open number."""
+    address = _longer_address(form)
+    if address is not None:
+        return address
     parts = list(form.parts)
     open_places = [i for i, (chars_of_place, _) in enumerate(parts) if len(chars_of_place) > 1]
     if not open_places:
         return Form(form.weight, (*parts, (digits, 1)))
     parts.insert(open_places[-1] + 1, (chars or parts[open_places[-1]][0], 1))
     return Form(form.weight, tuple(parts))
+
+
+def _longer_address(form: Form) -> Form | None:
+    """Return an IPv4 address whose last number of less than three open digits has three; None if there is none."""
+    text = "".join("0" if chars[0] in digits else chars[0] for chars in form.places)
+    address = re.match(r"(0{1,3})\.(0{1,3})\.(0{1,3})\.(0{1,3})(?![0.])", text)
+    for number in (4, 3, 2, 1) if address else ():
+        begin, end = address.span(number) if address else (0, 0)
+        own = form.places[begin:end]
+        if any(len(chars) == 1 for chars in own) or len(own) < 3:
+            places = [*form.places[:begin], *OPEN_OCTET, *form.places[end:]]
+            return Form(form.weight, tuple((chars, len(list(same))) for chars, same in groupby(places)))
+    return None
 
 
 def outline(form: Form) -> str:

@@ -64,3 +64,17 @@ def test_the_mass_of_a_range_agrees_with_the_moments_drawn_in_it() -> None:
         assert share == pytest.approx((drawn < at).mean(), abs=0.015)
         covered = coder.coverage(-np.inf, at)[0] @ np.diff(np.append(coder._ends[coder._starts[:-1]], coder.mass.sum()))
         assert covered / coder.mass.sum() == pytest.approx((drawn <= at).mean(), abs=0.015)
+
+
+@pytest.mark.parametrize("hour", [7, 8, 12])
+@pytest.mark.parametrize("rows", [60, 600])
+def test_few_moments_of_one_time_of_day_stay_at_it(rows: int, hour: int) -> None:
+    wrong = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        days = pd.to_timedelta(rng.integers(0, 3 * rows, rows), "D")
+        frame = pd.DataFrame({"at": pd.Timestamp("2023-01-02") + pd.Timedelta(hours=hour) + days})
+        codec = Codec.measure(Table.of(frame))
+        back = codec.decode(codec.encode(frame), rng)["at"]
+        wrong.append((back.dt.hour != hour).mean())
+    assert np.mean(wrong) < 0.12

@@ -37,6 +37,10 @@ def frequent_endings(
         step: The finest step of the column, 0 for none.
         units_per_day: For datetimes, units of the numeric scale in a day; None for numbers.
     """
+    if step >= MIN_STEP and units_per_day is not None:
+        only = _only_time(values, who, floor, step, units_per_day)
+        if only is not None:
+            return [(units_per_day, only)]
     if step < MIN_STEP or len(values) < MIN_ENDING_ROWS / MIN_ENDING_SHARE:
         return []
     span = float(np.subtract(*np.quantile(values, [0.9, 0.1])))
@@ -63,6 +67,18 @@ def frequent_endings(
                 found[count, own] = int(rows[own])
     often_first = sorted(found, key=lambda key: -found[key])[:MAX_ENDINGS]
     return [(round(count * step, 6), round(own * step, 6)) for count, own in often_first]
+
+
+def _only_time(values: Floats, who: Integers | None, floor: int, step: float, units_per_day: float) -> float | None:
+    """Return the time of day of all moments; None if they have several, or the first of the day."""
+    count = round(units_per_day / step)
+    if (
+        abs(count * step - units_per_day) > 1e-9 * units_per_day
+        or len(values if who is None else np.unique(who)) < floor
+    ):
+        return None
+    time = np.mod(np.rint(values / step), count)
+    return float(time[0] * step) if len(time) and time[0] and (time == time[0]).all() else None
 
 
 def _levels(count: int, step: float, units_per_day: float | None) -> Integers:
