@@ -34,7 +34,8 @@ FAMILIES: dict[str, str] = {
 }  # fmt: skip
 """Column kind of an SQL type, by its name without length, precision and scale."""
 
-_TYPE = re.compile(r"[A-Za-z_\"][\w \".$]*(\(\s*\d+\s*(,\s*-?\d+\s*)?\))?[\w ]*(\[\])*")
+_TYPE = re.compile(r"[A-Za-z_\"][\w \".$]*(\(\s*\d+\s*(,\s*-?\d+\s*)?\))?[\w ]*(\[\d*\])*")
+_ARRAY = re.compile(r"\[(\d*)\]\s*$")
 _SIZE = re.compile(r"\(\s*(\d+)\s*(?:,\s*(-?\d+)\s*)?\)")
 
 
@@ -163,10 +164,16 @@ def type_family(type: str) -> str:
         >>> type_family("NUMERIC(10, 2)"), type_family("integer[]"), type_family("timestamp(3) with time zone")
         ('decimal', 'array', 'datetime')
     """
-    if type.rstrip().endswith("[]"):
+    if _ARRAY.search(type):
         return ARRAY
     plain = " ".join(_SIZE.sub(" ", type.lower()).split()).removesuffix(" unsigned")
     return FAMILIES.get(plain, OTHER)
+
+
+def array_length(type: str) -> int | None:
+    """Return the length of an array type such as ``FLOAT[3]``; None for arrays of any length and other types."""
+    found = _ARRAY.search(type)
+    return int(found[1]) if found and found[1] else None
 
 
 def type_size(type: str) -> tuple[int, int] | None:

@@ -26,6 +26,7 @@ from tabsynth.data.sql.definitions import (
     XML,
     ColumnDefinition,
     TableDefinition,
+    array_length,
     type_size,
 )
 from tabsynth.errors import SchemaError
@@ -120,8 +121,9 @@ def _column(column: ColumnDefinition, table: TableDefinition, facts: Iterable[Fa
         return Numeric(**shared, decimals=decimals, **bounds)
     placeholder = REPLACEMENTS.get(column.type.lower(), REPLACEMENTS.get(family))
     if placeholder is not None:
-        is_list = family == ARRAY and column.type.isupper()  # of DuckDB
-        return Text(**shared, origin="inferred", replacement="[]" if is_list else placeholder)
+        if family == ARRAY and column.type.isupper():  # of DuckDB
+            placeholder = f"[{', '.join(['NULL'] * (array_length(column.type) or 0))}]"
+        return Text(**shared, origin="inferred", replacement=placeholder)
     return Categorical(**shared, origin="inferred", question=TEXT_QUESTION)
 
 

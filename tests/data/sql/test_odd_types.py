@@ -92,6 +92,22 @@ def test_what_takes_the_place_of_unlearned_text_fits_its_type(database, type):
     assert ts.read(url, table="t2").frame["x"].tolist() == rows["x"].tolist()
 
 
+@pytest.mark.parametrize(
+    ("type", "empty"), [("FLOAT[3]", (None,) * 3), ("INTEGER[2][]", []), ("INTEGER[][2]", (None,) * 2)]
+)
+def test_arrays_of_fixed_length_keep_their_type_in_duckdb(tmp_path, type, empty):
+    value = {"FLOAT[3]": "[i, 1, 2]", "INTEGER[2][]": "[[i, 1]]", "INTEGER[][2]": "[[i], [1]]"}[type]
+    path = tmp_path / "a.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(f"CREATE TABLE t (n INTEGER, x {type})")
+        connection.execute(f"INSERT INTO t SELECT i % 7, {value} FROM range(60) AS r(i)")
+    model, rows = synthesize(f"duckdb:///{path}")
+    ts.write(rows, f"duckdb:///{path}", model.schema_, table="t2")
+    with duckdb.connect(str(path)) as connection:
+        assert [row[1] for row in connection.execute("DESCRIBE t2").fetchall()] == ["INTEGER", type]
+        assert connection.execute("SELECT DISTINCT x FROM t2").fetchall() == [(empty,)]
+
+
 def test_lists_and_json_of_duckdb_are_written_again(tmp_path):
     path = tmp_path / "a.duckdb"
     with duckdb.connect(str(path)) as connection:
