@@ -15,6 +15,7 @@ from tabsynth.synthesizers.relational.occurrences.class_totals import (
     ClassTotals,
     PlannedClasses,
     choose_classes,
+    deciding_tokens,
 )
 from tabsynth.synthesizers.relational.occurrences.nested_shares import NestedShares
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
@@ -70,6 +71,19 @@ def test_what_is_left_of_a_class_is_read_in_training_as_in_drawing() -> None:
     assert found == [2, 1, 1]
     read = totals.read(np.array([[0.0], [3.0], [1.0], [np.nan], [5.0]]), np.array([3, 3, 2, 1, 4]))[:, 0]
     assert read.tolist() == [0, N_SHARES + 1, 1 + N_SHARES // 2, N_SHARES + 2, N_SHARES + 1]
+
+
+def test_tokens_that_only_a_class_has_are_for_parents_with_children_of_the_class() -> None:
+    """Description 3 is always urgent care (token 1 of the second slot), description 2 sometimes."""
+    tokens = np.array([[3, 1], [2, 1], [2, 0], [0, 0], [3, 1]])
+    slots, classes = np.array([1]), np.array([1])
+    deciding = deciding_tokens(tokens, slots, classes, [0, 1])
+    assert deciding.tolist() == [[0, 3, 0]]
+    totals = ClassTotals(("urgent",), slots, classes, deciding=deciding)
+    totals = ClassTotals.from_state(totals.columns, totals.state())
+    left, planned = np.array([[0.0], [0.0], [2.0], [np.nan]]), np.array([[0.0], [2.0], [2.0], [np.nan]])
+    assert totals.used(0, left, planned, 4).tolist() == [[False] * 3 + [True], *[[False] * 4] * 3]
+    assert totals.used(1, left, planned, 2)[:, 1].tolist() == [True, True, False, False]
 
 
 def test_planned_numbers_of_classes_add_up_whatever_the_shares() -> None:

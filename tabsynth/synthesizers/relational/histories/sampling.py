@@ -157,7 +157,8 @@ def _draw_abreast(
             if (slot > 0 or gap is None) and running.is_free(slot, totals[:here]).any():
                 beyond = running.beyond(slot, tokens, totals[:here], history.allowed[slot])
                 contrary = excluded_tokens(history.functions, slot, tokens, sizes[slot])
-                unseen, used = seen.unseen(slot, here), history.running.classes.used(slot, left[:here], sizes[slot])
+                unseen = seen.unseen(slot, here)
+                used = history.running.classes.used(slot, left[:here], planned[:here], sizes[slot])
                 classes = net.distances(slot, torch.from_numpy(previous[:here]), torch.from_numpy(recalled))
                 after = None
                 if slot in net.deciding:

@@ -40,7 +40,7 @@ from tabsynth.synthesizers.relational.occurrences.calendar_days import (
     day_numbers,
     recurring_classes,
 )
-from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals, PlannedClasses
+from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals, PlannedClasses, deciding_tokens
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import EarlierNumber, choose_earlier_numbers
 from tabsynth.synthesizers.relational.occurrences.precedents import choose_class_slot, precedents_of
 from tabsynth.synthesizers.relational.timeline import Timeline
@@ -259,7 +259,8 @@ def _class_totals(
         places.append(at)
         tokens.append(codes[order[at]])
     totals = np.array(places, np.int64), np.array(tokens, np.int64)
-    return ClassTotals(tuple(classes.by_column), *totals, classes.nesting, classes.regular)
+    deciding = deciding_tokens(encoded[:, order].astype(np.int64), *totals, category_slots(codec, order))
+    return ClassTotals(tuple(classes.by_column), *totals, classes.nesting, classes.regular, deciding)
 
 
 def _drawing_order(codec: Codec, encoded: Tokens) -> list[int]:

@@ -134,6 +134,8 @@ class ClassTotals:
         tokens: Token of each class, shape (classes,).
         nesting: How the classes exclude and contain each other.
         regular: Classes whose number follows from the length of the history.
+        deciding: Slot, token and class of each token that only rows of the class have, in slots before that of the
+            class, shape (tokens, 3).
     """
 
     columns: tuple[str, ...]
@@ -141,6 +143,7 @@ class ClassTotals:
     tokens: Integers
     nesting: NestedShares = field(default_factory=NestedShares.none)
     regular: RegularCounts = field(default_factory=RegularCounts.none)
+    deciding: Integers = field(default_factory=lambda: np.zeros((0, 3), np.int64))
 
     @classmethod
     def none(cls) -> Self:
@@ -169,11 +172,24 @@ class ClassTotals:
         """Return the remaining children of each class after one more row of each parent, shape (parents, classes)."""
         return np.asarray(left - (tokens[:, self.slots] == self.tokens))
 
-    def used(self, slot: int, left: Floats, size: int) -> Bools:
-        """Return the tokens of a slot that belong to a class without remaining children, shape (n, size)."""
+    def used(self, slot: int, left: Floats, planned: Floats, size: int) -> Bools:
+        """Return the tokens of a slot that must not be sampled, shape (n, size).
+
+        These are the tokens of classes without remaining children, and tokens of earlier slots that only rows of a
+        class have, for parents that have no child of the class. Where a class merely has no remaining children, the
+        earlier slots are not limited: an upper limit without a lower one would make the class too rare.
+
+        Args:
+            slot: The slot.
+            left: Remaining children of each class, shape (n, classes).
+            planned: All planned children of each class, shape (n, classes).
+            size: Number of tokens of the slot.
+        """
         out = np.zeros((len(left), size), bool)
+        for token, k in self.deciding[self.deciding[:, 0] == slot, 1:]:
+            out[:, token] |= planned[:, k] <= 0
         for k in np.flatnonzero(self.slots == slot):
-            out[:, self.tokens[k]] = left[:, k] <= 0
+            out[:, self.tokens[k]] |= left[:, k] <= 0
         return out
 
     def read(self, left: Floats, rows_left: Integers) -> Integers:
@@ -184,11 +200,33 @@ class ClassTotals:
 
     def state(self) -> Arrays:
         """Return arrays for ``from_state``."""
-        return {"slots": self.slots, "tokens": self.tokens, **self.nesting.state(), **self.regular.state()}
+        own = {"slots": self.slots, "tokens": self.tokens, "deciding": self.deciding}
+        return {**own, **self.nesting.state(), **self.regular.state()}
 
     @classmethod
     def from_state(cls, columns: Sequence[str], arrays: Arrays) -> Self:
         """Rebuild from a state."""
         nesting = NestedShares.from_state(arrays, len(columns))
         regular = RegularCounts.from_state(arrays, len(columns))
-        return cls(tuple(columns), arrays["slots"], arrays["tokens"], nesting, regular)
+        deciding = arrays.get("deciding", np.zeros((0, 3), np.int64))
+        return cls(tuple(columns), arrays["slots"], arrays["tokens"], nesting, regular, deciding)
+
+
+def deciding_tokens(tokens: Integers, slots: Integers, classes: Integers, earlier: Sequence[int]) -> Integers:
+    """Return the slot, token and class of each token that only rows of the class have, shape (tokens, 3).
+
+    Args:
+        tokens: Training rows in sampling order, shape (n, slots).
+        slots: Slot of each class, shape (classes,).
+        classes: Token of each class, shape (classes,).
+        earlier: Slots to search; of these, those before the slot of a class.
+    """
+    out = []
+    for k, (place, token) in enumerate(zip(slots, classes, strict=True)):
+        held = tokens[:, place] == token
+        for slot in earlier:
+            if slot < place:
+                size = int(tokens[:, slot].max()) + 1
+                inside, outside = (np.bincount(tokens[rows, slot], minlength=size) for rows in (held, ~held))
+                out += [(slot, own, k) for own in np.flatnonzero((inside > 0) & (outside == 0))]
+    return np.array(out, np.int64).reshape(-1, 3)
