@@ -160,6 +160,9 @@ class MaskedSynthesizer(NetworkSynthesizer):
         if not self.active_:
             return
         self.cross_ = FeatureCross.select(tokens, self.layout_, information)
+        if self.cross_ is not None:
+            # What the cross explains is learned best next to it, not after columns that only have a low entropy.
+            self._order_slots(information, nearest_first=True)
         explained, self.plain_ = explained_entropy_share(information), False
         parts = split_fit(tokens, run, device)
         rows = parts.rows + len(parts.validation)
@@ -232,6 +235,12 @@ class MaskedSynthesizer(NetworkSynthesizer):
         """Sample the tokens that are -1, in place."""
         weights = self.tree_conditionals_.calibration_weights if options.plain(tokens < 0) else None
         return AutoregressiveSampler(self._chain(), self.order_, self._slot_sampler(options, weights)).draw(tokens)
+
+    def _candidates(self, rows: int, branches: int, options: RowOptions) -> Tensor:
+        # Weights of the fit are near enough: the selection itself meets the marginals of the training rows.
+        weights = self.tree_conditionals_.calibration_weights
+        slot_sampler = self._slot_sampler(replace(options, calibrate=options.calibrate and not weights), weights)
+        return AutoregressiveSampler(self._chain(), self.order_, slot_sampler).draw_branches(rows, branches)
 
     def _refine(self, tokens: Tensor, free: Tensor, options: RowOptions) -> Tensor:
         """Resample the columns with tree conditionals."""

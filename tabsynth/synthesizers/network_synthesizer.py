@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from tabsynth.common.arrays import Arrays, Floats, Tokens
 from tabsynth.synthesizers.options import FitOptions, SampleContext
 from tabsynth.synthesizers.sampling.discriminator_selection import (
+    MIN_CALIBRATED_ROWS,
     DiscriminatorSelection,
     fit_discriminator,
     sample_rows,
-    sample_unconditional_rows,
 )
 from tabsynth.synthesizers.sampling.slot_sampler import RowOptions, SlotSampler
 from tabsynth.synthesizers.token_synthesizer import TokenSynthesizer
@@ -54,10 +54,14 @@ class NetworkSynthesizer(TokenSynthesizer):
         """Choose order and parents; return the mutual information of the slots."""
         self.precision_ = precision_name(chosen_device(self.device))
         information = mutual_information(tokens, self.layout_)
-        small = len(tokens) < MAX_SMALL_ROWS
-        self.order_ = self._order_digits(chain_order(information, self.layout_.sizes, nearest_first=small))
-        self.parents_ = strongest_predecessors(information, self.order_, N_PARENTS)
+        self._order_slots(information, nearest_first=len(tokens) < MAX_SMALL_ROWS)
         return information
+
+    def _order_slots(self, information: npt.NDArray[np.float64], *, nearest_first: bool) -> None:
+        """Choose order and parents by the mutual information of the slots."""
+        order = chain_order(information, self.layout_.sizes, nearest_first=nearest_first)
+        self.order_ = self._order_digits(order)
+        self.parents_ = strongest_predecessors(information, self.order_, N_PARENTS)
 
     def card(self) -> dict[str, Any]:
         """Return the model card: facts about the model for users of the synthetic table."""
@@ -66,7 +70,7 @@ class NetworkSynthesizer(TokenSynthesizer):
     @torch.inference_mode()
     def _sample_tokens(self, fixed: Tokens, limits: list[Floats | None], draw: SampleContext) -> Tokens:
         choice = DiscriminatorSelection.by(self.trees_, self._allowed_tokens)
-        return sample_rows(self._fill, self._refine, choice, fixed, limits, draw, self._device())
+        return sample_rows(self._fill, self._candidates, self._refine, choice, fixed, limits, draw, self._device())
 
     def _train_network(
         self,
@@ -100,8 +104,16 @@ class NetworkSynthesizer(TokenSynthesizer):
     @torch.inference_mode()
     def _draw_candidates(self, count: int, seed: int, finished: bool) -> Tensor:
         """Return the candidate rows, shape (count, slots)."""
-        finish = self._refine if finished else None
-        return sample_unconditional_rows(self._fill, finish, count, len(self.active_), seed, self._device())
+        noise = torch.Generator(self._device()).manual_seed(seed)
+        options = RowOptions([None] * len(self.active_), noise, count >= MIN_CALIBRATED_ROWS, True)
+        if not finished:
+            return self._candidates(count, 1, options)
+        tokens = self._fill(torch.full((count, len(self.active_)), -1, device=self._device()), options)
+        return self._refine(tokens, torch.ones_like(tokens, dtype=torch.bool), options)
+
+    def _candidates(self, rows: int, branches: int, options: RowOptions) -> Tensor:
+        """Return rows for selection, shape (rows * branches, slots); branches of a row may have slots in common."""
+        return self._fill(torch.full((rows * branches, len(self.active_)), -1, device=self._device()), options)
 
     def _model_state(self) -> tuple[dict[str, Any], Arrays]:
         weights = self.net_.state_dict() if self.active_ else {}

@@ -1,8 +1,7 @@
 """Mutual information of slots, and the order in which an autoregressive model visits them.
 
 Slots of low entropy come early: few distinct prefixes make sampling fast, and slots of many tokens are sampled given
-    all others. Independent slots of few tokens come first: they may still matter jointly, as year, day and hour do for
-    the
+all others. Independent slots of few tokens come first: they may still matter jointly, as year, day and hour do for the
 weather, and the weather given the hour is easier to learn than the hour given the weather.
 """
 
@@ -63,7 +62,7 @@ def chain_order(
     """Return an order of the slots: independent slots of few tokens, then the others by ascending entropy.
 
     Rows with equal prefixes share one pass through the network, and slots of low entropy leave few prefixes. On small
-    tables a network learns dependences better between neighbours in the order.
+    tables, and on tables with a feature cross, a network learns dependences better between neighbours in the order.
 
     Args:
         information: Mutual information with entropies on the diagonal, shape (slots, slots).

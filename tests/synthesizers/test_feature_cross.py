@@ -31,6 +31,26 @@ def day_correlation(real: pd.DataFrame, drawn: pd.DataFrame) -> float:
     return float(np.corrcoef(means.to_numpy().T)[0, 1])
 
 
+def test_columns_follow_their_nearest_after_a_cross(weather: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heat and its classes are neighbours, although the columns that are independent of both have a lower entropy."""
+    rng = np.random.default_rng(1)
+    warm, calm = weather["heat"].rank(pct=True) * 8 // 1, rng.integers(0, 8, len(weather))
+    near = np.where(rng.random(len(weather)) < 0.1, rng.integers(0, 8, len(weather)), calm)
+    frame = weather.assign(warm=warm, calm=calm, near=near)
+    monkeypatch.setattr(MaskedSynthesizer, "_train", lambda *_: None)
+
+    def order() -> list[str]:
+        model = MaskedSynthesizer().fit(frame, seed=0, progress=False)
+        return [model.codec_.slots[model.active_[slot]].column for slot in model.order_]
+
+    crossed = order()
+    monkeypatch.setattr(FeatureCross, "select", lambda *_: None)
+    by_entropy = order()
+    assert abs(crossed.index("heat") - crossed.index("warm")) == 1
+    assert max(map(crossed.index, ("heat", "warm"))) < min(map(crossed.index, ("calm", "near")))
+    assert max(map(by_entropy.index, ("calm", "near"))) < min(map(by_entropy.index, ("heat", "warm")))
+
+
 @pytest.mark.slow
 def test_days_are_learned_in_fewer_passes(
     weather: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,9 @@ from tabsynth.training.networks.autoregressive import AutoregressiveModel
 N_CANDIDATES = 16
 """Candidates per row if several slots are restricted."""
 
+SHARED_SHARE = 2 / 3
+"""Share of the slots that branches of one row have in common."""
+
 
 @dataclass(frozen=True, eq=False)
 class AutoregressiveSampler:
@@ -37,13 +40,31 @@ class AutoregressiveSampler:
         limited = self.slot_sampler.limited(self.order)
         if len(limited) > 1:
             self._draw_limited(tokens, limited)
-        order = limited + [slot for slot in self.order if slot not in limited]
+        return self._draw_slots(tokens, limited + [slot for slot in self.order if slot not in limited])
+
+    def draw_branches(self, rows: int, branches: int) -> Tensor:
+        """Draw unconditional rows, of which ``branches`` in succession share their first slots.
+
+        Args:
+            rows: The rows before they branch.
+            branches: The rows that each becomes.
+
+        Returns:
+            The tokens, shape (rows * branches, slots).
+        """
+        tokens = torch.full((rows, len(self.order)), -1, device=self.chain.device)
+        at = round(SHARED_SHARE * len(self.order)) if branches > 1 else len(self.order)
+        self._draw_slots(tokens, self.order[:at])
+        return self._draw_slots(tokens.repeat_interleave(branches, 0), self.order[at:])
+
+    def _draw_slots(self, tokens: Tensor, slots: Sequence[int]) -> Tensor:
+        """Draw the tokens of slots that are -1, in place."""
 
         def sample(slot: int, rows: Tensor, logits: Tensor, prefixes: Tensor | None) -> Tensor:
             selected = tokens if len(rows) == len(tokens) else tokens[rows]
             return self.slot_sampler.sample(selected, slot, logits, prefixes=prefixes)
 
-        return self.chain.draw(tokens, order, sample)
+        return self.chain.draw(tokens, slots, sample)
 
     def _draw_limited(self, tokens: Tensor, slots: list[int]) -> None:
         """Sample several restricted slots jointly: candidates are weighted by the probability of meeting the limits.

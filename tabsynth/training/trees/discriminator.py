@@ -94,6 +94,14 @@ class TreeDiscriminator:
         return self.forest.read(tokens)[0].squeeze(1).double()
 
 
+def validation_rows(real: Tensor, drawn: Tensor) -> Tensor:
+    """Return the synthetic rows that ``TreeDiscriminator.fit`` held out for validation, shape (rows, slots).
+
+    Log-odds of the others are too extreme, because the trees were fitted to them.
+    """
+    return drawn[-len(real) % VALIDATION_EVERY :: VALIDATION_EVERY]
+
+
 def cross_validated_gain(
     layout: Layout, real: Tensor, drawn: Tensor, *, seed: int, weights: Floats | None = None
 ) -> float:

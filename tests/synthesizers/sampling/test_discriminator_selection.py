@@ -12,6 +12,7 @@ import torch
 from tabsynth.synthesizers.masked import MaskedSynthesizer
 from tabsynth.synthesizers.registry import create, load
 from tabsynth.synthesizers.sampling.discriminator_selection import (
+    BRANCHES,
     MAX_CANDIDATES,
     MIN_CANDIDATES,
     MIN_ROWS_FOR_TRIAL,
@@ -22,7 +23,7 @@ from tabsynth.synthesizers.sampling.discriminator_selection import (
 )
 from tabsynth.synthesizers.sampling.slot_sampler import RowOptions
 from tabsynth.training.networks.layout import Layout
-from tabsynth.training.trees.discriminator import TreeDiscriminator, cross_validated_gain
+from tabsynth.training.trees.discriminator import TreeDiscriminator, cross_validated_gain, validation_rows
 from tabsynth.training.trees.token_forest import features
 from tabsynth.training.validation_split import TrainValidation
 
@@ -115,6 +116,52 @@ def test_the_number_of_candidates_follows_the_weights() -> None:
     assert needed_candidates(torch.where(torch.arange(1000) < 100, 1.6094, 0.0)) == 4
 
 
+def test_a_few_rows_of_great_weight_need_no_more_candidates() -> None:
+    """Five rows in 1,000 that weigh 85 times the mean: no number of candidates uses this weight, each adds .005."""
+    log_odds = torch.where(torch.arange(1000) < 5, 5.0, 0.0)
+    assert needed_candidates(log_odds) == MIN_CANDIDATES
+
+
+def test_the_weights_are_those_of_rows_that_the_trees_were_not_fitted_to(layout: Layout) -> None:
+    """Of 25 real rows and 40 drawn ones, every tenth of all is held out: the drawn ones of numbers 5, 15, 25 and 35."""
+    held = validation_rows(torch.zeros(25, 1), torch.arange(40).unsqueeze(1))
+    assert held.flatten().tolist() == [5, 15, 25, 35]
+
+
+def test_branches_are_selected_by_their_common_weight(layout: Layout, critic: TreeDiscriminator) -> None:
+    """Rows of two candidates that share the first and the third token: no row twice, seldom both branches of one.
+
+    As many agree as among candidates that share nothing, to within four standard errors, and a share of 58 % is the
+    real one.
+    """
+    asked: list[tuple[int, int]] = []
+
+    def pool(rows: int, branches: int, options: RowOptions) -> torch.Tensor:
+        asked.append((rows, branches))
+        own = tokens(rows * branches, 0.2, 5)
+        first = tokens(rows, 0.0, 6).repeat_interleave(branches, 0)
+        alike = own[:, 0] == own[:, 1]
+        own[:, 0], own[:, 2] = first[:, 0], first[:, 2]
+        own[:, 1] = torch.where(alike, own[:, 0], (own[:, 0] + 1 + own[:, 1] % 5) % 6)
+        return own
+
+    options = RowOptions([None, None, None], torch.Generator().manual_seed(0), True, True)
+    choice = DiscriminatorSelection(layout, [np.ones(size, bool) for size in SIZES], critic.log_odds, 4)
+    drawn = choice.draw(4000, pool, options)
+    assert asked == [(8000, BRANCHES)]
+    assert 0.56 < float((drawn[:, 0] == drawn[:, 1]).double().mean()) < 0.61
+    rows = pool(8000, BRANCHES, options)
+    chosen = choice.of(rows, 4000, options, BRANCHES)
+    assert len(chosen.unique()) == 4000
+    assert len((chosen // BRANCHES).unique()) > 3990
+    # Candidates of independent draws, and two for each row, share nothing.
+    asked.clear()
+    DiscriminatorSelection(layout, choice.emit, critic.log_odds, 2).draw(4000, pool, options)
+    choice.draw(40, pool, options)
+    choice.draw(4000, pool, RowOptions([None, None, None], options.noise, True, False))
+    assert asked == [(8000, 1), (240, 1), (24_000, 1)]
+
+
 def test_few_candidates_select_as_well_in_large_stratified_samples(layout: Layout, critic: TreeDiscriminator) -> None:
     """Of 4,000 rows, as many agree if each is one of two or three candidates as if it is one of six."""
     pool = tokens(24_000, 0.2, 3)
@@ -178,6 +225,20 @@ def near(rows: int, seed: int = 0) -> pd.DataFrame:
 def short() -> MaskedSynthesizer:
     """A model that was fitted for too short a time."""
     return MaskedSynthesizer(epochs=1).fit(near(4000), seed=0, progress=False)
+
+
+def test_branches_share_their_first_slots(short: MaskedSynthesizer) -> None:
+    """Two of three slots are shared, the last is drawn for each branch; all marginals are the calibrated ones."""
+    options = RowOptions([None] * 3, torch.Generator().manual_seed(0), True, True)
+    with torch.inference_mode():
+        rows = short._candidates(4000, 2, options)
+    first, second = rows[::2], rows[1::2]
+    *shared, last = short.order_
+    assert torch.equal(first[:, shared], second[:, shared])
+    assert float((first[:, last] == second[:, last]).double().mean()) < 0.2
+    for slot, counts in enumerate(short.layout_.counts):
+        found = np.bincount(rows[:, slot], minlength=len(counts)) / len(rows)
+        assert np.abs(np.cumsum(found - counts / counts.sum())).max() < 0.03
 
 
 def test_a_fit_that_misses_something_gets_a_critic(short: MaskedSynthesizer, tmp_path: Path) -> None:
