@@ -17,6 +17,7 @@ import numpy as np
 from tabsynth.common.arrays import Integers
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 from tabsynth.synthesizers.marginal.budget_allocation import (
+    MIN_BINS,
     independent,
     independent_shares,
     level_shares,
@@ -80,7 +81,7 @@ class PlannedNoise:
     @cached_property
     def sizes(self) -> dict[str, int]:
         """Tokens of each column: its values, or bins of about equal numbers of rows."""
-        bins = n_bins(self.units, self.rho)
+        bins = max(n_bins(self.units, self.rho), MIN_BINS)
         return {
             name: min(len(grid.low), bins) + grid.nullable if grid.line else grid.size
             for name, grid in self.grids.items()
@@ -136,11 +137,11 @@ class PlannedNoise:
         at = None if target is None else names.index(target)
         every = tuple(combinations(range(len(names)), 2))
         within = () if at is None else tuple(pair for pair in every if at not in pair)
-        coarse, medium, fine = (self._groups(most) for most in (*self.groups, max(self.sizes.values())))
+        coarse, medium, fine = (self._groups(most) for most in (*self.groups, self._n_fine_groups))
         levels = {"coarse pairs": MeasurementPlan(coarse, every), "medium pairs": MeasurementPlan(medium, every)}
         if at is not None and within:
             levels["triples"] = MeasurementPlan(coarse, (), within, at)
-        shares = level_shares(levels, 1 - self.share)
+        shares = level_shares(levels, 1 - self.share, self.units, self.rho)
         rough, medium_noise = (self._variances(levels[name], shares[name]) for name in ("coarse pairs", "medium pairs"))
         precision = {pair: 1 / variance for pair, variance in zip(every, rough, strict=True)}
         if at is not None and within:
@@ -167,6 +168,12 @@ class PlannedNoise:
                 cases.append(few / (known + cells / small * precision[a, b]) + (free - few) / known)
             out[names[a], names[b]] = (1 - strongest) * cases[0] + strongest * cases[1]
         return out
+
+    @property
+    def _n_fine_groups(self) -> int:
+        """Maximum groups of a column in the finest counts of pairs."""
+        bins = n_bins(self.units, self.rho)
+        return bins if bins < MIN_BINS else max(self.sizes.values())
 
     def _groups(self, most: int) -> tuple[Integers, ...]:
         """Return the group of each token of each column, with at most this many groups besides missing values."""

@@ -1,7 +1,7 @@
 """Allocation of the privacy budget and size of the mixture, from public facts and the noisy number of rows.
 
-Both follow from the *signal*, the number of rows times the square root of the budget (rho): the signal-to-noise ratio
-of the number of rows if the whole budget were spent on that count.
+Both follow from the *signal*, rows times the square root of the budget (rho): the signal-to-noise ratio of the number
+of rows if the whole budget were spent on it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ DEFAULT_EXPECTED_ROWS = 10_000
 LEVELS = {"coarse pairs": 0.06, "medium pairs": 0.24, "triples": 0.15, "fine": 0.55}
 """Shares of the budget of joint counts: all pairs on coarse and on medium groups, triples with the target on coarse
 groups, and the strongest pairs on all tokens. Without a target, the share of the triples goes to the others."""
+
+NOISY_LEVELS = {"coarse pairs": 0.35, "medium pairs": 0.2, "triples": 0.1, "fine": 0.35}
+"""The same at low signals."""
 
 N_TOTAL_CELLS = 3.0
 """Weight of the number of rows in the budget; a column has the square root of its number of cells."""
@@ -82,11 +85,11 @@ CONTINUOUS_SHARE = 0.75
 MAX_PRODUCTS_SIGNAL = 0.2
 """Above this signal, for a table of 15 columns, counts of the pairs of such a table are better than products."""
 
-N_SHORT_TABLE_BINS = 16
-"""Approximate number of tokens of a numeric column in short tables, whose pairs are not counted."""
+MIN_BINS = 16
+"""Minimum approximate number of tokens of a numeric column; finest counts of pairs on fewer bins group the tokens."""
 
 LOW_SIGNAL = 0.3
-"""Below this signal columns have fewer groups."""
+"""Below this signal columns have fewer groups, and their coarse counts a larger share."""
 
 MIN_COMPONENTS = 64
 """Minimum components of a mixture whose size follows from the rows and the budget."""
@@ -197,15 +200,14 @@ def _continuous(grids: Mapping[str, Grid]) -> list[str]:
 
 
 def _n_weighted(grid: Grid) -> int:
-    """Return a column's number of cells, or of blocks for a wide numeric column."""
     return int(grid.blocks[-1]) + 1 if grid.blocks[-1] > 1 else grid.size
 
 
-def level_shares(names: Iterable[str], share: float) -> dict[str, float]:
+def level_shares(names: Iterable[str], share: float, rows: float, rho: float) -> dict[str, float]:
     """Split the share of joint counts between the finest level and the named others."""
-    names = list(names)
-    each = share / (LEVELS["fine"] + sum(LEVELS[name] for name in names))
-    return {name: each * LEVELS[name] for name in (*names, "fine")}
+    levels = LEVELS if signal_to_noise(rows, rho) >= LOW_SIGNAL else NOISY_LEVELS
+    own = {name: levels[name] for name in (*names, "fine")}
+    return {name: share * part / sum(own.values()) for name, part in own.items()}
 
 
 def n_groups(rows: float, rho: float) -> tuple[int, int]:
@@ -275,22 +277,22 @@ def prefers_products(
 
 
 def product_threshold(products: int) -> float:
-    """Return the standard deviations that the noise of none of this many products exceeds, with high probability.
-
-    This is the universal threshold (Donoho and Johnstone 1994).
-    """
+    """Return the sigmas that no noise of this many products exceeds, probably (Donoho and Johnstone 1994)."""
     return float(np.sqrt(2 * np.log(max(products, 4))))
 
 
 def n_bins(rows: float, rho: float) -> int:
-    """Return the approximate number of tokens of a numeric column."""
+    """Return the approximate number of bins of a numeric column in the finest counts of pairs."""
     # More bins add noise if noise dominates the error, and reduce binning error otherwise.
     return int(np.clip(round(24 * signal_to_noise(rows, rho) ** 0.45), 6, 64))
 
 
 def one_way_share(expected_rows: float, rho: float) -> float:
     """Return the share of the budget for the fine counts of single columns."""
-    return float(np.clip(0.15 * signal_to_noise(expected_rows, rho) ** -0.3, 0.1, 0.33))
+    signal = signal_to_noise(expected_rows, rho)
+    share = float(np.clip(0.15 * signal**-0.3, 0.1, 0.33))
+    # Columns that are counted twice pay for both counts; below that signal second counts have shares of their own.
+    return share if signal < MIN_SIGNAL_COUNTED_TWICE else max(share, min(0.085 * signal**-0.8, 0.5))
 
 
 def signal_to_noise(rows: float, rho: float) -> float:

@@ -13,7 +13,14 @@ from itertools import combinations
 import numpy as np
 
 from tabsynth.common.arrays import Floats
-from tabsynth.synthesizers.marginal.budget_allocation import MixtureConfig, level_shares, n_bins, n_groups, n_trees
+from tabsynth.synthesizers.marginal.budget_allocation import (
+    MIN_BINS,
+    MixtureConfig,
+    level_shares,
+    n_bins,
+    n_groups,
+    n_trees,
+)
 from tabsynth.synthesizers.marginal.count_source import ExactCounts, MeasuredRows
 from tabsynth.synthesizers.marginal.mixture_fit import fit_mixture
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
@@ -118,7 +125,7 @@ def measure_levels(
         "triples": MeasurementPlan(coarse, (), _without(target, every), target),
     }
     plans = {name: plan for name, plan in plans.items() if plan.pairs or plan.triples}
-    shares = level_shares(plans, share)
+    shares = level_shares(plans, share, rows, source.rho)
     known = public.known_levels([len(marginal) for marginal in marginals], measured.relative_sigma(KNOWN_SHARE) ** 2)
     levels = [public.with_zeros(measure(plan, measured, shares[name])) for name, plan in plans.items()]
     trees, chosen, fine_share = n_trees(rows, source.rho), every, shares["fine"]
@@ -137,8 +144,9 @@ def measure_levels(
                 plan = MeasurementPlan(coarse, (), firsts, third)
                 levels.append(public.with_zeros(measure(plan, measured, triple_share)))
                 fine_share -= triple_share
-    # If a column has more tokens than the rows can distinguish, its families represent them.
-    detailed = tuple(families[i] if public.families.get(i) else tokens for i, tokens in enumerate(fine))
+    # If a column has more tokens than the rows can distinguish, groups or families represent them.
+    is_noisy = n_bins(rows, source.rho) < MIN_BINS
+    detailed = tuple(families[i] if is_noisy or public.families.get(i) else tokens for i, tokens in enumerate(fine))
     last = measure(MeasurementPlan(detailed, chosen), measured, fine_share)
     return [*levels, public.with_zeros(last), *known]
 

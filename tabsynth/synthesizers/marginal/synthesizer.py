@@ -27,7 +27,7 @@ from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.imputation import impute_rows, slotwise_predictor
 from tabsynth.synthesizers.marginal.budget_allocation import (
     DEFAULT_EXPECTED_ROWS,
-    N_SHORT_TABLE_BINS,
+    MIN_BINS,
     n_bins,
     one_way_share,
     products_share,
@@ -145,7 +145,7 @@ class MarginalSynthesizer(TokenSynthesizer):
         self.rows_ = max(round(single.rows), 1)
         units = single.rows / unit
         is_short = single.independent or single.spent == 1
-        bins = N_SHORT_TABLE_BINS if is_short else n_bins(units, source.rho)
+        bins = MIN_BINS if is_short else max(n_bins(units, source.rho), MIN_BINS if mixture else 0)
         self.codec_ = public_codec(schema, grids, self._public.counts, self._public.pooling_sigma, bins, public.cuts)
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
         if is_short:
