@@ -65,7 +65,7 @@ def measure_column(
             units_per_day=UNIT_NANOSECONDS["D"] / UNIT_NANOSECONDS[column.resolution or "s"]
             if isinstance(column, Datetime)
             else None,
-            clock=_clock_of(column, values),
+            clock=local_clock_of(column, values),
         )
         # With fewer than min_group persons no number may be released.
         return numeric or _all_missing_coder(values)
@@ -78,7 +78,7 @@ def measure_column(
     return substitute(coder, members, column)
 
 
-def _clock_of(column: Column, values: pd.Series) -> LocalClock | None:
+def local_clock_of(column: Column, values: pd.Series) -> LocalClock | None:
     """Return the local time of a datetime column with a time zone; None for days, which are local already."""
     if not isinstance(column, Datetime) or column.resolution == "D":
         return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tabsynth.codec.codec import Codec
+from tabsynth.codec.column_values import local_clock_of
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import Progress
 from tabsynth.data.table import Table
@@ -23,8 +24,10 @@ from tabsynth.synthesizers.relational.histories.running_slots import RunningSlot
 from tabsynth.synthesizers.relational.histories.sampling import Drawn, draw_histories
 from tabsynth.synthesizers.relational.histories.training import train_history
 from tabsynth.synthesizers.relational.histories.training_rows import ChildRows, Siblings, prepare
+from tabsynth.synthesizers.relational.occurrences.calendar_days import DAY_SECONDS
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import earlier_rows
 from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_numbers, repeat_rate
+from tabsynth.synthesizers.relational.occurrences.times_of_day import TimesOfDay
 from tabsynth.synthesizers.relational.orphans import Orphans
 from tabsynth.synthesizers.relational.plan import add_orphans, read_class_totals, read_ends, read_plan
 from tabsynth.synthesizers.relational.tables import TrainingTable, history_bounds, with_orphan_bounds
@@ -132,6 +135,16 @@ def fit_history(
     ends = read_ends(above.learned, name, history.totals.totals, part.orphans)
     planned = _planned(above.learned, plan[0][:parents], part)
     calibrate(history, siblings, features.tokens, bounds, plan, planned, ends, seed)
+    if timeline is not None and part.times is not None and timeline.axis.seconds:
+        known, rng = (history, features.tokens, bounds, plan, planned), np.random.default_rng(seed)
+        history.day_times = TimesOfDay.fit(
+            part.times,
+            part.roots,
+            lambda: draw_histories(*known, rng, ends).times,
+            day=DAY_SECONDS / timeline.axis.seconds,
+            clock=local_clock_of(timeline.axis.column, part.frame[timeline.axis.column.name]),
+            min_group=min_group,
+        )
     return history
 
 
@@ -186,6 +199,8 @@ def sample_history(
     planned = read_class_totals(parent, plan[0], classes.columns, classes.nesting, len(alone))
     plan = add_orphans(plan, alone)
     drawn = draw_histories(restrict(history, given), features.tokens, bounds, plan, planned, rng, ends)
+    if history.day_times is not None:
+        drawn = replace(drawn, times=history.day_times.restore(drawn.times, drawn.parents, bounds, rng))
     slots = history.codec.slots
     only = [int(np.argmax(history.codec.coders[slot.column].counts)) if slot.digit is None else 0 for slot in slots]
     tokens = np.tile(np.array(only, np.int32), (len(drawn.parents), 1))

@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 
 from tabsynth.codec.codec import Codec
-from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Arrays, Floats, Integers
 from tabsynth.data.table import Table
 from tabsynth.relations.categories.token_rules import TokenRule, rules_from_state, rules_state
@@ -28,6 +27,7 @@ from tabsynth.synthesizers.relational.histories.network import HistoryNetwork, c
 from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER, RunningSlots
 from tabsynth.synthesizers.relational.occurrences.calendar_days import CalendarGaps
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber, distance_classes
+from tabsynth.synthesizers.relational.occurrences.times_of_day import TimesOfDay
 
 GAP = "_gap"
 PERSON = "_person"
@@ -59,6 +59,7 @@ class History:
         after_bias: Correction of the bins of the running total that a slot decides, by slot.
         functions: Functional dependencies and excluded pairs between slots, in sampling order.
         calendar: Gaps of whole days; None if the days that they reach do not matter.
+        day_times: Times of day; None if sampled times are used as they are.
     """
 
     codec: Codec
@@ -80,6 +81,7 @@ class History:
     after_bias: dict[int, npt.NDArray[np.float32]]
     functions: tuple[TokenRule, ...] = ()
     calendar: CalendarGaps | None = None
+    day_times: TimesOfDay | None = None
 
     @classmethod
     def untrained(
@@ -167,6 +169,7 @@ class History:
         running, edges = self.running.state()
         totals, held = self.totals.state()
         functions, tables = rules_state(self.functions)
+        day_times, hours = ({}, {}) if self.day_times is None else self.day_times.state()
         weights = {f"net.{name}": w.numpy() for name, w in self.network.state_dict().items()}
         return (
             {
@@ -181,11 +184,13 @@ class History:
                 "width": self.network.width,
                 "memory": self.network.keep.out_features // N_MEANS,
                 "functions": functions,
+                "day_times": day_times,
             },
             {
                 **arrays,
                 **held,
                 **{f"running.{name}": a for name, a in edges.items()},
+                **{f"day_times.{name}": a for name, a in hours.items()},
                 **{f"allowed.{i}": a for i, a in enumerate(self.allowed)},
                 "longest": self.longest,
                 **({} if self.calendar is None else {"recurring": self.calendar.recurring}),
@@ -236,6 +241,8 @@ class History:
         )
         history.network.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in weights.items()})
         history.network.eval()
+        if config.get("day_times"):
+            history.day_times = TimesOfDay.from_state(config["day_times"], under("day_times."))
         for name, correction in history._corrections().items():
             if arrays[name].shape != correction.shape:
                 raise ValueError(f"the corrections {name} do not fit the vocabulary")
@@ -258,13 +265,6 @@ def category_slots(codec: Codec, order: list[int]) -> list[int]:
     """Return the positions, in sampling order, of categories that are encoded in one slot."""
     slots = codec.slots
     return [at for at, i in enumerate(order) if slots[i].digit is None and slots[i].column not in codec.numeric_coders]
-
-
-def free_numbers(codec: Codec, order: list[int], computed: Collection[int]) -> dict[int, QuantileCoder]:
-    """Return the coders of numbers encoded in one slot, by position in sampling order, without computed slots."""
-    coders, slots = codec.numeric_coders, codec.slots
-    own = {at: slots[i] for at, i in enumerate(order) if slots[i].digit is None and at not in computed}
-    return {at: coders[one.column] for at, one in own.items() if one.column in coders and one.column != GAP}
 
 
 def vocabulary(

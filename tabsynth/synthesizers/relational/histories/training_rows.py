@@ -30,7 +30,6 @@ from tabsynth.synthesizers.relational.histories.history import (
     GAP,
     MAX_TOKENS,
     category_slots,
-    free_numbers,
     vocabulary,
 )
 from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
@@ -41,7 +40,11 @@ from tabsynth.synthesizers.relational.occurrences.calendar_days import (
     recurring_classes,
 )
 from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals, PlannedClasses, deciding_tokens
-from tabsynth.synthesizers.relational.occurrences.earlier_numbers import EarlierNumber, choose_earlier_numbers
+from tabsynth.synthesizers.relational.occurrences.earlier_numbers import (
+    EarlierNumber,
+    choose_earlier_numbers,
+    free_numbers,
+)
 from tabsynth.synthesizers.relational.occurrences.precedents import choose_class_slot, precedents_of
 from tabsynth.synthesizers.relational.timeline import Timeline
 from tabsynth.training.networks.layout import Layout
@@ -191,7 +194,7 @@ def prepare(
         left_class(clock),
         longest,
         choose_earlier_numbers(
-            drawn, free_numbers(codec, order, slots.places), category_slots(codec, order), class_slot, starts
+            drawn, free_numbers(codec, order, slots.places, GAP), category_slots(codec, order), class_slot, starts
         ),
         slots.after_bins(drawn, _where_known(slots, before, first, begun)),
         calendar,

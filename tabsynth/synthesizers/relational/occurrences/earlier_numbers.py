@@ -5,13 +5,14 @@ The change is similar for small and large numbers. The network therefore has log
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
+from tabsynth.codec.codec import Codec
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Integers
 from tabsynth.synthesizers.relational.occurrences.precedents import rows_before
@@ -89,6 +90,20 @@ def choose_earlier_numbers(
         if gains[by_class] >= MIN_GAIN:
             out.append(EarlierNumber(slot, by_class, classes))
     return tuple(out)
+
+
+def free_numbers(codec: Codec, order: Sequence[int], computed: Collection[int], gap: str) -> dict[int, QuantileCoder]:
+    """Return the coders of numbers encoded in one slot, by position in sampling order, without computed ones and gaps.
+
+    Args:
+        codec: Vocabulary of the rows.
+        order: The slots in sampling order.
+        computed: Positions of computed slots.
+        gap: Column of the gaps.
+    """
+    coders, slots = codec.numeric_coders, codec.slots
+    own = {at: slots[i] for at, i in enumerate(order) if slots[i].digit is None and at not in computed}
+    return {at: coders[one.column] for at, one in own.items() if one.column in coders and one.column != gap}
 
 
 def earlier_rows(one: EarlierNumber, tokens: Integers, class_slot: int | None, starts: Integers) -> Integers:
