@@ -17,13 +17,13 @@ import numpy as np
 from tabsynth.common.arrays import Integers
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
 from tabsynth.synthesizers.marginal.budget_allocation import (
-    MIN_BINS,
     independent,
     independent_shares,
     level_shares,
     measurement_shares,
     n_bins,
     n_groups,
+    n_tokens,
     n_trees,
     one_way_share,
     plan_one_ways,
@@ -81,7 +81,7 @@ class PlannedNoise:
     @cached_property
     def sizes(self) -> dict[str, int]:
         """Tokens of each column: its values, or bins of about equal numbers of rows."""
-        bins = max(n_bins(self.units, self.rho), MIN_BINS)
+        bins = n_tokens(self.units, self.rho)
         return {
             name: min(len(grid.low), bins) + grid.nullable if grid.line else grid.size
             for name, grid in self.grids.items()
@@ -173,7 +173,7 @@ class PlannedNoise:
     def _n_fine_groups(self) -> int:
         """Maximum groups of a column in the finest counts of pairs."""
         bins = n_bins(self.units, self.rho)
-        return bins if bins < MIN_BINS else max(self.sizes.values())
+        return bins if bins < n_tokens(self.units, self.rho) else max(self.sizes.values())
 
     def _groups(self, most: int) -> tuple[Integers, ...]:
         """Return the group of each token of each column, with at most this many groups besides missing values."""

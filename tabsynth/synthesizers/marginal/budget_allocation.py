@@ -1,7 +1,7 @@
 """Allocation of the privacy budget and size of the mixture, from public facts and the noisy number of rows.
 
 Both follow from the *signal*, rows times the square root of the budget (rho): the signal-to-noise ratio of the number
-of rows if the whole budget were spent on it.
+of rows if the whole budget were spent on that count.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tabsynth.synthesizers.marginal.bins.public_bins import Grid
+from tabsynth.synthesizers.marginal.sign_products.products import product_threshold
 
 REFERENCE_SIGNAL = 5000.0
 """Signal of about 32,000 rows at epsilon 1 and delta 1e-6, the reference of the factors below."""
@@ -27,7 +28,7 @@ LEVELS = {"coarse pairs": 0.06, "medium pairs": 0.24, "triples": 0.15, "fine": 0
 groups, and the strongest pairs on all tokens. Without a target, the share of the triples goes to the others."""
 
 NOISY_LEVELS = {"coarse pairs": 0.35, "medium pairs": 0.2, "triples": 0.1, "fine": 0.35}
-"""The same at low signals."""
+"""The same at low signals; at still lower ones, tables of few columns need the fine counts."""
 
 N_TOTAL_CELLS = 3.0
 """Weight of the number of rows in the budget; a column has the square root of its number of cells."""
@@ -39,9 +40,8 @@ MIN_SIGNAL_COUNTED_TWICE = 0.1
 """Below this signal the first count is too noisy to choose bins and tails."""
 
 MEASUREMENTS_SHARE = 0.25
-"""Share of the budget for a second count of numbers with decimals if the first one is too noisy to choose bins and
-tails, multiplied by their share of the columns. Its counts are smoothed, as in short tables, which is wrong for columns
-with point masses, such as most whole numbers and amounts that are often zero."""
+"""Share of the budget for a second count of numbers with decimals below that signal, multiplied by their share of the
+columns. Its counts are smoothed, which is wrong for columns with point masses, such as amounts that are often zero."""
 
 POINT_MASS_SIGMAS = 4.0
 """Rows at a single number, in standard deviations of noise, that are more than noise among some hundred numbers."""
@@ -86,7 +86,7 @@ MAX_PRODUCTS_SIGNAL = 0.2
 """Above this signal, for a table of 15 columns, counts of the pairs of such a table are better than products."""
 
 MIN_BINS = 16
-"""Minimum approximate number of tokens of a numeric column; finest counts of pairs on fewer bins group the tokens."""
+"""Approximate number of tokens of a numeric column if pairs are not counted, or on fewer bins."""
 
 LOW_SIGNAL = 0.3
 """Below this signal columns have fewer groups, and their coarse counts a larger share."""
@@ -200,14 +200,15 @@ def _continuous(grids: Mapping[str, Grid]) -> list[str]:
 
 
 def _n_weighted(grid: Grid) -> int:
+    """Return a column's number of cells, or of blocks for a wide numeric column."""
     return int(grid.blocks[-1]) + 1 if grid.blocks[-1] > 1 else grid.size
 
 
 def level_shares(names: Iterable[str], share: float, rows: float, rho: float) -> dict[str, float]:
     """Split the share of joint counts between the finest level and the named others."""
-    levels = LEVELS if signal_to_noise(rows, rho) >= LOW_SIGNAL else NOISY_LEVELS
-    own = {name: levels[name] for name in (*names, "fine")}
-    return {name: share * part / sum(own.values()) for name, part in own.items()}
+    levels = NOISY_LEVELS if MIN_SIGNAL_COUNTED_TWICE <= signal_to_noise(rows, rho) < LOW_SIGNAL else LEVELS
+    parts = {name: levels[name] for name in (*names, "fine")}
+    return {name: share * part / sum(parts.values()) for name, part in parts.items()}
 
 
 def n_groups(rows: float, rho: float) -> tuple[int, int]:
@@ -276,15 +277,14 @@ def prefers_products(
     )
 
 
-def product_threshold(products: int) -> float:
-    """Return the sigmas that no noise of this many products exceeds, probably (Donoho and Johnstone 1994)."""
-    return float(np.sqrt(2 * np.log(max(products, 4))))
-
-
 def n_bins(rows: float, rho: float) -> int:
     """Return the approximate number of bins of a numeric column in the finest counts of pairs."""
-    # More bins add noise if noise dominates the error, and reduce binning error otherwise.
     return int(np.clip(round(24 * signal_to_noise(rows, rho) ** 0.45), 6, 64))
+
+
+def n_tokens(rows: float, rho: float) -> int:
+    """Return the approximate number of tokens of a numeric column: at least its bins in the finest counts of pairs."""
+    return max(n_bins(rows, rho), MIN_BINS if signal_to_noise(rows, rho) >= MIN_SIGNAL_COUNTED_TWICE else 0)
 
 
 def one_way_share(expected_rows: float, rho: float) -> float:

@@ -14,11 +14,11 @@ import numpy as np
 
 from tabsynth.common.arrays import Floats
 from tabsynth.synthesizers.marginal.budget_allocation import (
-    MIN_BINS,
     MixtureConfig,
     level_shares,
     n_bins,
     n_groups,
+    n_tokens,
     n_trees,
 )
 from tabsynth.synthesizers.marginal.count_source import ExactCounts, MeasuredRows
@@ -26,6 +26,7 @@ from tabsynth.synthesizers.marginal.mixture_fit import fit_mixture
 from tabsynth.synthesizers.marginal.product_mixture import Mixture
 from tabsynth.synthesizers.marginal.public_facts.known_levels import KNOWN_SHARE, PublicFacts
 from tabsynth.synthesizers.marginal.sign_products.triples import (
+    MAX_TRIPLES_SHARE,
     SEARCH_SHARE,
     TRIPLE_SHARE,
     affordable,
@@ -139,13 +140,14 @@ def measure_levels(
         if search:
             fine_share -= SEARCH_SHARE
             selected = select_triples(marginals, n_ordered, mixture, measured, target)
+            each = min(TRIPLE_SHARE, MAX_TRIPLES_SHARE * fine_share / max(len(selected), 1))
             for third, firsts in by_last_column(selected).items():
-                triple_share = TRIPLE_SHARE * len(firsts)
+                triple_share = each * len(firsts)
                 plan = MeasurementPlan(coarse, (), firsts, third)
                 levels.append(public.with_zeros(measure(plan, measured, triple_share)))
                 fine_share -= triple_share
     # If a column has more tokens than the rows can distinguish, groups or families represent them.
-    is_noisy = n_bins(rows, source.rho) < MIN_BINS
+    is_noisy = n_bins(rows, source.rho) < n_tokens(rows, source.rho)
     detailed = tuple(families[i] if is_noisy or public.families.get(i) else tokens for i, tokens in enumerate(fine))
     last = measure(MeasurementPlan(detailed, chosen), measured, fine_share)
     return [*levels, public.with_zeros(last), *known]

@@ -29,6 +29,7 @@ from tabsynth.synthesizers.marginal.budget_allocation import (
     DEFAULT_EXPECTED_ROWS,
     MIN_BINS,
     n_bins,
+    n_tokens,
     one_way_share,
     products_share,
 )
@@ -145,7 +146,7 @@ class MarginalSynthesizer(TokenSynthesizer):
         self.rows_ = max(round(single.rows), 1)
         units = single.rows / unit
         is_short = single.independent or single.spent == 1
-        bins = MIN_BINS if is_short else max(n_bins(units, source.rho), MIN_BINS if mixture else 0)
+        bins = MIN_BINS if is_short else (n_tokens if mixture else n_bins)(units, source.rho)
         self.codec_ = public_codec(schema, grids, self._public.counts, self._public.pooling_sigma, bins, public.cuts)
         self._prepare([slot_counts(self.codec_, position) for position in range(len(self.codec_.slots))], [])
         if is_short:

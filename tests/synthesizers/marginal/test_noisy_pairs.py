@@ -57,11 +57,26 @@ def test_the_finest_counts_of_noisy_pairs_are_of_groups() -> None:
     assert 0.2999 < source.ledger.epsilon() <= 0.3
 
 
-@pytest.mark.parametrize(("epsilon", "coarse"), [(0.3, 0.35), (1.0, 0.06)])
-def test_coarse_counts_get_more_where_noise_is_high(epsilon: float, coarse: float) -> None:
-    shares = level_shares(["coarse pairs", "medium pairs", "triples"], 1.0, 12_000, gaussian_rho(epsilon, 1e-6))
+@pytest.mark.parametrize(("epsilon", "rows", "coarse"), [(0.3, 12_000, 0.35), (1.0, 12_000, 0.06), (0.3, 1000, 0.06)])
+def test_coarse_counts_get_more_where_noise_is_high(epsilon: float, rows: int, coarse: float) -> None:
+    """Not in tables of a thousand rows, whose pairs are counted only if there are few columns."""
+    shares = level_shares(["coarse pairs", "medium pairs", "triples"], 1.0, rows, gaussian_rho(epsilon, 1e-6))
     assert shares["coarse pairs"] == pytest.approx(coarse)
     assert sum(shares.values()) == pytest.approx(1.0)
+
+
+def test_many_triples_leave_budget_for_the_finest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triples that chance selects: eight of them at their full share would exceed what the columns leave."""
+    monkeypatch.setattr("tabsynth.synthesizers.marginal.sign_products.triples.MIN_SIGMAS", 0.0)
+    monkeypatch.setattr("tabsynth.synthesizers.marginal.sign_products.triples.MIN_DEVIATION", 0.0)
+    monkeypatch.setattr("tabsynth.synthesizers.marginal.sign_products.triples.MAX_PRODUCT_NOISE", 1e9)
+    rng = np.random.default_rng(0)
+    same = rng.integers(0, 2, (8000, 1)) ^ (rng.random((8000, 6)) < 0.2)
+    frame = pd.DataFrame(same.astype(bool), columns=[*"abcdef"])
+    schema = Schema.from_dict({"columns": {name: {"kind": "boolean"} for name in frame}})
+    model = MarginalSynthesizer(components=8).fit(frame, schema=schema, privacy=Privacy(0.4, 1e-6, insecure_seed=0))
+    assert any("triples of columns" in entry.purpose for entry in model.ledger_.entries)
+    assert 0.3999 < model.ledger_.epsilon() <= 0.4
 
 
 def test_single_columns_get_up_to_half_the_budget() -> None:

@@ -11,10 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
-from tabsynth.synthesizers.marginal.budget_allocation import product_threshold
 from tabsynth.synthesizers.marginal.count_source import MeasuredRows
 from tabsynth.synthesizers.marginal.sign_products.normal_copula import copula_table, correlation_of_product
-from tabsynth.synthesizers.marginal.sign_products.products import Signs, balanced_signs, measure_products
+from tabsynth.synthesizers.marginal.sign_products.products import (
+    Signs,
+    balanced_signs,
+    measure_products,
+    product_threshold,
+)
 from tabsynth.synthesizers.marginal.two_way_marginals import MeasurementPlan, Measurements, Pair, group_tokens
 
 N_GROUPS = 16

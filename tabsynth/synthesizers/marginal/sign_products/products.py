@@ -82,3 +82,11 @@ def _product_reader(signs: Reader, columns: tuple[int, ...]) -> Reader:
         return np.array([product.sum(dtype=np.int64)])
 
     return read
+
+
+def product_threshold(products: int) -> float:
+    """Return the standard deviations that the noise of none of this many products exceeds, with high probability.
+
+    This is the universal threshold (Donoho and Johnstone 1994).
+    """
+    return float(np.sqrt(2 * np.log(max(products, 4))))

@@ -38,6 +38,9 @@ MAX_TRIPLES = 8
 TRIPLE_SHARE = 0.03
 """Share of the budget for the counts of each selected triple."""
 
+MAX_TRIPLES_SHARE = 2 / 3
+"""Maximum share of the remaining budget for the counts of all selected triples."""
+
 
 def affordable(columns: int, measured: MeasuredRows) -> bool:
     """Return whether the products of all triples of this many columns would be precise enough for a selection."""
