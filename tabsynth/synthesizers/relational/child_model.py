@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tabsynth.codec.codec import Codec
-from tabsynth.codec.column_values import local_clock_of
+from tabsynth.codec.codec import Codec, default_tokens
+from tabsynth.codec.column_values import local_clock_of, measure_column, numeric_values
+from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Floats, Integers
 from tabsynth.common.progress import Progress
 from tabsynth.data.table import Table
@@ -29,7 +30,13 @@ from tabsynth.synthesizers.relational.occurrences.earlier_numbers import earlier
 from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_numbers, repeat_rate
 from tabsynth.synthesizers.relational.occurrences.times_of_day import TimesOfDay
 from tabsynth.synthesizers.relational.orphans import Orphans
-from tabsynth.synthesizers.relational.plan import add_orphans, read_class_totals, read_ends, read_plan
+from tabsynth.synthesizers.relational.plan import (
+    add_orphans,
+    plan_columns,
+    read_class_totals,
+    read_ends,
+    read_plan,
+)
 from tabsynth.synthesizers.relational.tables import TrainingTable, history_bounds, with_orphan_bounds
 from tabsynth.synthesizers.relational.timeline import Timeline
 
@@ -130,22 +137,36 @@ def fit_history(
         train_history(network, siblings, epochs=epochs, seed=seed, name=name, progress=progress, callbacks=callbacks)
     network.eval()
     parents = len(above.learned)
-    plan = read_plan(above.learned, name, part.timeline, (bounds[0][:parents], bounds[1][:parents]))
+    history_ends = bounds[0][:parents], bounds[1][:parents]
+    plan = read_plan(above.learned, name, part.timeline, history_ends)
     plan = add_orphans(plan, np.zeros(part.orphans) if part.times is None else part.times[part.linked :])
     ends = read_ends(above.learned, name, history.totals.totals, part.orphans)
     planned = _planned(above.learned, plan[0][:parents], part)
     calibrate(history, siblings, features.tokens, bounds, plan, planned, ends, seed)
     if timeline is not None and part.times is not None and timeline.axis.seconds:
-        known, rng = (history, features.tokens, bounds, plan, planned), np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
+        drawn_plan = read_plan(_as_sampled(above, name, min_group, rng), name, timeline, history_ends)
+        drawn_plan = add_orphans(drawn_plan, part.times[part.linked :])
         history.day_times = TimesOfDay.fit(
             part.times,
             part.roots,
-            lambda: draw_histories(*known, rng, ends).times,
+            lambda: draw_histories(history, features.tokens, bounds, drawn_plan, planned, rng, ends).times,
             day=DAY_SECONDS / timeline.axis.seconds,
             clock=local_clock_of(timeline.axis.column, part.frame[timeline.axis.column.name]),
             min_group=min_group,
         )
     return history
+
+
+def _as_sampled(above: TrainingTable, name: str, min_group: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the parents with first and last times as a model samples them, anywhere in the bins of their distances."""
+    out, tokens = above.learned, default_tokens(len(above.learned))
+    for plan in plan_columns(name)[1:]:
+        column = above.learned_schema[plan]
+        coder = measure_column(column, out[plan], tokens, min_group, above.roots)
+        if isinstance(coder, QuantileCoder):
+            out = out.assign(**{plan: coder.decode(coder.encode(numeric_values(column, out[plan])), rng)})
+    return out
 
 
 def _token_rules(
@@ -199,8 +220,10 @@ def sample_history(
     planned = read_class_totals(parent, plan[0], classes.columns, classes.nesting, len(alone))
     plan = add_orphans(plan, alone)
     drawn = draw_histories(restrict(history, given), features.tokens, bounds, plan, planned, rng, ends)
-    if history.day_times is not None:
-        drawn = replace(drawn, times=history.day_times.restore(drawn.times, drawn.parents, bounds, rng))
+    if history.day_times is not None and timeline is not None:
+        inside = timeline.on_grid(bounds[0], later=True), timeline.on_grid(bounds[1], later=False)
+        times = history.day_times.restore(drawn.times, drawn.parents, inside, rng)
+        drawn = replace(drawn, times=timeline.on_grid(times, later=False))
     slots = history.codec.slots
     only = [int(np.argmax(history.codec.coders[slot.column].counts)) if slot.digit is None else 0 for slot in slots]
     tokens = np.tile(np.array(only, np.int32), (len(drawn.parents), 1))

@@ -91,3 +91,47 @@ def test_an_edited_state_is_refused(mapping: TimesOfDay, key: str, value: object
     (arrays if key in arrays else config)[key] = value  # type: ignore[index]
     with pytest.raises(ValueError, match="time"):
         TimesOfDay.from_state(config, arrays)
+
+
+def visits(counts: np.ndarray, minutes: np.ndarray) -> dict[str, pd.DataFrame]:
+    """Visits of persons on any day, at the given minutes of the day."""
+    owner = np.repeat(np.arange(len(counts)), counts)
+    days = np.random.default_rng(1).integers(0, 900, len(owner))
+    start = pd.Timestamp("2021-01-01") + pd.to_timedelta(1440 * days + minutes, unit="min")
+    return {
+        "person": pd.DataFrame({"id": np.arange(len(counts)), "sex": np.resize(["f", "m"], len(counts))}),
+        "visit": pd.DataFrame({"id": np.arange(len(owner)), "person_id": owner, "start": start}),
+    }
+
+
+@pytest.mark.parametrize("most", [1, 4])
+def test_first_and_last_visits_are_in_the_hours_of_the_training_rows(most: int) -> None:
+    """The first and last times of training parents have the right hours, those of sampled parents do not."""
+    rng = np.random.default_rng(0)
+    counts = rng.integers(1, most + 1, 300)
+    real = np.mod(22 * 60 + 15 * rng.integers(0, 32, counts.sum()), 1440)  # night shifts, from 22 to 6 o'clock
+    start = RelationalSynthesizer(epochs=1).fit(visits(counts, real), seed=0).sample(300, seed=1)["visit"].start
+    found = start.dt.hour * 60 + start.dt.minute
+    assert (found < 6 * 60).mean() + (found >= 22 * 60).mean() > 0.97
+    assert abs((found >= 22 * 60).mean() - (real >= 22 * 60).mean()) < 0.1
+    assert abs(found.between(0, 179).mean() - (real < 180).mean()) < 0.12
+
+
+def test_times_stay_whole_steps_apart() -> None:
+    """Later visits of a day that would be after midnight are at the last step of the day."""
+    rng = np.random.default_rng(0)
+    real = 20 * 60 + 7 + 60 * rng.integers(0, 4, 900)
+    tables = visits(np.full(150, 6), real)
+    tables["visit"]["start"] = tables["visit"].start.where(
+        tables["visit"].index % 3 != 2, tables["visit"].start.shift() + pd.Timedelta(hours=-3)
+    )
+    model = RelationalSynthesizer(epochs=1).fit(tables, seed=0)
+    start = model.sample(300, seed=1)["visit"].start
+    assert (start.dt.minute == 7).all()
+
+
+def test_few_persons_with_a_second_visit() -> None:
+    counts = np.where(np.arange(100) < 3, 2, 1)
+    drawn = RelationalSynthesizer(epochs=1).fit(visits(counts, np.full(103, 510)), seed=0).sample(100, seed=1)["visit"]
+    assert len(drawn) == 100
+    assert (drawn.start.dt.strftime("%H:%M") == "08:30").all()

@@ -131,6 +131,8 @@ def prepare(
     if rows.timeline is not None:
         window, seconds, step = rows.timeline.window[0], rows.timeline.axis.seconds, rows.timeline.step
     gaps = None if times is None or len(starts) > len(frame) else sibling_gaps(times, starts)
+    if gaps is not None and len(np.unique(rows.persons[~np.isnan(gaps)])) < min_group:
+        gaps = None  # no gap may be released; siblings, if any are sampled, have the time of the first
     if gaps is not None:
         frame = frame.assign(**{GAP: gaps})
         decimals = 0 if seconds else None

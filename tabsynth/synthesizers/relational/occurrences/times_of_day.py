@@ -67,6 +67,7 @@ class TimesOfDay:
             clock: Local time of a zone with summer time.
             min_group: Minimum number of roots of a time of day.
         """
+        clock = None if clock is None else clock.measure(times)
         local = times if clock is None else clock.to_local(times)
         order = np.argsort(local, kind="stable")
         if not len(times) or measure_day_times(local[order], roots[order], min_group, day) is None:
@@ -80,7 +81,7 @@ class TimesOfDay:
         if coder is None or distance < MIN_DISTANCE:
             return None
         places = np.linspace(0, len(found) - 1, min(len(found), MAX_QUANTILES)).round().astype(np.int64)
-        return cls(coder, day, found[places], None if clock is None else clock.measure(times))
+        return cls(coder, day, found[places], clock)
 
     def restore(
         self, times: Floats, parents: Integers, bounds: tuple[Floats, Floats], rng: np.random.Generator
