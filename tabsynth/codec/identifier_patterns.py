@@ -29,6 +29,9 @@ OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 IPV4 = re.compile(rf"{OCTET}(?:\.{OCTET}){{3}}(?:/\d\d?|:\d{{1,5}})?", re.ASCII)
 """An IPv4 address, and a prefix length or a port."""
 
+IPV6_LIKE = re.compile(r"(?=.*:)[\da-f:.%/\[\]]+", re.ASCII | re.IGNORECASE)
+"""An IPv6 address, a hardware address or another text of hexadecimal digits and colons."""
+
 MAX_FORMS, MAX_KEY_LENGTH = 64, 1 << 20
 MAX_LEARNING_KEYS = 100_000
 """Spellings are learned from about this many keys; common prefixes and suffixes from all."""
@@ -146,12 +149,12 @@ def text_forms(every: list[str], min_group: int) -> Iterator[Form]:
         yield Form(1.0, ((classes or digits, max(int(np.median([len(value) for value in text])), 1)),))
         return
     keys, labels = np.array(text, dtype=object), np.array(shapes, dtype=object)
-    is_ipv4 = all(map(IPV4.fullmatch, text))
-    is_hex = all(":" in value for value in text) and set("".join(text).lower()) <= set("0123456789abcdef:.%/[]")
+    is_address = all(IPV4.fullmatch(value) or IPV6_LIKE.fullmatch(value) for value in text)
     for shape, count in frequent.items():
         values = keys[labels == shape].astype(f"<U{len(shape)}")
         grid = values.view("<U1").reshape(len(values), len(shape))
-        parts = _ipv4_parts(shape, grid, head, tail) if is_ipv4 else _form_parts(shape, grid, head, tail, is_hex)
+        is_ipv4 = is_address and IPV4.fullmatch(str(values[0])) is not None
+        parts = _ipv4_parts(shape, grid, head, tail) if is_ipv4 else _form_parts(shape, grid, head, tail, is_address)
         yield Form(float(count), tuple(parts))
 
 
@@ -190,10 +193,14 @@ def _form_parts(shape: str, grid: npt.NDArray[np.str_], head: int, tail: int, is
         if is_hex:
             chars = "".join(char for char in chars if char.lower() in "0123456789abcdef")
         own = digits_of(seen)
-        if kind == "d" and at - begin > 1 and not (grid[:, begin] == own[0]).any():
+        if is_hex and shape[:begin].endswith("]:"):  # a port
+            yield digits[1:6], 1
+            begin += 1
+        elif kind == "d" and at - begin > 1 and not (grid[:, begin] == own[0]).any():
             yield own[1:], 1
             begin += 1
-        yield chars, at - begin
+        if begin < at:
+            yield chars, at - begin
 
 
 def digits_of(seen: set[str]) -> str:
