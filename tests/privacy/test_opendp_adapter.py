@@ -132,3 +132,12 @@ def test_what_cannot_be_private_is_refused_unread_and_costs_nothing(
             guarded, progress=False, **{"schema": SCHEMA} | facts | {"privacy": private}
         )
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_column(method: str) -> None:
+    tokens = np.repeat([0, 2], [900, 100])[:, None].astype(np.int32)
+    found = opendp_adapter.run_opendp(method, [3], tokens, 1.0, 1)
+    assert found.columns == ((0,),)
+    shares = found.tables[0] / found.tables[0].sum()
+    assert np.abs(shares - [0.9, 0.0, 0.1]).max() < 0.05

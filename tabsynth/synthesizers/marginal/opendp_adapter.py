@@ -111,7 +111,7 @@ def run_opendp(method: str, sizes: Sequence[int], tokens: Tokens, rho: float, ma
     shares = {"measure_split": MEASUREMENT_SHARE, "oneway_split": ONE_WAY_SHARE}
     algorithm = (
         dp.mbi.AIM(queries=2, max_size=MAX_MODEL_MB, rounds=2 * len(sizes), **shares)
-        if method == "aim"
+        if method == "aim" or len(sizes) == 1  # MST divides by its number of pairs
         else dp.mbi.MST(**shares)
     )
     keys = {slot: list(range(size)) for slot, size in zip(slots, sizes, strict=True)}
