@@ -13,6 +13,15 @@ MIN_STEPS = 100
 MIN_MASS_SHARE, MIN_MASS_RATIO = 0.05, 5.0
 """Minimum share of the rows with one number that is a point mass, and minimum ratio to the rows of its neighbours."""
 
+EDGE_SHARES = (0.05, 0.1, 0.2, 0.4)
+"""Shares of the rows from which the width of the intervals beside a bound is estimated."""
+
+MIN_COMPARED_ROWS = 10
+"""Minimum rows of two neighbouring intervals that are compared."""
+
+MIN_TAIL_SHARE, MAX_TAIL_SHARE, MIN_TAIL_ROWS = 0.02, 0.1, 20
+"""Minimum and maximum share of the rows in a tail, and the number of rows from which a smaller share is used."""
+
 MAX_SCALE_TOKENS = 12
 """Maximum number of tokens of a slot without order that may be the steps of a scale."""
 
@@ -79,11 +88,34 @@ def without_point_masses(data: Floats) -> Floats:
     return np.asarray(data[~np.isin(data, known[masses])]) if masses.any() else data
 
 
+def edge_rows(margin: Floats, step: float) -> int:
+    """Return the rows beside their least number at which margins break off, 0 if they only become rare there.
+
+    An interval of any width beside it has two thirds of the rows of the next one or more, unlike a smooth tail.
+
+    Args:
+        margin: The margins, ascending, shape (n,).
+        step: The smallest difference between two numbers.
+    """
+    best = 0
+    for share in EDGE_SHARES if len(margin) else ():
+        margin = margin - margin[0]
+        width = max(float(margin[int(share * (len(margin) - 1))]) / 2, step)
+        inner, both = np.searchsorted(margin, [width, 2 * width]).tolist()
+        if both < MIN_COMPARED_ROWS:
+            continue
+        if 5 * inner < 2 * (both - np.sqrt(both)):
+            return 0
+        best = max(best, inner)
+    return best
+
+
 def tail_rows(margin: Floats) -> float:
     """Return the expected rows below 0 if the lower tail of the margins were exponential."""
-    edge = float(np.quantile(margin, 0.1))
+    share = float(np.clip(MIN_TAIL_ROWS / max(len(margin), 1), MIN_TAIL_SHARE, MAX_TAIL_SHARE))
+    edge = float(np.quantile(margin, share))
     tail = edge - margin[margin < edge]
-    return float(0.1 * len(margin) * np.exp(-edge / max(float(tail.mean()) if len(tail) else 0.0, 1e-300)))
+    return float(share * len(margin) * np.exp(-edge / max(float(tail.mean()) if len(tail) else 0.0, 1e-300)))
 
 
 def logistic_violations(data: Floats, holds: Bools, least: float) -> float:

@@ -17,10 +17,11 @@ import numpy.typing as npt
 
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.common.arrays import Bools, Floats, Integers
-from tabsynth.relations.order_evidence import log_ratios, smooth_violations, tail_rows
+from tabsynth.relations.order_evidence import MIN_STEPS, edge_rows, log_ratios, smooth_violations, tail_rows
 from tabsynth.relations.row_rules import EqualityRule, OrderRule, whole_ticks
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.schema.column_names import names_say_age, names_say_birth, names_say_death, names_say_order
+from tabsynth.schema.rounding import roundest_number
 
 MIN_EVIDENCE_ROWS = 12.0
 """Minimum evidence: expected number of rows that violate the rule by chance."""
@@ -35,11 +36,14 @@ MAX_SCAN_ROWS = 2000
 MIN_OVERLAP_SHARE = 0.02
 """Minimum share of violations under independence, for an order without rows near its boundary."""
 
-MAX_TAIL_ROWS = 0.01
+MAX_TAIL_ROWS = 0.1
 """Maximum expected number of rows beyond the boundary of such an order."""
 
 MIN_BOUNDARY_ROWS = 5
 """Minimum rows at the boundary of a bounded difference."""
+
+MIN_EDGE_ROWS = 30
+"""Minimum rows beside the boundary of a difference whose distribution breaks off there."""
 
 SCREEN_ROWS = 200
 """Rows on which orders are screened before more rows are."""
@@ -74,7 +78,7 @@ def _pair_rules(
     labelled, owner = _label_rows(columns, slice(None, None, max(1, rows // MAX_SCAN_ROWS)))
     least, most = np.nanmin(scan, axis=1), np.nanmax(scan, axis=1)
     whole = np.array([columns.steps[name] > 0 and columns.steps[name] % 1 == 0 for name in names])
-    open_ = _may_be_ordered(scan)
+    open_, is_date = _may_be_ordered(scan), columns.units[names[0]] != "number"
     codes: dict[str, Integers] = {}
     for i, name in enumerate(names):
         near = np.flatnonzero(open_[i] | (whole & whole[i]))
@@ -91,7 +95,8 @@ def _pair_rules(
                 if rule is not None:
                     yield rule
         # A bound that follows from the ranges of the two columns is not a rule.
-        bounded = whole & whole[i] & (minimum != 0) & (at_minimum >= 3) & (least - most[i] < minimum)
+        bounded = whole & whole[i] & (minimum != 0) & (least - most[i] < minimum)
+        bounded[near] &= (at_minimum[near] >= 3) | [is_date and _breaks_off(own, rows) for own in differences]
         for j in np.flatnonzero(bounded):
             free = is_free(name, names[j], computed)
             rule = order_rule(name, names[j], float(minimum[j]), columns) if free else None
@@ -138,9 +143,8 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
         return None
     difference = second - first
     if gap != 0:
-        gap = float(difference.min())
-        end = both[difference == gap]
-        if gap == 0 or len(end) < MIN_BOUNDARY_ROWS or not columns.is_supported(end):
+        gap = supported_gap(difference, both, columns, is_date=columns.units[low] != "number")
+        if gap == 0:
             return None
     if difference.min() < gap or np.ptp(difference) == 0:
         return None
@@ -166,9 +170,13 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     far = (
         gap == 0
         and independent >= max(MIN_OVERLAP_SHARE * len(margin), MIN_EVIDENCE_ROWS)
-        and tail_rows(margin) <= MAX_TAIL_ROWS
+        and _tail_rows(first, second, columns.steps[low]) <= MAX_TAIL_ROWS
     )
     needed = MIN_EVIDENCE_ROWS if gap == 0 else MIN_BOUND_EVIDENCE_ROWS
+    exact = (difference == gap).sum() >= MIN_BOUNDARY_ROWS
+    if gap != 0 and (smooth < needed or not exact):
+        smooth, needed = edge_rows(np.sort(margin), step), MIN_EDGE_ROWS
+        evidence = min(every, smooth)
     if every < needed or (evidence < needed and not far):
         return None
     unit = columns.units[low].removeprefix("number").replace("datetime", "")
@@ -177,6 +185,38 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     if gap < 0:
         text = f"{low} - {high} <= {-gap:g}{unit}"
     return OrderRule(low, high, gap, text, round(independent if far else evidence, 1))
+
+
+def supported_gap(difference: Floats, rows: Integers, columns: Columns, *, is_date: bool) -> float:
+    """Return a minimum difference that enough rows have, or a round one below those of dates; 0 for none."""
+    least = float(difference.min())
+    end = rows[difference == least]
+    if len(end) >= MIN_BOUNDARY_ROWS and columns.is_supported(end):
+        return least
+    if not is_date:
+        return 0.0
+    order = np.argsort(difference)
+    inner = max(columns.supporting_rows(rows[order]), MIN_BOUNDARY_ROWS)
+    if inner >= len(order):
+        return 0.0
+    return roundest_number(2 * least - float(difference[order[inner]]), least + 1, 1.0)
+
+
+def _breaks_off(difference: Floats, rows: int) -> bool:
+    """Return whether the distribution of a difference in a sample of the rows may break off at its minimum."""
+    own = np.sort(difference)[: int((~np.isnan(difference)).sum())]
+    # By chance a sample may contain half of the expected evidence.
+    return len(own) > 0 and edge_rows(own - own[0], 1.0) >= MIN_EDGE_ROWS * len(difference) / rows / 2
+
+
+def _tail_rows(low: Floats, high: Floats, step: float) -> float:
+    """Return the expected rows that violate an order by the tails of the differences, or of the ratios."""
+    ratios = log_ratios(low, high, step)
+    if len(ratios) < MIN_ROWS:
+        return tail_rows(high - low)
+    # Where the ratio is too coarse, the difference decides.
+    coarse = (high - low)[low <= MIN_STEPS * step]
+    return min(tail_rows(high - low), tail_rows(ratios) + (tail_rows(coarse) if len(coarse) else 0.0))
 
 
 def _independent_violations(low: Floats, high: Floats, gap: float) -> float:

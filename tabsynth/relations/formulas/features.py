@@ -34,6 +34,9 @@ MAX_CANDIDATES = 6
 MAX_RATE, MAX_TERM, MAX_GROWTHS = 40, 600, 12
 """Maximum interest rate and number of periods, and maximum pairs of both that are combined."""
 
+MAX_SIDE_RATIO = 30.0
+"""Maximum ratio of the sides of a triangle, by their medians."""
+
 MIN_BOUND_SHARE, MIN_BOUND_ROWS = 0.02, 12
 """Minimum share, and number, of rows at the end of a column that may be a bound."""
 
@@ -112,7 +115,9 @@ def _features(scan: Mapping[str, Floats], *, pairs: bool) -> Iterator[Formula]:
         first, second = own[one], own[other]
         both = linear(0.0, (1.0, first), (1.0, second))
         difference = linear(0.0, (1.0, first), (-1.0, second))
-        yield from (both, difference, Formula("absolute", (difference,)), Formula("distance", (first, second)))
+        yield from (both, difference, Formula("absolute", (difference,)))
+        if _are_alike(scan[one], scan[other]):
+            yield Formula("distance", (first, second))
         yield product(1.0, (first, 1.0), (second, 1.0))
         yield product(1.0, (first, 1.0), (second, -1.0))
         yield product(1.0, (second, 1.0), (first, -1.0))
@@ -131,6 +136,12 @@ def _features(scan: Mapping[str, Floats], *, pairs: bool) -> Iterator[Formula]:
             if name not in growth.columns:
                 yield product(1.0, (own[name], 1.0), (growth, 1.0))
                 yield product(1.0, (own[name], 1.0), (growth, -1.0))
+
+
+def _are_alike(first: Floats, second: Floats) -> bool:
+    """Return whether both sides of a triangle matter: the longer one alone is nearly the distance otherwise."""
+    sizes = [float(np.nanmedian(np.abs(own))) if not np.isnan(own).all() else 0.0 for own in (first, second)]
+    return max(sizes) <= MAX_SIDE_RATIO * min(sizes)
 
 
 def _growths(scan: Mapping[str, Floats]) -> Iterator[Formula]:

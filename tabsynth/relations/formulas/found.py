@@ -64,7 +64,9 @@ class Found:
             ahead += more
         return name not in self.reads and name not in seen
 
-    def add(self, name: str, formula: Formula, rounding: str, within: Bools | None = None) -> bool:
+    def add(
+        self, name: str, formula: Formula, rounding: str, within: Bools | None = None, exempt: float | None = None
+    ) -> bool:
         """Add a formula if it holds in all rows and has enough evidence; return whether it does.
 
         Args:
@@ -72,12 +74,14 @@ class Found:
             formula: The formula.
             rounding: How its number is rounded.
             within: The rows in which agreement is evidence; all by default.
+            exempt: Another number that the column may have.
         """
         if not self.may_compute(name, formula.columns):
             return False
         observed, step = self.columns.numbers[name], self.columns.steps[name]
         predicted = formula.of(self.columns.values)
         known = ~np.isnan(observed) & np.isfinite(predicted)
+        known = known if exempt is None else known & (observed != exempt)
         if not agree(observed[known], predicted[known], step, rounding).all():
             return False
         known = known if within is None else known & within
@@ -88,11 +92,22 @@ class Found:
         evidence = float((1 - chance_matches(observed[known], predicted[known], step)).sum())
         if evidence < MIN_EVIDENCE_ROWS:
             return False
-        verb = "is" if formula.kind == "by_group" else "="
-        text = f"{name} {verb} {rounded_text(formula, step, rounding)}"
-        self.rules.append(FormulaRule(name, formula, step, rounding, text, round(evidence, 1)))
+        text = self._text(name, formula, rounding)
+        text += "" if exempt is None else f" unless {name} == {exempt:g}"
+        self.rules.append(FormulaRule(name, formula, step, rounding, text, round(evidence, 1), exempt))
         self.reads[name] = frozenset(formula.columns)
         return True
+
+    def _text(self, name: str, formula: Formula, rounding: str) -> str:
+        """Return a formula of a column as users read it."""
+        step = self.columns.steps[name]
+        if formula.kind != "by_group":
+            return f"{name} = {rounded_text(formula, step, rounding)}"
+        if len(formula.keys) > 1 or len(formula.names) > 1:
+            return f"{name} is {rounded_text(formula, step, rounding)}"
+        (group,), ((value,),) = formula.names, formula.keys
+        label = self.columns.labels.get(group, {}).get(value, f"{value:g}")
+        return f"{name} = {rounded_text(formula.parts[0], step, rounding)} if {group} == {label}"
 
 
 def _is_inverse(rest: Floats, step: float) -> bool:

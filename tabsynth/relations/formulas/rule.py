@@ -37,6 +37,7 @@ class FormulaRule:
         rounding: How it is rounded, one of ``ROUNDINGS``.
         text: The rule as users read it.
         evidence: Rows expected to violate the rule by chance; none does.
+        exempt: Another number that the column may have, such as 0 for no fee; None for no number.
     """
 
     column: str
@@ -45,6 +46,7 @@ class FormulaRule:
     rounding: str
     text: str
     evidence: float
+    exempt: float | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -54,7 +56,8 @@ class FormulaRule:
     def number(self, values: Mapping[str, Any]) -> Floats:
         """Return the number that each row determines, NaN if it determines none, shape (n,)."""
         out = self.formula.of(values)
-        out = np.where(np.isfinite(out), out, np.nan)
+        known = np.isfinite(out) if self.exempt is None else np.isfinite(out) & (values[self.column] != self.exempt)
+        out = np.where(known, out, np.nan)
         if not self.step:
             return out
         per_unit = round(1 / self.step)
@@ -67,7 +70,8 @@ class FormulaRule:
 
     def holds(self, values: Mapping[str, Any]) -> Bools:
         """Return whether each row satisfies the rule, shape (n,)."""
-        return agree(values[self.column], self.formula.of(values), self.step, self.rounding)
+        good = agree(values[self.column], self.formula.of(values), self.step, self.rounding)
+        return good if self.exempt is None else good | (values[self.column] == self.exempt)
 
     def repair(
         self,

@@ -13,6 +13,7 @@ from tabsynth.relations.formulas.pieces import discover_pieces, discover_pieces_
 from tabsynth.relations.formulas.rule import FormulaRule
 from tabsynth.relations.formulas.scaled_lines import discover_scaled_lines
 from tabsynth.relations.formulas.two_terms import discover_two_terms
+from tabsynth.relations.formulas.within_values import discover_within_values
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.relations.searches.pair_lookups import discover_pair_lookups
 
@@ -35,6 +36,7 @@ def discover_formulas(columns: Columns, computed: Mapping[str, frozenset[str]]) 
         discover_by_group,
         discover_pieces_by_group,
         discover_scaled_lines,
+        discover_within_values,
         discover_pair_lookups,
     ):
         search(found)

@@ -9,7 +9,6 @@ under the condition.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -17,10 +16,19 @@ import numpy as np
 from tabsynth.common.arrays import Bools, Floats, Integers
 from tabsynth.relations.conditional.conditions import Condition
 from tabsynth.relations.conditional.pair_bounds import PairBoundRule
-from tabsynth.relations.order_evidence import MIN_STEPS, logistic_violations, smooth_violations
-from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_BOUNDARY_ROWS, is_free
+from tabsynth.relations.row_rule_discovery import MAX_SCAN_ROWS, MIN_EDGE_ROWS, is_free, supported_gap
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.relations.searches.orders.factors import CONVERSIONS, bounding_factor
+from tabsynth.relations.searches.orders.pair_evidence import (
+    Case,
+    Pair,
+    condition_evidence,
+    expected_violations,
+    independent_violations,
+    is_sharp,
+    rows_at_edge,
+    violations_elsewhere,
+)
 from tabsynth.relations.searches.states import MIN_STATE_ROWS, negated
 
 MIN_EVIDENCE_ROWS, MIN_BOUND_EVIDENCE_ROWS, MIN_CONVERSION_EVIDENCE_ROWS = 30.0, 40.0, 20.0
@@ -32,7 +40,7 @@ SCREEN_ROWS = 400
 MIN_SCREENED = 4.0
 """Minimum rows of these that would violate a bound by chance."""
 
-EDGE_WIDTH, MIN_EDGE_ROWS = 0.1, 2
+EDGE_WIDTH, MIN_NEAR_ROWS = 0.1, 2
 """Distance from the end of the logarithms of ratios within which some of these rows must be, and their number."""
 
 MAX_PAIR_COLUMNS, MAX_CONDITIONS = 40, 120
@@ -40,26 +48,6 @@ MAX_PAIR_COLUMNS, MAX_CONDITIONS = 40, 120
 
 MIN_VALUES, MIN_PAIR_VALUES = 3, 8
 """Minimum different numbers of either column, and of one of both."""
-
-MIN_EDGE_VALUES, EDGE_SHARE = 3, 0.1
-"""Minimum different numbers of both columns in the rows nearest to the bound, and share of these rows."""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two columns, the one that is bounded from above first; their difference, or the logarithm of their ratio."""
-
-    low: str
-    high: str
-    is_ratio: bool
-
-    def of(self, numbers: Mapping[str, Floats]) -> Floats:
-        """Return the difference or the logarithm of the ratio, NaN where it is undefined, shape (n,)."""
-        low, high = numbers[self.low], numbers[self.high]
-        if not self.is_ratio:
-            return np.asarray(high - low)
-        with np.errstate(all="ignore"):
-            return np.where((low > 0) & (high > 0), np.log(high / low), np.nan)
 
 
 def discover_pair_bounds(
@@ -91,7 +79,7 @@ def discover_pair_bounds(
             if conditions is None:
                 conditions = _conditions(states, columns, slice(None, None, max(1, rows // SCREEN_ROWS)))
             found = list(_search(pairs, conditions, columns))
-            yield from (own for own in _without_implied(found) if not _is_part(own, equal))
+            yield from (own for own in _without_implied(found) if not _is_part(own, equal, reads))
 
 
 def _conditions(states: Sequence[Condition], columns: Columns, rows: slice) -> list[tuple[Condition, Bools]]:
@@ -108,9 +96,13 @@ def _conditions(states: Sequence[Condition], columns: Columns, rows: slice) -> l
     return list(known.values())
 
 
-def _is_part(rule: PairBoundRule, equal: Collection[tuple[frozenset[str], str]]) -> bool:
-    """Return whether a bound follows from an equality under the same condition."""
+def _is_part(
+    rule: PairBoundRule, equal: Collection[tuple[frozenset[str], str]], reads: Mapping[str, frozenset[str]]
+) -> bool:
+    """Return whether a bound follows from an equality under its condition, or from what computes the condition."""
     column = rule.condition.column if rule.condition else ""
+    if {rule.low, rule.high} <= reads.get(column, frozenset()):
+        return True
     return rule.gap == 0 and rule.factor == 1 and (frozenset((rule.low, rule.high)), column) in equal
 
 
@@ -125,10 +117,10 @@ def _search(pairs: list[Pair], conditions: list[tuple[Condition, Bools]], column
     known = (~missing).astype(np.float32)
     present = known.sum(axis=0)
     ends = lowest.min(axis=0), highest.max(axis=0)
-    near = [(np.abs(block - end) < EDGE_WIDTH).sum(axis=0) >= MIN_EDGE_ROWS for end in ends]
+    near = [(np.abs(block - end) < EDGE_WIDTH).sum(axis=0) >= MIN_NEAR_ROWS for end in ends]
     for at, pair in enumerate(pairs):
         if pair.is_ratio and (near[0][at] or near[1][at]):
-            yield from _bounds(pair, None, (bool(near[0][at]), bool(near[1][at])), columns)
+            yield from _bounds(Case(pair, None), (bool(near[0][at]), bool(near[1][at])), columns)
     needed = max(MIN_SCREENED, MIN_EVIDENCE_ROWS * len(block) / rows / 2)
     for condition, here in conditions:
         if here.sum() < needed:
@@ -139,40 +131,36 @@ def _search(pairs: list[Pair], conditions: list[tuple[Condition, Bools]], column
             (highest > highest[here].max(axis=0)).sum(axis=0),
         )
         enough = [(size >= needed) & (count * size >= needed * present) for count in outside]
-        own = np.array([_is_own(pair, condition) for pair in pairs])
-        # An exempt zero: the other rows say nothing about the bound.
-        exempts = condition.negated and condition.least == 0
-        enough = [many | own if exempts else many & ~own for many in enough]
-        for at in np.flatnonzero(enough[0] | enough[1]).tolist():
-            pair = pairs[at]
-            yield from _bounds(pair, condition, (bool(enough[0][at]), bool(enough[1][at])), columns)
+        for at, pair in enumerate(pairs):
+            case = Case(pair, condition)
+            if case.exempts_zero:
+                yield from _bounds(case, (True, True), columns)
+            elif not case.is_own and (enough[0][at] or enough[1][at]):
+                yield from _bounds(case, (bool(enough[0][at]), bool(enough[1][at])), columns)
 
 
-def _is_own(pair: Pair, condition: Condition | None) -> bool:
-    """Return whether a condition is one on a column of the pair: it exempts a number of the column."""
-    return condition is not None and condition.column in (pair.low, pair.high)
-
-
-def _bounds(
-    pair: Pair, condition: Condition | None, sides: tuple[bool, bool], columns: Columns
-) -> Iterator[PairBoundRule]:
+def _bounds(case: Case, sides: tuple[bool, bool], columns: Columns) -> Iterator[PairBoundRule]:
     """Yield the bounds on the sides of a pair of columns."""
+    pair = case.pair
     for own, wanted in ((pair, sides[0]), (Pair(pair.high, pair.low, pair.is_ratio), sides[1])):
-        rule = _bound(own, condition, columns) if wanted else None
+        rule = _bound(Case(own, case.condition), columns) if wanted else None
         if rule is not None:
             yield rule
 
 
-def _bound(pair: Pair, condition: Condition | None, columns: Columns) -> PairBoundRule | None:
+def _bound(case: Case, columns: Columns) -> PairBoundRule | None:
     """Return the bound of a pair under a condition if it holds in all rows and has enough evidence."""
+    pair, condition, exempts = case.pair, case.condition, case.exempts_zero
     rows = len(columns.numbers[pair.low])
-    exempts = _is_own(pair, condition)
     if condition is not None and not exempts and rows >= 2 * MAX_SCAN_ROWS:
         few = slice(None, None, rows // MAX_SCAN_ROWS)
         values = {name: columns.values[name][few] for name in (pair.low, pair.high, condition.column)}
         margin = pair.of(values)
         known = ~np.isnan(margin)
-        if _outside(margin[known], condition.of(values)[known]) < MIN_EVIDENCE_ROWS * MAX_SCAN_ROWS / rows / 2:
+        if (
+            violations_elsewhere(margin[known], condition.of(values)[known])
+            < MIN_EVIDENCE_ROWS * MAX_SCAN_ROWS / rows / 2
+        ):
             return None
     margin = pair.of(columns.values)
     known = np.flatnonzero(~np.isnan(margin))
@@ -190,44 +178,23 @@ def _bound(pair: Pair, condition: Condition | None, columns: Columns) -> PairBou
     if exempts and (pair.is_ratio or margin[known].min() >= gap):
         return None  # the bound holds in all rows
     is_order = not pair.is_ratio and 0 <= gap <= max(columns.steps[pair.low], columns.steps[pair.high])
-    needed = MIN_EVIDENCE_ROWS if is_order else MIN_BOUND_EVIDENCE_ROWS
+    breaks_off = not pair.is_ratio and rows_at_edge(pair, low, high, gap, columns) >= MIN_EDGE_ROWS
+    needed = MIN_EVIDENCE_ROWS if is_order or breaks_off else MIN_BOUND_EVIDENCE_ROWS
+    is_smooth = not (breaks_off and is_sharp(high - low, pair, columns))
     needed = MIN_CONVERSION_EVIDENCE_ROWS if pair.is_ratio and factor in CONVERSIONS else needed
     evidence = 0.0
     # By chance a sample may contain half of the expected evidence.
     for every in (len(known) // MAX_SCAN_ROWS, 1) if len(known) >= 2 * MAX_SCAN_ROWS else (1,):
         least = needed if every == 1 else needed / every / 2
         few = slice(None, None, every)
-        evidence = _smooth(pair, low[few], high[few], factor, gap, columns, concave=not is_order)
-        evidence = min(evidence, _independent(low[few], high[few], factor, gap)) if evidence >= least else 0.0
+        evidence = expected_violations(pair, low[few], high[few], factor, gap, columns, concave=not is_order)
+        evidence = min(evidence, independent_violations(low[few], high[few], factor, gap)) if evidence >= least else 0.0
         if condition is not None and not exempts and evidence >= least:
-            evidence = min(evidence, _condition_evidence(margin[known][few], here[few]))
+            evidence = min(evidence, condition_evidence(margin[known][few], here[few], is_smooth=is_smooth))
         if evidence < least:
             return None
     text = _text(pair, factor, gap, columns) + (f" if {condition.text}" if condition else "")
     return PairBoundRule(pair.low, pair.high, factor, gap, condition, text, round(float(evidence), 1))
-
-
-def _independent(low: Floats, high: Floats, factor: float, gap: float) -> float:
-    """Return the rows beyond the bound if the columns were independent; 0 if it is a bound of one of them."""
-    edge = np.argsort(factor * high - low)[: max(int(EDGE_SHARE * len(low)), MIN_EDGE_VALUES)]
-    if min(len(np.unique(own[edge])) for own in (low, high)) < MIN_EDGE_VALUES:
-        return 0.0
-    return float(np.searchsorted(np.sort(factor * high), low + gap).sum() / len(low))
-
-
-def _outside(margin: Floats, here: Bools) -> float:
-    """Return the rows beyond the bound if the condition were independent of the difference or ratio."""
-    if not here.any():
-        return 0.0
-    return float(here.sum() * (margin < margin[here].min()).sum() / len(margin))
-
-
-def _condition_evidence(margin: Floats, here: Bools) -> float:
-    """Return the rows beyond the bound if the difference or ratio did not depend on the condition."""
-    evidence = _outside(margin, here)
-    if not here.any() or margin[~here].max(initial=-np.inf) < margin[here].min():
-        return evidence
-    return min(evidence, logistic_violations(margin, here, float(margin[here].min())))
 
 
 def _gap(pair: Pair, difference: Floats, rows: Integers, columns: Columns) -> tuple[float, float] | None:
@@ -235,23 +202,12 @@ def _gap(pair: Pair, difference: Floats, rows: Integers, columns: Columns) -> tu
     least = float(difference.min())
     steps = [columns.steps[name] for name in (pair.low, pair.high)]
     if min(steps) > 0 and all(step % 1 == 0 for step in steps):
-        end = rows[difference == least]
-        if least == 0 or (len(end) >= MIN_BOUNDARY_ROWS and columns.is_supported(end)):
-            return 1.0, least
+        gap = supported_gap(difference, rows, columns, is_date=columns.units[pair.low] != "number")
+        if least == 0 or gap:
+            return 1.0, gap if least else 0.0
     # A strict order: the numbers differ by a step at least.
     strict = max(steps) if abs(least - max(steps)) <= 1e-9 * max(steps) else 0.0
     return (1.0, strict) if least >= 0 else None
-
-
-def _smooth(
-    pair: Pair, low: Floats, high: Floats, factor: float, gap: float, columns: Columns, *, concave: bool
-) -> float:
-    """Return the rows expected beyond the bound if the difference, or the ratio, continued smoothly."""
-    step = max(columns.steps[pair.low], columns.steps[pair.high])
-    if not pair.is_ratio:
-        return smooth_violations(np.sort(high - low - gap), step, concave=concave)
-    fine = low > MIN_STEPS * columns.steps[pair.low]
-    return smooth_violations(np.sort(np.maximum(np.log(factor * high[fine] / low[fine]), 0.0)), 0.0, concave=concave)
 
 
 def _text(pair: Pair, factor: float, gap: float, columns: Columns) -> str:
