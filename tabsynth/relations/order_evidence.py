@@ -13,10 +13,10 @@ MIN_STEPS = 100
 MIN_MASS_SHARE, MIN_MASS_RATIO = 0.05, 5.0
 """Minimum share of the rows with one number that is a point mass, and minimum ratio to the rows of its neighbours."""
 
-EDGE_SHARES = (0.05, 0.1, 0.2, 0.4)
+EDGE_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4)
 """Shares of the rows from which the width of the intervals beside a bound is estimated."""
 
-MIN_COMPARED_ROWS = 10
+MIN_COMPARED_ROWS = 20
 """Minimum rows of two neighbouring intervals that are compared."""
 
 MIN_TAIL_SHARE, MAX_TAIL_SHARE, MIN_TAIL_ROWS = 0.02, 0.1, 20
@@ -104,7 +104,7 @@ def edge_rows(margin: Floats, step: float) -> int:
         inner, both = np.searchsorted(margin, [width, 2 * width]).tolist()
         if both < MIN_COMPARED_ROWS:
             continue
-        if 5 * inner < 2 * (both - np.sqrt(both)):
+        if inner < 0.4 * both - 0.3 * np.sqrt(both):
             return 0
         best = max(best, inner)
     return best

@@ -36,7 +36,7 @@ MAX_SCAN_ROWS = 2000
 MIN_OVERLAP_SHARE = 0.02
 """Minimum share of violations under independence, for an order without rows near its boundary."""
 
-MAX_TAIL_ROWS = 0.1
+MAX_TAIL_ROWS = 0.01
 """Maximum expected number of rows beyond the boundary of such an order."""
 
 MIN_BOUNDARY_ROWS = 5
@@ -44,6 +44,9 @@ MIN_BOUNDARY_ROWS = 5
 
 MIN_EDGE_ROWS = 30
 """Minimum rows beside the boundary of a difference whose distribution breaks off there."""
+
+MIN_RANGE_ROWS = 800
+"""Minimum rows for a bound of dates that few of them reach: a tail of few rows looks like one in fewer."""
 
 SCREEN_ROWS = 200
 """Rows on which orders are screened before more rows are."""
@@ -197,7 +200,7 @@ def supported_gap(difference: Floats, rows: Integers, columns: Columns, *, is_da
         return 0.0
     order = np.argsort(difference)
     inner = max(columns.supporting_rows(rows[order]), MIN_BOUNDARY_ROWS)
-    if inner >= len(order):
+    if len(order) < MIN_RANGE_ROWS or inner >= len(order):
         return 0.0
     return roundest_number(2 * least - float(difference[order[inner]]), least + 1, 1.0)
 
