@@ -45,7 +45,7 @@ MIN_BOUNDARY_ROWS = 5
 MIN_EDGE_ROWS = 30
 """Minimum rows beside the boundary of a difference whose distribution breaks off there."""
 
-MIN_RANGE_ROWS = 800
+MIN_RANGE_ROWS = 1000
 """Minimum rows for a bound of dates that few of them reach: a tail of few rows looks like one in fewer."""
 
 SCREEN_ROWS = 200
@@ -191,7 +191,7 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
 
 
 def supported_gap(difference: Floats, rows: Integers, columns: Columns, *, is_date: bool) -> float:
-    """Return a minimum difference that enough rows have, or a round one below those of dates; 0 for none."""
+    """Return a minimum difference that enough rows have, or a round one well below those of dates; 0 for none."""
     least = float(difference.min())
     end = rows[difference == least]
     if len(end) >= MIN_BOUNDARY_ROWS and columns.is_supported(end):
@@ -202,7 +202,7 @@ def supported_gap(difference: Floats, rows: Integers, columns: Columns, *, is_da
     inner = max(columns.supporting_rows(rows[order]), MIN_BOUNDARY_ROWS)
     if len(order) < MIN_RANGE_ROWS or inner >= len(order):
         return 0.0
-    return roundest_number(2 * least - float(difference[order[inner]]), least + 1, 1.0)
+    return roundest_number(3 * least - 2 * float(difference[order[inner]]), least + 1, 1.0)
 
 
 def _breaks_off(difference: Floats, rows: int) -> bool:
