@@ -19,9 +19,6 @@ EDGE_SHARES = (0.02, 0.05, 0.1, 0.2, 0.4)
 MIN_COMPARED_ROWS = 20
 """Minimum rows of two neighbouring intervals that are compared."""
 
-MIN_TAIL_SHARE, MAX_TAIL_SHARE, MIN_TAIL_ROWS = 0.02, 0.1, 20
-"""Minimum and maximum share of the rows in a tail, and the number of rows from which a smaller share is used."""
-
 MAX_SCALE_TOKENS = 12
 """Maximum number of tokens of a slot without order that may be the steps of a scale."""
 
@@ -112,10 +109,9 @@ def edge_rows(margin: Floats, step: float) -> int:
 
 def tail_rows(margin: Floats) -> float:
     """Return the expected rows below 0 if the lower tail of the margins were exponential."""
-    share = float(np.clip(MIN_TAIL_ROWS / max(len(margin), 1), MIN_TAIL_SHARE, MAX_TAIL_SHARE))
-    edge = float(np.quantile(margin, share))
+    edge = float(np.quantile(margin, 0.1))
     tail = edge - margin[margin < edge]
-    return float(share * len(margin) * np.exp(-edge / max(float(tail.mean()) if len(tail) else 0.0, 1e-300)))
+    return float(0.1 * len(margin) * np.exp(-edge / max(float(tail.mean()) if len(tail) else 0.0, 1e-300)))
 
 
 def logistic_violations(data: Floats, holds: Bools, least: float) -> float:

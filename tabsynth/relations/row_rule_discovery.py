@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tabsynth.codec.column_values import UNIT_NANOSECONDS
 from tabsynth.common.arrays import Bools, Floats, Integers
-from tabsynth.relations.order_evidence import MIN_STEPS, edge_rows, log_ratios, smooth_violations, tail_rows
+from tabsynth.relations.order_evidence import edge_rows, log_ratios, smooth_violations, tail_rows
 from tabsynth.relations.row_rules import EqualityRule, OrderRule, whole_ticks
 from tabsynth.relations.rule_columns import Columns
 from tabsynth.schema.column_names import names_say_age, names_say_birth, names_say_death, names_say_order
@@ -173,7 +173,7 @@ def order_rule(low: str, high: str, gap: float, columns: Columns) -> OrderRule |
     far = (
         gap == 0
         and independent >= max(MIN_OVERLAP_SHARE * len(margin), MIN_EVIDENCE_ROWS)
-        and _tail_rows(first, second, columns.steps[low]) <= MAX_TAIL_ROWS
+        and tail_rows(margin) <= MAX_TAIL_ROWS
     )
     needed = MIN_EVIDENCE_ROWS if gap == 0 else MIN_BOUND_EVIDENCE_ROWS
     exact = (difference == gap).sum() >= MIN_BOUNDARY_ROWS
@@ -210,16 +210,6 @@ def _breaks_off(difference: Floats, rows: int) -> bool:
     own = np.sort(difference)[: int((~np.isnan(difference)).sum())]
     # By chance a sample may contain half of the expected evidence.
     return len(own) > 0 and edge_rows(own - own[0], 1.0) >= MIN_EDGE_ROWS * len(difference) / rows / 2
-
-
-def _tail_rows(low: Floats, high: Floats, step: float) -> float:
-    """Return the expected rows that violate an order by the tails of the differences, or of the ratios."""
-    ratios = log_ratios(low, high, step)
-    if len(ratios) < MIN_ROWS:
-        return tail_rows(high - low)
-    # Where the ratio is too coarse, the difference decides.
-    coarse = (high - low)[low <= MIN_STEPS * step]
-    return min(tail_rows(high - low), tail_rows(ratios) + (tail_rows(coarse) if len(coarse) else 0.0))
 
 
 def _independent_violations(low: Floats, high: Floats, gap: float) -> float:
