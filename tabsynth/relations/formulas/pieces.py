@@ -45,8 +45,13 @@ Piece = tuple[int, int, Line]
 """First row of a piece, the row after its last, and its line."""
 
 
-def discover_pieces(found: Found) -> None:
-    """Find the numbers that are a piecewise linear function of another, or the product of one with a third column."""
+def discover_pieces(found: Found, *, multiplied: bool = True) -> None:
+    """Find the numbers that are a piecewise linear function of another, or the product of one with a third column.
+
+    Args:
+        found: The formulas found so far.
+        multiplied: Whether products are searched, too, which takes longest.
+    """
     names, data = found.names("number"), found.columns.numbers
     if len(names) < 2:
         return
@@ -61,7 +66,7 @@ def discover_pieces(found: Found) -> None:
         steps = np.array([found.columns.steps[name] for name in targets])
         for place in np.flatnonzero(_is_candidate(scan[at][:, order], own[order], steps[:, None])):
             _add(targets[place], source, "", found)
-        if len(names) <= MAX_MULTIPLIED:
+        if multiplied and len(names) <= MAX_MULTIPLIED:
             for name in [name for name in targets if name not in found.reads]:
                 _search_multiplied(name, source, names, scan[:, order], found)
 

@@ -95,9 +95,11 @@ def _formulas(
     targets = [name for name in targets if name not in out]
     if targets:
         own = _restricted(found, rows[sampled(len(rows), MAX_SCAN_ROWS)], targets, {group, *out})
-        for search in (discover_extrema, discover_features, discover_factors, discover_two_terms, discover_pieces):
+        for search in (discover_extrema, discover_features, discover_factors, discover_two_terms):
             if own.columns.numbers:
                 search(own)
+        if own.columns.numbers:
+            discover_pieces(own, multiplied=False)
         out |= {rule.column: (rule.formula, rule.rounding) for rule in own.rules}
     return out
 
