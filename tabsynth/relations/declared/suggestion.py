@@ -95,8 +95,12 @@ def _formulas(rule: FormulaRule, codec: Codec) -> Iterator[Constraint]:
     rounded = rounded_expression(text, rule.step * spelling.unit, rule.rounding) if rule.step else text
     for own in dict.fromkeys([text, rounded] if rule.rounding == "nearest" else [rounded]):
         expression = f"{spell(rule.column)} == {without_brackets(own)}"
-        if len(expression) <= MAX_FORMULA_CHARS:
+        if len(expression) > MAX_FORMULA_CHARS:
+            continue
+        if rule.exempt is None:
             yield Expression(rule=expression)
+        else:
+            yield IfThen(when=f"{spell(rule.column)} != {rule.exempt:g}", then=expression)
 
 
 def _lookups(table: Table, codec: Codec) -> Iterator[Constraint]:

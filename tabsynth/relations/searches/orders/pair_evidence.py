@@ -90,7 +90,9 @@ def expected_violations(
     step = max(columns.steps[pair.low], columns.steps[pair.high])
     if not pair.is_ratio:
         smooth = smooth_violations(np.sort(high - low - gap), step, concave=concave)
-        return max(smooth, rows_at_edge(pair, low, high, gap, columns)) if is_sharp(high - low, pair, columns) else smooth
+        return (
+            max(smooth, rows_at_edge(pair, low, high, gap, columns)) if is_sharp(high - low, pair, columns) else smooth
+        )
     fine = low > MIN_STEPS * columns.steps[pair.low]
     return smooth_violations(np.sort(np.maximum(np.log(factor * high[fine] / low[fine]), 0.0)), 0.0, concave=concave)
 
