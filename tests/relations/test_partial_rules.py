@@ -63,19 +63,21 @@ def found(frame: pd.DataFrame) -> tuple[Relations, Codec]:
     return Relations.from_state(*Relations.discover(table, codec).state()), codec
 
 
-def shuffled(relations: Relations, codec: Codec, frame: pd.DataFrame, *names: str) -> pd.DataFrame:
-    rng, tokens = np.random.default_rng(1), codec.encode(frame)
-    for name in names or codec.coders:
-        tokens[:, codec.positions(name)] = tokens[rng.permutation(N)][:, codec.positions(name)]
-    return relations.decode(codec, tokens, rng)
+def shuffled(relations: Relations, codec: Codec, frame: pd.DataFrame) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    return relations.decode(codec, np.stack([rng.permutation(own) for own in codec.encode(frame).T], axis=1), rng)
 
 
-def test_days_of_each_method_are_found_and_hold_where_methods_were_shuffled() -> None:
+def test_days_of_each_method_are_found() -> None:
     frame = deliveries()
-    relations, codec = found(frame)
+    relations, _ = found(frame)
     assert wrong_days(frame) == 0
-    assert "delivered - ordered <= 2 D if method != standard" in relations.describe()
-    assert wrong_days(shuffled(relations, codec, frame, "method")) == 0
+    assert {
+        "delivered - ordered <= 2 D if method != standard",
+        "delivered - ordered >= 2 D if method == standard",
+        "delivered - ordered >= 1 D if method != pickup",
+        "delivered - ordered <= 8 D",
+    } <= set(relations.describe())
 
 
 def test_a_range_of_ages_of_which_few_reach_the_ends_is_found() -> None:
