@@ -74,7 +74,11 @@ class OrderRule:
         low, high = (
             bound[np.minimum(coder.encode(values), coder.n_ordered_tokens - 1)] for bound in coder.token_bounds()
         )
-        edge = self._edge(column, other)
+        if column == self.high:
+            edge = (whole_ticks(other, self.low_ticks) + self.gap) * self.high_ticks
+        else:  # up to the last tick of the other's coarser tick
+            edge = (whole_ticks(other, self.high_ticks) - self.gap + 1) * self.low_ticks - 1
+            edge = edge if self.low_ticks > 1 else whole_ticks(other, self.high_ticks) - self.gap
         least, most = (np.maximum(low, edge), high) if column == self.high else (low, np.minimum(high, edge))
         inside = _between(coder, least, most, seed)
         reflected = coder.round_to_step(2 * edge - values)
@@ -82,26 +86,6 @@ class OrderRule:
         if beyond.any():  # clipping would create a point mass at the end of the column
             reflected[beyond] = self._beside(column, edge[beyond], coder, seed[beyond])
         return np.where(least <= most, inside, reflected)
-
-    def _edge(self, column: str, other: Floats) -> Floats:
-        """Return the boundary of a number that the other one sets."""
-        if column == self.high:
-            return (whole_ticks(other, self.low_ticks) + self.gap) * self.high_ticks
-        if self.low_ticks > 1:  # up to the last tick of the other's coarser tick
-            return (whole_ticks(other, self.high_ticks) - self.gap + 1) * self.low_ticks - 1
-        return whole_ticks(other, self.high_ticks) - self.gap
-
-    def move_to_boundary(
-        self, values: dict[str, Any], coders: Mapping[str, QuantileCoder], pinned: Mapping[str, Bools]
-    ) -> None:
-        """Move a number to its boundary in rows that repairs of several rules left in violation."""
-        for column, other in ((self.high, self.low), (self.low, self.high)):
-            rows = np.flatnonzero(~self.holds(values) & ~pinned[column])
-            edge = self._edge(column, values[other][rows])
-            coder = coders[column]
-            moved, step = coder.round_to_step(edge), 0.0 if coder.decimals is None else coder.unit / 10**coder.decimals
-            short = moved < edge if column == self.high else moved > edge
-            values[column][rows] = np.where(short, moved + (step if column == self.high else -step), moved)
 
     def _beside(self, column: str, edge: Floats, coder: QuantileCoder, seed: Floats) -> Floats:
         """Resample a number from those of the column that are on the correct side of its boundary."""

@@ -142,9 +142,6 @@ def _sweep(
                     rule.repair(out, coders, pins, seed, [own for own in bounds if own.column == rule.column])
                 else:
                     rule.repair(out, coders, pins, seed)
-    for rule in [rule for rule in rules if isinstance(rule, OrderRule)] * 2:  # both bounds of a difference
-        if not rule.holds(out).all():
-            rule.move_to_boundary(out, coders, pinned)
 
 
 def _is_deciding(rule: RowRule) -> TypeGuard[DecidingRule]:
