@@ -144,13 +144,18 @@ def fit_history(
     planned = _planned(above.learned, plan[0][:parents], part)
     calibrate(history, siblings, features.tokens, bounds, plan, planned, ends, seed)
     if timeline is not None and part.times is not None and timeline.axis.seconds:
-        rng = np.random.default_rng(seed)
-        drawn_plan = read_plan(_as_sampled(above, name, min_group, rng), name, timeline, history_ends)
-        drawn_plan = add_orphans(drawn_plan, part.times[part.linked :])
+        own_times = part.times
+
+        def sample_times() -> Floats:
+            rng = np.random.default_rng(seed)
+            drawn_plan = read_plan(_as_sampled(above, name, min_group, rng), name, timeline, history_ends)
+            drawn_plan = add_orphans(drawn_plan, own_times[part.linked :])
+            return draw_histories(history, features.tokens, bounds, drawn_plan, planned, rng, ends).times
+
         history.day_times = TimesOfDay.fit(
-            part.times,
+            own_times,
             part.roots,
-            lambda: draw_histories(history, features.tokens, bounds, drawn_plan, planned, rng, ends).times,
+            sample_times,
             day=DAY_SECONDS / timeline.axis.seconds,
             clock=local_clock_of(timeline.axis.column, part.frame[timeline.axis.column.name]),
             min_group=min_group,
