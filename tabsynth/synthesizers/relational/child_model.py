@@ -27,7 +27,7 @@ from tabsynth.synthesizers.relational.histories.training import train_history
 from tabsynth.synthesizers.relational.histories.training_rows import ChildRows, Siblings, prepare
 from tabsynth.synthesizers.relational.occurrences.calendar_days import DAY_SECONDS
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import earlier_rows
-from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_numbers, repeat_rate
+from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_rate
 from tabsynth.synthesizers.relational.occurrences.times_of_day import TimesOfDay
 from tabsynth.synthesizers.relational.orphans import Orphans
 from tabsynth.synthesizers.relational.plan import (
@@ -233,8 +233,9 @@ def sample_history(
     only = [int(np.argmax(history.codec.coders[slot.column].counts)) if slot.digit is None else 0 for slot in slots]
     tokens = np.tile(np.array(only, np.int32), (len(drawn.parents), 1))
     tokens[:, history.order] = drawn.tokens
-    rows = decode_rows(history.codec, history.relations, history.rules, tokens, given, rng)
-    rows = _with_repeats(rows, history, drawn, rng)
+    columns = [slots[i].column for i in history.order]
+    numbers = {name: own for name, own in zip(columns, drawn.numbers.T, strict=True) if not np.isnan(own).all()}
+    rows = decode_rows(history.codec, history.relations, history.rules, tokens, given, rng, numbers)
     return drawn, rows.drop(columns=GAP, errors="ignore"), features
 
 
@@ -254,18 +255,3 @@ def _repeat_rates(frame: pd.DataFrame, codec: Codec, order: list[int], siblings:
         values = codec.numeric_values(name, frame[name])
         out[one.slot] = repeat_rate(values, siblings.tokens[:, one.slot], before, classes, size)
     return out
-
-
-def _with_repeats(rows: pd.DataFrame, history: History, drawn: Drawn, rng: np.random.Generator) -> pd.DataFrame:
-    """Replace numbers by the earlier number as often as in the training rows."""
-    starts = np.append(np.flatnonzero(np.diff(drawn.parents, prepend=-1)), len(drawn.parents)).astype(np.int64)
-    class_slot = history.network.class_slot
-    for slot, rates in history.repeats.items():
-        name = history.codec.slots[history.order[slot]].column
-        if name in history.relations.columns or name in history.rules.columns:
-            continue  # the value may have been changed by a relation
-        _, one, _ = history.network.earlier[slot]
-        before = earlier_rows(one, drawn.tokens, class_slot, starts)
-        own = np.full(len(rows), rates[0]) if class_slot is None else rates[drawn.tokens[:, class_slot]]
-        rows = rows.assign(**{name: repeat_numbers(rows[name], drawn.tokens[:, slot], before, own, rng)})
-    return rows

@@ -15,7 +15,7 @@ from tabsynth.errors import ConditionError, quote
 from tabsynth.relations.categories.determined_tokens import propagate
 from tabsynth.relations.declared.rule_set import RuleSet
 from tabsynth.relations.declared.satisfy import satisfy
-from tabsynth.relations.enforcement import Relations
+from tabsynth.relations.enforcement import NOTHING, Relations
 from tabsynth.schema.database.database_schema import DatabaseSchema
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.history import History
@@ -121,6 +121,7 @@ def decode_rows(
     tokens: Tokens,
     given: Mapping[str, Any] | None,
     rng: np.random.Generator,
+    numbers: Mapping[str, Floats] = NOTHING,
 ) -> pd.DataFrame:
     """Decode sampled tokens into rows that satisfy conditions and, as far as possible, declared constraints.
 
@@ -131,9 +132,14 @@ def decode_rows(
         tokens: Shape (n, slots).
         given: Conditions that every row must satisfy.
         rng: Source of random numbers.
+        numbers: Numbers that were sampled with their tokens, NaN where missing, shape (n,) each; relations may change
+            them.
     """
     conditions = Conditions.of(codec, given, len(tokens))
     held = conditions.held(codec) if conditions.any else None
-    rows = relations.decode(codec, tokens, rng, ranges=conditions.ranges, numbers=conditions.numbers, fixed_tokens=held)
+    known = {name: own for name, own in numbers.items() if name not in conditions.ranges} | conditions.numbers
+    rows = relations.decode(
+        codec, tokens, rng, ranges=conditions.ranges, numbers=known, given=conditions.numbers, fixed_tokens=held
+    )
     rows = satisfy(rules, rows, codec, fixed_cells_of(conditions, codec, rules), rng, strict=False)
     return conditions.finish(rows, codec)

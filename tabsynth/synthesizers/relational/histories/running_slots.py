@@ -109,7 +109,9 @@ class RunningSlots:
             return np.ones(len(before), bool)
         return np.isnan(before[:, self.places.index(place)])
 
-    def compute(self, place: int, tokens: Integers, before: Floats, rng: np.random.Generator) -> Integers:
+    def compute(
+        self, place: int, tokens: Integers, numbers: Floats, before: Floats, rng: np.random.Generator
+    ) -> Integers:
         """Return the tokens of a slot, shape (n,), and update ``before`` to the totals after the row.
 
         In rows in which the slot was sampled, the total is the sampled number.
@@ -117,6 +119,7 @@ class RunningSlots:
         Args:
             place: Position of the slot.
             tokens: The row's tokens so far, shape (n, slots).
+            numbers: The row's numbers so far, NaN where missing, shape (n, slots).
             before: Totals of the previous sibling, NaN in a first row whose slot is sampled, shape (n, totals).
             rng: Random generator.
         """
@@ -124,11 +127,11 @@ class RunningSlots:
         total = self.totals[number]
         change = np.full(len(tokens), total.constant)
         for name, factor in total.terms:
-            change += factor * np.nan_to_num(self._numbers(name, tokens, rng))
+            change += factor * np.nan_to_num(self._numbers(name, tokens, numbers, rng))
         if total.sign:
             change *= self._factors(total)[self._tokens(total.sign, tokens)]
         free = np.isnan(before[:, number])
-        drawn = self._numbers(total.column, tokens, rng) if free.any() else change
+        drawn = self._drawn(total.column, tokens, rng) if free.any() else change
         before[:, number] = np.where(free, np.nan_to_num(drawn), before[:, number] + change)
         own = self.codec.numeric_coders[total.column].encode(before[:, number]).astype(np.int64)
         return np.where(free, tokens[:, place], own)
@@ -229,7 +232,16 @@ class RunningSlots:
             return tokens[:, own[0]]
         return np.full(len(tokens), int(np.argmax(self.codec.coders[column].counts)))
 
-    def _numbers(self, column: str, tokens: Integers, rng: np.random.Generator) -> Floats:
+    def _numbers(self, column: str, tokens: Integers, numbers: Floats, rng: np.random.Generator) -> Floats:
+        """Return the sampled numbers of a column, shape (n,); those of its most frequent token if it is not sampled."""
+        own = [place for place, i in enumerate(self.order) if self.codec.slots[i].column == column]
+        return (
+            numbers[:, own[0]]
+            if own and self.codec.slots[self.order[own[0]]].digit is None
+            else self._drawn(column, tokens, rng)
+        )
+
+    def _drawn(self, column: str, tokens: Integers, rng: np.random.Generator) -> Floats:
         return self.codec.numeric_coders[column].decode(self._tokens(column, tokens).astype(np.int32), rng)
 
     def _factors(self, total: RunningTotal) -> Floats:

@@ -18,6 +18,7 @@ from tabsynth.synthesizers.relational.histories.memory import N_MEANS, update_me
 from tabsynth.synthesizers.relational.occurrences.calendar_days import RecentDays
 from tabsynth.synthesizers.relational.occurrences.novelty import SeenTokens
 from tabsynth.synthesizers.relational.occurrences.precedents import Precedents
+from tabsynth.synthesizers.relational.occurrences.repeated_numbers import SampledNumbers
 
 MAX_ABREAST = 8192
 """Maximum number of parents that are sampled in parallel; parents with similar numbers of children are grouped."""
@@ -32,12 +33,15 @@ class Drawn:
         times: Their times; zeros for a table without order, shape (n,).
         tokens: Their tokens, slots in sampling order, shape (n, slots).
         ratios: Binned ratio of each gap to the mean of the remaining gaps, shape (n,).
+        numbers: The numbers of the slots from which totals are computed or that repeat, NaN where missing, shape (n,
+            slots).
     """
 
     parents: Integers
     times: Floats
     tokens: Integers
     ratios: Integers
+    numbers: Floats
 
 
 def draw_histories(
@@ -71,12 +75,11 @@ def draw_histories(
         spans, sums = (low[own], first[own], last[own]), (planned[own], ends[0][own], ends[1][own])
         parts.append(_draw_abreast(history, parent_tokens[own], own, counts[own], *spans, *sums, rng))
     if not parts:
-        return Drawn(
-            np.zeros(0, np.int64), np.zeros(0), np.zeros((0, len(history.order)), np.int64), np.zeros(0, np.int64)
-        )
-    parents, places, times, tokens, ratios = (np.concatenate(items) for items in zip(*parts, strict=True))
+        none, wide = np.zeros(0, np.int64), np.zeros((0, len(history.order)))
+        return Drawn(none, np.zeros(0), wide.astype(np.int64), none, wide)
+    parents, places, times, tokens, ratios, values = (np.concatenate(items) for items in zip(*parts, strict=True))
     rows = np.lexsort((places, parents))
-    return Drawn(parents[rows], times[rows], tokens[rows], ratios[rows])
+    return Drawn(parents[rows], times[rows], tokens[rows], ratios[rows], values[rows])
 
 
 def _reachable(
@@ -106,7 +109,7 @@ def _draw_abreast(
     totals: Floats,
     closing: Floats,
     rng: np.random.Generator,
-) -> tuple[Integers, Integers, Floats, Integers, Integers]:
+) -> tuple[Integers, Integers, Floats, Integers, Integers, Floats]:
     """Sample, step by step, the children of parents that are sorted by descending number of children."""
     net, sizes = history.network, np.array(history.sizes)
     coder = history.codec.numeric_coders.get(GAP)
@@ -122,7 +125,8 @@ def _draw_abreast(
     if history.calendar is not None:
         ends = history.calendar.days(np.concatenate([low, first, last]))
         recent = RecentDays(history.calendar, len(counts), ends.min(), ends.max())
-    parts: list[tuple[Integers, Integers, Floats, Integers, Integers]] = []
+    exact = _sampled_numbers(history, len(counts))
+    parts: list[tuple[Integers, Integers, Floats, Integers, Integers, Floats]] = []
     for place in range(int(counts[0]) if len(counts) else 0):
         here = int(np.searchsorted(-counts, -place, side="left"))  # parents with more children than ``place``
         count, start = counts[:here], moment[:here]
@@ -135,7 +139,7 @@ def _draw_abreast(
         unmasked = np.zeros(here, bool)  # rows in which a dependency left no token, so that it may be violated
         times, ratio = first[:here].copy(), np.zeros(here, np.int64)
         if not len(sizes):
-            parts.append((numbers[:here], np.full(here, place), times, tokens, ratio))
+            parts.append((numbers[:here], np.full(here, place), times, tokens, ratio, np.zeros(tokens.shape)))
             continue
         if gap is not None:
             tokens[:, 0] = sizes[0] - 1  # missing is the last token, the gap of a first child
@@ -152,7 +156,7 @@ def _draw_abreast(
         features = history.running.late(clock, times)
         if recent is not None:
             features = np.concatenate([features, recent.features(recent.gaps.days(times))], axis=1)
-        late, recalled = torch.from_numpy(features), previous[:here]
+        late, recalled, values = torch.from_numpy(features), previous[:here], np.full(tokens.shape, np.nan)
         for slot in range(len(sizes)):
             if (slot > 0 or gap is None) and running.is_free(slot, totals[:here]).any():
                 beyond = running.beyond(slot, tokens, totals[:here], history.allowed[slot])
@@ -173,8 +177,13 @@ def _draw_abreast(
                 if unseen is not None:
                     logits = logits + torch.from_numpy(unseen * history.new_bias[slot])
                 tokens[:, slot] = _draw(logits.masked_fill(torch.from_numpy(barred), -torch.inf), rng)
+            classes_of = np.zeros(here, np.int64) if net.class_slot is None else tokens[:, net.class_slot]
+            own = exact.draw(slot, tokens[:, slot], classes_of, rng)
+            if own is not None:
+                values[:, slot] = own
             if slot in running.places:
-                tokens[:, slot] = running.compute(slot, tokens, totals[:here], rng)
+                tokens[:, slot] = running.compute(slot, tokens, values, totals[:here], rng)
+                values[:, slot] = totals[:here, running.places.index(slot)]
             stream = stream + net.embed(torch.from_numpy(tokens[:, slot]), slot)
             if slot == 0:
                 stream = stream + net.after(late)
@@ -194,9 +203,22 @@ def _draw_abreast(
             nothing = np.zeros(here, np.int64)
             recent.update(recent.gaps.days(times), nothing if net.class_slot is None else tokens[:, net.class_slot])
         left[:here] = history.running.classes.update(left[:here], tokens)
-        parts.append((numbers[:here], np.full(here, place), times, tokens, ratio))
-    parents, places, times, tokens, ratios = (np.concatenate(items) for items in zip(*parts, strict=True))
-    return parents, places, times, tokens, ratios
+        parts.append((numbers[:here], np.full(here, place), times, tokens, ratio, values))
+    parents, places, times, tokens, ratios, values = (np.concatenate(items) for items in zip(*parts, strict=True))
+    return parents, places, times, tokens, ratios, values
+
+
+def _sampled_numbers(history: History, parents: int) -> SampledNumbers:
+    """Return the numbers that are sampled with their rows: those that a total adds up, and those that may repeat."""
+    terms = {name for total in history.totals.totals for name, _ in total.terms}
+    slots = {at: history.codec.slots[i] for at, i in enumerate(history.order)}
+    coders = {
+        at: history.codec.numeric_coders[slot.column]
+        for at, slot in slots.items()
+        if slot.digit is None and (slot.column in terms or at in history.repeats)
+    }
+    by_class = [slot for slot, (_, one, _) in history.network.earlier.items() if one.by_class]
+    return SampledNumbers(parents, coders, history.repeats, by_class)
 
 
 def _draw_gaps(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pandas as pd
+from collections.abc import Collection, Mapping
 
-from tabsynth.common.arrays import Bools, Floats, Integers
+import numpy as np
+
+from tabsynth.codec.numeric_encoder import QuantileCoder
+from tabsynth.common.arrays import Floats, Integers
 
 PRIOR_ROWS = 5.0
 """Pseudo-rows of each class, with the share of all classes."""
@@ -29,29 +31,43 @@ def repeat_rate(values: Floats, tokens: Integers, before: Integers, classes: Int
     return np.asarray((held + PRIOR_ROWS * share) / (seen + PRIOR_ROWS))
 
 
-def repeat_numbers(
-    values: pd.Series,
-    tokens: Integers,
-    before: Integers,
-    rates: Floats,
-    rng: np.random.Generator,
-) -> pd.Series:
-    """Replace some sampled numbers by the earlier number, if it has the same token.
+class SampledNumbers:
+    """Numbers of many parents' rows during sampling, some of which repeat an earlier sibling's exactly.
 
     Args:
-        values: Sampled numbers.
-        tokens: Their tokens, shape (n,).
-        before: Row of each row's earlier number, -1 for none, shape (n,).
-        rates: Probability of a repetition, shape (n,).
-        rng: Random generator.
+        parents: Number of parents.
+        coders: Coder of each slot whose numbers are sampled with the row.
+        rates: Probability that a number with the earlier sibling's token repeats its number, by class, of some slots.
+        by_class: Those of these slots whose earlier sibling is the last one of the row's class.
     """
-    same = (before >= 0) & (tokens == tokens[before]) & (rng.random(len(before)) < rates)
-    return values.take(_first_of_run(before, same)).set_axis(values.index)
 
+    def __init__(
+        self,
+        parents: int,
+        coders: Mapping[int, QuantileCoder],
+        rates: Mapping[int, Floats],
+        by_class: Collection[int],
+    ) -> None:
+        self._coders, self._rates, self._by_class = coders, rates, by_class
+        width = {slot: len(rates[slot]) if slot in by_class else 1 for slot in rates}
+        self._tokens = {slot: np.full((parents, classes), -1, np.int32) for slot, classes in width.items()}
+        self._numbers = {slot: np.full((parents, classes), np.nan) for slot, classes in width.items()}
 
-def _first_of_run(before: Integers, same: Bools) -> Integers:
-    """Return the row whose number each row has: its own, or the first of those that it repeats."""
-    out = np.where(same, before, np.arange(len(before)))
-    while not np.array_equal(out[out], out):
-        out = out[out]
-    return np.asarray(out, np.int64)
+    def draw(self, slot: int, tokens: Integers, classes: Integers, rng: np.random.Generator) -> Floats | None:
+        """Return the numbers of the first parents' next rows, NaN where missing, shape (n,); None for other slots.
+
+        Args:
+            slot: The slot.
+            tokens: Its tokens, shape (n,).
+            classes: Class of each row, shape (n,).
+            rng: Random generator.
+        """
+        if slot not in self._coders:
+            return None
+        numbers = self._coders[slot].decode(tokens.astype(np.int32), rng)
+        if slot in self._rates:
+            at = np.arange(len(tokens)), classes if slot in self._by_class else np.zeros(len(tokens), np.int64)
+            again = (self._tokens[slot][at] == tokens) & (rng.random(len(tokens)) < self._rates[slot][classes])
+            numbers = np.where(again, self._numbers[slot][at], numbers)
+            self._tokens[slot][at], self._numbers[slot][at] = tokens, numbers
+        return numbers
