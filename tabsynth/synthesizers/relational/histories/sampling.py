@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tabsynth.common.arrays import Bools, Floats, Integers
+from tabsynth.relations.categories.bounded_pairs import bounded_pairs
 from tabsynth.relations.categories.determined_tokens import excluded_tokens, repair_violations
 from tabsynth.synthesizers.relational.histories.context import Clock
 from tabsynth.synthesizers.relational.histories.gaps import GapTokens, left_class, mean_gap_left
@@ -126,6 +127,7 @@ def _draw_abreast(
         ends = history.calendar.days(np.concatenate([low, first, last]))
         recent = RecentDays(history.calendar, len(counts), ends.min(), ends.max())
     exact = _sampled_numbers(history, len(counts))
+    rules = (*history.functions, *bounded_pairs(history.relations.rules, history.codec, history.order))
     parts: list[tuple[Integers, Integers, Floats, Integers, Integers, Floats]] = []
     for place in range(int(counts[0]) if len(counts) else 0):
         here = int(np.searchsorted(-counts, -place, side="left"))  # parents with more children than ``place``
@@ -160,7 +162,7 @@ def _draw_abreast(
         for slot in range(len(sizes)):
             if (slot > 0 or gap is None) and running.is_free(slot, totals[:here]).any():
                 beyond = running.beyond(slot, tokens, totals[:here], history.allowed[slot])
-                contrary = excluded_tokens(history.functions, slot, tokens, sizes[slot])
+                contrary = excluded_tokens(rules, slot, tokens, sizes[slot])
                 unseen = seen.unseen(slot, here)
                 used = history.running.classes.used(slot, left[:here], planned[:here], sizes[slot])
                 classes = net.distances(slot, torch.from_numpy(previous[:here]), torch.from_numpy(recalled))
