@@ -140,18 +140,19 @@ class RunningSlots:
         """Return the tokens of a slot that would move a total out of its range, shape (n, size); None without a total.
 
         The slot that is sampled last, an amount or its sign, bounds the total. If all tokens would leave the range, the
-        token of the smallest change stays allowed.
+        token of the smallest change stays allowed. A total that is negative in less than 1 % of the training rows is
+        negative in such rows only: networks do not learn from so few rows when it rises again.
 
         Args:
             place: Position of the slot.
             tokens: The row's tokens so far, shape (n, slots).
             before: Totals of the previous sibling, shape (n, totals).
-            allowed: Tokens that may be sampled, shape (size,).
+            allowed: Tokens that may be sampled, shape (size,) or (n, size).
         """
-        out, change = None, np.zeros((len(tokens), len(allowed)))
+        out, change = None, np.zeros((len(tokens), allowed.shape[-1]))
         for number, total in enumerate(self.totals):
             if self._deciding(total) == place:
-                own, change = self._beyond(total, place, tokens, before[:, number])
+                own, change = self._beyond(number, place, tokens, before[:, number])
                 own &= ~np.isnan(before[:, [number]])
                 out = own if out is None else out | own
         if out is None:
@@ -219,10 +220,12 @@ class RunningSlots:
         ends = before[:, None] + factor * low, before[:, None] + factor * high
         return np.minimum(*ends), np.maximum(*ends), factor
 
-    def _beyond(self, total: RunningTotal, place: int, tokens: Integers, before: Floats) -> tuple[Bools, Floats]:
-        own = self.codec.numeric_coders[total.column]
+    def _beyond(self, number: int, place: int, tokens: Integers, before: Floats) -> tuple[Bools, Floats]:
+        total = self.totals[number]
+        own, rarely_negative = self.codec.numeric_coders[total.column], bool(self.after) and self.after[number][0] >= 0
         least, most, factor = self._after(total, place, tokens, before)
-        below = most < own.low[0] if total.floor is None else least < total.floor
+        floor = 0.0 if total.floor is None and rarely_negative else total.floor
+        below = most < own.low[0] if floor is None else least < floor
         return np.where(factor < 0, below, least > own.high[-1]), np.abs(least + most - 2 * before[:, None])
 
     def _tokens(self, column: str, tokens: Integers) -> Integers:

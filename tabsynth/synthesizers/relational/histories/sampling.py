@@ -161,8 +161,9 @@ def _draw_abreast(
         late, recalled, values = torch.from_numpy(features), previous[:here], np.full(tokens.shape, np.nan)
         for slot in range(len(sizes)):
             if (slot > 0 or gap is None) and running.is_free(slot, totals[:here]).any():
-                beyond = running.beyond(slot, tokens, totals[:here], history.allowed[slot])
                 contrary = excluded_tokens(rules, slot, tokens, sizes[slot])
+                possible = history.allowed[slot] if contrary is None else history.allowed[slot] & ~contrary
+                beyond = running.beyond(slot, tokens, totals[:here], possible)
                 unseen = seen.unseen(slot, here)
                 used = history.running.classes.used(slot, left[:here], planned[:here], sizes[slot])
                 classes = net.distances(slot, torch.from_numpy(previous[:here]), torch.from_numpy(recalled))
