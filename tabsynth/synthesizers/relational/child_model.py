@@ -27,6 +27,7 @@ from tabsynth.synthesizers.relational.histories.training import train_history
 from tabsynth.synthesizers.relational.histories.training_rows import ChildRows, Siblings, prepare
 from tabsynth.synthesizers.relational.occurrences.calendar_days import DAY_SECONDS
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import earlier_rows
+from tabsynth.synthesizers.relational.occurrences.precedents import classes_of
 from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_rate
 from tabsynth.synthesizers.relational.occurrences.times_of_day import TimesOfDay
 from tabsynth.synthesizers.relational.orphans import Orphans
@@ -121,7 +122,7 @@ def fit_history(
         running,
         features.sizes,
         slots,
-        class_slot=siblings.class_slot,
+        row_class=siblings.row_class,
         earlier=siblings.earlier,
         longest=siblings.longest,
         repeats=_repeat_rates(table.frame, codec, order, siblings),
@@ -246,12 +247,10 @@ def _planned(parent: pd.DataFrame, counts: Integers, part: TrainingTable) -> Flo
 
 def _repeat_rates(frame: pd.DataFrame, codec: Codec, order: list[int], siblings: Siblings) -> dict[int, Floats]:
     """Return the rates at which a number equals the earlier number exactly, by slot and class."""
-    out, class_slot = {}, siblings.class_slot
-    classes = np.zeros(len(frame), np.int64) if class_slot is None else siblings.tokens[:, class_slot]
-    size = 1 if class_slot is None else codec.slots[order[class_slot]].size
+    out, (classes, size) = {}, classes_of(siblings.row_class, siblings.tokens)
     for one in siblings.earlier:
         name = codec.slots[order[one.slot]].column
-        before = earlier_rows(one, siblings.tokens, class_slot, siblings.starts)
+        before = earlier_rows(one, siblings.tokens, siblings.row_class, siblings.starts)
         values = codec.numeric_values(name, frame[name])
         out[one.slot] = repeat_rate(values, siblings.tokens[:, one.slot], before, classes, size)
     return out

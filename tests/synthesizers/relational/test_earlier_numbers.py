@@ -11,7 +11,8 @@ from tabsynth.synthesizers.relational.occurrences.earlier_numbers import (
     choose_earlier_numbers,
     distance_classes,
 )
-from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_numbers, repeat_rate
+from tabsynth.synthesizers.relational.occurrences.precedents import RowClass
+from tabsynth.synthesizers.relational.occurrences.repeated_numbers import SampledNumbers, repeat_rate
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 PARENTS, LENGTH = 200, 12
@@ -49,7 +50,7 @@ def test_numbers_that_depend_on_an_earlier_sibling_are_found(kind: str, expected
     }[kind]
     coder, tokens = measured(np.exp(5 + level + rng.normal(0, 0.05, len(level))).round(2))
     rows = np.stack([classes, tokens], axis=1)
-    found = choose_earlier_numbers(rows, {1: coder}, [0], 0, STARTS)
+    found = choose_earlier_numbers(rows, {1: coder}, [0], RowClass.at([0], [3, coder.size]), STARTS)
     assert [one.by_class for one in found] == expected
 
 
@@ -65,10 +66,17 @@ def test_numbers_repeat_earlier_ones_as_often_as_in_training() -> None:
     rates = repeat_rate(data, tokens, before, classes, 2)
     assert rates[0] > 0.98
     assert rates[1] < 0.02
-    drawn = pd.Series(rng.normal(0, 1, n))
-    out = repeat_numbers(drawn, tokens, before, np.array([1.0, 0.0])[classes], rng).to_numpy()
-    assert (pd.Series(out[classes == 0]).groupby(np.arange(n // 2) // (LENGTH // 2)).nunique() == 1).all()
-    assert np.array_equal(out[classes == 1], drawn[classes == 1])
+    coder, _ = measured(rng.normal(0, 1, n).round(2))
+    sampled = SampledNumbers(PARENTS, {3: coder}, {3: np.array([1.0, 0.0])}, [3])
+    assert sampled.draw(2, np.zeros(PARENTS, np.int64), np.zeros(PARENTS, np.int64), rng) is None
+    out = np.zeros((PARENTS, LENGTH))
+    for place in range(LENGTH):
+        own = sampled.draw(3, np.full(PARENTS, 5), np.full(PARENTS, place % 2), rng)
+        assert own is not None
+        assert (coder.encode(own) == 5).all()
+        out[:, place] = own
+    assert (out[:, ::2] == out[:, :1]).all()
+    assert (out[:, 3::2] != out[:, 1:-1:2]).mean() > 0.5
 
 
 def test_a_first_column_that_follows_earlier_siblings_is_fitted() -> None:

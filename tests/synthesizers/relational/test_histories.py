@@ -18,6 +18,7 @@ from tabsynth.synthesizers.relational.histories.network import HistoryBatch, His
 from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
 from tabsynth.synthesizers.relational.occurrences.calendar_days import N_CLASSES, N_LENGTHS, CalendarGaps
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber
+from tabsynth.synthesizers.relational.occurrences.precedents import RowClass
 
 
 def test_means_of_whole_histories_equal_those_of_single_steps() -> None:
@@ -53,7 +54,7 @@ def test_loss_and_gradients_are_those_of_autograd(
         sizes,
         context,
         late,
-        class_slot,
+        RowClass.at(None if class_slot is None else [class_slot], sizes),
         numbers,
         [1, 2] if earlier else [],
         CalendarGaps(1.0, np.array([0, 1, 5, -1, 7, 7, -1, 62, -1]), np.ones((2, 1), bool)) if ordered else None,

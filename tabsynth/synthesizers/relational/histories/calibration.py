@@ -117,7 +117,7 @@ def _stay_correction(
 def _distance_shares(history: History, slot: int, tokens: Integers, siblings: Siblings) -> Floats:
     """Return the share of each class of distances from earlier numbers among the rows that have one."""
     _, one, _ = history.network.earlier[slot]
-    before = earlier_rows(one, tokens, siblings.class_slot, siblings.starts)
+    before = earlier_rows(one, tokens, siblings.row_class, siblings.starts)
     rows = np.flatnonzero((before >= 0) & ~siblings.known[:, slot])
     counts = np.bincount(one.classes[tokens[before[rows], slot], tokens[rows, slot]], minlength=N_DISTANCES)
     return np.asarray(counts / max(counts.sum(), 1))

@@ -27,6 +27,7 @@ from tabsynth.synthesizers.relational.histories.network import HistoryNetwork, c
 from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER, RunningSlots
 from tabsynth.synthesizers.relational.occurrences.calendar_days import CalendarGaps
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber, distance_classes
+from tabsynth.synthesizers.relational.occurrences.precedents import RowClass
 from tabsynth.synthesizers.relational.occurrences.times_of_day import TimesOfDay
 
 GAP = "_gap"
@@ -95,7 +96,7 @@ class History:
         parents: list[int],
         totals: RunningSlots,
         *,
-        class_slot: int | None,
+        row_class: RowClass | None,
         earlier: Sequence[EarlierNumber],
         longest: Floats,
         repeats: dict[int, Floats],
@@ -116,7 +117,7 @@ class History:
             sizes,
             [*parents, *running.early_sizes, *totals.sizes],
             running.late_sizes + ([] if calendar is None else calendar.late_sizes),
-            class_slot,
+            row_class,
             earlier,
             [*totals.deciding],
             calendar,
@@ -179,7 +180,7 @@ class History:
                 "running": running,
                 "parents": self.parents,
                 "totals": totals,
-                "class_slot": self.network.class_slot,
+                "class_slots": list(self.network.row_class.slots if self.network.row_class else ()),
                 "earlier": {str(slot): one.by_class for slot, (_, one, _) in self.network.earlier.items()},
                 "width": self.network.width,
                 "memory": self.network.keep.out_features // N_MEANS,
@@ -228,7 +229,7 @@ class History:
             running,
             list(config["parents"]),
             RunningSlots.from_state(codec, order, config.get("totals", ()), arrays),
-            class_slot=config["class_slot"],
+            row_class=RowClass.read(config, [codec.slots[i].size for i in order]),
             earlier=earlier,
             longest=arrays["longest"],
             repeats={one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},

@@ -15,6 +15,7 @@ from tabsynth.synthesizers.relational.histories.memory import N_MEANS, means_bef
 from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER
 from tabsynth.synthesizers.relational.occurrences.calendar_days import N_CLASSES, CalendarGaps
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber
+from tabsynth.synthesizers.relational.occurrences.precedents import RowClass
 from tabsynth.training.networks.layers import new_layer
 from tabsynth.training.networks.masked import Block
 
@@ -38,7 +39,7 @@ class HistoryNetwork(nn.Module):
         sizes: Number of tokens of each slot of a row.
         context: Number of tokens of each feature that is known before the row.
         late: Number of tokens of each feature that is known after the first slot, the row's time.
-        class_slot: Slot after which the precedent is known; None for no precedents.
+        row_class: Slots after which the precedent is known; None for no precedents.
         earlier: Slots whose numbers depend on an earlier sibling's.
         deciding: Slots that determine a running total.
         calendar: Gaps of whole days; None if the days that they reach do not matter.
@@ -58,7 +59,7 @@ class HistoryNetwork(nn.Module):
         sizes: Sequence[int],
         context: Sequence[int],
         late: Sequence[int],
-        class_slot: int | None = None,
+        row_class: RowClass | None = None,
         earlier: Sequence[EarlierNumber] = (),
         deciding: Sequence[int] = (),
         calendar: CalendarGaps | None = None,
@@ -69,7 +70,8 @@ class HistoryNetwork(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        self.sizes, self.width, self.dropout, self.class_slot = list(sizes), width, dropout, class_slot
+        self.sizes, self.width, self.dropout, self.row_class = list(sizes), width, dropout, row_class
+        self.class_slot = None if row_class is None else row_class.last
         self.earlier = {one.slot: (at, one, torch.from_numpy(one.classes)) for at, one in enumerate(earlier)}
         self.register_buffer("row_offsets", _offsets(sizes), persistent=False)
         self.register_buffer("context_offsets", _offsets(context), persistent=False)
@@ -78,7 +80,7 @@ class HistoryNetwork(nn.Module):
         self.context = new_layer(nn.Embedding, sum(context), width)
         self.late = new_layer(nn.Embedding, max(sum(late), 1), width)
         self.previous = new_layer(nn.Embedding, max(sum(sizes) + len(sizes), 1), width)
-        rows = sum(sizes) + len(sizes) if class_slot is not None else 1
+        rows = sum(sizes) + len(sizes) if row_class is not None else 1
         self.precedent = new_layer(nn.Embedding, rows, width)
         self.row = new_layer(nn.Embedding, max(sum(sizes), 1), width)
         self.position = nn.Parameter(torch.zeros(len(sizes), width))

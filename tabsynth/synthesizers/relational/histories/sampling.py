@@ -18,7 +18,7 @@ from tabsynth.synthesizers.relational.histories.history import GAP, History
 from tabsynth.synthesizers.relational.histories.memory import N_MEANS, update_means
 from tabsynth.synthesizers.relational.occurrences.calendar_days import RecentDays
 from tabsynth.synthesizers.relational.occurrences.novelty import SeenTokens
-from tabsynth.synthesizers.relational.occurrences.precedents import Precedents
+from tabsynth.synthesizers.relational.occurrences.precedents import Precedents, classes_of
 from tabsynth.synthesizers.relational.occurrences.repeated_numbers import SampledNumbers
 
 MAX_ABREAST = 8192
@@ -118,7 +118,7 @@ def _draw_abreast(
     state = torch.zeros(len(counts), N_MEANS, net.keep.out_features // N_MEANS)
     previous = np.tile(sizes, (len(counts), 1)).astype(np.int64)
     moment, before = low.copy(), np.zeros(len(counts))
-    left, precedents = planned.copy(), Precedents(len(counts), net.class_slot, sizes)
+    left, precedents = planned.copy(), Precedents(len(counts), net.row_class, sizes)
     seen = SeenTokens(len(counts), history.categories, sizes)
     running = history.totals
     totals = totals.copy()
@@ -180,8 +180,7 @@ def _draw_abreast(
                 if unseen is not None:
                     logits = logits + torch.from_numpy(unseen * history.new_bias[slot])
                 tokens[:, slot] = _draw(logits.masked_fill(torch.from_numpy(barred), -torch.inf), rng)
-            classes_of = np.zeros(here, np.int64) if net.class_slot is None else tokens[:, net.class_slot]
-            own = exact.draw(slot, tokens[:, slot], classes_of, rng)
+            own = exact.draw(slot, tokens[:, slot], classes_of(net.row_class, tokens)[0], rng)
             if own is not None:
                 values[:, slot] = own
             if slot in running.places:
@@ -191,7 +190,7 @@ def _draw_abreast(
             if slot == 0:
                 stream = stream + net.after(late)
             if slot == net.class_slot:
-                recalled = precedents.read(tokens[:, slot])
+                recalled = precedents.read(classes_of(net.row_class, tokens)[0])
                 stream = stream + net.recall(torch.from_numpy(recalled))
         if unmasked.any():
             rows = tokens[unmasked]
@@ -203,8 +202,7 @@ def _draw_abreast(
         precedents.update(tokens)
         seen.update(tokens)
         if recent is not None:
-            nothing = np.zeros(here, np.int64)
-            recent.update(recent.gaps.days(times), nothing if net.class_slot is None else tokens[:, net.class_slot])
+            recent.update(recent.gaps.days(times), classes_of(net.row_class, tokens)[0])
         left[:here] = history.running.classes.update(left[:here], tokens)
         parts.append((numbers[:here], np.full(here, place), times, tokens, ratio, values))
     parents, places, times, tokens, ratios, values = (np.concatenate(items) for items in zip(*parts, strict=True))

@@ -45,7 +45,12 @@ from tabsynth.synthesizers.relational.occurrences.earlier_numbers import (
     choose_earlier_numbers,
     free_numbers,
 )
-from tabsynth.synthesizers.relational.occurrences.precedents import choose_class_slot, precedents_of
+from tabsynth.synthesizers.relational.occurrences.precedents import (
+    RowClass,
+    choose_class_slots,
+    classes_of,
+    precedents_of,
+)
 from tabsynth.synthesizers.relational.timeline import Timeline
 from tabsynth.training.networks.layout import Layout
 from tabsynth.training.variable_order import chain_order, mutual_information
@@ -64,7 +69,7 @@ class Siblings:
         starts: Row number of each parent's first child and the number of rows, shape (parents with children + 1,).
         ratios: Class of each gap token's ratio to the mean remaining gap, shape (n, tokens of the gap).
         precedents: Tokens of the last earlier sibling of the same class, shape (n, slots or 0).
-        class_slot: Slot of the class; None for no precedents.
+        row_class: The class; None for no precedents.
         left: Class of the number of remaining rows, shape (n,).
         longest: As in ``History``.
         earlier: Slots whose numbers depend on an earlier sibling's.
@@ -81,7 +86,7 @@ class Siblings:
     starts: Integers
     ratios: npt.NDArray[np.uint8]
     precedents: Integers
-    class_slot: int | None
+    row_class: RowClass | None
     left: Integers
     longest: Floats
     earlier: tuple[EarlierNumber, ...]
@@ -146,11 +151,10 @@ def prepare(
     codec, relations = vocabulary(frame, schema, rows.persons, min_group=min_group, tokens=tokens, computed=computed)
     encoded = codec.encode(frame)
     order = _drawing_order(codec, encoded)
-    class_slot = choose_class_slot(encoded[:, order].astype(np.int64), category_slots(codec, order), starts)
-    if class_slot is not None:
-        first = int(gaps is not None)  # right after the gap
-        order.insert(first, order.pop(class_slot))
-        class_slot = first
+    sizes = [codec.slots[i].size for i in order]
+    chosen = choose_class_slots(encoded[:, order].astype(np.int64), category_slots(codec, order), sizes, starts)
+    leading, first = [order[at] for at in chosen], int(gaps is not None)  # right after the gap
+    order = [*order[:first], *leading, *(i for i in order[first:] if i not in leading)]
     order = _totals_last(codec, order, totals)
     drawn = encoded[:, order].astype(np.int64)
     count = np.repeat(np.diff(starts), np.diff(starts))
@@ -159,7 +163,8 @@ def prepare(
     read = _class_totals(rows.classes, frame, codec, encoded, order)
     clock = clock_of(times, rows.low, starts, place, count, read.left_before(drawn, rows.planned, starts))
     running = RunningContext.fit(clock, moments, window, seconds, step, read)
-    sizes = np.array([codec.slots[i].size for i in order])
+    sizes = [codec.slots[i].size for i in order]
+    row_class = RowClass.at(range(first, first + len(leading)), sizes)
     first = place == 0
     previous = np.where(first[:, None], sizes, np.concatenate([drawn[:1], drawn[:-1]]))
     known = np.zeros(drawn.shape, bool)
@@ -170,9 +175,7 @@ def prepare(
         known[:, 0] = first | (place == count - 1)
     late, calendar, reached = running.late(clock, moments), None, np.zeros((len(frame), len(KINDS), 0), np.uint8)
     if gaps is not None and running.daily:
-        days, classes, n_classes = day_numbers(moments, running.seconds or 0.0), np.zeros(len(frame), np.int64), 1
-        if class_slot is not None:
-            classes, n_classes = drawn[:, class_slot], int(sizes[class_slot])
+        days, (classes, n_classes) = day_numbers(moments, running.seconds or 0.0), classes_of(row_class, drawn)
         recurring = recurring_classes(days, classes, n_classes, starts)
         calendar = CalendarGaps.of(codec.numeric_coders[GAP], running.seconds or 0.0, recurring)
         reached, features = calendar.of_rows(moments, classes, starts)
@@ -191,12 +194,12 @@ def prepare(
         known,
         starts,
         ratios,
-        precedents_of(drawn, class_slot, sizes, starts),
-        class_slot,
+        precedents_of(drawn, row_class, np.array(sizes), starts),
+        row_class,
         left_class(clock),
         longest,
         choose_earlier_numbers(
-            drawn, free_numbers(codec, order, slots.places, GAP), category_slots(codec, order), class_slot, starts
+            drawn, free_numbers(codec, order, slots.places, GAP), category_slots(codec, order), row_class, starts
         ),
         slots.after_bins(drawn, _where_known(slots, before, first, begun)),
         calendar,

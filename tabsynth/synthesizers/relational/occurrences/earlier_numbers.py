@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from tabsynth.codec.codec import Codec
 from tabsynth.codec.numeric_encoder import QuantileCoder
 from tabsynth.common.arrays import Integers
-from tabsynth.synthesizers.relational.occurrences.precedents import rows_before
+from tabsynth.synthesizers.relational.occurrences.precedents import RowClass, rows_before
 
 EDGES = np.geomspace(0.01, 2.5, 16)
 """Upper edges of the bins of distances, in standard deviations of the numbers' normal scores."""
@@ -64,7 +64,7 @@ def choose_earlier_numbers(
     tokens: Integers,
     coders: Mapping[int, QuantileCoder],
     categories: Sequence[int],
-    class_slot: int | None,
+    row_class: RowClass | None,
     starts: Integers,
 ) -> tuple[EarlierNumber, ...]:
     """Return the slots whose numbers depend on an earlier sibling's number given the categories of the row.
@@ -73,15 +73,15 @@ def choose_earlier_numbers(
         tokens: Training rows in sampling order, siblings together and in order, shape (n, slots).
         coders: Coders of the slots of numbers.
         categories: Slots of categories.
-        class_slot: Slot of the class that defines precedents; None for no precedents.
+        row_class: The class that defines precedents; None for no precedents.
         starts: Row number of each parent's first child, and the number of rows.
     """
     alike = np.zeros(len(tokens), np.int64)
     if len(categories):
         alike = np.unique(tokens[:, list(categories)], axis=0, return_inverse=True)[1].reshape(-1)
     sources = {False: _previous(starts)}
-    if class_slot is not None:
-        sources[True] = rows_before(tokens[:, class_slot], starts)
+    if row_class is not None:
+        sources[True] = rows_before(row_class.of(tokens), starts)
     out = []
     for slot, coder in coders.items():
         classes = distance_classes(coder)
@@ -106,9 +106,9 @@ def free_numbers(codec: Codec, order: Sequence[int], computed: Collection[int], 
     return {at: coders[one.column] for at, one in own.items() if one.column in coders and one.column != gap}
 
 
-def earlier_rows(one: EarlierNumber, tokens: Integers, class_slot: int | None, starts: Integers) -> Integers:
+def earlier_rows(one: EarlierNumber, tokens: Integers, row_class: RowClass | None, starts: Integers) -> Integers:
     """Return the earlier row on whose number each row's number depends, -1 for none, shape (n,)."""
-    return rows_before(tokens[:, class_slot], starts) if one.by_class and class_slot is not None else _previous(starts)
+    return rows_before(row_class.of(tokens), starts) if one.by_class and row_class is not None else _previous(starts)
 
 
 def _previous(starts: Integers) -> Integers:

@@ -2,19 +2,119 @@
 
 Types of visits alternate within a patient, and a visit resembles the last visit of its type more than the previous
 visit.
-One column is the class, which is sampled directly after the gap. The later slots read the tokens of the precedent.
+One column is the class, or several, such as the kind and the purpose of a payment; they are sampled directly after the
+gap. The later slots read the tokens of the precedent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
 from tabsynth.common.arrays import Floats, Integers
 
 MIN_GAIN = 0.05
-"""Minimum mean number of slots per row in which the precedent agrees but the previous sibling does not."""
+"""Minimum mean number of slots per row in which the precedent agrees, but neither the previous sibling nor the precedent
+of a coarser class."""
+
+MAX_SLOTS, MAX_CLASSES = 3, 256
+"""Maximum number of columns of a class, and maximum product of the numbers of their tokens."""
+
+
+@dataclass(frozen=True)
+class RowClass:
+    """Slots whose tokens together are the class of a row.
+
+    Attributes:
+        slots: The slots, sampled one directly after the other.
+        sizes: Number of tokens of each.
+    """
+
+    slots: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+    @classmethod
+    def at(cls, slots: Iterable[int] | None, sizes: Sequence[int]) -> Self | None:
+        """Return the class of some slots; None for no slots.
+
+        Args:
+            slots: The slots.
+            sizes: Number of tokens of every slot of a row.
+        """
+        own = tuple(int(slot) for slot in slots or ())
+        return cls(own, tuple(int(sizes[slot]) for slot in own)) if own else None
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], sizes: Sequence[int]) -> Self | None:
+        """Read the class of a history's state; files of earlier versions state one slot.
+
+        Raises:
+            ValueError: It is not of slots of the row, or of too many.
+        """
+        one = config.get("class_slot")
+        slots = [int(slot) for slot in config.get("class_slots", [] if one is None else [one])]
+        if len({*slots}) < len(slots) or not all(0 <= slot < len(sizes) for slot in slots):
+            raise ValueError("the class of a row is not one of its columns")
+        out = cls.at(slots, sizes)
+        if len(slots) > 1 and out is not None and out.size > MAX_CLASSES:
+            raise ValueError("the class of a row has too many values")
+        return out
+
+    @property
+    def size(self) -> int:
+        """Number of classes."""
+        return int(np.prod(self.sizes))
+
+    @property
+    def last(self) -> int:
+        """The slot after which the class is known."""
+        return max(self.slots)
+
+    def of(self, tokens: Integers) -> Integers:
+        """Return the class of each row, shape (n,)."""
+        out = np.zeros(len(tokens), np.int64)
+        for slot, size in zip(self.slots, self.sizes, strict=True):
+            out = out * size + tokens[:, slot]
+        return out
+
+
+def classes_of(row_class: RowClass | None, tokens: Integers) -> tuple[Integers, int]:
+    """Return the class of each row, shape (n,), and the number of classes; without a class all rows are of one."""
+    return (np.zeros(len(tokens), np.int64), 1) if row_class is None else (row_class.of(tokens), row_class.size)
+
+
+def choose_class_slots(
+    tokens: Integers, candidates: Sequence[int], sizes: Sequence[int], starts: Integers
+) -> list[int]:
+    """Return the slots whose precedents agree with rows in the most slots, empty for no gain.
+
+    Args:
+        tokens: Training rows, siblings together and in order, shape (n, slots).
+        candidates: Slots of categories.
+        sizes: Number of tokens of each slot.
+        starts: Row number of each parent's first child, and the number of rows.
+    """
+    first = choose_class_slot(tokens, candidates, starts)
+    chosen = [] if first is None else [first]
+    while 0 < len(chosen) < MAX_SLOTS:
+        present, best, most = _gains(_joint(tokens, chosen, sizes), tokens, starts), None, MIN_GAIN
+        for slot in candidates:
+            wider = [*chosen, slot]
+            if slot not in chosen and np.prod([sizes[one] for one in wider]) <= MAX_CLASSES:
+                own = _gains(_joint(tokens, wider, sizes), tokens, starts)
+                gain = float(np.delete(own - present, wider).sum())
+                best, most = (slot, gain) if gain >= most else (best, most)
+        if best is None:
+            break
+        chosen.append(best)
+    return chosen
+
+
+def _joint(tokens: Integers, slots: Sequence[int], sizes: Sequence[int]) -> Integers:
+    return RowClass(tuple(slots), tuple(sizes[slot] for slot in slots)).of(tokens)
 
 
 def choose_class_slot(tokens: Integers, candidates: Sequence[int], starts: Integers) -> int | None:
@@ -25,7 +125,7 @@ def choose_class_slot(tokens: Integers, candidates: Sequence[int], starts: Integ
         candidates: Slots of categories.
         starts: Row number of each parent's first child, and the number of rows.
     """
-    gains = {slot: _gains(tokens, slot, starts) for slot in candidates}
+    gains = {slot: _gains(tokens[:, slot], tokens, starts) for slot in candidates}
     best: int | None = None
     for slot, own in gains.items():
         if np.delete(own, slot).sum() < MIN_GAIN:
@@ -36,26 +136,26 @@ def choose_class_slot(tokens: Integers, candidates: Sequence[int], starts: Integ
     return best
 
 
-def _gains(tokens: Integers, slot: int, starts: Integers) -> Floats:
+def _gains(classes: Integers, tokens: Integers, starts: Integers) -> Floats:
     """Return the share of rows in which each slot agrees with the precedent beyond the previous sibling, at least 0."""
-    before = rows_before(tokens[:, slot], starts)
+    before = rows_before(classes, starts)
     rows = np.flatnonzero(before >= 0)
     agree = (tokens[rows] == tokens[before[rows]]).sum(0) - (tokens[rows] == tokens[rows - 1]).sum(0)
     return np.asarray(np.maximum(agree, 0) / max(len(tokens), 1))
 
 
-def precedents_of(tokens: Integers, slot: int | None, sizes: Integers, starts: Integers) -> Integers:
+def precedents_of(tokens: Integers, row_class: RowClass | None, sizes: Integers, starts: Integers) -> Integers:
     """Return the tokens of each row's precedent, each slot's size where there is none, shape (n, slots).
 
     Args:
         tokens: Rows in sampling order, siblings together and in order, shape (n, slots).
-        slot: Slot of the class; None returns no slots.
+        row_class: The class; None returns no slots.
         sizes: Number of tokens of each slot.
         starts: Row number of each parent's first child, and the number of rows.
     """
-    if slot is None:
+    if row_class is None:
         return np.zeros((len(tokens), 0), np.int64)
-    before = rows_before(tokens[:, slot], starts)
+    before = rows_before(row_class.of(tokens), starts)
     return np.where(before[:, None] < 0, sizes, tokens[before])
 
 
@@ -74,13 +174,13 @@ class Precedents:
 
     Args:
         parents: Number of parents.
-        slot: Slot of the class; None for none.
+        row_class: The class; None for none.
         sizes: Number of tokens of each slot.
     """
 
-    def __init__(self, parents: int, slot: int | None, sizes: Integers) -> None:
-        self._slot = slot
-        classes = 0 if slot is None else int(sizes[slot])
+    def __init__(self, parents: int, row_class: RowClass | None, sizes: Integers) -> None:
+        self._class = row_class
+        classes = 0 if row_class is None else row_class.size
         self._last = np.tile(
             sizes.astype(np.min_scalar_type(int(sizes.max(initial=0)))), (parents if classes else 0, classes, 1)
         )
@@ -91,5 +191,5 @@ class Precedents:
 
     def update(self, tokens: Integers) -> None:
         """Add one more row of each of the first parents, shape (parents, slots)."""
-        if self._slot is not None:
-            self._last[np.arange(len(tokens)), tokens[:, self._slot]] = tokens
+        if self._class is not None:
+            self._last[np.arange(len(tokens)), self._class.of(tokens)] = tokens
