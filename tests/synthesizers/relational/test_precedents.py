@@ -24,9 +24,9 @@ SIZES = np.array([4, 3])
 def test_training_rows_have_the_precedents_that_drawn_rows_have(histories: list[list[tuple[int, int]]]) -> None:
     tokens = np.array([row for one in histories for row in one])
     starts = np.cumsum([0, *map(len, histories)])
-    found = precedents_of(tokens, RowClass.at([0], SIZES), SIZES, starts)
+    found = precedents_of(tokens, RowClass.at([0], SIZES.tolist()), SIZES, starts)
     for begin, end in itertools.pairwise(starts.tolist()):
-        memory = Precedents(1, RowClass.at([0], SIZES), SIZES)
+        memory = Precedents(1, RowClass.at([0], SIZES.tolist()), SIZES)
         for row in range(begin, end):
             assert memory.read(tokens[row, :1]).tolist() == [found[row].tolist()]
             memory.update(tokens[row : row + 1])

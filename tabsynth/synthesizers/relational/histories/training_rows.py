@@ -26,12 +26,7 @@ from tabsynth.synthesizers.relational.histories.gaps import (
     mean_gap_left,
     sibling_gaps,
 )
-from tabsynth.synthesizers.relational.histories.history import (
-    GAP,
-    MAX_TOKENS,
-    category_slots,
-    vocabulary,
-)
+from tabsynth.synthesizers.relational.histories.history import GAP, MAX_TOKENS, category_slots, vocabulary
 from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
 from tabsynth.synthesizers.relational.occurrences.calendar_days import (
     KINDS,
@@ -225,9 +220,13 @@ def _totals(slots: RunningSlots, frame: pd.DataFrame, starts: Integers, begun: F
 
 
 def _totals_last(codec: Codec, order: list[int], totals: Sequence[RunningTotal]) -> list[int]:
-    """Return the slots, with those of running totals moved after all slots from which they are computed."""
-    rank = {total.column: number + 1 for number, total in enumerate(totals)}
-    return sorted(order, key=lambda i: rank.get(codec.slots[i].column, 0))
+    """Return the slots; those of totals follow all from which they are computed, and numbers their sign."""
+    rank = {codec.slots[i].column: float(at) for at, i in enumerate(order)}
+    for total in totals:
+        for name, _ in total.terms:
+            rank[name] = max(rank.get(name, 0.0), rank.get(total.sign, -1.0) + 0.5)
+    rank |= {total.column: len(order) + number for number, total in enumerate(totals)}
+    return sorted(order, key=lambda i: rank[codec.slots[i].column])
 
 
 def clock_of(

@@ -17,7 +17,7 @@ import numpy as np
 from tabsynth.common.arrays import Floats, Integers
 
 MIN_GAIN = 0.05
-"""Minimum mean number of slots per row in which the precedent agrees, but neither the previous sibling nor the precedent
+"""Minimum mean number of slots per row in which the precedent agrees, but neither the previous sibling nor a precedent
 of a coarser class."""
 
 MAX_SLOTS, MAX_CLASSES = 3, 256
