@@ -26,9 +26,9 @@ from tabsynth.synthesizers.relational.histories.sampling import Drawn, draw_hist
 from tabsynth.synthesizers.relational.histories.training import train_history
 from tabsynth.synthesizers.relational.histories.training_rows import ChildRows, Siblings, prepare
 from tabsynth.synthesizers.relational.occurrences.calendar_days import DAY_SECONDS
-from tabsynth.synthesizers.relational.occurrences.earlier_numbers import earlier_rows
+from tabsynth.synthesizers.relational.occurrences.earlier_numbers import earlier_rows, free_numbers
 from tabsynth.synthesizers.relational.occurrences.precedents import classes_of
-from tabsynth.synthesizers.relational.occurrences.repeated_numbers import repeat_rate
+from tabsynth.synthesizers.relational.occurrences.repeated_numbers import NumbersByClass, repeat_rate, rounding_units
 from tabsynth.synthesizers.relational.occurrences.times_of_day import TimesOfDay
 from tabsynth.synthesizers.relational.orphans import Orphans
 from tabsynth.synthesizers.relational.plan import (
@@ -125,7 +125,7 @@ def fit_history(
         row_class=siblings.row_class,
         earlier=siblings.earlier,
         longest=siblings.longest,
-        repeats=_repeat_rates(table.frame, codec, order, siblings),
+        exact=_exact_numbers(child_rows, codec, order, siblings, min_group),
         functions=_token_rules(codec, order, slots, siblings.tokens, part.roots),
         calendar=siblings.calendar,
         width=WIDTH,
@@ -245,12 +245,21 @@ def _planned(parent: pd.DataFrame, counts: Integers, part: TrainingTable) -> Flo
     return read_class_totals(parent, counts, part.classes.by_column, part.classes.nesting, part.orphans)
 
 
-def _repeat_rates(frame: pd.DataFrame, codec: Codec, order: list[int], siblings: Siblings) -> dict[int, Floats]:
-    """Return the rates at which a number equals the earlier number exactly, by slot and class."""
-    out, (classes, size) = {}, classes_of(siblings.row_class, siblings.tokens)
-    for one in siblings.earlier:
-        name = codec.slots[order[one.slot]].column
-        before = earlier_rows(one, siblings.tokens, siblings.row_class, siblings.starts)
+def _exact_numbers(
+    rows: ChildRows, codec: Codec, order: list[int], siblings: Siblings, min_group: int
+) -> NumbersByClass:
+    """Return the repetition and rounding of numbers, by class."""
+    units, rates, frame = dict[int, Floats](), dict[int, Floats](), rows.table.frame
+    classes, size = classes_of(siblings.row_class, siblings.tokens)
+    terms = {name for total in rows.totals for name, _ in total.terms}
+    earlier = {one.slot: one for one in siblings.earlier}
+    for slot in free_numbers(codec, order, (), GAP):
+        name = codec.slots[order[slot]].column
+        if slot not in earlier and name not in terms:
+            continue
         values = codec.numeric_values(name, frame[name])
-        out[one.slot] = repeat_rate(values, siblings.tokens[:, one.slot], before, classes, size)
-    return out
+        units[slot] = rounding_units(values, classes, size, rows.persons, min_group)
+        if slot in earlier:
+            before = earlier_rows(earlier[slot], siblings.tokens, siblings.row_class, siblings.starts)
+            rates[slot] = repeat_rate(values, siblings.tokens[:, slot], before, classes, size)
+    return NumbersByClass(rates, {slot: own for slot, own in units.items() if own.any()})

@@ -12,7 +12,12 @@ from tabsynth.synthesizers.relational.occurrences.earlier_numbers import (
     distance_classes,
 )
 from tabsynth.synthesizers.relational.occurrences.precedents import RowClass
-from tabsynth.synthesizers.relational.occurrences.repeated_numbers import SampledNumbers, repeat_rate
+from tabsynth.synthesizers.relational.occurrences.repeated_numbers import (
+    NumbersByClass,
+    SampledNumbers,
+    repeat_rate,
+    rounding_units,
+)
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
 
 PARENTS, LENGTH = 200, 12
@@ -67,7 +72,7 @@ def test_numbers_repeat_earlier_ones_as_often_as_in_training() -> None:
     assert rates[0] > 0.98
     assert rates[1] < 0.02
     coder, _ = measured(rng.normal(0, 1, n).round(2))
-    sampled = SampledNumbers(PARENTS, {3: coder}, {3: np.array([1.0, 0.0])}, [3])
+    sampled = SampledNumbers(PARENTS, {3: coder}, NumbersByClass({3: np.array([1.0, 0.0])}), [3])
     assert sampled.draw(2, np.zeros(PARENTS, np.int64), np.zeros(PARENTS, np.int64), rng) is None
     out = np.zeros((PARENTS, LENGTH))
     for place in range(LENGTH):
@@ -77,6 +82,24 @@ def test_numbers_repeat_earlier_ones_as_often_as_in_training() -> None:
         out[:, place] = own
     assert (out[:, ::2] == out[:, :1]).all()
     assert (out[:, 3::2] != out[:, 1:-1:2]).mean() > 0.5
+
+
+def test_numbers_of_a_class_are_multiples_of_its_unit() -> None:
+    """Cash is in hundreds, and transfers have cents; a class of few persons is not rounded."""
+    rng = np.random.default_rng(4)
+    n = PARENTS * LENGTH
+    classes, persons = np.arange(n) % 3, np.arange(n) // LENGTH
+    data = np.where(classes == 0, 100 * rng.integers(1, 60, n), rng.uniform(100, 6000, n).round(2))
+    units = rounding_units(data, classes, 3, persons, 5)
+    assert units.tolist() == [100.0, 0.0, 0.0]
+    assert not rounding_units(data, classes, 3, np.where(classes == 0, persons % 4, persons), 5).any()
+    coder, tokens = measured(data)
+    sampled = SampledNumbers(n, {0: coder}, NumbersByClass({}, {0: units}), [])
+    own = sampled.draw(0, tokens, classes, rng)
+    assert own is not None
+    assert np.array_equal(coder.encode(own), tokens)
+    assert (own[classes == 0] % 100 == 0).all()
+    assert (own[classes > 0] % 100 == 0).mean() < 0.3
 
 
 def test_a_first_column_that_follows_earlier_siblings_is_fitted() -> None:

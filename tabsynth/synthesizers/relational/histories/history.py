@@ -28,6 +28,7 @@ from tabsynth.synthesizers.relational.histories.running_slots import N_AFTER, Ru
 from tabsynth.synthesizers.relational.occurrences.calendar_days import CalendarGaps
 from tabsynth.synthesizers.relational.occurrences.earlier_numbers import N_DISTANCES, EarlierNumber, distance_classes
 from tabsynth.synthesizers.relational.occurrences.precedents import RowClass
+from tabsynth.synthesizers.relational.occurrences.repeated_numbers import NumbersByClass
 from tabsynth.synthesizers.relational.occurrences.times_of_day import TimesOfDay
 
 GAP = "_gap"
@@ -56,7 +57,7 @@ class History:
         longest: Longest gap as a share of the remaining time, by class of remaining rows, shape (classes,).
         totals: Running totals of its columns.
         distance_bias: Correction of the classes of distances from earlier numbers, by slot.
-        repeats: Share of numbers with the token of the earlier number that repeat it exactly, by class, by slot.
+        exact: Repetition and rounding of numbers, by class.
         after_bias: Correction of the bins of the running total that a slot decides, by slot.
         functions: Functional dependencies and excluded pairs between slots, in sampling order.
         calendar: Gaps of whole days; None if the days that they reach do not matter.
@@ -78,7 +79,7 @@ class History:
     longest: Floats
     totals: RunningSlots
     distance_bias: dict[int, npt.NDArray[np.float32]]
-    repeats: dict[int, Floats]
+    exact: NumbersByClass
     after_bias: dict[int, npt.NDArray[np.float32]]
     functions: tuple[TokenRule, ...] = ()
     calendar: CalendarGaps | None = None
@@ -99,7 +100,7 @@ class History:
         row_class: RowClass | None,
         earlier: Sequence[EarlierNumber],
         longest: Floats,
-        repeats: dict[int, Floats],
+        exact: NumbersByClass,
         functions: tuple[TokenRule, ...],
         calendar: CalendarGaps | None,
         width: int,
@@ -109,8 +110,7 @@ class History:
     ) -> Self:
         """Return a history with a new network and without corrections.
 
-        The arguments are the attributes of a history and the arguments of a ``HistoryNetwork``; ``seed`` is that of its
-        first weights.
+        The arguments are attributes of a history and arguments of its network; ``seed`` is that of the first weights.
         """
         sizes = [codec.slots[i].size for i in order]
         network = HistoryNetwork(
@@ -143,7 +143,7 @@ class History:
             longest,
             totals,
             {one.slot: np.zeros(N_DISTANCES, np.float32) for one in earlier},
-            repeats,
+            exact,
             {slot: np.zeros(N_AFTER, np.float32) for slot in totals.deciding},
             functions,
             calendar,
@@ -167,8 +167,7 @@ class History:
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return plain data and arrays for ``from_state``."""
         config, arrays = combined_state(self.codec, self.relations)
-        running, edges = self.running.state()
-        totals, held = self.totals.state()
+        (running, edges), (totals, held) = self.running.state(), self.totals.state()
         functions, tables = rules_state(self.functions)
         day_times, hours = ({}, {}) if self.day_times is None else self.day_times.state()
         weights = {f"net.{name}": w.numpy() for name, w in self.network.state_dict().items()}
@@ -195,7 +194,7 @@ class History:
                 **{f"allowed.{i}": a for i, a in enumerate(self.allowed)},
                 "longest": self.longest,
                 **({} if self.calendar is None else {"recurring": self.calendar.recurring}),
-                **{f"repeats.{slot}": a for slot, a in self.repeats.items()},
+                **self.exact.state(),
                 **self._corrections(),
                 **tables,
                 **weights,
@@ -211,6 +210,7 @@ class History:
 
         codec = Codec.from_state(config["codec"], arrays)
         order, weights = [int(i) for i in config["order"]], under("net.")
+        row_class = RowClass.read(config, [codec.slots[i].size for i in order])
         check_weights(weights, config["width"], config["memory"], sum(config["parents"]))
         earlier = [
             EarlierNumber(int(at), by_class, distance_classes(codec.numeric_coders[codec.slots[order[int(at)]].column]))
@@ -229,10 +229,10 @@ class History:
             running,
             list(config["parents"]),
             RunningSlots.from_state(codec, order, config.get("totals", ()), arrays),
-            row_class=RowClass.read(config, [codec.slots[i].size for i in order]),
+            row_class=row_class,
             earlier=earlier,
             longest=arrays["longest"],
-            repeats={one.slot: arrays[f"repeats.{one.slot}"] for one in earlier},
+            exact=NumbersByClass.from_state(arrays, 1 if row_class is None else row_class.size),
             functions=rules_from_state(config.get("functions", []), arrays, [codec.sizes[i] for i in order]),
             calendar=calendar,
             width=config["width"],

@@ -216,10 +216,10 @@ def _sampled_numbers(history: History, parents: int) -> SampledNumbers:
     coders = {
         at: history.codec.numeric_coders[slot.column]
         for at, slot in slots.items()
-        if slot.digit is None and (slot.column in terms or at in history.repeats)
+        if slot.digit is None and (slot.column in terms or at in history.exact.repeats)
     }
     by_class = [slot for slot, (_, one, _) in history.network.earlier.items() if one.by_class]
-    return SampledNumbers(parents, coders, history.repeats, by_class)
+    return SampledNumbers(parents, coders, history.exact, by_class)
 
 
 def _draw_gaps(
