@@ -15,10 +15,9 @@ from tabsynth.common.arrays import Bools, Floats
 from tabsynth.relations.categories.excluded_pairs import ExcludedPairs
 from tabsynth.relations.categories.group_bounds import GroupBoundsRule
 from tabsynth.relations.conditional.rules import ThresholdRule
-from tabsynth.relations.rule_repair import RowRule
 
 
-def bounded_pairs(rules: Sequence[RowRule], codec: Codec, order: Sequence[int]) -> tuple[ExcludedPairs, ...]:
+def bounded_pairs(rules: Sequence[object], codec: Codec, order: Sequence[int]) -> tuple[ExcludedPairs, ...]:
     """Return the pairs of a category, or a missing value, and a token of numbers that are all outside their bounds.
 
     Args:
@@ -29,27 +28,28 @@ def bounded_pairs(rules: Sequence[RowRule], codec: Codec, order: Sequence[int]) 
     places = {codec.slots[i].column: at for at, i in enumerate(order) if codec.slots[i].digit is None}
     out: dict[tuple[int, int], Bools] = {}
     for rule in rules:
-        for group, applies, low, high in _bounds(rule, codec):
-            if rule.columns[0] in places and group in places:
-                least, most = codec.numeric_coders[rule.columns[0]].token_bounds()
-                outside = np.zeros(codec.coders[rule.columns[0]].size, bool)
+        for column, group, applies, low, high in _bounds(rule, codec):
+            if column in places and group in places:
+                least, most = codec.numeric_coders[column].token_bounds()
+                outside = np.zeros(codec.coders[column].size, bool)
                 outside[: len(least)] = (most < low) | (least > high)
-                slots = places[group], places[rule.columns[0]]
+                slots = places[group], places[column]
                 pairs = out.setdefault(slots, np.zeros((len(applies), len(outside)), bool))
                 pairs |= applies[:, None] & outside
     return tuple(ExcludedPairs(*slots, pairs) for slots, pairs in out.items() if pairs.any())
 
 
-def _bounds(rule: RowRule, codec: Codec) -> Iterator[tuple[str, Bools, float, float]]:
-    """Yield the column of each condition, the tokens that satisfy it, and the bounds of the number."""
+def _bounds(rule: object, codec: Codec) -> Iterator[tuple[str, str, Bools, float, float]]:
+    """Yield the number's column, the column of the condition, the tokens that satisfy it, and the bounds."""
     if isinstance(rule, ThresholdRule):
         condition, ends = rule.condition, ((rule.bound, np.inf) if rule.sign > 0 else (-np.inf, rule.bound))
         if condition.column not in codec.numeric_coders or condition.least is None:
-            yield condition.column, condition.of({condition.column: _values(condition.column, codec)}), *ends
+            values = _values(condition.column, codec)
+            yield rule.column, condition.column, condition.of({condition.column: values}), *ends
     elif isinstance(rule, GroupBoundsRule) and rule.group not in codec.numeric_coders:
         values = _values(rule.group, codec)
         for value, low, high in zip(rule.values, rule.lower, rule.upper, strict=True):
-            yield rule.group, values == value, low, high
+            yield rule.column, rule.group, values == value, low, high
 
 
 def _values(column: str, codec: Codec) -> Floats:
