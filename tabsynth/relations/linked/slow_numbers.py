@@ -24,16 +24,21 @@ from tabsynth.schema.schema import Schema
 STEP = " step"
 """End of the name of a column of steps."""
 
-MIN_STEPS = 200
+MIN_STEPS = 100
 """Minimum number of steps other than 0 for a decision."""
 
 MIN_INSIDE = 0.5
 """Minimum share of them that end in the token in which they start."""
 
-TOKENS = 256
-"""Approximate number of tokens with which the steps are compared."""
+MIN_TOKENS, MAX_TOKENS, TOKEN_RATE = 16, 256, 1.4
+"""Bounds on the approximate number of tokens of a number, and its ratio to the square root of the number of rows."""
 
 Totals = Mapping[str, tuple[RunningTotal, ...]]
+
+
+def default_tokens(rows: int) -> int:
+    """Return the approximate number of tokens of a number in a table of histories, so that it takes one slot."""
+    return int(np.clip(TOKEN_RATE * np.sqrt(rows), MIN_TOKENS, MAX_TOKENS))
 
 
 def add_steps(
@@ -117,7 +122,7 @@ def _is_slow(data: Floats, before: Integers, roots: Integers, min_group: int) ->
         return False
     coder = measure_quantiles(
         data,
-        tokens=TOKENS,
+        tokens=default_tokens(len(data)),
         decimals=shared_decimals(data),
         min_group=min_group,
         persons=np.unique(roots, return_inverse=True)[1],

@@ -84,6 +84,22 @@ def test_codes_as_text_are_not_repeated_either() -> None:
     assert set(sales.code) <= set(tables["sales"].code)
 
 
+@pytest.mark.parametrize(("shops", "weeks", "spread"), [(45, 5, 20.0), (45, 78, 2.0)])
+def test_steps_are_compared_with_the_tokens_that_the_table_will_have(shops: int, weeks: int, spread: float) -> None:
+    """Few rows make wide tokens, and an index whose steps are smaller would jump."""
+    rng = np.random.default_rng(3)
+    steps = rng.normal(0, 0.05, (shops, weeks))
+    steps[:, 0] = rng.normal(150, spread, shops)
+    rows = pd.DataFrame({"shop": np.repeat(np.arange(shops), weeks), "index": steps.cumsum(1).ravel().round(3)})
+    rows["week"] = pd.Timestamp("2020-01-06") + pd.to_timedelta(np.tile(7 * np.arange(weeks), shops), unit="D")
+    tables = {"shops": pd.DataFrame({"shop": np.arange(shops)}), "weeks": rows}
+    schemas = {name: Schema.infer(frame) for name, frame in tables.items()}
+    links = (ForeignKey("weeks", "shop", "shops"),)
+    schema = DatabaseSchema(schemas, {"shops": "shop"}, links, {"weeks": "week"})
+    totals = add_steps(tables, schema, {}, min_group=5)[3]
+    assert [one.column for one in totals.get("weeks", ())] == ["index"]
+
+
 def test_an_index_that_changes_slowly_is_drawn_by_its_steps(tmp_path: Path) -> None:
     rng, weeks = np.random.default_rng(3), 30
     shops = pd.DataFrame({"shop": np.arange(40)})

@@ -33,7 +33,6 @@ from tabsynth.synthesizers.relational.occurrences.times_of_day import TimesOfDay
 
 GAP = "_gap"
 PERSON = "_person"
-MAX_TOKENS = 256
 """Tokens of a numeric column, so that it takes one slot."""
 
 

@@ -14,7 +14,7 @@ from tabsynth.common.arrays import Floats, Integers, Tokens
 from tabsynth.data.table import Table
 from tabsynth.relations.enforcement import Relations
 from tabsynth.relations.linked.running_totals import RunningTotal
-from tabsynth.relations.linked.slow_numbers import STEP
+from tabsynth.relations.linked.slow_numbers import STEP, default_tokens
 from tabsynth.schema.columns import Numeric
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.context import Clock, RunningContext
@@ -26,7 +26,7 @@ from tabsynth.synthesizers.relational.histories.gaps import (
     mean_gap_left,
     sibling_gaps,
 )
-from tabsynth.synthesizers.relational.histories.history import GAP, MAX_TOKENS, category_slots, vocabulary
+from tabsynth.synthesizers.relational.histories.history import GAP, category_slots, vocabulary
 from tabsynth.synthesizers.relational.histories.running_slots import RunningSlots
 from tabsynth.synthesizers.relational.occurrences.calendar_days import (
     KINDS,
@@ -140,7 +140,7 @@ def prepare(
             {GAP: Numeric(name=GAP, nullable=True, decimals=decimals), **schema.columns}, schema.constraints
         )
         frame = frame[list(schema)]
-    tokens = int(np.clip(1.4 * np.sqrt(len(frame)), 16, MAX_TOKENS))
+    tokens = default_tokens(len(frame))
     computed = [name for total in totals for name in (total.column, total.opening) if name]
     computed += [name for name in schema if name.endswith(STEP)]
     codec, relations = vocabulary(frame, schema, rows.persons, min_group=min_group, tokens=tokens, computed=computed)
