@@ -8,14 +8,18 @@ from typing import Any, Self
 import numpy as np
 
 from tabsynth.common.arrays import Arrays, Floats, Integers
-from tabsynth.synthesizers.relational.occurrences.calendar_days import is_daily
+from tabsynth.synthesizers.relational.occurrences.calendar_days import day_numbers, is_daily
 from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals
+from tabsynth.synthesizers.relational.occurrences.regular_counts import calendar_lengths
 
 N_BINS, MAX_DATES = 64, 256
 """Number of equal-mass bins of a running number, and maximum number of dates of a panel with a token each."""
 
 MAX_COUNT_TOKEN = 31
 """Largest token of a count: one token for each count below 16, then two for each doubling."""
+
+MAX_MONTHS = 6
+"""Maximum difference between the remaining number of a class and the remaining months that has a token of its own."""
 
 EARLY = ("time left", "time left per row", "gap before", "age before", "mean gap", "pace")
 LATE = ("age", "calendar", "gap", "time left after")
@@ -58,6 +62,7 @@ class RunningContext:
         seconds: Length of a unit of time; 0 if the order column is numeric, None for a table without order.
         step: Length of which the distance of any two times is a multiple; 0 if there is none.
         classes: Classes of children whose numbers are in the plan.
+        monthly: Whether their remaining numbers are also compared with the remaining months.
     """
 
     edges: dict[str, Floats]
@@ -65,6 +70,7 @@ class RunningContext:
     seconds: float | None
     step: float
     classes: ClassTotals
+    monthly: bool = False
 
     @classmethod
     def fit(
@@ -87,7 +93,7 @@ class RunningContext:
         edges = {name: np.unique(np.quantile(data, shares)) for name, data in numbers.items()}
         if step and np.ptp(times) < MAX_DATES * step:
             edges["calendar"] = np.unique(numbers["calendar"])[1:] - step / 2
-        return cls(edges, start, seconds, step, classes)
+        return cls(edges, start, seconds, step, classes, is_daily(step, seconds))
 
     def on_grid(self, times: Floats) -> Floats:
         """Round times to a whole number of steps from the start of the window."""
@@ -102,7 +108,8 @@ class RunningContext:
     def early_sizes(self) -> list[int]:
         """Number of tokens of each early feature."""
         numbers = [len(self.edges[name]) + 1 for name in EARLY if name in self.edges]
-        return [MAX_COUNT_TOKEN + 1] * 2 + numbers + self.classes.sizes
+        months = [2 * MAX_MONTHS + 2] * len(self.classes.slots) if self.monthly else []
+        return [MAX_COUNT_TOKEN + 1] * 2 + numbers + self.classes.sizes + months
 
     @property
     def late_sizes(self) -> list[int]:
@@ -116,6 +123,8 @@ class RunningContext:
         if self.seconds is not None:
             out += [self._binned(name, data) for name, data in _early(clock).items()]
         out += list(self.classes.read(clock.left, clock.count - clock.place).T)
+        if self.monthly:
+            out += list(self._beyond_months(clock).T)
         return np.stack(out, axis=1)
 
     def late(self, clock: Clock, times: Floats) -> Integers:
@@ -127,13 +136,23 @@ class RunningContext:
             out += [(times * self.seconds // step % size).astype(np.int64) for _, step, size in CYCLES]
         return np.stack(out, axis=1)
 
+    def _beyond_months(self, clock: Clock) -> Integers:
+        """Return by how much each class's remaining number exceeds the remaining months, shape (n, classes).
+
+        A standing order that is paid until the end has to begin when the two are equal.
+        """
+        days = (day_numbers(times, self.seconds or 0.0) for times in (clock.previous, clock.last))
+        months = calendar_lengths(*days)[:, 1]
+        beyond = np.clip(clock.left - months[:, None], -MAX_MONTHS, MAX_MONTHS) + MAX_MONTHS
+        return np.where(np.isnan(beyond), 2 * MAX_MONTHS + 1, beyond).astype(np.int64)
+
     def _binned(self, name: str, data: Floats) -> Integers:
         return np.searchsorted(self.edges[name], data, side="right").astype(np.int64)
 
     def state(self) -> tuple[dict[str, Any], Arrays]:
         """Return plain data and arrays for ``from_state``."""
         config = {"start": self.start, "seconds": self.seconds, "step": self.step, "names": list(self.edges)}
-        config["classes"] = list(self.classes.columns)
+        config |= {"classes": list(self.classes.columns), "monthly": self.monthly}
         return config, {
             **{f"edges.{i}": edges for i, edges in enumerate(self.edges.values())},
             **self.classes.state(),
@@ -143,9 +162,9 @@ class RunningContext:
     def from_state(cls, config: dict[str, Any], arrays: Arrays) -> Self:
         """Rebuild from a state."""
         edges = {name: arrays[f"edges.{i}"] for i, name in enumerate(config["names"])}
-        return cls(
-            edges, config["start"], config["seconds"], config["step"], ClassTotals.from_state(config["classes"], arrays)
-        )
+        classes = ClassTotals.from_state(config["classes"], arrays)
+        monthly = bool(config.get("monthly"))  # files of earlier versions do not state it
+        return cls(edges, config["start"], config["seconds"], config["step"], classes, monthly)
 
 
 def count_token(count: Integers) -> Integers:
