@@ -166,6 +166,9 @@ def _draw_abreast(
                 beyond = running.beyond(slot, tokens, totals[:here], possible)
                 unseen = seen.unseen(slot, here)
                 used = history.running.classes.used(slot, left[:here], planned[:here], sizes[slot])
+                if recent is not None and net.row_class is not None and slot in net.row_class.slots:
+                    due = net.row_class.token(slot, features[:, -1])  # an event that is due takes place
+                    used[np.flatnonzero(due >= 0), due[due >= 0]] = False
                 classes = net.distances(slot, torch.from_numpy(previous[:here]), torch.from_numpy(recalled))
                 after = None
                 if slot in net.deciding:

@@ -80,6 +80,12 @@ class RowClass:
             out = out * size + tokens[:, slot]
         return out
 
+    def token(self, slot: int, classes: Integers) -> Integers:
+        """Return the token of one of the slots in rows of some classes, -1 for other codes, shape (n,)."""
+        at = self.slots.index(slot)
+        own = classes // int(np.prod(self.sizes[at + 1 :])) % self.sizes[at]
+        return np.where((classes >= 0) & (classes < self.size), own, -1)
+
 
 def classes_of(row_class: RowClass | None, tokens: Integers) -> tuple[Integers, int]:
     """Return the class of each row, shape (n,), and the number of classes; without a class all rows are of one."""
