@@ -7,6 +7,7 @@ import pandas as pd
 
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
+from tabsynth.synthesizers.relational.histories.context import MAX_MONTHS, Clock, RunningContext
 from tabsynth.synthesizers.relational.occurrences.calendar_days import (
     KINDS,
     MAX_SKIPPED,
@@ -16,6 +17,7 @@ from tabsynth.synthesizers.relational.occurrences.calendar_days import (
     day_numbers,
     is_daily,
 )
+from tabsynth.synthesizers.relational.occurrences.class_totals import ClassTotals
 from tabsynth.synthesizers.relational.occurrences.nested_shares import NestedShares
 from tabsynth.synthesizers.relational.occurrences.regular_counts import RegularCounts, calendar_lengths
 from tabsynth.synthesizers.relational.synthesizer import RelationalSynthesizer
@@ -80,6 +82,26 @@ def test_numbers_of_regular_classes_fit_the_length() -> None:
     counts, right = regular.corrected((wrong[:, 2] + wrong[:, 3]).astype(np.int64), wrong, lengths, nesting)
     np.testing.assert_array_equal(right, totals)
     np.testing.assert_array_equal(counts, totals[:, 2] + totals[:, 3])
+
+
+def test_remaining_numbers_are_compared_with_the_remaining_months() -> None:
+    """Three payments are left, and four ends of months from January to May: an order that is to begin in February."""
+    days = _days("2021-01-31", "2021-02-28", "2021-05-10").astype(float)
+    first, last, previous = (np.full(3, day) for day in (days[0], days[2], days[0]))
+    left = np.array([[3.0], [4.0], [np.nan]])
+    place, count = np.ones(3, np.int64), np.full(3, 9)
+    classes = ClassTotals(("orders",), np.array([1]), np.array([0]), NestedShares.none(1), RegularCounts.none(1))
+    clock = Clock(place, count, first, first, last, previous, np.zeros(3), left)
+    running = RunningContext.fit(clock, days, 0.0, 86_400.0, 1.0, classes)
+    assert running.monthly
+    tokens = running.early(clock)
+    assert tokens.shape[1] == len(running.early_sizes)
+    assert tokens[:, -1].tolist() == [MAX_MONTHS - 1, MAX_MONTHS, 2 * MAX_MONTHS + 1]
+    weekly = RunningContext.fit(clock, days, 0.0, 86_400.0, 7.0, classes)
+    assert not weekly.monthly
+    assert weekly.early(clock).shape[1] == len(weekly.early_sizes) == tokens.shape[1] - 1
+    config, arrays = running.state()
+    assert np.array_equal(RunningContext.from_state(config, arrays).early(clock), tokens)
 
 
 def test_monthly_events_recur_on_their_day() -> None:

@@ -18,9 +18,6 @@ CALIBRATION_ROUNDS, TOTAL_ROUNDS, DAMPING, MAX_STEP = 2, 8, 0.7, 1.0
 """Number of simulations, larger with running totals, which accumulate errors; share of a log-ratio that is applied, and
 its bound."""
 
-MAX_TOTAL = 2.0
-"""Bound of the corrections of a total's bins: larger ones would move rare totals to others by impossible numbers."""
-
 PRIOR_ROWS = 5.0
 """Pseudo-rows of each token, with the share of repeated tokens among all training rows."""
 
@@ -79,8 +76,7 @@ def calibrate(
         for slot, number in history.totals.deciding.items():
             bins = (history.totals.bins_of(number, rows) for rows in (siblings.tokens, drawn.tokens))
             one, other = (np.bincount(own, minlength=N_AFTER) / max(len(own), 1) for own in bins)
-            bias = history.after_bias[slot] + _correction(one, other, 2.0 / max(len(drawn.tokens), 1))
-            history.after_bias[slot] = np.clip(bias, -MAX_TOTAL, MAX_TOTAL)
+            history.after_bias[slot] += _correction(one, other, 2.0 / max(len(drawn.tokens), 1))
         if history.has_gaps:
             found_ratios = _ratio_shares(drawn.ratios[free], left)
             for group, rows in enumerate(np.bincount(left, minlength=len(LEFT_ROWS)).tolist()):

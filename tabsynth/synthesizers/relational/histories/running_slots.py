@@ -22,6 +22,9 @@ AFTER_SHARES = (0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0
 
 N_AFTER = len(AFTER_SHARES) + 2
 
+MAX_RISE = 2.0
+"""Bound of the corrections of rows that raise a total, in nats."""
+
 CHUNK_ROWS = 20_000
 """Maximum number of rows whose bins are computed at once."""
 
@@ -185,6 +188,25 @@ class RunningSlots:
                 out[rows, start : start + size] = np.where(free, 0, bins)
                 start += size
         return out
+
+    def corrections(
+        self, place: int, bins: npt.NDArray[np.uint8], bias: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Return the correction of each token of a slot that decides a total, shape (n, size).
+
+        Where larger numbers raise the total it is bounded. Otherwise an account that is nearly empty, which is rare,
+        would be filled by an impossible amount of interest.
+
+        Args:
+            place: Position of the slot.
+            bins: Bin of the total after the row for each token, shape (n, size).
+            bias: Correction of each bin.
+        """
+        out, numbers = bias[bins], self.codec.numeric_coders.get(self.codec.slots[self.order[place]].column)
+        if numbers is None:
+            return out
+        rising = bins[:, numbers.n_ordered_tokens - 1] > bins[:, 0]
+        return np.asarray(np.where(rising[:, None], np.clip(out, -MAX_RISE, MAX_RISE), out), np.float32)
 
     def bins_of(self, number: int, tokens: Integers) -> Integers:
         """Return the bin of a total by the tokens of its slot, shape (n,)."""

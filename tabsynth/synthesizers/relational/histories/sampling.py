@@ -176,7 +176,7 @@ def _draw_abreast(
                     after = torch.from_numpy(bins)
                 logits = _corrected(history, net.logits(stream, slot, classes, after), slot, previous[:here, slot])
                 if after is not None:
-                    logits = logits + torch.from_numpy(history.after_bias[slot])[after.long()]
+                    logits = logits + torch.from_numpy(running.corrections(slot, bins, history.after_bias[slot]))
                 if classes is not None:
                     logits = logits + torch.from_numpy(history.distance_bias[slot])[classes.long()]
                 barred = barred_tokens(history.allowed[slot], beyond, contrary, used, unmasked)

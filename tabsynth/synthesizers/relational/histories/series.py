@@ -25,6 +25,9 @@ from tabsynth.synthesizers.relational.links import parent_rows, root_rows
 
 SERIES_KEY = "_series"
 
+MAX_CODES, MIN_SHARED = 256, 0.95
+"""Maximum number of numbers that are codes, and minimum share of the rows whose code enough roots share."""
+
 
 @dataclass(frozen=True)
 class Series:
@@ -34,7 +37,7 @@ class Series:
         table: Its name, which its rows keep.
         between: Name of the table of its series.
         shared: Columns of the series: the parent's key, the code, and what is constant within every series.
-        codes: The codes in order if they are categories; the table of series contains their positions.
+        codes: The codes in order, unless they are many numbers; the table of series contains their positions.
         dtype: Dtype of the codes.
     """
 
@@ -66,10 +69,12 @@ def split_series(
 ) -> tuple[dict[str, pd.DataFrame], DatabaseSchema, tuple[Series, ...]]:
     """Return tables and schema with a table of series for every table that holds several of each parent.
 
+    Series of codes that fewer than ``min_group`` roots share are left out.
+
     Args:
         tables: Tables that fit the schema.
         schema: Their schema.
-        min_group: Minimum number of roots; a table is not split by categories that fewer roots share.
+        min_group: Minimum number of roots.
     """
     out, splits = dict(tables), []
     for name, key in schema.composite_keys.items():
@@ -81,12 +86,15 @@ def split_series(
         groups = frame.groupby([main.column, code], sort=False, observed=True)
         if groups.ngroups == len(frame):
             continue
+        codes = _shared_codes(name, code, tables, schema, min_group)
+        if codes is not None and not codes:
+            continue
+        if codes is not None:
+            frame = frame[frame[code].isin(codes)].reset_index(drop=True)
+            groups = frame.groupby([main.column, code], sort=False, observed=True)
         ruled = {column for rule in schema.tables[name].constraints for column in rule.columns}
         others = [c for c in schema.tables[name] if c not in (main.column, code, schema.order[name]) and c not in ruled]
         constant = [c for c in others if (groups[c].nunique(dropna=False) == 1).all()]
-        codes = _category_codes(name, code, tables, schema, min_group)
-        if codes is not None and not codes:
-            continue
         split = Series(
             name, _free_name(f"{name} series", out), (main.column, code, *constant), codes, dtype_name(frame[code])
         )
@@ -162,20 +170,21 @@ def _code(name: str, key: tuple[str, ...], frame: pd.DataFrame, schema: Database
     return None if ruled or linked or unknown or not len(frame) else code
 
 
-def _category_codes(
+def _shared_codes(
     name: str, code: str, tables: Mapping[str, pd.DataFrame], schema: DatabaseSchema, min_group: int
 ) -> tuple[Any, ...] | None:
-    """Return the codes in order if they are categories, empty if fewer roots share one of them; None for numbers."""
-    if isinstance(schema.tables[name][code], (Numeric, Datetime)):
+    """Return the codes that enough roots share, in order, empty if they are too few of all; None for many numbers."""
+    column, values = schema.tables[name][code], tables[name][code]
+    numeric = isinstance(column, (Numeric, Datetime))
+    if numeric and (isinstance(column, Datetime) or values.nunique() > MAX_CODES):
         return None
     main = {n: parent_rows(tables, schema, link) for n in tables if (link := schema.main_key(n)) is not None}
     roots = root_rows(main, schema, {n: len(frame) for n, frame in tables.items()})[name]
-    held = pd.Series(roots).groupby(tables[name][code].to_numpy()).nunique()
-    return (
-        tuple(sorted(held.index.tolist(), key=lambda value: (str(type(value)), value)))
-        if held.min() >= min_group
-        else ()
-    )
+    held = pd.Series(roots).groupby(values.to_numpy()).nunique()
+    shared = held.index[held >= min_group]
+    if values.isin(shared).mean() < MIN_SHARED:
+        return None if numeric else ()
+    return tuple(sorted(shared.tolist(), key=lambda value: (str(type(value)), value)))
 
 
 def _split_schema(schema: DatabaseSchema, split: Series, code: str) -> DatabaseSchema:
