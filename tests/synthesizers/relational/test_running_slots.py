@@ -37,5 +37,12 @@ def test_the_bins_of_the_total_after_a_row_are_those_of_its_balance(order: list[
     assert np.mean(by_token == own) > 0.8
     assert np.abs(by_token - own.astype(int)).max() <= 1
     assert (slots.after_bins(tokens, np.full((n, 1), np.nan)) == 0).all()
+    bias = np.linspace(-5, 5, len(slots.after[0]) + 1).astype(np.float32)
+    corrections, last = slots.corrections(1, bins, bias), codec.coders[order[1]].n_ordered_tokens - 1
+    rising = (bins[:, last] > bins[:, 0]) & (order[1] == "amount")  # larger deposits raise the total
+    assert set(frame.type[rising]) <= {"credit"}
+    assert rising.any() == (order[1] == "amount")
+    assert np.array_equal(corrections[~rising], bias[bins][~rising])
+    assert np.array_equal(corrections[rising], np.clip(bias[bins][rising], -2.0, 2.0))
     again = RunningSlots.from_state(codec, at, slots.state()[0], slots.state()[1])
     assert np.array_equal(again.after_bins(tokens, before), bins)

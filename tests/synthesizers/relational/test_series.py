@@ -1,5 +1,6 @@
 """Several series of one parent: weeks of the departments of shops come back as weeks, and no key repeats."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from tabsynth.errors import ConditionError
 from tabsynth.relations.linked.slow_numbers import add_steps, join_steps
+from tabsynth.schema.columns import Categorical, Numeric
 from tabsynth.schema.database.database_schema import DatabaseSchema, ForeignKey
 from tabsynth.schema.schema import Schema
 from tabsynth.synthesizers.relational.histories.series import join_series, split_series
@@ -74,6 +76,26 @@ def test_weeks_of_departments_come_back_as_weeks(tmp_path: Path) -> None:
     assert (sales.holiday == sales.week.map(holidays)).all()
     departments = [frame.groupby("shop").code.nunique().mean() for frame in (tables["sales"], sales)]
     assert abs(departments[1] - departments[0]) < 1
+
+
+@pytest.mark.parametrize("kind", ["numeric", "categorical"])
+def test_sampled_codes_are_those_that_enough_shops_share(kind: str) -> None:
+    """Codes are no amounts: between 17 and 40 there is no department; that of a single shop is not released."""
+    tables, schema = chain()
+    codes = np.array([3, 17, 40, 41, 55, 90, 91, 120])
+    sales = tables["sales"].assign(code=codes[tables["sales"].code])
+    sales.loc[(sales.shop == 0) & (sales.code == sales.code[sales.shop == 0].max()), "code"] = 70
+    column = Numeric(name="code", decimals=0) if kind == "numeric" else Categorical(name="code")
+    own = {**schema.tables["sales"].columns, "code": column}
+    schema = replace(schema, tables={**schema.tables, "sales": Schema(own)})
+    tables = {**tables, "sales": sales}
+    within, _, splits = split_series(tables, schema, min_group=5)
+    assert splits[0].codes == tuple(codes.tolist())
+    assert len(within["sales"]) == (sales.code != 70).sum()
+    drawn = RelationalSynthesizer(epochs=2).fit(tables, schema=schema, seed=0).sample(60, seed=1)["sales"]
+    assert set(drawn.code.astype(int)) <= set(codes.tolist())
+    assert not drawn.duplicated(["shop", "code", "week"]).any()
+    assert drawn.code.dtype == sales.code.dtype
 
 
 @pytest.mark.slow
