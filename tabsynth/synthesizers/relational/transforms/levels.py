@@ -45,10 +45,13 @@ class Level:
         table, column: The number.
         series: The table of series.
         above: Their parent's table.
-        name: Name of the column with the mean of each series, and of that with the mean of all rows of a parent.
+        name: Name of the column with the mean of each series, and of that with the mean of all rows of a parent. If
+            there are means of codes, these are the remaining factors: of each series, and of all series of a parent.
         is_ratio: Whether values are divided by the mean; otherwise they are differences from it.
         decimals: Decimals of the number; None where it has no rounding.
         dtype: Its dtype.
+        code: Column with the code of each series; empty for no means of codes.
+        code_means: Geometric mean of the series of each code, by position.
     """
 
     table: str
@@ -59,6 +62,13 @@ class Level:
     is_ratio: bool
     decimals: int | None
     dtype: str
+    code: str = ""
+    code_means: tuple[float, ...] = ()
+
+    def by_code(self, codes: Floats) -> Floats:
+        """Return the mean of each series' code, shape (series,)."""
+        known = np.array(self.code_means)
+        return np.asarray(known[np.nan_to_num(codes).astype(np.int64).clip(0, len(known) - 1)])
 
     def relative(self, values: Floats, means: Floats) -> Floats:
         """Return values relative to means, shape (n,)."""
@@ -117,8 +127,16 @@ def add_levels(
             one = Level(split.table, column, split.between, above.parent, name, is_ratio, decimals, dtype)
             means = _means(data, series, len(parents))
             every = _means(data, parents[series], len(out[above.parent]))
+            factors = means
+            if is_ratio and split.codes is not None:
+                code = split.shared[1]
+                codes = linked.numbers(split.between, code)
+                logs = _means(np.log(means), codes.astype(np.int64), len(split.codes))
+                one = replace(one, code=code, code_means=tuple(np.exp(logs).tolist()))
+                every = np.exp(_means(np.log(means / one.by_code(codes)), parents, len(every)))
+                factors = means / one.by_code(codes) / every[parents]
             out[split.table] = frame.assign(**{column: one.relative(data, means[series])})
-            out[split.between] = out[split.between].assign(**{name: means})
+            out[split.between] = out[split.between].assign(**{name: factors})
             out[above.parent] = out[above.parent].assign(**{name: every})
             nullable = bool(np.isnan(every).any())
             schemas[split.table] = _with(schemas[split.table], Numeric(name=column))
@@ -142,6 +160,11 @@ def join_levels(
     linked, dropped = LinkedTables(tables, learned), dict[str, list[str]]()
     for one in levels:
         series, means = linked.parents(one.table, SERIES_KEY), linked.numbers(one.series, one.name)
+        above = learned.main_key(one.series)
+        if one.code_means and above is not None:
+            every = np.nan_to_num(linked.numbers(one.above, one.name), nan=1.0)
+            means = means * one.by_code(linked.numbers(one.series, one.code))
+            means = means * every[linked.parents(one.series, above.column)]
         data = one.absolute(linked.numbers(one.table, one.column), means, series)
         kind = schema.tables[one.table][one.column]
         assert isinstance(kind, Numeric)
