@@ -153,6 +153,8 @@ class Timeline:
             present = ~np.isnan(distance)
             if not present.any():
                 continue
+            if not axis.seconds and np.median(np.abs(distance[present])) > window[1] - window[0]:
+                continue  # a number of another kind, such as the size of a shop beside codes of departments
             if present.all() and np.mean(distance >= 0) >= MIN_ORDERED_SHARE:
                 before[name] = float(np.median(distance))
             if np.mean(distance[present] <= 0) >= MIN_ORDERED_SHARE:

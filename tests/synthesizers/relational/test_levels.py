@@ -64,6 +64,29 @@ def test_numbers_are_relative_to_the_mean_of_their_series_and_come_back() -> Non
     pd.testing.assert_frame_equal(restored["shops"], tables["shops"])
 
 
+def test_departments_of_a_large_shop_are_large_together() -> None:
+    rng, shops, codes, weeks = np.random.default_rng(1), 60, 6, 12
+    shop, code, week = (own.ravel() for own in np.meshgrid(range(shops), range(codes), range(weeks), indexing="ij"))
+    factor, mean = rng.lognormal(0, 0.8, shops), rng.lognormal(5, 1, codes)
+    level = factor[shop] * mean[code] * rng.lognormal(0, 0.3, (shops, codes))[shop, code]
+    rows = pd.DataFrame(
+        {"shop": shop, "code": code, "week": pd.Timestamp("2020-01-06") + pd.to_timedelta(7 * week, "D")}
+    )
+    rows["sales"] = (level * rng.lognormal(0, 0.2, len(shop))).round(2)
+    tables = {"shops": pd.DataFrame({"shop": np.arange(shops)}), "rows": rows}
+    schema = schema_of(tables)
+    transforms, learned = TableTransforms.prepare(tables, schema, min_group=5)
+    (one,) = transforms.levels
+    assert np.allclose(np.log(np.array(one.code_means) / mean), np.log(factor).mean(), atol=0.2)
+    found = np.log(learned.tables["shops"]["sales level"])
+    assert np.corrcoef(found, np.log(factor))[0, 1] > 0.95
+    assert np.log(learned.tables["rows series"]["sales level"]).std() < 0.4
+    drawn = RelationalSynthesizer(epochs=3).fit(tables, schema=schema, seed=0).sample(200, seed=1)["rows"]
+    wide = np.log(drawn.pivot_table(index="shop", columns="code", values="sales"))
+    pairs = wide.corr().to_numpy()[np.triu_indices(codes, 1)]
+    assert pairs.mean() > 0.6  # of the training rows: 0.87
+
+
 def test_sampled_series_have_means_as_different_as_real_ones(tmp_path: Path) -> None:
     tables, _ = panel(16, 10)
     tables["rows"] = tables["rows"][[*KEY, "sales"]]

@@ -98,6 +98,25 @@ def test_sampled_codes_are_those_that_enough_shops_share(kind: str) -> None:
     assert drawn.code.dtype == sales.code.dtype
 
 
+def test_a_large_number_of_the_parent_is_no_end_of_codes_so_that_no_key_repeats() -> None:
+    """Every code is smaller than the area of its shop, which says nothing about codes."""
+    tables, schema = chain()
+    area = 40_000 + 97 * np.arange(len(tables["shops"]))
+    tables = {**tables, "shops": tables["shops"].assign(area=area)}
+    own = {**schema.tables["shops"].columns, "area": Numeric(name="area", decimals=0)}
+    code = {**schema.tables["sales"].columns, "code": Numeric(name="code", decimals=0)}
+    schema = replace(schema, tables={"shops": Schema(own), "sales": Schema(code)})
+    model = RelationalSynthesizer(epochs=2).fit(tables, schema=schema, seed=0)
+    timeline = model._model.timelines["sales series"]
+    assert timeline is not None
+    assert timeline.origin is None
+    assert timeline.end is None
+    for seed in range(4):
+        sales = model.sample(80, seed=seed)["sales"]
+        assert not sales.duplicated(["shop", "code", "week"]).any()
+        assert set(sales.code) <= set(range(8))
+
+
 @pytest.mark.slow
 def test_codes_as_text_are_not_repeated_either() -> None:
     tables, schema = chain(text_codes=True)
